@@ -1,0 +1,58 @@
+#include "bindings/bindings.hpp"
+
+namespace mdkern {
+
+void check_shape(const py::array& a, const char* name, std::initializer_list<std::int64_t> shape) {
+    bool same = a.ndim() == py::ssize_t(shape.size());
+    std::string want, have;
+    py::ssize_t k = 0;
+    for (std::int64_t n : shape) {
+        if (same && n >= 0 && a.shape(k) != n) same = false;
+        want += (k ? ", " : "") + (n < 0 ? std::string("n") : std::to_string(n));
+        ++k;
+    }
+    if (same) return;
+    for (k = 0; k < a.ndim(); ++k) have += (k ? ", " : "") + std::to_string(a.shape(k));
+    throw std::invalid_argument(std::string(name) + ": shape (" + have + "); expected (" + want + ")");
+}
+
+AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, const BoolArray& pbc, const IntArray* species) {
+    check_shape(positions, "positions", {-1, 3});
+    check_shape(cell, "cell", {3, 3});
+    check_shape(pbc, "pbc", {3});
+    AtomsView a;
+    a.n = positions.shape(0);
+    if (species) {
+        check_shape(*species, "species", {a.n});
+        a.species = species->data();
+    }
+    a.positions = positions.data();
+    a.cell = cell.data();
+    a.pbc = pbc.data();
+    return a;
+}
+
+PyResult::PyResult(std::int64_t n, bool want_virials)
+    : energies(n), forces(py::array::ShapeContainer{n, std::int64_t(3)}), n_blocks(mdkern::n_blocks(n)) {
+    blocks.reset(new double[7 * n_blocks + 1]);
+    view.energies = energies.mutable_data();
+    view.forces = forces.mutable_data();
+    view.block_totals = blocks.get();
+    if (want_virials) {
+        virials = DoubleArray(py::array::ShapeContainer{n, std::int64_t(6)});
+        view.virials = virials.mutable_data();
+    }
+}
+
+py::tuple PyResult::finish() {
+    DoubleArray virial(6);
+    double energy = 0.0, *w = virial.mutable_data();
+    for (int c = 0; c < 6; ++c) w[c] = 0.0;
+    for (std::int64_t b = 0; b < n_blocks; ++b) {
+        energy += blocks[7 * b];
+        for (int c = 0; c < 6; ++c) w[c] += blocks[7 * b + 1 + c];
+    }
+    return py::make_tuple(energy, energies, forces, virial, view.virials ? py::object(virials) : py::object(py::none()));
+}
+
+}  // namespace mdkern

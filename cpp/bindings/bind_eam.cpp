@@ -1,0 +1,50 @@
+#include "bindings/bindings.hpp"
+#include "core/threads.hpp"
+#include "potentials/eam.hpp"
+
+namespace mdkern {
+
+void bind_eam(py::module_& m) {
+    m.def(
+        "eam_compute",
+        [](double cutoff, double dr, const DoubleArray& radial, int embedding, double drho, double rho_max, const DoubleArray& embed,
+           PyNeighborTable& neighbors, bool virials, int threads) {
+            const std::int64_t n_species = radial.shape(0);
+            check_shape(radial, "radial", {n_species, n_species, -1, 8});
+            EamParams p;
+            p.n_species = int(n_species);
+            p.cutoff = cutoff;
+            p.n_cells = radial.shape(2);
+            p.inverse_dr = 1.0 / dr;
+            p.radial = radial.data();
+            p.embedding = Embedding(embedding);
+            if (p.embedding == Embedding::table) {
+                check_shape(embed, "embed", {n_species, -1, 4});
+                p.n_rho = embed.shape(1);
+                p.inverse_drho = 1.0 / drho;
+                p.rho_max = rho_max;
+            } else {
+                check_shape(embed, "embed", {n_species, 16});
+            }
+            p.embed = embed.data();
+            const System s = neighbors.table.system();
+            const Neighbors list = neighbors.table.neighbors();
+            PyResult out(s.n_real, virials);
+            {
+                py::gil_scoped_release nogil;
+                thread_local Buffer<double> energy, rows;
+                thread_local Buffer<std::int32_t> count, index;
+                const EamScratch work{energy.reserve(s.n_real), rows.reserve(4 * s.n_total), count.reserve(s.n_real),
+                                      index.reserve(neighbors.table.index_room())};
+                const int team = team_size(threads, list.n_pairs, 20000);
+                eam_density_compute(p, s, list, work, team);
+                eam_spread_compute(s, work, team);
+                eam_force_compute(p, s, list, work, team, out.view);
+            }
+            return out.finish();
+        },
+        py::arg("cutoff"), py::arg("dr"), py::arg("radial").noconvert(), py::arg("embedding"), py::arg("drho"), py::arg("rho_max"),
+        py::arg("embed").noconvert(), py::arg("neighbors"), py::arg("virials"), py::arg("threads"));
+}
+
+}  // namespace mdkern

@@ -1,0 +1,38 @@
+#include "bindings/bindings.hpp"
+#include "core/dispatch.hpp"
+#include "core/memory.hpp"
+#include "core/threads.hpp"
+
+namespace mdkern {
+
+void bind_runtime(py::module_& m) {
+    m.attr("__version__") = MDKERN_VERSION;
+    m.def("get_num_threads", &get_num_threads);
+    m.def("set_num_threads", &set_num_threads, py::arg("n"));
+    m.def("available_cpus", &available_cpus);
+    m.def("available_memory", &available_memory);
+    m.def("get_isa", [] { return isa_name(active_isa()); });
+    m.def("set_isa", &set_isa, py::arg("name"));
+    m.def("build_info", [] {
+        py::dict d;
+        py::list compiled, supported;
+        for (Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+            if (isa_compiled(isa)) compiled.append(isa_name(isa));
+            if (isa_supported(isa)) supported.append(isa_name(isa));
+        }
+#if defined(__clang__)
+        d["compiler"] = std::string("clang ") + __clang_version__;
+#elif defined(__GNUC__)
+        d["compiler"] = std::string("gcc ") + __VERSION__;
+#else
+        d["compiler"] = "unknown";
+#endif
+        d["isas_compiled"] = compiled;
+        d["isas_supported"] = supported;
+        d["openmp"] = has_openmp();
+        d["cpu"] = cpu_name();
+        return d;
+    });
+}
+
+}  // namespace mdkern

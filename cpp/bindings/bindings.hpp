@@ -1,0 +1,52 @@
+// Shared by the bindings: argument types, checks, and the list of binders. No arithmetic here.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <string>
+
+#include "neighbors/table.hpp"
+
+namespace mdkern {
+
+namespace py = pybind11;
+
+using DoubleArray = py::array_t<double, py::array::c_style>;
+using IntArray = py::array_t<std::int32_t, py::array::c_style>;
+using BoolArray = py::array_t<bool, py::array::c_style>;
+
+// Throws std::invalid_argument unless the array has this shape; -1 accepts any length.
+void check_shape(const py::array& a, const char* name, std::initializer_list<std::int64_t> shape);
+
+// Positions, cell, pbc and species of one system; the arrays stay alive with the caller.
+AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, const BoolArray& pbc, const IntArray* species);
+
+void bind_runtime(py::module_& m);
+void bind_neighbors(py::module_& m);
+void bind_snapshot(py::module_& m);
+void bind_lennard_jones(py::module_& m);
+void bind_morse(py::module_& m);
+void bind_eam(py::module_& m);
+
+// A table together with the options it is built with, as Python holds it.
+struct PyNeighborTable {
+    NeighborTable table;
+    TableOptions options;
+    DoubleArray radii, cutoff_table;   // keep the memory of the options alive
+    std::int64_t builds = 0;
+};
+
+// Output arrays of a potential and the scratch that every potential shares.
+struct PyResult {
+    DoubleArray energies, forces, virials;
+    std::unique_ptr<double[]> blocks;
+    Result view;
+    std::int64_t n_blocks = 0;
+    PyResult(std::int64_t n, bool want_virials);
+    // (energy, energies, forces, virial (6), virials or None)
+    py::tuple finish();
+};
+
+}  // namespace mdkern

@@ -1,0 +1,28 @@
+#include "bindings/bindings.hpp"
+#include "core/dispatch.hpp"
+#include "core/errors.hpp"
+#include "core/threads.hpp"
+
+PYBIND11_MODULE(_core, m) {
+    using namespace mdkern;
+    m.doc() = "Compiled kernels of mdkern. Use the Python package, which checks and converts its arguments.";
+    try {
+        init_isa();
+        init_threads();
+    } catch (const std::runtime_error& e) {
+        throw py::import_error(std::string("mdkern: ") + e.what());
+    }
+    py::register_exception_translator([](std::exception_ptr p) {
+        try {
+            if (p) std::rethrow_exception(p);
+        } catch (const MemoryLimit& e) {
+            py::set_error(PyExc_MemoryError, e.what());
+        }
+    });
+    bind_runtime(m);
+    bind_neighbors(m);
+    bind_snapshot(m);
+    bind_lennard_jones(m);
+    bind_morse(m);
+    bind_eam(m);
+}

@@ -1,0 +1,100 @@
+#include "core/dispatch.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <stdexcept>
+
+namespace mdkern {
+
+namespace {
+
+constexpr Isa kAll[] = {Isa::scalar, Isa::avx2, Isa::avx512};
+std::atomic<Isa> current{Isa::scalar};
+
+// __builtin_cpu_supports checks CPUID and, through XGETBV, that the operating system saves the wide registers.
+bool cpu_runs(Isa isa) {
+    if (isa == Isa::scalar) return true;
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+                      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+    if (isa == Isa::avx2) return avx2;
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+#else
+    return false;
+#endif
+}
+
+Isa parse(const std::string& name) {
+    if (name == "auto") {
+        Isa best = Isa::scalar;
+        for (Isa isa : kAll)
+            if (isa_supported(isa)) best = isa;
+        return best;
+    }
+    for (Isa isa : kAll)
+        if (name == isa_name(isa)) {
+            if (isa_supported(isa)) return isa;
+            throw std::invalid_argument("'" + name + "' is not supported " +
+                                        (isa_compiled(isa) ? "by this CPU" : "by this build") +
+                                        "; expected one of: " + supported_names());
+        }
+    throw std::invalid_argument("'" + name + "' is unknown; expected one of: " + supported_names());
+}
+
+}  // namespace
+
+std::string supported_names() {
+    std::string s = "auto";
+    for (Isa isa : kAll)
+        if (isa_supported(isa)) s += std::string(", ") + isa_name(isa);
+    return s;
+}
+
+const char* isa_name(Isa isa) {
+    return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "scalar";
+}
+
+bool isa_compiled(Isa isa) {
+#if defined(MDKERN_HAVE_AVX2) && defined(MDKERN_HAVE_AVX512)
+    (void)isa;
+    return true;
+#else
+    return isa == Isa::scalar;
+#endif
+}
+
+bool isa_supported(Isa isa) { return isa_compiled(isa) && cpu_runs(isa); }
+
+Isa active_isa() { return current.load(std::memory_order_relaxed); }
+
+void set_isa(const std::string& name) {
+    try {
+        current = parse(name);
+    } catch (const std::invalid_argument& e) {
+        throw std::invalid_argument(std::string("isa: ") + e.what());
+    }
+}
+
+void init_isa() {
+    const char* env = std::getenv("MDKERN_ISA");
+    try {
+        current = parse(env && *env ? env : "auto");
+    } catch (const std::invalid_argument& e) {
+        throw std::runtime_error(std::string("environment variable MDKERN_ISA: ") + e.what());
+    }
+}
+
+std::string cpu_name() {
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);)
+        if (line.rfind("model name", 0) == 0) {
+            const auto colon = line.find(": ");
+            if (colon != std::string::npos) return line.substr(colon + 2);
+        }
+    return "unknown";
+}
+
+}  // namespace mdkern

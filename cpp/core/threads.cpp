@@ -1,0 +1,125 @@
+#include "core/threads.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+#if defined(_OPENMP) && defined(__GNUC__)
+// OpenMP 5.0. Weak, so that the extension also loads beside an older runtime.
+extern "C" int omp_pause_resource_all(omp_pause_resource_t) __attribute__((weak));
+#endif
+
+namespace mdkern {
+
+namespace {
+
+std::atomic<int> setting{1};
+std::atomic<bool> serial_after_fork{false};
+int omp_limit_at_import = 1;
+
+int omp_limit() {
+#if defined(_OPENMP)
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+// A positive integer, or the first one of a list such as "4,2" where a list is allowed (OMP_NUM_THREADS).
+int parse_count(const char* name, const char* text, bool list) {
+    errno = 0;
+    char* end = nullptr;
+    const long n = std::strtol(text, &end, 10);
+    while (end && *end == ' ') ++end;
+    const bool tail_ok = end && (*end == '\0' || (list && *end == ','));
+    if (end == text || !tail_ok || errno != 0 || n < 1 || n > 65536)
+        throw std::runtime_error(std::string("environment variable ") + name + ": '" + text +
+                                 "' is not valid; expected an integer from 1 to 65536");
+    return int(n);
+}
+
+// Fork: libgomp's team does not survive it, and the child would wait for threads that are not there. Releasing the team before
+// the fork cures it; where the runtime cannot do that, the child runs serially.
+#if defined(_OPENMP) && (defined(__unix__) || defined(__APPLE__))
+bool paused = false;
+void before_fork() {
+    paused = omp_pause_resource_all && !omp_in_parallel() && omp_pause_resource_all(omp_pause_soft) == 0;
+}
+void in_child() {
+    if (!paused) serial_after_fork = true;
+}
+#endif
+
+}  // namespace
+
+int available_cpus() {
+    int n = int(std::max(1u, std::thread::hardware_concurrency()));
+#if defined(__linux__)
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof(set), &set) == 0) n = std::max(1, CPU_COUNT(&set));
+    std::ifstream file("/sys/fs/cgroup/cpu.max");
+    std::string quota;
+    double period = 0.0;
+    if (file >> quota >> period && quota != "max" && period > 0.0) {
+        const double cpus = std::ceil(std::strtod(quota.c_str(), nullptr) / period);
+        if (cpus >= 1.0 && cpus < n) n = int(cpus);
+    }
+#endif
+    return n;
+}
+
+void init_threads() {
+    const char* own = std::getenv("MDKERN_NUM_THREADS");
+    const char* omp = std::getenv("OMP_NUM_THREADS");
+    if (own && *own)
+        setting = parse_count("MDKERN_NUM_THREADS", own, false);
+    else if (omp && *omp)
+        setting = parse_count("OMP_NUM_THREADS", omp, true);
+    else
+        setting = available_cpus();
+    omp_limit_at_import = omp_limit();
+#if defined(_OPENMP) && (defined(__unix__) || defined(__APPLE__))
+    pthread_atfork(before_fork, nullptr, in_child);
+#endif
+}
+
+int get_num_threads() { return setting; }
+void set_num_threads(int n) { setting = n; }
+
+bool has_openmp() {
+#if defined(_OPENMP)
+    return true;
+#else
+    return false;
+#endif
+}
+
+int team_size(int requested, std::int64_t work, std::int64_t grain) {
+    if (!has_openmp() || serial_after_fork) return 1;
+    int n = requested;
+    if (requested <= 0) {
+        n = setting;
+        const int now = omp_limit();
+        if (now < omp_limit_at_import) n = std::min(n, now);
+    }
+    return int(std::max<std::int64_t>(1, std::min<std::int64_t>(n, work / grain)));
+}
+
+}  // namespace mdkern

@@ -1,0 +1,93 @@
+// The neighbor table: from positions and a cell to a System with explicit images and the list of its pairs; built once, then
+// refreshed while atoms have moved less than the skin allows. All memory is reused from build to build.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/buffers.hpp"
+#include "core/types.hpp"
+#include "neighbors/lattice.hpp"
+#include "neighbors/search.hpp"
+
+namespace mdkern {
+
+// The caller's atoms, in the caller's order.
+struct AtomsView {
+    std::int64_t n = 0;
+    const double* positions = nullptr;       // (n, 3)
+    const double* cell = nullptr;            // (3, 3)
+    const bool* pbc = nullptr;               // (3)
+    const std::int32_t* species = nullptr;   // (n) or null: all zero
+};
+
+struct TableOptions {
+    CutoffKind kind = CutoffKind::uniform;
+    double cutoff = 0.0;                     // largest cutoff of any pair
+    double skin = 0.0;
+    const double* radii = nullptr;           // (n), kind == radii
+    const double* table = nullptr;           // (n_types, n_types) over species, kind == types
+    int n_types = 0;
+    bool self_interaction = false, half = false;
+    bool exact = false;                      // decide borderline pairs as ASE does (neighbor_list); potentials test r < cutoff themselves
+    double max_pairs = 0.0;                  // 0: from the memory that is available
+    double bytes_per_pair = 4.0;             // of everything that the caller will take, for that check
+};
+
+class NeighborTable {
+public:
+    // Builds list and images. Throws std::invalid_argument (non-finite positions, singular cell) and MemoryLimit.
+    void build(const AtomsView& atoms, const TableOptions& options, int threads);
+    // Brings the coordinates up to date, and rebuilds if the list could miss a pair within the cutoff. True: rebuilt.
+    bool update(const AtomsView& atoms, const TableOptions& options, int threads);
+    // Pairs that are within the cutoff at the present coordinates (after update with a skin).
+    void prune(int threads);
+
+    System system() const;
+    Neighbors neighbors() const;             // with the skin
+    Neighbors pruned() const;
+    std::int64_t n() const { return n_real_; }
+    std::size_t index_room() const { return index_.capacity(); }  // entries that first[] may point into
+    const Lattice& lattice() const { return lattice_; }
+    // Offsets of the rows in the caller's order, (n + 1); then the output arrays. `pruned`: of the pruned list.
+    const std::int64_t* offsets(bool pruned);
+    void fill(bool pruned, const FillTask& wanted, int threads);
+    void release_if_larger(std::size_t bytes);  // gives memory back between unrelated calls
+
+private:
+    void wrap(const AtomsView& atoms);
+    void make_images();
+    void check_images() const;
+    void sort_into_bins();
+    void choose_bins(const double* low, const double* high);
+    void fill_rows(const AtomsView& atoms, int threads);
+    void search(int threads);
+    void check_memory(const SearchTask& task, double candidates, int threads) const;
+    void refresh(const AtomsView& atoms, const double* strain, double* largest, int threads);
+    Exact exact() const;
+    CutoffRule rule() const;
+
+    TableOptions options_;
+    Lattice lattice_{};
+    double range_ = 0.0, margin_ = 0.0;
+    std::int64_t n_real_ = -1, n_total_ = 0, n_pairs_ = 0, n_pruned_ = 0;
+    Bins bins_{};
+    double cell_[9] = {};
+
+    // Unsorted points: real atoms first. shift: S of the point in the caller's cell and the owner.
+    Buffer<double> px_, py_, pz_, frac_;
+    Buffer<std::int32_t> pshift_, bin_, sorted_;
+    // By bin.
+    Buffer<std::int32_t> start_, point_row_, point_type_, point_of_;
+    Buffer<double> sx_, sy_, sz_, point_radius_;
+    // By row.
+    Buffer<double> rows_, built_, position_, row_radius_, largest_;
+    Buffer<std::int32_t> shift_, owner_, order_, rank_, row_type_;
+    // List.
+    Buffer<std::int64_t> first_, offsets_;
+    Buffer<std::int32_t> count_, index_, pruned_count_, pruned_index_;
+    std::vector<Chunk> chunks_;
+    std::vector<std::int32_t> species_;
+};
+
+}  // namespace mdkern

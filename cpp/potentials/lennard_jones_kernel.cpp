@@ -1,0 +1,101 @@
+// Lennard-Jones over full lists. Per listed pair: one row of 32 bytes loaded and transposed, about 30 floating-point operations,
+// one division; see docs/performance.md for the count and the measured distance to it.
+#include "potentials/lennard_jones.hpp"
+#include "potentials/pair_loop.hpp"
+
+namespace mdkern {
+namespace MDKERN_ISA {
+
+namespace {
+
+template <class T, LjStyle kStyle, bool kMixed> struct LjPair {
+    using V = simd::Vec<T>;
+    using I = simd::Int<T>;
+    using M = simd::Mask<T>;
+
+    const T* rows;
+    const T* table;
+    int n_species;
+
+    struct Centre {
+        I species_row;
+        V c[8];
+    };
+    Centre begin(std::int64_t, T w) const {
+        Centre c;
+        c.species_row = simd::set_int<T>(kMixed ? std::int32_t(w) * n_species : 0);
+        for (int k = 0; k < 8; ++k) c.c[k] = kMixed ? T(0) : table[k];
+        return c;
+    }
+    static double own_energy(std::int64_t) { return 0.0; }
+
+    M operator()(const Centre& centre, I, V w, V r2, M live, V& e, V& g) const {
+        V c[8];
+        if constexpr (kMixed) {
+            const I row = centre.species_row + simd::to_int(w);
+            if constexpr (kStyle == LjStyle::plain)
+                simd::load_rows(table, row + row, c[0], c[1], c[2], c[3]);
+            else
+                simd::load_rows8(table, row, c);
+        } else {
+            for (int k = 0; k < 8; ++k) c[k] = centre.c[k];
+        }
+        const V q = V(T(1)) / r2, q3 = q * q * q;
+        const V aq = c[0] * q3;
+        e = simd::fma(aq - c[1], q3, c[3]);
+        g = simd::fma(V(T(-12)), aq, V(T(6)) * c[1]) * (q3 * q);
+        if constexpr (kStyle == LjStyle::force_shift) {  // e0 already holds -phi(rc) + rc slope
+            const V r = simd::sqrt(r2);
+            e = simd::fnma(c[4], r, e);
+            g = g - c[4] / r;
+        }
+        if constexpr (kStyle == LjStyle::smooth) {
+            // s = (rc2 - r2)^2 (rc2 + 2 r2 - 3 ro2) / (rc2 - ro2)^3; ds/dr / r = 12 (rc2 - r2) (ro2 - r2) / (rc2 - ro2)^3
+            const V gap = c[2] - r2;
+            const M on = r2 >= c[4];
+            const V s = simd::select(on, gap * gap * (c[2] + V(T(2)) * r2 - V(T(3)) * c[4]) * c[5], V(T(1)));
+            const V ds = simd::keep(on, V(T(12)) * gap * (c[4] - r2) * c[5]);
+            g = simd::fma(g, s, e * ds);
+            e = e * s;
+        }
+        return live & (r2 < c[2]);
+    }
+};
+
+template <class T, LjStyle kStyle>
+void run(const LjParams& p, const T* rows, const T* table, const System& s, const Neighbors& list, int n_threads,
+         const Result& out) {
+    if (p.n_species == 1)
+        pair_loop<T>(s, list, out, n_threads, LjPair<T, kStyle, false>{rows, table, 1});
+    else
+        pair_loop<T>(s, list, out, n_threads, LjPair<T, kStyle, true>{rows, table, p.n_species});
+}
+
+template <class T>
+void run_style(const LjParams& p, const T* rows, const T* table, const System& s, const Neighbors& list, int n_threads,
+               const Result& out) {
+    if (p.style == LjStyle::plain)
+        run<T, LjStyle::plain>(p, rows, table, s, list, n_threads, out);
+    else if (p.style == LjStyle::force_shift)
+        run<T, LjStyle::force_shift>(p, rows, table, s, list, n_threads, out);
+    else
+        run<T, LjStyle::smooth>(p, rows, table, s, list, n_threads, out);
+}
+
+}  // namespace
+
+void lennard_jones_compute(const LjParams& p, const System& s, const Neighbors& list, float* scratch, int n_threads,
+                           const Result& out) {
+    if (!p.single_precision) {
+        run_style<double>(p, s.rows, p.table, s, list, n_threads, out);
+        return;
+    }
+    // Behind the rows: the table.
+    const std::int64_t n = 4 * s.n_total, m = 8 * std::int64_t(p.n_species) * p.n_species;
+    for (std::int64_t k = 0; k < n; ++k) scratch[k] = float(s.rows[k]);
+    for (std::int64_t k = 0; k < m; ++k) scratch[n + k] = float(p.table[k]);
+    run_style<float>(p, scratch, scratch + n, s, list, n_threads, out);
+}
+
+}  // namespace MDKERN_ISA
+}  // namespace mdkern

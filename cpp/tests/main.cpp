@@ -1,0 +1,31 @@
+// Entry of every C++ test, compiled for the baseline: asks the CPU for the ISA of the test before
+// any of its code runs. It includes no standard header with templates, whose copy the linker might
+// take from an object compiled for the ISA.
+#include <stdio.h>
+#include <string.h>
+
+int run_tests();
+
+static bool cpu_has(const char* isa) {
+    if (strcmp(isa, "scalar") == 0) return true;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                      __builtin_cpu_supports("popcnt");
+    if (strcmp(isa, "avx2") == 0) return avx2;
+    if (strcmp(isa, "avx512") == 0) {
+        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+    }
+#endif
+    return false;
+}
+
+int main() {
+    if (!cpu_has(MDKERN_TEST_ISA)) {
+        printf("skipped: this CPU lacks %s\n", MDKERN_TEST_ISA);
+        return 77;
+    }
+    return run_tests();
+}

@@ -1,0 +1,87 @@
+"""mdkern: fast neighbor lists, descriptors and interatomic potentials on CPUs, as ASE calculators."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from mdkern.errors import FormatError, MDKernError, MDKernWarning, UnsupportedError
+
+if TYPE_CHECKING:
+    from mdkern import calculators, potentials, reference
+    from mdkern._runtime import (
+        get_isa,
+        get_num_threads,
+        info,
+        num_threads,
+        set_isa,
+        set_num_threads,
+    )
+    from mdkern.calculators import load
+    from mdkern.neighbors import (
+        NeighborList,
+        neighbor_list,
+        neighbor_list_batch,
+        primitive_neighbor_list,
+    )
+
+    __version__: str
+
+# Loaded at first use: importing mdkern stays quick, and ASE's plugin registry can look at mdkern without the compiled core.
+_LAZY = {
+    "__version__": "_core",
+    "NeighborList": "neighbors",
+    "get_isa": "_runtime",
+    "get_num_threads": "_runtime",
+    "info": "_runtime",
+    "load": "calculators",
+    "neighbor_list": "neighbors",
+    "neighbor_list_batch": "neighbors",
+    "num_threads": "_runtime",
+    "primitive_neighbor_list": "neighbors",
+    "set_isa": "_runtime",
+    "set_num_threads": "_runtime",
+}
+_MODULES = ("calculators", "potentials", "reference")
+
+# A bad value must not wait for the first use to be reported.
+if any(os.environ.get(name) for name in ("MDKERN_ISA", "MDKERN_NUM_THREADS")):
+    importlib.import_module("mdkern._core")
+
+__all__ = [
+    "FormatError",
+    "MDKernError",
+    "MDKernWarning",
+    "NeighborList",
+    "UnsupportedError",
+    "__version__",
+    "calculators",
+    "get_isa",
+    "get_num_threads",
+    "info",
+    "load",
+    "neighbor_list",
+    "neighbor_list_batch",
+    "num_threads",
+    "potentials",
+    "primitive_neighbor_list",
+    "reference",
+    "set_isa",
+    "set_num_threads",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"mdkern.{name}")
+    if name in _LAZY:
+        value = getattr(importlib.import_module(f"mdkern.{_LAZY[name]}"), name)
+        globals()[name] = value
+        return value
+    msg = f"module 'mdkern' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,26 @@
+"""What ASE's plugin registry (experimental, since 3.27) reads; shows in ``ase info --plugins``.
+
+Imported for every user of ASE, so it loads neither the compiled core nor the calculators: those are named as strings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__ase_plugins__: set[Any] = set()
+
+try:
+    from ase._4.plugins.plugin import CalculatorPlugin
+except ImportError:  # an ASE without this registry
+    pass
+else:
+    for _name, _class, _citation in (
+        ("mdkern-lj", "LennardJones", "J. E. Lennard-Jones, Proc. Phys. Soc. 43, 461 (1931)"),
+        ("mdkern-morse", "Morse", "P. M. Morse, Phys. Rev. 34, 57 (1929)"),
+        ("mdkern-eam", "EAM", "M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984)"),
+    ):
+        __ase_plugins__.add(
+            CalculatorPlugin(
+                _name, citation=_citation, implementation=f"mdkern.calculators.{_class}"
+            )
+        )

@@ -1,0 +1,319 @@
+"""Potentials as ASE calculators. One adapter serves all of them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import CalculationFailed, InputError, all_changes
+from ase.calculators.calculator import Calculator as AseCalculator
+
+from mdkern import _core, potentials
+from mdkern.errors import FormatError, MDKernError
+from mdkern.neighbors import _threads
+from mdkern.potentials.base import SpeciesMap
+
+__all__ = ["EAM", "Calculator", "LennardJones", "Morse", "load"]
+
+
+class AtomsError(MDKernError, InputError, ValueError):
+    """Atoms that a potential cannot treat."""
+
+
+class NonFiniteError(MDKernError, CalculationFailed):
+    """The energy or a force is not finite: atoms lie on top of each other."""
+
+
+class Calculator(AseCalculator):
+    """Base of mdkern's calculators.
+
+    Energy, forces and stress are computed together, in one call of the core; per-atom stresses where asked for. The neighbor
+    list is kept while atoms have moved less than the skin allows. A change of the atoms is found by one
+    comparison of bytes. Results are eV, eV/Angstrom, eV/Angstrom^3 in ASE's signs and order.
+
+    Parameters of every calculator, beside those of its potential:
+
+    threads : int, optional
+        Threads of each evaluation; by default :func:`mdkern.get_num_threads`.
+    skin : float
+        Angstrom beyond the cutoff that the neighbor list covers. A larger skin means fewer builds and longer lists.
+    precision : {"double", "single"}
+        Precision of the inner loops, where the potential offers a choice.
+    atoms : ase.Atoms, optional
+        Attach the calculator to these atoms.
+
+    Attributes
+    ----------
+    potential
+        The object with the parameters; ``potential.compute`` is the call of the kernel.
+    cutoff : float
+        Angstrom.
+    species : tuple of str or None
+        Elements that the potential has; None: any.
+    virial : (3, 3) array
+        ``-dE/d(strain)`` of the last evaluation in eV, also for free clusters.
+    n_builds : int
+        How often the neighbor list was built.
+    """
+
+    implemented_properties: ClassVar[list[str]] = [
+        "energy",
+        "free_energy",
+        "energies",
+        "forces",
+        "stress",
+        "stresses",
+    ]
+    ignored_changes: ClassVar[set[str]] = {"initial_charges", "initial_magmoms"}
+    discard_results_on_any_change = True
+    potential_class: ClassVar[Any] = None
+
+    def __init_subclass__(cls, potential: Any = None, name: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if potential is None:
+            return
+        cls.potential_class = potential
+        cls.name = name
+        own = inspect.signature(potential.__init__).parameters.values()
+        common = inspect.signature(Calculator.__init__).parameters
+        extra = [common[key] for key in ("threads", "skin", "atoms")]
+        cls.__signature__ = inspect.Signature([p for p in own if p.name != "self"] + extra)  # type: ignore[attr-defined]
+        cls.__doc__ = (potential.__doc__ or "") + (
+            "\n    Beside these every calculator takes ``threads``, ``skin`` and ``atoms``: see :class:`Calculator`.\n"
+        )
+
+    def __init__(
+        self,
+        *args: Any,
+        threads: int | None = None,
+        skin: float = 0.3,
+        atoms: Atoms | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if self.potential_class is None:
+            msg = "Calculator is the base class; use one of mdkern.calculators such as EAM"
+            raise TypeError(msg)
+        self._snapshot = _core.Snapshot()
+        self._atoms: Atoms | None = None
+        super().__init__()
+        try:
+            bound = inspect.signature(self.potential_class).bind(*args, **kwargs)
+        except TypeError as e:
+            msg = f"{type(self).__name__}: {e}"
+            raise TypeError(msg) from None
+        self.parameters.update({k: _plain(v) for k, v in bound.arguments.items()})
+        self.parameters.update(threads=threads, skin=skin)
+        self._apply(self.potential_class(*bound.args, **bound.kwargs))
+        if atoms is not None:
+            atoms.calc = self
+
+    def _apply(self, potential: Any) -> None:
+        """Take over a potential and the present threads and skin."""
+        threads, skin = self.parameters["threads"], self.parameters["skin"]
+        self._n_threads = _threads(threads)
+        if isinstance(skin, bool) or not np.isfinite(skin) or skin < 0.0:
+            msg = f"skin: {skin!r}; expected a finite number >= 0 (Angstrom)"
+            raise ValueError(msg)
+        self.potential = potential
+        self.cutoff: float = potential.cutoff
+        self.species: tuple[str, ...] | None = potential.species
+        self.virial: Any = None
+        self._kinds = SpeciesMap(self.species)
+        self._table: Any = None
+        self.reset()
+
+    def set(self, **kwargs: Any) -> dict[str, Any]:
+        """Change parameters; the results so far are dropped. Returns what changed."""
+        if not kwargs:
+            return {}
+        known = {*inspect.signature(self.potential_class).parameters, "threads", "skin"}
+        unknown = sorted(set(kwargs) - known)
+        if unknown:
+            msg = f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}"
+            raise TypeError(msg)
+        before = dict(self.parameters)
+        self.parameters.update({k: _plain(v) for k, v in kwargs.items()})
+        try:
+            own = {k: v for k, v in self.parameters.items() if k not in ("threads", "skin")}
+            self._apply(self.potential_class(**own))
+        except BaseException:
+            self.parameters.clear()
+            self.parameters.update(before)
+            raise
+        return {k: v for k, v in self.parameters.items() if k not in before or before[k] != v}
+
+    # --- the atoms of the last evaluation: a snapshot of bytes; an Atoms object is only made for who asks
+    @property
+    def atoms(self) -> Atoms | None:
+        """Copy of the atoms of the last evaluation (positions, numbers, cell, pbc)."""
+        if self._atoms is None and self._snapshot.n_atoms >= 0:
+            positions, numbers, cell, pbc = self._snapshot.arrays()
+            self._atoms = Atoms(numbers=numbers, positions=positions, cell=cell, pbc=pbc)
+        return self._atoms
+
+    @atoms.setter
+    def atoms(self, value: Atoms | None) -> None:
+        self._atoms = None if value is None else value.copy()
+        if value is None:
+            self._snapshot.clear()
+        else:
+            self._snapshot.store(*_arrays(value))
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What changed since the last evaluation; exact, whatever `tol`."""
+        del tol
+        return self._snapshot.changes(*_arrays(atoms))  # type: ignore[no-any-return]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Evaluate everything in one call; `stresses` only where asked for."""
+        del system_changes
+        if atoms is None:
+            atoms = self.atoms
+            if atoms is None:
+                msg = "calculate: no atoms given, and none evaluated before"
+                raise AtomsError(msg)
+        positions, numbers, cell, pbc = _arrays(atoms)
+        try:
+            kinds = self._kinds(numbers)
+            if self._table is None:
+                self._table = _core.NeighborTable(self.cutoff, self.parameters["skin"])
+            self._table.update(positions, cell, pbc, kinds, self._n_threads)
+        except ValueError as e:
+            raise AtomsError(str(e)) from None
+        r = self.potential.compute(
+            self._table, virials="stresses" in properties, threads=self._n_threads
+        )
+        if not np.isfinite(r.energy) or not np.isfinite(r.virial).all():
+            raise NonFiniteError(_explain(r, positions))
+        xx, yy, zz, yz, xz, xy = r.virial
+        self.virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        results = {
+            "energy": r.energy,
+            "free_energy": r.energy,
+            "energies": r.energies,
+            "forces": r.forces,
+        }
+        volume = abs(_determinant(cell))
+        if volume > 0.0:
+            results["stress"] = r.virial / -volume
+            if r.virials is not None:
+                results["stresses"] = r.virials / -volume
+        self.results = results
+        self._atoms = None
+        self._snapshot.store(positions, numbers, cell, pbc)
+
+    @property
+    def n_builds(self) -> int:
+        """How often the neighbor list was built since the parameters were set."""
+        return 0 if self._table is None else int(self._table.n_builds)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Neighbor table and snapshot are working memory of one process.
+        state = self.__dict__.copy()
+        state["_atoms"] = self.atoms
+        state["_table"] = state["_snapshot"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        atoms = state.pop("_atoms")
+        self.__dict__.update(state)
+        self._snapshot = _core.Snapshot()
+        self.atoms = atoms
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Calculator:
+        import pickle
+
+        copy: Calculator = pickle.loads(pickle.dumps(self))
+        memo[id(self)] = copy
+        return copy
+
+
+def _arrays(atoms: Atoms) -> tuple[Any, Any, Any, Any]:
+    arrays = atoms.arrays
+    return (
+        np.ascontiguousarray(arrays["positions"], dtype=np.float64),
+        np.ascontiguousarray(arrays["numbers"], dtype=np.int64),
+        np.ascontiguousarray(atoms.cell.array, dtype=np.float64),
+        np.ascontiguousarray(atoms.pbc, dtype=bool),
+    )
+
+
+def _determinant(m: Any) -> float:
+    (a, b, c), (d, e, f), (g, h, i) = m.tolist()
+    return float(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON types: what ASE writes into .traj, .json and .db files."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _explain(r: potentials.Result, positions: Any) -> str:
+    finite = np.isfinite(r.forces).all(axis=1) & np.isfinite(r.energies)
+    k = int(np.argmin(finite))
+    return (
+        f"energy {r.energy}, force on atom {k} {r.forces[k]}; expected finite numbers: atoms overlap near "
+        f"{positions[k]}"
+    )
+
+
+class LennardJones(Calculator, potential=potentials.LennardJones, name="mdkern-lj"):
+    pass
+
+
+class Morse(Calculator, potential=potentials.Morse, name="mdkern-morse"):
+    pass
+
+
+class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
+    @classmethod
+    def zhou2004(cls, elements: Sequence[str], *, cutoff: float | None = None, **kwargs: Any) -> EAM:
+        """Built-in EAM of sixteen metals and their alloys; see :meth:`mdkern.potentials.EAM.zhou2004`."""
+        return cls("zhou2004", elements=list(elements), cutoff=cutoff, **kwargs)
+
+
+_LOADERS: tuple[type[Calculator], ...] = (EAM,)
+
+
+def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
+    """The calculator for a potential file, chosen by the file's content.
+
+    Parameters
+    ----------
+    path : str
+        An EAM file (.eam, .eam.alloy, .eam.fs), or the word "zhou2004" for the built-in EAM (with ``elements=[...]``).
+    **kwargs
+        Passed to the calculator.
+
+    Raises
+    ------
+    FormatError
+        No reader recognises the content; the message has what each of them says.
+    OSError
+        The file cannot be read.
+    """
+    if os.fspath(path) != "zhou2004":
+        with open(path, "rb"):
+            pass
+    said = []
+    for calculator in _LOADERS:
+        try:
+            return calculator(path, **kwargs)
+        except FormatError as e:
+            said.append(f"as {calculator.__name__}: {e}")
+    raise FormatError("no known potential format; " + "; ".join(said), path=os.fspath(path))

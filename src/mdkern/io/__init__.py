@@ -1,0 +1,1 @@
+"""Readers of potential files. A file is data: nothing in it is ever executed."""

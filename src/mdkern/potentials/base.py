@@ -1,0 +1,83 @@
+"""What every potential shares: the result, and the way from chemical elements to species numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Potential", "Result", "SpeciesMap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Energy and its derivatives, in the caller's order of atoms.
+
+    Attributes
+    ----------
+    energy : float
+        eV.
+    energies : (n,) array
+        Energy of each atom in eV; they sum to `energy`.
+    forces : (n, 3) array
+        eV/Angstrom.
+    virial : (6,) array
+        ``-dE/d(strain)`` in eV, Voigt order xx, yy, zz, yz, xz, xy; stress = -virial / volume.
+    virials : (n, 6) array or None
+        Virial of each atom; they sum to `virial`. Only where asked for.
+    """
+
+    energy: float
+    energies: NDArray[np.float64]
+    forces: NDArray[np.float64]
+    virial: NDArray[np.float64]
+    virials: NDArray[np.float64] | None
+
+
+class Potential(Protocol):
+    """Parameters of a potential and the call of its kernel."""
+
+    cutoff: float
+    """Largest distance of two atoms that interact, in Angstrom."""
+    species: tuple[str, ...] | None
+    """Chemical symbols in the order of the species numbers; None: any element, all alike."""
+
+    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
+        """Evaluate on a neighbor table (`mdkern._core.NeighborTable`) that covers `cutoff`."""
+        ...
+
+
+class SpeciesMap:
+    """Atomic numbers to species numbers of a potential."""
+
+    def __init__(self, species: tuple[str, ...] | None) -> None:
+        from ase.data import atomic_numbers
+
+        self.species = species
+        self._number = np.full(256, -1 if species is not None else 0, dtype=np.int32)
+        for k, symbol in enumerate(species or ()):
+            self._number[atomic_numbers[symbol]] = k
+        self._last: tuple[bytes, NDArray[np.int32]] | None = None
+
+    def __call__(self, numbers: NDArray[Any]) -> NDArray[np.int32]:
+        """Species number of each atom; ValueError names the first atom that the potential lacks."""
+        key = numbers.tobytes()
+        if self._last is not None and self._last[0] == key:
+            return self._last[1]
+        inside = (numbers >= 0) & (numbers < 256)
+        kinds = np.where(inside, self._number[np.where(inside, numbers, 0)], -1).astype(np.int32)
+        if (kinds < 0).any():
+            from ase.data import chemical_symbols
+
+            k = int(np.argmax(kinds < 0))
+            z = int(numbers[k])
+            name = chemical_symbols[z] if 0 <= z < len(chemical_symbols) else f"Z = {z}"
+            have = "any element" if self.species is None else ", ".join(self.species)
+            msg = f"atom {k} is {name}; the potential has {have}"
+            raise ValueError(msg)
+        self._last = (key, kinds)
+        return kinds

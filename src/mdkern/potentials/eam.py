@@ -1,0 +1,136 @@
+"""Embedded-atom method."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mdkern import _core
+from mdkern.io.eam import EamTables, read_eam, spline_coefficients
+from mdkern.potentials.base import Result
+from mdkern.potentials.zhou2004 import tabulate
+
+__all__ = ["EAM"]
+
+_TABLE, _ZHOU2004 = 0, 1
+
+
+class EAM:
+    r"""Embedded-atom method, from a file or built in.
+
+    .. math:: E = \sum_i F_i(\rho_i) + \tfrac12 \sum_{ij} \phi_{ij}(r_{ij}), \qquad \rho_i = \sum_j f_{j}(r_{ij})
+
+    (M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984); Finnis-Sinclair files: f depends on both elements.) Tables are interpolated
+    with LAMMPS's splines, so that energies and forces agree with ``pair_style eam``, ``eam/alloy`` and ``eam/fs``.
+    The energy of an atom is its F and half of its pair terms.
+
+    Parameters
+    ----------
+    path : str, or dict of symbol to str
+        A ``.eam`` (funcfl), ``.eam.alloy`` (setfl) or ``.eam.fs`` file, told apart by content; ``{"Cu": path, "Ni": path}`` mixes funcfl files; the word
+        ``"zhou2004"`` stands for the built-in parameters, see :meth:`zhou2004`.
+    elements : sequence of str, optional
+        Use only these elements of the file. Needed with ``"zhou2004"``.
+    cutoff : float, optional
+        Only with ``"zhou2004"``: where the functions end, in Angstrom.
+
+    Raises
+    ------
+    FormatError, UnsupportedError, OSError
+        From reading the file.
+    ValueError
+        Elements that the file or the parameter set does not have.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]],
+        *,
+        elements: Sequence[str] | None = None,
+        cutoff: float | None = None,
+        precision: str = "double",
+    ) -> None:
+        if precision != "double":
+            raise ValueError(f"precision: {precision!r}; EAM is offered in 'double' only")
+        if isinstance(path, str) and path == "zhou2004":
+            if elements is None or isinstance(elements, str) or len(elements) == 0:
+                raise ValueError(f"elements: {elements!r}; expected a list such as ['Cu', 'Ni'] with 'zhou2004'")
+            built_in = tabulate(elements, cutoff=cutoff)
+            self.species, self.cutoff = built_in.species, built_in.cutoff
+            self._set(_ZHOU2004, built_in.dr, built_in.density, built_in.r_phi, 1.0, 0.0, built_in.embedding)
+            return
+        if cutoff is not None:
+            raise ValueError(f"cutoff: {cutoff!r}; files bring their own, expected it only with 'zhou2004'")
+        t = _select(read_eam(path), elements)
+        self.species, self.cutoff = t.species, t.cutoff
+        self._set(
+            _TABLE,
+            t.dr,
+            spline_coefficients(t.density),
+            spline_coefficients(t.r_phi),
+            t.drho,
+            t.rho_max,
+            spline_coefficients(t.embedding),
+        )
+
+    @classmethod
+    def zhou2004(cls, elements: Sequence[str], *, cutoff: float | None = None) -> EAM:
+        """Sixteen metals and their alloys: Cu, Ag, Au, Ni, Pd, Pt, Al, Pb, Fe, Mo, Ta, W, Mg, Co, Ti, Zr.
+
+        X. W. Zhou, R. A. Johnson and H. N. G. Wadley, Phys. Rev. B 69, 144113 (2004). The functions are
+        switched off over the last 0.5 Angstrom before `cutoff` (by default sqrt(10)/2 of the largest fcc lattice constant sqrt(2) re).
+        """
+        return cls("zhou2004", elements=elements, cutoff=cutoff)
+
+    def _set(
+        self, kind: int, dr: float, density: Any, r_phi: Any, drho: float, rho_max: float, embed: Any
+    ) -> None:
+        # The kernel's row: f of the neighbor at the centre, then r phi; first axis the centre (cpp/potentials/eam.hpp).
+        radial = np.concatenate([density.transpose(1, 0, 2, 3), r_phi], axis=-1)
+        self._kind, self._dr, self._drho, self._rho_max = kind, dr, drho, rho_max
+        self._radial = np.ascontiguousarray(radial)
+        self._embed = np.ascontiguousarray(embed)
+
+    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
+        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
+        return Result(
+            *_core.eam_compute(
+                self.cutoff,
+                self._dr,
+                self._radial,
+                self._kind,
+                self._drho,
+                self._rho_max,
+                self._embed,
+                neighbors,
+                virials,
+                threads,
+            )
+        )
+
+
+def _select(t: EamTables, elements: Sequence[str] | None) -> EamTables:
+    if elements is None:
+        return t
+    if isinstance(elements, str) or not elements or len(set(elements)) != len(elements):
+        raise ValueError(f"elements: {elements!r}; expected a list of different chemical symbols")
+    missing = [e for e in elements if e not in t.species]
+    if missing:
+        raise ValueError(f"elements: {missing[0]!r} is not in {t.path}, which has {', '.join(t.species)}")
+    k = [t.species.index(e) for e in elements]
+    return EamTables(
+        kind=t.kind,
+        path=t.path,
+        species=tuple(elements),
+        masses=t.masses[k],
+        cutoff=t.cutoff,
+        dr=t.dr,
+        drho=t.drho,
+        rho_max=t.rho_max,
+        embedding=t.embedding[k],
+        density=t.density[np.ix_(k, k)],
+        r_phi=t.r_phi[np.ix_(k, k)],
+    )

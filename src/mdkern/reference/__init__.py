@@ -1,0 +1,21 @@
+"""Definitions in plain NumPy: what the compiled kernels must reproduce.
+
+They are written to be read, and serve as oracle in the tests and as baseline in the benchmarks.
+"""
+
+from mdkern.reference.eam import eam, eam_zhou2004
+from mdkern.reference.lennard_jones import lennard_jones
+from mdkern.reference.morse import morse, morse_ase
+from mdkern.reference.neighbors import neighbor_list, neighbor_list_binned
+from mdkern.reference.pairs import Result
+
+__all__ = [
+    "Result",
+    "eam",
+    "eam_zhou2004",
+    "lennard_jones",
+    "morse",
+    "morse_ase",
+    "neighbor_list",
+    "neighbor_list_binned",
+]
