@@ -1,6 +1,12 @@
 #include <cmath>
+#include <exception>
+#include <optional>
+#include <vector>
 
 #include "bindings/bindings.hpp"
+#include "core/errors.hpp"
+#include "core/pool.hpp"
+#include "core/threads.hpp"
 
 namespace mdkern {
 
@@ -8,22 +14,31 @@ namespace {
 
 using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
 
+// A new array; a large one in memory from the pool, which takes it back when the last reference is gone.
+template <class T> py::array_t<T> new_array(const py::array::ShapeContainer& shape) {
+    std::size_t bytes = sizeof(T);
+    for (auto n : *shape) bytes *= std::size_t(n);
+    if (bytes < kPoolSmallest) return py::array_t<T>(shape);
+    auto* data = static_cast<T*>(pool_take(bytes));
+    return py::array_t<T>(shape, data, py::capsule(data, [](void* block) { pool_give(block); }));
+}
+
 // The arrays for the letters asked for, of n_pairs pairs, in the order asked.
 struct Output {
     explicit Output(const std::string& letters, std::int64_t n_pairs) : quantities(letters) {
-        using Shape = py::array::ShapeContainer;
         for (char q : letters) {
-            if (q == 'i') arrays[0] = Int64Array(n_pairs), task.i = pointer<std::int64_t>(arrays[0]);
-            else if (q == 'j') arrays[1] = Int64Array(n_pairs), task.j = pointer<std::int64_t>(arrays[1]);
-            else if (q == 'S') arrays[2] = Int64Array(Shape{n_pairs, std::int64_t(3)}), task.S = pointer<std::int64_t>(arrays[2]);
-            else if (q == 'd') arrays[3] = DoubleArray(n_pairs), task.d = pointer<double>(arrays[3]);
-            else arrays[4] = DoubleArray(Shape{n_pairs, std::int64_t(3)}), task.D = pointer<double>(arrays[4]);
+            if (q == 'i') make(0, {n_pairs}, task.i);
+            else if (q == 'j') make(1, {n_pairs}, task.j);
+            else if (q == 'S') make(2, {n_pairs, 3}, task.S);
+            else if (q == 'd') make(3, {n_pairs}, task.d);
+            else make(4, {n_pairs, 3}, task.D);
         }
     }
-    template <class T> static T* pointer(py::object& a) {
-        return n_items(a) ? static_cast<T*>(py::reinterpret_borrow<py::array>(a).mutable_data()) : nullptr;
+    template <class T> void make(int k, std::initializer_list<std::int64_t> shape, T*& pointer) {
+        auto a = new_array<T>(py::array::ShapeContainer(shape.begin(), shape.end()));
+        pointer = a.size() ? a.mutable_data() : nullptr;
+        arrays[k] = std::move(a);
     }
-    static py::ssize_t n_items(py::object& a) { return py::reinterpret_borrow<py::array>(a).size(); }
     const py::object& array(char q) const { return arrays[q == 'i' ? 0 : q == 'j' ? 1 : q == 'S' ? 2 : q == 'd' ? 3 : 4]; }
     py::object result() const {
         if (quantities.size() == 1) return array(quantities[0]);
@@ -74,6 +89,7 @@ void check_rule(const TableOptions& o, const DoubleArray& radii, const IntArray*
                                         "; expected 0 to " + std::to_string(o.n_types - 1));
 }
 
+constexpr std::int64_t kGilAtoms = 128;
 constexpr std::size_t kKeep = std::size_t(64) << 20;  // scratch kept between calls of neighbor_list, per thread
 
 py::object neighbor_list(const std::string& quantities, const DoubleArray& positions, const DoubleArray& cell,
@@ -93,18 +109,103 @@ py::object neighbor_list(const std::string& quantities, const DoubleArray& posit
     o.exact = true;
     o.max_pairs = max_pairs;
     std::int64_t n_pairs;
+    // Handing the GIL over costs more than a small list.
+    const bool release = atoms.n > kGilAtoms || cutoff > 15.0;
     {
-        py::gil_scoped_release nogil;
+        std::optional<py::gil_scoped_release> nogil;
+        if (release) nogil.emplace();
         table.build(atoms, o, threads);
         n_pairs = table.offsets(false)[atoms.n];
     }
     Output out(quantities, n_pairs);
     {
-        py::gil_scoped_release nogil;
+        std::optional<py::gil_scoped_release> nogil;
+        if (release) nogil.emplace();
         table.fill(false, out.task, threads);
         table.release_if_larger(kKeep);
     }
     return out.result();
+}
+
+// One structure of a batch: its arrays, kept alive, and its view.
+struct BatchItem {
+    DoubleArray positions, cell, radii, table;
+    BoolArray pbc;
+    IntArray species;
+    AtomsView atoms;
+    TableOptions options;
+};
+
+BatchItem batch_item(const py::handle& entry, double bytes_per_pair, bool self_interaction) {
+    const auto t = entry.cast<py::tuple>();  // (positions, cell, pbc, cutoff, radii, species, table)
+    BatchItem b;
+    b.positions = t[0].cast<DoubleArray>();
+    b.cell = t[1].cast<DoubleArray>();
+    b.pbc = t[2].cast<BoolArray>();
+    const bool has_species = !t[5].is_none();
+    if (has_species) b.species = t[5].cast<IntArray>();
+    b.atoms = atoms_view(b.positions, b.cell, b.pbc, has_species ? &b.species : nullptr);
+    set_rule(b.options, t[3].cast<double>(), t[4], t[6], b.radii, b.table);
+    check_rule(b.options, b.radii, has_species ? &b.species : nullptr, b.atoms.n);
+    b.options.self_interaction = self_interaction;
+    b.options.exact = true;
+    b.options.bytes_per_pair = bytes_per_pair;
+    return b;
+}
+
+// Structures are built in groups: threads take different structures, then the group's arrays are allocated, then filled.
+py::list neighbor_list_batch(const std::string& quantities, const py::list& inputs, bool self_interaction, int threads) {
+    constexpr std::size_t kGroup = 64;
+    const double bytes = check_quantities(quantities);
+    py::list results;
+    std::vector<NeighborTable> tables(std::min(kGroup, inputs.size()));
+    for (std::size_t begin = 0; begin < inputs.size(); begin += kGroup) {
+        const int n = int(std::min(kGroup, inputs.size() - begin));
+        std::vector<BatchItem> items;
+        std::vector<std::exception_ptr> errors(n);
+        std::int64_t atoms = 0;
+        for (int k = 0; k < n; ++k) {
+            try {
+                items.push_back(batch_item(inputs[begin + k], bytes, self_interaction));
+            } catch (const std::invalid_argument& e) {
+                throw std::invalid_argument("structure " + std::to_string(begin + k) + ": " + e.what());
+            }
+            atoms += items.back().atoms.n;
+        }
+        // A structure large enough for a team of its own gets it; small ones share the team.
+        const int team = std::min(n, team_size(threads, atoms, 256));
+        {
+            py::gil_scoped_release nogil;
+#pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (team > 1)
+            for (int k = 0; k < n; ++k) {
+                try {
+                    tables[k].build(items[k].atoms, items[k].options, team > 1 ? 1 : threads);
+                    tables[k].offsets(false);
+                } catch (...) {  // nothing may leave the region
+                    errors[k] = std::current_exception();
+                }
+            }
+        }
+        for (int k = 0; k < n; ++k) {
+            if (!errors[k]) continue;
+            try {
+                std::rethrow_exception(errors[k]);
+            } catch (const std::invalid_argument& e) {
+                throw std::invalid_argument("structure " + std::to_string(begin + k) + ": " + e.what());
+            } catch (const MemoryLimit& e) {
+                throw MemoryLimit("structure " + std::to_string(begin + k) + ": " + e.what());
+            }
+        }
+        std::vector<Output> outputs;
+        for (int k = 0; k < n; ++k) outputs.emplace_back(quantities, tables[k].neighbors().n_pairs);
+        {
+            py::gil_scoped_release nogil;
+#pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (team > 1)
+            for (int k = 0; k < n; ++k) tables[k].fill(false, outputs[k].task, team > 1 ? 1 : threads);
+        }
+        for (int k = 0; k < n; ++k) results.append(outputs[k].result());
+    }
+    return results;
 }
 
 }  // namespace
@@ -113,6 +214,9 @@ void bind_neighbors(py::module_& m) {
     m.def("neighbor_list", &neighbor_list, py::arg("quantities"), py::arg("positions").noconvert(), py::arg("cell").noconvert(),
           py::arg("pbc").noconvert(), py::arg("cutoff"), py::arg("radii"), py::arg("species"), py::arg("table"),
           py::arg("self_interaction"), py::arg("max_pairs"), py::arg("threads"));
+
+    m.def("neighbor_list_batch", &neighbor_list_batch, py::arg("quantities"), py::arg("inputs"), py::arg("self_interaction"),
+          py::arg("threads"));
 
     py::class_<PyNeighborTable>(m, "NeighborTable")
         .def(py::init([](double cutoff, double skin, const py::object& radii, const py::object& table, bool self_interaction, bool half,

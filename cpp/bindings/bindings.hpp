@@ -29,6 +29,7 @@ void bind_snapshot(py::module_& m);
 void bind_lennard_jones(py::module_& m);
 void bind_morse(py::module_& m);
 void bind_eam(py::module_& m);
+void bind_limits(py::module_& m);
 
 // A table together with the options it is built with, as Python holds it.
 struct PyNeighborTable {

@@ -25,4 +25,5 @@ PYBIND11_MODULE(_core, m) {
     bind_lennard_jones(m);
     bind_morse(m);
     bind_eam(m);
+    bind_limits(m);
 }

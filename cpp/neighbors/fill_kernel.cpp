@@ -3,6 +3,7 @@
 // Fill: 72 bytes written per pair for ijdDS, in the order of the output, by full vectors; 48 bytes read (cached). The floor is the write
 // bandwidth: 3.4 ns per pair at 21 GB/s into mapped memory, 11 ns into fresh huge pages.
 #include "neighbors/search.hpp"
+#include "simd/parallel.hpp"
 #include "simd/simd.hpp"
 
 namespace mdkern {
@@ -16,8 +17,7 @@ void neighbor_fill_compute(const FillTask& t, int n_threads) {
     const double* c = t.exact.cell;
     const bool want_vector = t.d || t.D;
     const bool want_shift = want_vector || t.S || t.j;
-#pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
-    for (std::int64_t a = 0; a < t.n; ++a) {
+    parallel_for(t.n, n_threads, 0, [&](std::int64_t a) {
         const std::int64_t row = t.rank[a], n = t.list.count[row];
         const double* p = t.exact.position + 4 * row;
         const std::int32_t* s = t.exact.shift + 4 * row;
@@ -51,14 +51,13 @@ void neighbor_fill_compute(const FillTask& t, int n_threads) {
                 simd::store(t.d + o, d, simd::first_n<double>(live));
             }
         }
-    }
+    });
 }
 
 void neighbor_refresh_compute(const RefreshTask& t, int n_threads) {
     const double *c = t.cell, *f = t.strain;
     const std::int64_t n_blocks = (t.n_total + t.block - 1) / t.block;
-#pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
-    for (std::int64_t b = 0; b < n_blocks; ++b) {
+    parallel_for(n_blocks, n_threads, 0, [&](std::int64_t b) {
         const std::int64_t end = (b + 1) * t.block < t.n_total ? (b + 1) * t.block : t.n_total;
         double most = 0.0, next = 0.0;
         for (std::int64_t r = b * t.block; r < end; ++r) {
@@ -87,7 +86,7 @@ void neighbor_refresh_compute(const RefreshTask& t, int n_threads) {
             t.largest[2 * b] = most;
             t.largest[2 * b + 1] = next;
         }
-    }
+    });
 }
 
 }  // namespace MDKERN_ISA

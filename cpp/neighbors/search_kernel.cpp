@@ -1,9 +1,11 @@
-// Distance tests: for every centre, the columns of bins within reach, as runs of adjacent points, eight (AVX-512) at a time.
+// Distance tests. Centres are taken in groups of up to eight that are adjacent in a column of bins; the candidates of the group's bounding box (runs of
+// adjacent points, one per column within reach) are copied side by side once, and every centre of the group tests all of them in
+// one long loop without branches: long loops beat few candidates.
 //
-// Cost per centre: about 8 runs of 1.8 r_cut x column area x density points; 3.4 candidates are tested per pair kept when the columns
-// are as wide as the cutoff (the run in a column is trimmed to the sphere). A candidate costs 3 loads, 3 subtractions, 3 multiply-adds,
-// a comparison and its share of one compress-store of row numbers.
+// Cost per centre: about 6.7 candidates per pair kept when columns are as wide as the cutoff. A candidate costs 4 loads, 3
+// subtractions, 3 multiply-adds, 2 comparisons and one compress-store of row numbers, by vectors of 8 (AVX-512).
 #include "neighbors/search.hpp"
+#include "simd/parallel.hpp"
 #include "simd/simd.hpp"
 
 namespace mdkern {
@@ -18,12 +20,8 @@ namespace {
 inline double larger(double a, double b) { return a > b ? a : b; }
 inline int clamp_bin(double b, int n) { return b < 0.0 ? 0 : b >= n ? n - 1 : int(b); }
 
-inline double root(double x) {
-    double r;
-    simd::Vec<double> v = simd::sqrt(V(x));
-    simd::store(&r, v, simd::first_n<double>(1));
-    return r;
-}
+// One instruction under -fno-math-errno; std::sqrt could become a call into an object of another ISA.
+inline double root(double x) { return __builtin_sqrt(x); }
 
 inline double pair_cutoff(const CutoffRule& rule, std::int64_t i, std::int64_t j) {
     if (rule.kind == CutoffKind::radii) return rule.radius[i] + rule.radius[j];
@@ -51,20 +49,59 @@ inline bool in_half(const Exact& e, std::int64_t i, std::int64_t j) {
     return true;
 }
 
+constexpr int kGroup = 8;
+constexpr int kRoom = 4096;   // candidates side by side: 100 kB, and far more than usual
+constexpr int kRuns = 64;
+
+// Candidates, copied side by side.
+struct alignas(64) Candidates {
+    double x[kRoom + 16], y[kRoom + 16], z[kRoom + 16], radius[kRoom + 16];
+    std::int32_t row[kRoom + 16], type[kRoom + 16];
+    int n;
+};
+
 struct Run { std::int32_t begin, end; };
 
-// A centre and the squared cutoff that its candidates must stay below.
-template <CutoffKind kKind> struct Centre {
-    V x, y, z;
+struct Box { double low[3], high[3]; };
+
+inline void copy(double* to, const double* from, int n) {
+    for (int k = 0; k < n; k += V::width) simd::store(to + k, simd::load(from + k));
+}
+inline void copy(std::int32_t* to, const std::int32_t* from, int n) {
+    for (int k = 0; k < n; k += V::width) simd::store_int(to + k, simd::load_int<double>(from + k));
+}
+
+// Adds points [run.begin, run.end). Whole vectors are copied: what lies behind is overwritten by the next run or by finish().
+template <CutoffKind kKind> inline void add(Candidates& c, const Bins& b, Run run) {
+    const int n = run.end - run.begin;
+    copy(c.x + c.n, b.x + run.begin, n);
+    copy(c.y + c.n, b.y + run.begin, n);
+    copy(c.z + c.n, b.z + run.begin, n);
+    copy(c.row + c.n, b.row + run.begin, n);
+    if (kKind == CutoffKind::radii) copy(c.radius + c.n, b.radius + run.begin, n);
+    if (kKind == CutoffKind::types) copy(c.type + c.n, b.type + run.begin, n);
+    c.n += n;
+}
+// Fills up the last vector with points that are nobody's neighbor.
+inline void finish(Candidates& c) {
+    for (int k = 0; k < V::width; ++k) {
+        c.x[c.n + k] = c.y[c.n + k] = c.z[c.n + k] = 1e150;
+        c.radius[c.n + k] = 0.0;
+        c.type[c.n + k] = c.row[c.n + k] = 0;
+    }
+}
+
+// Squared cutoffs of candidates k, k + 1, ... around one centre.
+template <CutoffKind kKind> struct Limit {
+    const Candidates& c;
     double own;               // squared cutoff (uniform) or radius of the centre (radii)
     const double* table_row;  // cutoffs of the centre's type (types)
-    const Bins* bins;
-    V limit2(std::int64_t k) const {
+    V operator()(int k) const {
         if constexpr (kKind == CutoffKind::radii) {
-            const V r = V(own) + simd::load(bins->radius + k);
+            const V r = V(own) + simd::load(c.radius + k);
             return r * r;
         } else if constexpr (kKind == CutoffKind::types) {
-            const V r = simd::gather(table_row, simd::load_int<double>(bins->type + k));
+            const V r = simd::gather(table_row, simd::load_int<double>(c.type + k));
             return r * r;
         } else {
             return V(own);
@@ -72,132 +109,191 @@ template <CutoffKind kKind> struct Centre {
     }
 };
 
-// Candidates [begin, end): the rows of those within reach go to out, side by side. Where the caller cares (band > 0), those whose squared distance
-// lies within the band around the cutoff are decided exactly.
-template <CutoffKind kKind>
-inline int test_run(const SearchTask& t, const Centre<kKind>& c, std::int64_t i, Run run, std::int32_t* out) {
-    const Bins& b = t.bins;
-    const V band = t.exact.band;
-    int n = 0;
-    for (std::int64_t k = run.begin; k < run.end; k += V::width) {
-        const V dx = simd::load(b.x + k) - c.x, dy = simd::load(b.y + k) - c.y, dz = simd::load(b.z + k) - c.z;
-        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-        const V limit = c.limit2(k) + band;
-        M m = (r2 < limit) & simd::first_n<double>(run.end - k);
-        const M doubtful = m & (r2 >= limit - (band + band)) & (V(0.0) < band);
-        if (__builtin_expect(simd::any(doubtful), 0)) {
-            unsigned kept = simd::bits(m);
-            const unsigned check = simd::bits(doubtful);
-            for (int lane = 0; lane < V::width; ++lane)
-                if ((kept >> lane & 1u) && (!(check >> lane & 1u) || exactly_within(t.exact, t.rule, i, b.row[k + lane])))
-                    out[n++] = b.row[k + lane];
-        } else {
-            n += simd::compress_store(out + n, simd::load_int<double>(b.row + k), m);
-        }
-    }
-    return n;
-}
-
-// The runs of candidates of row i; returns how many, at most n[0] n[1] + 1 of its columns.
-inline int find_runs(const SearchTask& t, std::int64_t i, int bx, int by0, int by1, double reach, Run* runs,
-                     std::int64_t& candidates) {
-    const Bins& b = t.bins;
+// Tests all candidates around row i, whose own place among them is `self` (negative: keep it), and writes the rows of those within reach to out. kExact: those
+// whose squared distance lies within the band around the cutoff, where rounding could decide, are decided as the definition has it.
+template <CutoffKind kKind, bool kExact>
+inline int test(const SearchTask& t, const Candidates& c, std::int64_t i, int self, std::int32_t* out) {
     const double* r = t.system.rows + 4 * i;
-    const std::int32_t self = t.self_interaction ? -1 : t.point[i];
-    const double x0 = b.low[0] + bx * b.width[0];
-    const double dx = larger(0.0, larger(x0 - r[0], r[0] - (x0 + b.width[0])) - b.margin);
-    const double rest = reach * reach - dx * dx;
+    const V x = r[0], y = r[1], z = r[2], band = t.exact.band;
+    Limit<kKind> limit{c, t.rule.cutoff * t.rule.cutoff, nullptr};
+    if (kKind == CutoffKind::radii) limit.own = t.rule.radius[i];
+    if (kKind == CutoffKind::types) limit.table_row = t.rule.table + std::int64_t(t.rule.type[i]) * t.rule.n_types;
     int n = 0;
-    if (rest < 0.0) return 0;
-    for (int by = by0; by <= by1; ++by) {
-        const double y0 = b.low[1] + by * b.width[1];
-        const double dy = larger(0.0, larger(y0 - r[1], r[1] - (y0 + b.width[1])) - b.margin);
-        const double h2 = rest - dy * dy;
-        if (h2 < 0.0) continue;
-        const double h = root(h2) + b.margin, z = r[2] - b.low[2];
-        const std::int32_t* column = b.start + (std::int64_t(bx) * b.n[1] + by) * b.n[2];
-        const std::int32_t begin = column[clamp_bin((z - h) * b.inverse_width[2], b.n[2])];
-        const std::int32_t end = column[clamp_bin((z + h) * b.inverse_width[2], b.n[2]) + 1];
-        if (begin <= self && self < end) {  // leave the centre itself out
-            runs[n++] = {begin, self};
-            runs[n++] = {self + 1, end};
-        } else {
-            runs[n++] = {begin, end};
-        }
-        candidates += end - begin;
+    M doubtful = simd::first_n<double>(0);
+    auto step = [&](int k, M live) {
+        const V dx = simd::load(c.x + k) - x, dy = simd::load(c.y + k) - y, dz = simd::load(c.z + k) - z;
+        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+        const V most = limit(k);
+        const M m = (r2 < most + band) & live;
+        if constexpr (kExact) doubtful = doubtful | (m & (r2 >= most - band));
+        n += simd::compress_store(out + n, simd::load_int<double>(c.row + k), m);
+    };
+    const M all = simd::first_n<double>(V::width);
+    const int own = self < 0 ? c.n : self / V::width * V::width;
+    int k = 0;
+    for (; k < own; k += V::width) step(k, all);
+    if (self >= 0) {
+        step(k, simd::not_(simd::first_n<double>(self - k + 1)) | simd::first_n<double>(self - k));
+        for (k += V::width; k < c.n; k += V::width) step(k, all);
     }
-    return n;
+    if (!kExact || __builtin_expect(!simd::any(doubtful), 1)) return n;
+    int kept = 0;
+    for (k = 0; k < n; ++k)
+        if (exactly_within(t.exact, t.rule, i, out[k])) out[kept++] = out[k];
+    return kept;
 }
 
-constexpr int kRuns = 66;
+// The runs of points within reach of a box, one per column; fewer than kRuns at a time: calls use(runs, n) for each lot.
+template <class Use> inline void find_runs(const Bins& b, const Box& box, double reach, Use use) {
+    const int bx0 = clamp_bin((box.low[0] - reach - b.low[0]) * b.inverse_width[0], b.n[0]);
+    const int bx1 = clamp_bin((box.high[0] + reach - b.low[0]) * b.inverse_width[0], b.n[0]);
+    const int by0 = clamp_bin((box.low[1] - reach - b.low[1]) * b.inverse_width[1], b.n[1]);
+    const int by1 = clamp_bin((box.high[1] + reach - b.low[1]) * b.inverse_width[1], b.n[1]);
+    const double z0 = box.low[2] - b.low[2], z1 = box.high[2] - b.low[2];
+    Run runs[kRuns];
+    int n = 0;
+    for (int bx = bx0; bx <= bx1; ++bx) {
+        const double x0 = b.low[0] + bx * b.width[0];
+        const double dx = larger(0.0, larger(x0 - box.high[0], box.low[0] - (x0 + b.width[0])) - b.margin);
+        for (int by = by0; by <= by1; ++by) {
+            const double y0 = b.low[1] + by * b.width[1];
+            const double dy = larger(0.0, larger(y0 - box.high[1], box.low[1] - (y0 + b.width[1])) - b.margin);
+            const double h2 = reach * reach - dx * dx - dy * dy;
+            if (h2 < 0.0) continue;
+            const double h = root(h2) + b.margin;
+            const std::int32_t* column = b.start + (std::int64_t(bx) * b.n[1] + by) * b.n[2];
+            const Run run = {column[clamp_bin((z0 - h) * b.inverse_width[2], b.n[2])],
+                             column[clamp_bin((z1 + h) * b.inverse_width[2], b.n[2]) + 1]};
+            if (run.begin == run.end) continue;
+            runs[n++] = run;
+            if (n == kRuns) {
+                use(runs, n);
+                n = 0;
+            }
+        }
+    }
+    use(runs, n);
+}
+
+// Where in the list the rows of a chunk go. Out of room, everything is written to `waste` and only counted.
+struct Writer {
+    const SearchTask& t;
+    Chunk& chunk;
+    std::int64_t at;
+    std::int32_t* waste;
+
+    std::int32_t* place(std::int64_t row_so_far, std::int64_t most) {
+        if (!chunk.overflow && at + row_so_far + most + V::width <= chunk.offset + chunk.room) return t.index + at + row_so_far;
+        chunk.overflow = true;
+        return waste;
+    }
+    void finish_row(std::int64_t i, std::int64_t n) {
+        if (t.half && !chunk.overflow) {
+            std::int64_t kept = 0;
+            for (std::int64_t k = 0; k < n; ++k)
+                if (in_half(t.exact, i, t.index[at + k])) t.index[at + kept++] = t.index[at + k];
+            n = kept;
+        }
+        t.first[i] = at;
+        t.count[i] = std::int32_t(n);
+        if (!chunk.overflow) at += n;
+        chunk.found += n;
+    }
+};
+
+template <CutoffKind kKind> inline int test_any(const SearchTask& t, const Candidates& c, std::int64_t i, int self, std::int32_t* out) {
+    return t.exact.band > 0.0 ? test<kKind, true>(t, c, i, self, out) : test<kKind, false>(t, c, i, self, out);
+}
+
+// A centre with more candidates than fit side by side: lot by lot.
+template <CutoffKind kKind> void search_long(const SearchTask& t, std::int64_t i, double reach, Candidates& c, Writer& w) {
+    const double* r = t.system.rows + 4 * i;
+    const Box box = {{r[0], r[1], r[2]}, {r[0], r[1], r[2]}};
+    const std::int32_t own = t.self_interaction ? -1 : t.point[i];
+    std::int64_t n_row = 0;
+    auto flush = [&](int self) {
+        finish(c);
+        n_row += test_any<kKind>(t, c, i, self, w.place(n_row, c.n));
+        c.n = 0;
+    };
+    c.n = 0;
+    find_runs(t.bins, box, reach, [&](const Run* runs, int n) {
+        for (int k = 0; k < n; ++k)
+            for (std::int32_t begin = runs[k].begin; begin < runs[k].end; begin += kRoom) {
+                const std::int32_t end = runs[k].end - begin < kRoom ? runs[k].end : begin + kRoom;
+                add<kKind>(c, t.bins, {begin, end});
+                flush(begin <= own && own < end ? own - begin : -1);
+            }
+    });
+    w.finish_row(i, n_row);
+}
 
 template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk) {
     const Bins& b = t.bins;
     const double reach = t.rule.cutoff + b.margin;
-    std::int64_t at = chunk.offset, found = 0, candidates = 0;
-    const std::int64_t room_end = chunk.offset + chunk.room;
-    std::int32_t waste[16];
-    for (std::int64_t i = chunk.begin; i < chunk.end; i += chunk.step) {
+    std::int32_t waste[kRoom + 16];
+    Candidates c;
+    Writer w{t, chunk, chunk.offset, waste};
+    chunk.found = chunk.candidates = 0;
+    for (std::int64_t i = chunk.begin; i < chunk.end;) {
+        // The group: rows follow the bins, so the next ones are near until the column ends.
         const double* r = t.system.rows + 4 * i;
-        Centre<kKind> c{r[0], r[1], r[2], t.rule.cutoff * t.rule.cutoff, nullptr, &b};
-        if (kKind == CutoffKind::radii) c.own = t.rule.radius[i];
-        if (kKind == CutoffKind::types) c.table_row = t.rule.table + std::int64_t(t.rule.type[i]) * t.rule.n_types;
-        const int bx0 = clamp_bin((r[0] - reach - b.low[0]) * b.inverse_width[0], b.n[0]);
-        const int bx1 = clamp_bin((r[0] + reach - b.low[0]) * b.inverse_width[0], b.n[0]);
-        const int by0 = clamp_bin((r[1] - reach - b.low[1]) * b.inverse_width[1], b.n[1]);
-        const int by1 = clamp_bin((r[1] + reach - b.low[1]) * b.inverse_width[1], b.n[1]);
-        std::int64_t n_row = 0;
-        for (int bx = bx0; bx <= bx1; ++bx)
-            for (int by = by0; by <= by1; by += kRuns - 2) {
-                Run runs[kRuns];
-                const int last = by + kRuns - 3 < by1 ? by + kRuns - 3 : by1;
-                const int n_runs = find_runs(t, i, bx, by, last, reach, runs, candidates);
-                for (int k = 0; k < n_runs; ++k) {
-                    const std::int64_t length = runs[k].end - runs[k].begin;
-                    if (__builtin_expect(at + n_row + length + V::width <= room_end, 1)) {
-                        n_row += test_run<kKind>(t, c, i, runs[k], t.index + at + n_row);
-                    } else {  // no room: only count, a bit at a time
-                        chunk.overflow = true;
-                        for (std::int64_t s = runs[k].begin; s < runs[k].end; s += V::width) {
-                            const std::int64_t e = s + V::width < runs[k].end ? s + V::width : runs[k].end;
-                            n_row += test_run<kKind>(t, c, i, {std::int32_t(s), std::int32_t(e)}, waste);
-                        }
-                    }
-                }
+        Box box = {{r[0], r[1], r[2]}, {r[0], r[1], r[2]}};
+        std::int64_t end = i + 1;
+        for (; chunk.step == 1 && end < chunk.end && end < i + kGroup; ++end) {
+            const double* q = t.system.rows + 4 * end;
+            if (larger(q[0] - r[0], r[0] - q[0]) > b.width[0] || larger(q[1] - r[1], r[1] - q[1]) > b.width[1] ||
+                larger(q[2] - r[2], r[2] - q[2]) > reach)
+                break;
+            for (int k = 0; k < 3; ++k) {
+                box.low[k] = q[k] < box.low[k] ? q[k] : box.low[k];
+                box.high[k] = q[k] > box.high[k] ? q[k] : box.high[k];
             }
-        if (t.half && !chunk.overflow) {
-            std::int64_t kept = 0;
-            for (std::int64_t k = 0; k < n_row; ++k)
-                if (in_half(t.exact, i, t.index[at + k])) t.index[at + kept++] = t.index[at + k];
-            n_row = kept;
         }
-        t.first[i] = at;
-        t.count[i] = std::int32_t(n_row);
-        if (!chunk.overflow) at += n_row;
-        found += n_row;
+        int self[kGroup];
+        for (int g = 0; g < kGroup; ++g) self[g] = -1;
+        bool fits = true;
+        std::int64_t candidates = 0;
+        c.n = 0;
+        find_runs(b, box, reach, [&](const Run* runs, int n) {
+            for (int k = 0; k < n; ++k) {
+                candidates += runs[k].end - runs[k].begin;
+                fits = fits && candidates <= kRoom;
+                if (!fits) continue;
+                if (!t.self_interaction)
+                    for (std::int64_t g = i; g < end; ++g)
+                        if (runs[k].begin <= t.point[g] && t.point[g] < runs[k].end) self[g - i] = c.n + t.point[g] - runs[k].begin;
+                add<kKind>(c, b, runs[k]);
+            }
+        });
+        chunk.candidates += candidates * (end - i);
+        finish(c);
+        for (std::int64_t g = i; g < end; ++g) {
+            if (fits)
+                w.finish_row(g, test_any<kKind>(t, c, g, self[g - i], w.place(0, c.n)));
+            else
+                search_long<kKind>(t, g, reach, c, w);
+        }
+        i = chunk.step == 1 ? end : i + chunk.step;
     }
-    chunk.found = found;
-    chunk.candidates = candidates;
 }
 
 }  // namespace
 
 void neighbor_search_compute(const SearchTask& t, int n_threads) {
-#pragma omp parallel for num_threads(n_threads) schedule(dynamic, 1) if (n_threads > 1)
-    for (int c = 0; c < t.n_chunks; ++c) {
+    parallel_for(t.n_chunks, n_threads, 1, [&](std::int64_t c) {
         if (t.rule.kind == CutoffKind::uniform)
             search_chunk<CutoffKind::uniform>(t, t.chunks[c]);
         else if (t.rule.kind == CutoffKind::radii)
             search_chunk<CutoffKind::radii>(t, t.chunks[c]);
         else
             search_chunk<CutoffKind::types>(t, t.chunks[c]);
-    }
+    });
 }
 
 void neighbor_prune_compute(const PruneTask& t, int n_threads) {
     const System& s = t.system;
-#pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
-    for (std::int64_t i = 0; i < s.n_real; ++i) {
+    parallel_for(s.n_real, n_threads, 0, [&](std::int64_t i) {
         const double* r = s.rows + 4 * i;
         const V x = r[0], y = r[1], z = r[2];
         const std::int64_t begin = t.first[i], end = begin + t.list.count[i];
@@ -218,7 +314,7 @@ void neighbor_prune_compute(const PruneTask& t, int n_threads) {
                     out[n++] = t.list.index[k + lane];
         }
         t.count[i] = n;
-    }
+    });
 }
 
 }  // namespace MDKERN_ISA

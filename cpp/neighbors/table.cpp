@@ -42,6 +42,10 @@ void NeighborTable::wrap(const AtomsView& atoms) {
     margin_ = 4e-15 * (largest + range_ + l.length);
     double *x = px_.reserve(n), *y = py_.reserve(n), *z = pz_.reserve(n), *f = frac_.reserve(3 * n);
     std::int32_t* s = pshift_.reserve(4 * n);
+    for (int k = 0; k < 3; ++k) {
+        f_low_[k] = 1.0;
+        f_high_[k] = 0.0;
+    }
     for (std::int64_t i = 0; i < n; ++i) {
         const double* r = p + 3 * i;
         double w[3] = {r[0], r[1], r[2]};
@@ -59,6 +63,8 @@ void NeighborTable::wrap(const AtomsView& atoms) {
                 for (int c = 0; c < 3; ++c) w[c] -= whole * l.basis[3 * k + c];
             }
             f[3 * i + k] = u;
+            f_low_[k] = u < f_low_[k] ? u : f_low_[k];
+            f_high_[k] = u > f_high_[k] ? u : f_high_[k];
         }
         x[i] = w[0];
         y[i] = w[1];
@@ -80,7 +86,8 @@ void NeighborTable::check_images() const {
                           number(available / 1e9) + " GB available) for cutoff " + number(range_) + " in this cell; expected a smaller cutoff");
 }
 
-// Images of the atoms within range of the cell's faces, behind the real atoms.
+// Images of the atoms, behind the real ones: those within range of the box, along the lattice vectors, that holds the atoms. (Which is the
+// cell in a crystal, and much smaller for a molecule in a box: it may need none.)
 void NeighborTable::make_images() {
     const std::int64_t n = n_real_;
     n_total_ = n;
@@ -91,8 +98,8 @@ void NeighborTable::make_images() {
     const double* f = frac_.data();
     auto span = [&](std::int64_t i, int* lo, int* hi) {
         for (int k = 0; k < 3; ++k) {
-            lo[k] = l.pbc[k] ? int(std::ceil(-reach[k] - f[3 * i + k])) : 0;
-            hi[k] = l.pbc[k] ? int(std::floor(1.0 + reach[k] - f[3 * i + k])) : 0;
+            lo[k] = l.pbc[k] ? int(std::ceil(f_low_[k] - reach[k] - f[3 * i + k])) : 0;
+            hi[k] = l.pbc[k] ? int(std::floor(f_high_[k] + reach[k] - f[3 * i + k])) : 0;
         }
     };
     std::int64_t total = n;
@@ -151,7 +158,7 @@ void NeighborTable::choose_bins(const double* low, const double* high) {
     const double run = double(n_total_) / volume * range * range * 1.8 * range;
     for (double split = 2.0; split <= 4.0 && run / (split * split) >= 24.0; split += 1.0) want[0] = want[1] = range / split;
     double n[3];
-    const double most = n_total_ <= 64 ? 1.0 : std::min(4.0 * double(n_total_) + 64.0, 1e9);
+    const double most = std::min(4.0 * double(n_total_) + 64.0, 1e9);
     for (;;) {
         for (int k = 0; k < 3; ++k) n[k] = std::max(1.0, std::floor(extent[k] / want[k]));
         const double bins = n[0] * n[1] * n[2];
@@ -174,19 +181,27 @@ void NeighborTable::choose_bins(const double* low, const double* high) {
 
 void NeighborTable::sort_into_bins() {
     const std::int64_t n = n_total_;
-    const double *x = px_.data(), *y = py_.data(), *z = pz_.data();
-    const double* p[3] = {x, y, z};
-    double low[3], high[3];
-    for (int k = 0; k < 3; ++k) {
-        double lo = n ? p[k][0] : 0.0, hi = lo;
-        for (std::int64_t i = 1; i < n; ++i) {
-            lo = std::min(lo, p[k][i]);
-            hi = std::max(hi, p[k][i]);
+    const double* p[3] = {px_.data(), py_.data(), pz_.data()};
+    if (n_real_ * n <= 8192) {  // a handful of tests needs no bins: one that holds everything
+        for (int k = 0; k < 3; ++k) {
+            bins_.n[k] = 1;
+            bins_.low[k] = -1e30;
+            bins_.width[k] = 2e30;
+            bins_.inverse_width[k] = 0.0;
         }
-        low[k] = lo;
-        high[k] = hi;
+        bins_.margin = 16.0 * margin_;
+    } else {
+        double low[3], high[3];
+        for (int k = 0; k < 3; ++k) {
+            low[k] = high[k] = p[k][0];
+            for (std::int64_t i = 1; i < n; ++i) {
+                low[k] = std::min(low[k], p[k][i]);
+                high[k] = std::max(high[k], p[k][i]);
+            }
+        }
+        choose_bins(low, high);
     }
-    choose_bins(low, high);
+    const double *x = px_.data(), *y = py_.data(), *z = pz_.data();
     const std::int64_t n_bins = std::int64_t(bins_.n[0]) * bins_.n[1] * bins_.n[2];
     std::int32_t* start = start_.reserve(n_bins + 1);
     std::int32_t* sorted = sorted_.reserve(n);
@@ -388,6 +403,7 @@ void NeighborTable::search(int threads) {
         const double bound = small ? double(n_total_) * rows : double(c.candidates) / sampled * rows;
         total += bound;
         c.step = 1;
+        c.overflow = false;
         c.offset = room;
         c.room = std::int64_t(1.3 * bound) + n_total_ / n_chunks + 64;
         room += c.room;

@@ -70,6 +70,7 @@ private:
     TableOptions options_;
     Lattice lattice_{};
     double range_ = 0.0, margin_ = 0.0;
+    double f_low_[3] = {}, f_high_[3] = {};  // box of the wrapped atoms in fractional coordinates
     std::int64_t n_real_ = -1, n_total_ = 0, n_pairs_ = 0, n_pruned_ = 0;
     Bins bins_{};
     double cell_[9] = {};

@@ -128,9 +128,7 @@ inline double density(const EamParams& p, const System& s, const Neighbors& list
 }  // namespace
 
 void eam_density_compute(const EamParams& p, const System& s, const Neighbors& list, const EamScratch& work, int n_threads) {
-    const std::int64_t blocks = n_blocks(s.n_real);
-#pragma omp parallel for num_threads(n_threads) schedule(dynamic, 4) if (n_threads > 1)
-    for (std::int64_t b = 0; b < blocks; ++b) {
+    parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) {
         const std::int64_t begin = b * kPairBlock, end = begin + kPairBlock < s.n_real ? begin + kPairBlock : s.n_real;
         for (std::int64_t i = begin; i < end; ++i)
             work.energy[i] = density(p, s, list, i, work.index + list.first[i], work.count[i]);
@@ -152,15 +150,15 @@ void eam_density_compute(const EamParams& p, const System& s, const Neighbors& l
                 work.rows[4 * (i + l) + 3] = slope[l];
             }
         }
-    }
+    });
 }
 
 void eam_spread_compute(const System& s, const EamScratch& work, int n_threads) {
-#pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
-    for (std::int64_t r = s.n_real; r < s.n_total; ++r) {
+    parallel_for(s.n_total - s.n_real, n_threads, 0, [&](std::int64_t k) {
+        const std::int64_t r = s.n_real + k;
         for (int c = 0; c < 3; ++c) work.rows[4 * r + c] = s.rows[4 * r + c];
         work.rows[4 * r + 3] = work.rows[4 * std::int64_t(s.owner[r]) + 3];
-    }
+    });
 }
 
 namespace {

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "core/types.hpp"
+#include "simd/parallel.hpp"
 #include "simd/simd.hpp"
 
 namespace mdkern {
@@ -21,9 +22,7 @@ template <class T, class Pair>
 void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_threads, const Pair& pair) {
     using V = simd::Vec<T>;
     const T* rows = pair.rows;
-    const std::int64_t blocks = n_blocks(s.n_real);
-#pragma omp parallel for num_threads(n_threads) schedule(dynamic, 4) if (n_threads > 1)
-    for (std::int64_t b = 0; b < blocks; ++b) {
+    parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) {
         const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
         V wxx = T(0), wyy = T(0), wzz = T(0), wyz = T(0), wxz = T(0), wxy = T(0);
         double energy = 0.0, virial[6] = {0, 0, 0, 0, 0, 0};
@@ -85,7 +84,7 @@ void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_
         double* totals = out.block_totals + 7 * b;
         totals[0] = energy;
         for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
-    }
+    });
 }
 
 }  // namespace MDKERN_ISA

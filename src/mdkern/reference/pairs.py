@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mdkern.reference.neighbors import neighbor_list
+from mdkern.reference.neighbors import neighbor_list, neighbor_list_binned
 
 __all__ = ["PairList", "Result", "pair_list", "pair_table", "sum_at", "sum_pairs"]
 
@@ -53,7 +53,9 @@ def pair_list(
     i: Int
     j: Int
     D: Float
-    i, j, D = neighbor_list("ijD", positions, cell, pbc, float(np.max(cutoff)))
+    # Small systems by the definition itself; as a baseline for large ones it must not cost O(n^2).
+    search = neighbor_list if len(kind) <= 200 else neighbor_list_binned
+    i, j, D = search("ijD", positions, cell, pbc, float(np.max(cutoff)))
     r2 = np.einsum("ij,ij->i", D, D)
     limit = np.asarray(cutoff)
     keep = r2 < (limit if limit.ndim == 0 else limit[kind[i], kind[j]]) ** 2

@@ -1,0 +1,168 @@
+"""The systems that benchmarks run on: each made by a name, the same atoms every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+__all__ = ["ARGON", "SYSTEMS", "System", "make"]
+
+ARGON = {"sigma": 3.405, "epsilon": 0.0104, "rc": 8.5}  # Angstrom, eV, Angstrom
+_COPPER = 3.615  # lattice constant, Angstrom
+_ARGON_DENSITY = 0.8442 / ARGON["sigma"] ** 3  # the density of LAMMPS's Lennard-Jones melt
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Atoms, and the neighbor cutoff (Angstrom) that such a system is usually run with."""
+
+    name: str
+    atoms: Atoms
+    cutoff: float
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Positions, cell and pbc as the core takes them."""
+        a = self.atoms
+        return a.positions, a.cell.array, a.pbc
+
+
+def make(name: str) -> System:
+    """A system by its name.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    """
+    if name not in SYSTEMS:
+        raise ValueError(f"system {name!r}: unknown; expected one of {', '.join(SYSTEMS)}")
+    atoms, cutoff = SYSTEMS[name]()
+    return System(name, atoms, cutoff)
+
+
+def _rattled(atoms: Atoms, stdev: float, seed: int = 1) -> Atoms:
+    shift = np.random.default_rng(seed).normal(scale=stdev, size=(len(atoms), 3))
+    atoms.positions = atoms.positions + shift
+    return atoms
+
+
+def _copper(repeats: tuple[int, int, int]) -> tuple[Atoms, float]:
+    from ase.build import bulk
+
+    return _rattled(bulk("Cu", a=_COPPER, cubic=True).repeat(repeats), 0.05), 5.0
+
+
+def _argon(repeats: int) -> tuple[Atoms, float]:
+    from ase.build import bulk
+
+    a = (4.0 / _ARGON_DENSITY) ** (1.0 / 3.0)
+    return _rattled(bulk("Ar", "fcc", a=a, cubic=True).repeat(repeats), 0.2), ARGON["rc"]
+
+
+def _water(edge: int) -> tuple[Atoms, float]:
+    """Molecules of one geometry and random orientation, on a jittered grid at 0.0334 per Angstrom^3."""
+    from ase import Atoms
+
+    rng = np.random.default_rng(2)
+    spacing = 0.0334 ** (-1.0 / 3.0)
+    half = np.radians(104.52 / 2)
+    molecule = 0.9572 * np.array(
+        [[0, 0, 0], [np.sin(half), np.cos(half), 0], [-np.sin(half), np.cos(half), 0]]
+    )
+    grid = np.stack(np.meshgrid(*3 * [np.arange(edge)], indexing="ij"), axis=-1).reshape(-1, 3)
+    centres = spacing * (grid + rng.uniform(-0.1, 0.1, grid.shape))
+    turns, _ = np.linalg.qr(rng.normal(size=(len(grid), 3, 3)))
+    positions = centres[:, None] + np.einsum("ad,mdc->mac", molecule, turns)
+    return (
+        Atoms(
+            "OHH" * len(grid), positions=positions.reshape(-1, 3), cell=3 * [spacing * edge], pbc=True
+        ),
+        6.0,
+    )
+
+
+def _triclinic(repeats: int) -> tuple[Atoms, float]:
+    """The primitive fcc cell, sheared by lattice vectors: strongly skewed."""
+    from ase.build import bulk
+
+    atoms = bulk("Cu", a=_COPPER).repeat(repeats)
+    atoms.set_cell(np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1]]) @ atoms.cell.array)
+    atoms.wrap()
+    return _rattled(atoms, 0.05), 5.0
+
+
+def _slab(repeats: tuple[int, int, int]) -> tuple[Atoms, float]:
+    atoms, cutoff = _copper(repeats)
+    atoms.pbc = (True, True, False)
+    atoms.center(vacuum=10.0, axis=2)
+    return atoms, cutoff
+
+
+def _droplet(n: int, box: float) -> tuple[Atoms, float]:
+    """The n atoms of liquid-like argon nearest to the middle of a periodic box."""
+    atoms, cutoff = _argon(int(np.ceil((2.0 * n / 4) ** (1.0 / 3.0))) + 1)
+    from_middle = np.linalg.norm(atoms.positions - atoms.positions.mean(axis=0), axis=1)
+    atoms = atoms[np.sort(np.argsort(from_middle, kind="stable")[:n])]
+    atoms.set_cell(3 * [box])
+    atoms.center()
+    return atoms, cutoff
+
+
+def _random(symbols: str, box: float) -> tuple[Atoms, float]:
+    """Free atoms anywhere in a box."""
+    from ase import Atoms
+
+    atoms = Atoms(symbols, cell=3 * [box])
+    atoms.positions = np.random.default_rng(3).uniform(0.0, box, (len(atoms), 3))
+    return atoms, 5.0
+
+
+def _vast(box: float) -> tuple[Atoms, float]:
+    """Three water molecules, and nothing else for a long way."""
+    atoms, cutoff = _water(2)
+    atoms = atoms[:9]
+    atoms.set_cell(3 * [box])
+    atoms.center()
+    return atoms, cutoff
+
+
+def _cell(repeats: tuple[int, int, int], cubic: bool) -> tuple[Atoms, float]:
+    from ase.build import bulk
+
+    return _rattled(bulk("Cu", a=_COPPER, cubic=cubic).repeat(repeats), 0.05), 5.0
+
+
+SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
+    "copper-4000": partial(_copper, (10, 10, 10)),
+    "copper-32000": partial(_copper, (20, 20, 20)),
+    "copper-100000": partial(_copper, (25, 25, 40)),
+    "copper-500000": partial(_copper, (50, 50, 50)),
+    "argon-4000": partial(_argon, 10),
+    "argon-32000": partial(_argon, 20),
+    "water-3000": partial(_water, 10),
+    "water-24000": partial(_water, 20),
+    "triclinic-4096": partial(_triclinic, 16),
+    "slab-4000": partial(_slab, (10, 10, 10)),
+    "droplet-2000": partial(_droplet, 2000, 1000.0),
+    "gas-5000": partial(_random, "Ar5000", 200.0),
+    "molecule-20": partial(_random, "C6H12O2", 7.0),
+    "vast-9": partial(_vast, 1000.0),
+    "cell-1": partial(_cell, (1, 1, 1), False),
+    "cell-2": partial(_cell, (1, 1, 2), False),
+    "cell-4": partial(_cell, (1, 1, 1), True),
+    "cell-8": partial(_cell, (2, 2, 2), False),
+    "cell-16": partial(_cell, (1, 2, 2), True),
+    "cell-32": partial(_cell, (2, 2, 2), True),
+    "cell-64": partial(_cell, (4, 4, 4), False),
+    "cell-108": partial(_cell, (3, 3, 3), True),
+    "cell-256": partial(_cell, (4, 4, 4), True),
+}

@@ -1,0 +1,164 @@
+"""The command ``mdkern``: one file per subcommand.
+
+Exit status: 0 done; 1 ran, but a check failed; 2 wrong usage or input, with one line on stderr;
+130 after Ctrl-C. stdout carries results, stderr progress and warnings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+from mdkern.cli import bench, demo, info, md, neighbors
+from mdkern.cli.options import positive_int
+from mdkern.cli.output import UsageError, error, one_line, warning
+from mdkern.errors import MDKernError
+
+__all__ = ["main"]
+
+_COMMANDS = (info, neighbors, md, demo, bench)
+
+_EPILOG = """\
+examples:
+  mdkern demo                                   what it does, how fast: a table and a picture
+  mdkern info Cu.eam.alloy                      what is in a potential file
+  mdkern neighbors crystal.cif --cutoff 5       pairs, coordination, distance shells
+  mdkern md crystal.cif --potential zhou2004 --temperature 600 --steps 10000 -o run.extxyz
+
+environment:
+  MDKERN_NUM_THREADS, else OMP_NUM_THREADS      threads; --threads goes before both
+  MDKERN_ISA = auto | avx512 | avx2 | scalar    instruction set of the kernels
+  NO_COLOR                                      plain text, no progress bars
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors become exceptions, so that every one ends as the same single line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+class _Version(argparse.Action):
+    """``--version``; the core is only loaded where the number is wanted."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: object) -> NoReturn:
+        del args
+        import mdkern
+
+        print(f"mdkern {mdkern.__version__}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="mdkern",
+        description="Fast CPU kernels for atomistic simulation: neighbor lists, potentials, MD.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    common = argparse.ArgumentParser(add_help=False)
+    group = common.add_argument_group("common options")
+    group.add_argument(
+        "--threads", type=positive_int, metavar="N", help="threads (default: all available CPUs)"
+    )
+    group.add_argument(
+        "--traceback", action="store_true", help="show where an error comes from, not just one line"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for module in _COMMANDS:
+        command = commands.add_parser(
+            module.__name__.rpartition(".")[2],
+            parents=[common],
+            help=module.HELP,
+            description=module.DESCRIPTION,
+            epilog=module.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _run(arguments: list[str]) -> int:
+    args = _parser().parse_args(arguments)
+    if args.command is None:
+        names = ", ".join(module.__name__.rpartition(".")[2] for module in _COMMANDS)
+        raise UsageError(f"expected a command: {names}; see mdkern --help")
+    args.command_line = ["mdkern", *arguments]
+    if args.threads is None:
+        return int(args.run(args))
+    import mdkern
+
+    with mdkern.num_threads(args.threads):
+        return int(args.run(args))
+
+
+def _guarded(arguments: list[str]) -> int:
+    """Run and turn exceptions into an exit status and one line."""
+    try:
+        return _run(arguments)
+    except SystemExit as e:  # --help and --version
+        return e.code if isinstance(e.code, int) else 0
+    except KeyboardInterrupt:
+        error("interrupted")
+        return 130
+    except BrokenPipeError:
+        raise
+    except Exception as e:
+        if "--traceback" in arguments:
+            traceback.print_exc()
+        error(_explain(e))
+        return 2
+
+
+def _explain(e: Exception) -> str:
+    if isinstance(e, OSError) and e.strerror:
+        where = "" if e.filename is None else f"{os.fsdecode(e.filename)}: "
+        return where + e.strerror
+    if isinstance(e, (MDKernError, ValueError, OSError)) and str(e):
+        return one_line(str(e))
+    return one_line(f"{type(e).__name__}: {e}") + " (--traceback shows where)"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 1 (a check failed), 2 (usage or input), 130 (interrupted).
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal cannot show must not end the program.
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_args, **_kwargs: warning(str(message))
+            code = _guarded(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has left, as in `mdkern info | head -1`. Python flushes once more at exit:
+        # what is left goes nowhere, silently.
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
+        return 0
+    return code

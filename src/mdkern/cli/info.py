@@ -1,0 +1,254 @@
+"""``mdkern info``: the installation, a potential file, or a structure."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mdkern.cli.output import (
+    UsageError,
+    number,
+    one_line,
+    print_fields,
+    print_json,
+    print_table,
+    warning,
+)
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from mdkern.io.eam import EamTables
+
+HELP = "the installation, or what is in a potential or structure file"
+DESCRIPTION = (
+    "Without FILE: version, compiler, instruction set, threads and CPU. With FILE: what a potential\n"
+    "file holds (told by its content), or a summary of a structure that ASE reads."
+)
+EPILOG = """\
+examples:
+  mdkern info
+  mdkern info Cu_mishin1.eam.alloy
+  mdkern info zhou2004                  the built-in EAM of sixteen metals
+  mdkern info trajectory.extxyz --json
+  mdkern info --cite                    papers to cite
+"""
+
+_FORMATS = {
+    "funcfl": "EAM, funcfl (.eam)",
+    "alloy": "EAM, setfl (.eam.alloy)",
+    "fs": "EAM, Finnis-Sinclair (.eam.fs)",
+}
+
+# What a result obtained with mdkern rests on, by topic.
+PAPERS = {
+    "ASE": "A. Hjorth Larsen et al., J. Phys.: Condens. Matter 29, 273002 (2017)",
+    "NumPy": "C. R. Harris et al., Nature 585, 357 (2020)",
+    "neighbor lists": "L. Verlet, Phys. Rev. 159, 98 (1967); "
+    "B. Quentrec and C. Brot, J. Comput. Phys. 13, 430 (1973)",
+    "Lennard-Jones": "J. E. Lennard-Jones, Proc. Phys. Soc. 43, 461 (1931)",
+    "Morse": "P. M. Morse, Phys. Rev. 34, 57 (1929)",
+    "EAM": "M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984)",
+    "EAM, Finnis-Sinclair": "M. W. Finnis and J. E. Sinclair, Phil. Mag. A 50, 45 (1984)",
+    "EAM, zhou2004": "X. W. Zhou, R. A. Johnson and H. N. G. Wadley, Phys. Rev. B 69, 144113 (2004)",
+    "velocity Verlet": "W. C. Swope et al., J. Chem. Phys. 76, 637 (1982)",
+    "Bussi thermostat": "G. Bussi, D. Donadio and M. Parrinello, J. Chem. Phys. 126, 014101 (2007)",
+    "Langevin thermostat": "E. Vanden-Eijnden and G. Ciccotti, Chem. Phys. Lett. 429, 310 (2006)",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", metavar="FILE", help="potential, structure, or zhou2004")
+    parser.add_argument("--cite", action="store_true", help="print the papers to cite")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.cite:
+        _cite(args)
+    elif args.file is None:
+        _installation(args.json)
+    elif args.file == "zhou2004":
+        _zhou2004(args.json)
+    else:
+        _file(args.file, args.json)
+    return 0
+
+
+def _installation(as_json: bool) -> None:
+    import mdkern
+
+    facts = mdkern.info()
+    if facts["threads"] > facts["available_cpus"]:
+        warning(
+            f"{facts['threads']} threads on {facts['available_cpus']} available CPUs: they will wait for"
+            " each other; set MDKERN_NUM_THREADS or --threads to at most the number of CPUs"
+        )
+    if as_json:
+        print_json({**facts, "python": sys.version.split()[0]})
+        return
+    print_fields(
+        "",
+        {
+            "mdkern": facts["version"],
+            "instruction set": f"{facts['isa']} (this CPU runs {', '.join(facts['isas_supported'])}; "
+            f"built in: {', '.join(facts['isas_compiled'])})",
+            "threads": f"{facts['threads']} of {facts['available_cpus']} available CPUs",
+            "OpenMP": "yes" if facts["openmp"] else "no: kernels run on one thread",
+            "CPU": facts["cpu"],
+            "compiler": facts["compiler"],
+            "Python": sys.version.split()[0],
+        },
+    )
+
+
+def _cite(args: argparse.Namespace) -> None:
+    topics = list(PAPERS)
+    comment: list[str] = []
+    if args.file is not None:
+        topics = ["ASE", "NumPy", "neighbor lists", "EAM"]
+        if args.file == "zhou2004":
+            topics.append("EAM, zhou2004")
+        else:
+            tables = _read_potential(args.file)
+            topics += ["EAM, Finnis-Sinclair"] if tables.kind == "fs" else []
+            comment = _comment(args.file, tables.kind)
+    if args.json:
+        print_json({"papers": {topic: PAPERS[topic] for topic in topics}, "comment": comment})
+        return
+    width = max(map(len, topics))
+    for topic in topics:
+        print(f"{topic:{width}}  {PAPERS[topic]}")
+    for line in comment:
+        print(f"{'the file says':{width}}  {line}")
+
+
+def _zhou2004(as_json: bool) -> None:
+    from mdkern.potentials.zhou2004 import default_cutoff, zhou2004_parameters
+
+    parameters = zhou2004_parameters()
+    rows = {
+        symbol: {"mass_amu": p["mass"], "r_e_A": p["re"], "cutoff_A": default_cutoff([symbol])}
+        for symbol, p in parameters.items()
+    }
+    if as_json:
+        print_json(
+            {"format": "built-in EAM", "elements": rows, "citation": PAPERS["EAM, zhou2004"]}
+        )
+        return
+    print_table(
+        f"Built-in EAM: {PAPERS['EAM, zhou2004']}",
+        ("element", "mass / amu", "r_e / A", "cutoff / A"),
+        [
+            (s, f"{v['mass_amu']:.3f}", f"{v['r_e_A']:.4f}", f"{v['cutoff_A']:.4f}")
+            for s, v in rows.items()
+        ],
+    )
+
+
+def _read_potential(path: str) -> EamTables:
+    from mdkern.io.eam import read_eam
+
+    return read_eam(path)
+
+
+def _file(path: str, as_json: bool) -> None:
+    from mdkern.cli.options import read_structure
+    from mdkern.errors import FormatError
+
+    if not Path(path).exists():
+        raise UsageError(f"{path}: no such file")
+    try:
+        _potential(path, _read_potential(path), as_json)
+        return
+    except FormatError as e:
+        no_potential = e
+    try:
+        atoms = read_structure(path)
+    except UsageError as e:
+        raise UsageError(f"not a potential ({no_potential}), nor a structure ({e})") from e
+    _structure(path, atoms, as_json)
+
+
+def _comment(path: str, kind: str) -> list[str]:
+    """What the file says about itself: its first lines, which are free text."""
+    with Path(path).open(encoding="utf-8", errors="replace") as file:
+        lines = [one_line(file.readline(2000), 300) for _ in range(1 if kind == "funcfl" else 3)]
+    return [line for line in lines if line]
+
+
+def _potential(path: str, t: EamTables, as_json: bool) -> None:
+    from mdkern.cli.potential import sha256
+
+    facts: dict[str, Any] = {
+        "path": path,
+        "format": _FORMATS[t.kind],
+        "species": list(t.species),
+        "masses_amu": t.masses.tolist(),
+        "cutoff_A": t.cutoff,
+        "tables": {
+            "n_r": t.r_phi.shape[-1],
+            "dr_A": t.dr,
+            "n_rho": t.embedding.shape[-1],
+            "drho": t.drho,
+            "rho_max": t.rho_max,
+        },
+        "comment": _comment(path, t.kind),
+        "bytes": Path(path).stat().st_size,
+        "sha256": sha256(path),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    masses = (f"{s} {m:.5g}" for s, m in zip(t.species, t.masses.tolist(), strict=True))
+    fields = {
+        "format": facts["format"],
+        "species": ", ".join(t.species),
+        "masses": ", ".join(masses) + " amu",
+        "cutoff": f"{t.cutoff:.6g} A",
+        "r tables": f"{t.r_phi.shape[-1]} knots, spacing {t.dr:.6g} A",
+        "density tables": f"{t.embedding.shape[-1]} knots, spacing {t.drho:.6g}, F up to {t.rho_max:.6g}",
+        "size": f"{facts['bytes']:,} bytes",
+        "sha256": facts["sha256"],
+    }
+    fields.update({f"line {k + 1}": line for k, line in enumerate(facts["comment"])})
+    print_fields(one_line(path), fields)
+
+
+def _structure(path: str, atoms: Atoms, as_json: bool) -> None:
+    periodic = "".join(c for c, p in zip("abc", atoms.pbc, strict=True) if p)
+    volume = abs(float(atoms.cell.volume))
+    facts: dict[str, Any] = {
+        "path": path,
+        "formula": atoms.get_chemical_formula(empirical=False),
+        "n_atoms": len(atoms),
+        "species": sorted(set(atoms.get_chemical_symbols())),
+        "cell_lengths_A": atoms.cell.lengths().tolist(),
+        "cell_angles_deg": atoms.cell.angles().tolist() if volume > 0 else None,
+        "pbc": atoms.pbc.tolist(),
+        "volume_A3": volume or None,
+        "density_g_cm3": float(atoms.get_masses().sum()) / volume * 1.66053907 if volume else None,
+        "momenta": bool(atoms.has("momenta")),
+        "results": sorted(atoms.calc.results) if atoms.calc is not None else [],
+    }
+    if as_json:
+        print_json(facts)
+        return
+    cell = " ".join(f"{x:.5g}" for x in facts["cell_lengths_A"]) + " A"
+    if facts["cell_angles_deg"] is not None:
+        cell += ", " + " ".join(f"{x:.5g}" for x in facts["cell_angles_deg"]) + " degrees"
+    print_fields(
+        one_line(path),
+        {
+            "atoms": f"{len(atoms):,}",
+            "formula": facts["formula"],
+            "cell": cell,
+            "periodic along": ", ".join(periodic) or "nothing",
+            "volume": number(facts["volume_A3"], 6, "A^3"),
+            "density": number(facts["density_g_cm3"], 4, "g/cm^3"),
+            "momenta": "yes" if facts["momenta"] else "no",
+            "results": ", ".join(facts["results"]) or "none",
+        },
+    )

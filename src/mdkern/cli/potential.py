@@ -1,0 +1,101 @@
+"""The option ``--potential``: a file, or a built-in potential with parameters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mdkern.cli.output import UsageError
+
+if TYPE_CHECKING:
+    from mdkern.calculators import Calculator
+
+__all__ = ["HELP", "Potential", "make_potential", "sha256"]
+
+HELP = """\
+potentials:
+  FILE                                    EAM: .eam, .eam.alloy or .eam.fs, told by content
+  zhou2004                                built-in EAM: Cu Ag Au Ni Pd Pt Al Pb Fe Mo Ta W Mg Co Ti Zr
+  lj:epsilon=0.0103,sigma=3.405,rc=8.5    Lennard-Jones (eV, Angstrom); also ro, shift, force_shift,
+                                          smooth, mixing, precision; by element: sigma.Ar=3.4,...
+  morse:D=0.3429,alpha=1.3588,r0=2.866,rc=8   Morse (eV, 1/Angstrom, Angstrom); also shift
+  A file named like a built-in potential is reached by ./NAME.
+"""
+
+
+@dataclass(frozen=True)
+class Potential:
+    """A calculator and where it came from."""
+
+    calculator: Calculator
+    spec: str
+    path: str | None
+    sha256: str | None
+
+
+def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
+    """Calculator for a ``--potential`` text and the elements of a structure.
+
+    Raises
+    ------
+    UsageError
+        Unknown names or values.
+    FormatError, OSError
+        From reading a file.
+    """
+    from mdkern import calculators
+
+    name, _, rest = spec.partition(":")
+    if name not in ("zhou2004", "lj", "morse"):
+        if not Path(spec).exists():
+            raise UsageError(f"--potential {spec}: no such file; built in are zhou2004, lj and morse")
+        return Potential(calculators.load(spec, skin=skin), spec, str(Path(spec).resolve()), sha256(spec))
+    parameters = _parameters(name, rest)
+    made: Calculator
+    try:
+        if name == "lj":
+            made = calculators.LennardJones(skin=skin, **parameters)
+        elif name == "morse":
+            made = calculators.Morse(skin=skin, **parameters)
+        else:
+            made = calculators.EAM.zhou2004(sorted(set(symbols)), skin=skin, **parameters)
+    except (TypeError, ValueError) as e:
+        raise UsageError(f"--potential {spec}: {e}") from e
+    return Potential(made, spec, None, None)
+
+
+def _parameters(name: str, text: str) -> dict[str, Any]:
+    """``a=1,b.Ar=2`` as ``{"a": 1.0, "b": {"Ar": 2.0}}``."""
+    out: dict[str, Any] = {}
+    for item in filter(None, text.split(",")):
+        key, equals, value = item.partition("=")
+        key, dot, symbol = key.strip().partition(".")
+        if not (key and equals and value) or (dot and not symbol):
+            raise UsageError(f"--potential {name}: {item!r}; expected NAME=VALUE")
+        table = out.setdefault(key, {}) if dot else out
+        place = symbol if dot else key
+        if not isinstance(table, dict) or place in table:
+            raise UsageError(f"--potential {name}: {key!r} is given twice")
+        table[place] = _value(value.strip())
+    return out
+
+
+def _value(text: str) -> float | bool | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def sha256(path: str) -> str:
+    """Hash of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

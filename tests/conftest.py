@@ -1,0 +1,47 @@
+"""Settings of every test: instruction sets, threads, Hypothesis."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import mdkern
+
+pytest.register_assert_rewrite("contracts", "neighbor_checks")
+
+settings.register_profile(
+    "mdkern",
+    deadline=None,
+    max_examples=25,
+    derandomize=bool(os.environ.get("CI")),
+    database=None,
+    # `isa` and `threads` are set before the first example and hold for all of them.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("mdkern")
+
+
+@pytest.fixture(autouse=True)
+def _settings() -> Iterator[None]:
+    """No test leaves its number of threads or instruction set to the next one."""
+    threads, isa = mdkern.get_num_threads(), mdkern.get_isa()
+    yield
+    mdkern.set_num_threads(threads)
+    mdkern.set_isa(isa)
+
+
+@pytest.fixture(params=mdkern.info()["isas_supported"])
+def isa(request: pytest.FixtureRequest) -> str:
+    """Runs the test once for each instruction set that is built in and that this CPU has."""
+    mdkern.set_isa(request.param)
+    return str(request.param)
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request: pytest.FixtureRequest) -> int:
+    """Runs the test with one, two and three threads, whatever the number of CPUs."""
+    mdkern.set_num_threads(request.param)
+    return int(request.param)
