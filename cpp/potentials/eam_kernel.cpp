@@ -13,24 +13,40 @@ using M = simd::Mask<double>;
 
 namespace {
 
-// Cell number and fraction of r in the radial tables; beyond the last cell the fraction stays at 1, as in LAMMPS.
-inline I locate(const EamParams& p, V r, V& fraction) {
-    const V u = simd::min(r * V(p.inverse_dr), V(double(p.n_cells)));
-    const I cell = simd::min(simd::to_int(u), simd::set_int<double>(std::int32_t(p.n_cells - 1)));
-    fraction = u - simd::to_vec<double>(cell);
-    return cell;
+// The radial tables, with the constants of the lookup in registers.
+struct Radial {
+    const double* table;
+    V inverse_dr, n_cells, last;
+    std::int32_t cells;
+    int n_species;
+
+    explicit Radial(const EamParams& p)
+        : table(p.radial), inverse_dr(p.inverse_dr), n_cells(double(p.n_cells)), last(double(p.n_cells - 1)),
+          cells(std::int32_t(p.n_cells)), n_species(p.n_species) {}
+
+    // Cell number and fraction of r; beyond the last cell the fraction stays at 1, as in LAMMPS. NaN (r = 0) goes there too.
+    I locate(V r, V& fraction) const {
+        const V u = simd::min(r * inverse_dr, n_cells);
+        const V cell = simd::min(simd::floor(u), last);
+        fraction = u - cell;
+        return simd::to_int(cell);
+    }
+    // Row of eight for a neighbor of species b (per lane) at a centre of species a.
+    template <bool kMixed> I row(I cell, I a, I b) const {
+        if constexpr (!kMixed) return cell;
+        return (a * simd::set_int<double>(n_species) + b) * simd::set_int<double>(cells) + cell;
+    }
+};
+
+// Species of the rows j.
+inline I species_of(const System& s, I j) {
+    const I j2 = j + j;
+    return simd::to_int(simd::gather(s.rows + 3, j2 + j2));
 }
 
 inline V cubic(const V* c, V x) { return simd::fma(simd::fma(simd::fma(c[0], x, c[1]), x, c[2]), x, c[3]); }
 inline V cubic_slope(const V* c, V x) {
     return simd::fma(simd::fma(V(3.0) * c[0], x, V(2.0) * c[1]), x, c[2]);
-}
-
-// Row of the radial table for neighbors of species w around a centre of species t.
-inline I table_row(const EamParams& p, I cell, int t, V w) {
-    if (p.n_species == 1) return cell;
-    const I pair = simd::set_int<double>(t * p.n_species) + simd::to_int(w);
-    return pair * simd::set_int<double>(std::int32_t(p.n_cells)) + cell;
 }
 
 // F and F' of V::width atoms of the given species.
@@ -76,62 +92,115 @@ inline void embed_zhou2004(const EamParams& p, I species, V rho, V& f, V& df) {
 
 namespace {
 
-// Density of row i. Leaves the neighbors within the cutoff in `kept` and their number in n_kept.
-inline double density(const EamParams& p, const System& s, const Neighbors& list, std::int64_t i, std::int32_t* kept,
-                      std::int32_t& n_kept) {
-    constexpr int kStretch = 512;
-    const V cutoff2 = p.cutoff * p.cutoff;
+// Neighbors within the cutoff of several rows, side by side, for one long loop of table look-ups (as in pair_loop.hpp). u: r^2, then f.
+struct alignas(64) DensityTile {
+    static constexpr int capacity = 512;
+    double u[capacity + 16];
+    std::int32_t tag[capacity + 16];  // first table row of the pair, with several species
+    int n = 0;
+};
+
+// Tests the neighbors [k, k_end) of row i; those within the cutoff go to the tile and, their rows, to `kept`. Returns how many.
+template <bool kMixed>
+inline int keep_near(const Radial& radial, V cutoff2, const System& s, std::int64_t i, const std::int32_t* k,
+                     const std::int32_t* k_end, DensityTile& tile, std::int32_t* kept) {
     const double* q = s.rows + 4 * i;
     const V x = q[0], y = q[1], z = q[2];
-    const int species = int(q[3]);
-    const std::int32_t *k = list.index + list.first[i], *k_end = k + list.count[i];
-    double r2_kept[kStretch + V::width];
-    std::int32_t j_kept[kStretch + V::width];  // not straight to `kept`: a whole-vector store would reach into another thread's row
-    V rho = 0.0;
-    n_kept = 0;
-    while (k < k_end) {
-        // A stretch of pairs: test, keep, then look up the kept ones.
-        const std::int32_t* stop = k_end - k > kStretch ? k + kStretch : k_end;
-        int n = 0;
-        for (; k < stop; k += V::width) {
-            const M live = simd::first_n<double>(stop - k);
-            const I j = simd::load_int<double>(k, live);
-            V dx, dy, dz, w;
-            simd::load_rows(s.rows, j, dx, dy, dz, w);
-            dx = dx - x;
-            dy = dy - y;
-            dz = dz - z;
-            const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-            const M within = live & (r2 < cutoff2);
-            simd::compress_store(r2_kept + n, r2, within);
-            n += simd::compress_store(j_kept + n, j, within);
-        }
-        k = stop;
-        for (int m = 0; m < n; m += V::width) {
-            const M live = simd::first_n<double>(n - m);
-            V fraction, c[4], w = 0.0;
-            const I cell = locate(p, simd::sqrt(simd::load(r2_kept + m, live)), fraction);
-            if (p.n_species > 1) {
-                const I j = simd::load_int<double>(j_kept + m, live);
-                w = simd::gather(s.rows + 3, j + j + j + j);
-            }
-            const I row = table_row(p, cell, species, w);
-            simd::load_rows(p.radial, row + row, c[0], c[1], c[2], c[3]);
-            rho = rho + simd::keep(live, cubic(c, fraction));
-        }
-        for (int m = 0; m < n; ++m) kept[n_kept + m] = j_kept[m];
-        n_kept += n;
+    const I species = simd::set_int<double>(std::int32_t(q[3])), zero = simd::set_int<double>(0);
+    int n = 0;
+    auto step = [&](M live, std::int32_t* out) {
+        const I j = simd::load_int<double>(k, live);
+        V dx, dy, dz, w;
+        simd::load_rows(s.rows, j, dx, dy, dz, w);
+        dx = dx - x;
+        dy = dy - y;
+        dz = dz - z;
+        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+        const M within = live & (r2 < cutoff2);
+        simd::compress_store(tile.u + tile.n + n, r2, within);
+        if constexpr (kMixed) simd::compress_store(tile.tag + tile.n + n, radial.row<true>(zero, species, simd::to_int(w)), within);
+        return simd::compress_store(out, j, within);
+    };
+    const M all = simd::first_n<double>(V::width);
+    for (; k + V::width <= k_end; k += V::width) n += step(all, kept + n);
+    if (k < k_end) {  // through a buffer: a whole-vector store could reach into another thread's row
+        std::int32_t rest[V::width];
+        const int more = step(simd::first_n<double>(k_end - k), rest);
+        for (int m = 0; m < more; ++m) kept[n + m] = rest[m];
+        n += more;
     }
-    return simd::sum(rho);
+    return n;
+}
+
+template <bool kMixed> inline void look_up(const Radial& radial, DensityTile& tile) {
+    simd::store(tile.u + tile.n, V(1.0));  // the last vector may reach beyond the last pair
+    simd::store_int(tile.tag + tile.n, simd::set_int<double>(0));
+    for (int k = 0; k < tile.n; k += V::width) {
+        V x, c[4];
+        I row = radial.locate(simd::sqrt(simd::load(tile.u + k)), x);
+        if constexpr (kMixed) row = row + simd::load_int<double>(tile.tag + k);
+        simd::load_rows(radial.table, row + row, c[0], c[1], c[2], c[3]);
+        simd::store(tile.u + k, cubic(c, x));
+    }
+}
+
+// Densities of rows [begin, end), and the short list of their neighbors within the cutoff.
+template <bool kMixed>
+void densities(const Radial& radial, V cutoff2, const System& s, const Neighbors& list, std::int64_t begin, std::int64_t end,
+               const EamScratch& work) {
+    DensityTile tile;
+    std::int64_t first_row = begin;         // of the tile
+    int starts[kPairBlock + 1];
+    V open = 0.0;                           // part of a row with more neighbors than a tile holds
+    auto flush = [&](std::int64_t row_end) {  // rows [first_row, row_end) are complete
+        look_up<kMixed>(radial, tile);
+        starts[row_end - first_row] = tile.n;
+        for (std::int64_t i = first_row; i < row_end; ++i) {
+            V rho = open;
+            open = 0.0;
+            const int stop = starts[i - first_row + 1];
+            for (int k = starts[i - first_row]; k < stop; k += V::width)
+                rho = rho + simd::load(tile.u + k, simd::first_n<double>(stop - k));
+            work.energy[i] = simd::sum(rho);
+        }
+        first_row = row_end;
+        tile.n = 0;
+        starts[0] = 0;
+    };
+    starts[0] = 0;
+    for (std::int64_t i = begin; i < end; ++i) {
+        const std::int32_t *k = list.index + list.first[i], *k_end = k + list.count[i];
+        std::int32_t* kept = work.index + list.first[i];
+        if (tile.n + (k_end - k) > DensityTile::capacity) flush(i);
+        starts[i - first_row] = tile.n;
+        int n = 0;
+        while (k_end - k > DensityTile::capacity) {  // a very long row, piece by piece
+            const int more = keep_near<kMixed>(radial, cutoff2, s, i, k, k + DensityTile::capacity, tile, kept + n);
+            k += DensityTile::capacity;
+            n += more;
+            tile.n = more;
+            look_up<kMixed>(radial, tile);
+            for (int m = 0; m < more; m += V::width) open = open + simd::load(tile.u + m, simd::first_n<double>(more - m));
+            tile.n = 0;
+        }
+        const int more = keep_near<kMixed>(radial, cutoff2, s, i, k, k_end, tile, kept + n);
+        tile.n += more;
+        work.count[i] = n + more;
+    }
+    flush(end);
 }
 
 }  // namespace
 
 void eam_density_compute(const EamParams& p, const System& s, const Neighbors& list, const EamScratch& work, int n_threads) {
+    const Radial radial(p);
+    const V cutoff2 = p.cutoff * p.cutoff;
     parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) {
         const std::int64_t begin = b * kPairBlock, end = begin + kPairBlock < s.n_real ? begin + kPairBlock : s.n_real;
-        for (std::int64_t i = begin; i < end; ++i)
-            work.energy[i] = density(p, s, list, i, work.index + list.first[i], work.count[i]);
+        if (p.n_species > 1)
+            densities<true>(radial, cutoff2, s, list, begin, end, work);
+        else
+            densities<false>(radial, cutoff2, s, list, begin, end, work);
         for (std::int64_t i = begin; i < end; i += V::width) {
             const M live = simd::first_n<double>(end - i);
             std::int32_t lane_species[V::width];
@@ -164,40 +233,41 @@ void eam_spread_compute(const System& s, const EamScratch& work, int n_threads) 
 namespace {
 
 template <bool kMixed> struct EamPair {
+    static constexpr bool kTags = kMixed;
     const double* rows;   // x, y, z, F'
-    const EamParams& p;
-    const System& s;
+    Radial radial;
+    System s;
     const double* f;      // embedding energies
 
-    struct Centre {
-        int species;
-        V df;
-    };
-    Centre begin(std::int64_t i, double df) const { return {int(s.rows[4 * i + 3]), df}; }
     double own_energy(std::int64_t i) const { return f[i]; }
+    // First rows of the tables of j around i, and of i around j.
+    void tags(std::int64_t i, I j, I& to_i, I& to_j) const {
+        const I a = simd::set_int<double>(std::int32_t(s.rows[4 * i + 3])), b = species_of(s, j), zero = simd::set_int<double>(0);
+        to_i = radial.row<true>(zero, a, b);
+        to_j = radial.row<true>(zero, b, a);
+    }
 
-    // r phi = z: phi = z / r, phi' = z' / r - phi / r. g = (F_i' f_{j->i}' + F_j' f_{i->j}' + phi') / r.
-    M operator()(const Centre& centre, I j, V df, V r2, M live, V& e, V& g) const {
-        const V r = simd::sqrt(r2), inverse_r = V(1.0) / r;
-        V x, c[8], w = 0.0;
-        const I cell = locate(p, r, x);
-        if constexpr (kMixed) w = simd::gather(s.rows + 3, j + j + j + j);
-        simd::load_rows8(p.radial, table_row(p, cell, centre.species, w), c);
-        const V scale = p.inverse_dr;
+    // r phi = z: phi = z / r, phi' = z' / r - phi / r. g = (F_i' f_{j->i}' + F_j' f_{i->j}' + phi') / r; slopes are per cell of the table.
+    void evaluate(Tile<double>& tile, int k) const {
+        const V r = simd::sqrt(simd::load(tile.u + k)), inverse_r = V(1.0) / r;
+        V x, c[8];
+        const I cell = radial.locate(r, x);
+        I row = cell;
+        if constexpr (kMixed) row = cell + simd::load_int<double>(tile.tag[0] + k);
+        simd::load_rows8(radial.table, row, c);
         const V slope_to_i = cubic_slope(c, x);
         V slope_to_j = slope_to_i;
         if constexpr (kMixed) {
             V d[4];
-            const I back = simd::to_int(w) * simd::set_int<double>(p.n_species) + simd::set_int<double>(centre.species);
-            const I row = back * simd::set_int<double>(std::int32_t(p.n_cells)) + cell;
-            simd::load_rows(p.radial, row + row, d[0], d[1], d[2], d[3]);
+            const I back = cell + simd::load_int<double>(tile.tag[1] + k);
+            simd::load_rows(radial.table, back + back, d[0], d[1], d[2], d[3]);
             slope_to_j = cubic_slope(d, x);
         }
-        e = cubic(c + 4, x) * inverse_r;
-        const V embedding = simd::fma(centre.df, slope_to_i, df * slope_to_j);
-        g = (simd::fnma(e, inverse_r, (simd::fma(cubic_slope(c + 4, x), inverse_r, embedding)) * scale)) * inverse_r;
-        // z' and the embedding slopes are per cell; phi is not.
-        return live;
+        const V e = cubic(c + 4, x) * inverse_r;
+        const V embedding = simd::fma(simd::load(tile.centre + k), slope_to_i, simd::load(tile.v + k) * slope_to_j);
+        const V slope = simd::fma(cubic_slope(c + 4, x), inverse_r, embedding) * radial.inverse_dr;
+        simd::store(tile.u + k, e);
+        simd::store(tile.v + k, simd::fnma(e, inverse_r, slope) * inverse_r);
     }
 };
 
@@ -207,9 +277,9 @@ void eam_force_compute(const EamParams& p, const System& s, const Neighbors& lis
                        const Result& out) {
     const Neighbors kept{0, list.first, work.count, work.index};
     if (p.n_species == 1)
-        pair_loop<double>(s, kept, out, n_threads, EamPair<false>{work.rows, p, s, work.energy});
+        tile_loop<double>(s, kept, out, n_threads, EamPair<false>{work.rows, Radial(p), s, work.energy});
     else
-        pair_loop<double>(s, kept, out, n_threads, EamPair<true>{work.rows, p, s, work.energy});
+        tile_loop<double>(s, kept, out, n_threads, EamPair<true>{work.rows, Radial(p), s, work.energy});
 }
 
 }  // namespace MDKERN_ISA

@@ -29,7 +29,7 @@ template <class T, LjStyle kStyle, bool kMixed> struct LjPair {
     }
     static double own_energy(std::int64_t) { return 0.0; }
 
-    M operator()(const Centre& centre, I, V w, V r2, M live, V& e, V& g) const {
+    M operator()(const Centre& centre, V w, V r2, V& e, V& g) const {
         V c[8];
         if constexpr (kMixed) {
             const I row = centre.species_row + simd::to_int(w);
@@ -58,7 +58,7 @@ template <class T, LjStyle kStyle, bool kMixed> struct LjPair {
             g = simd::fma(g, s, e * ds);
             e = e * s;
         }
-        return live & (r2 < c[2]);
+        return r2 < c[2];
     }
 };
 

@@ -7,7 +7,6 @@ namespace mdkern {
 namespace MDKERN_ISA {
 
 using V = simd::Vec<double>;
-using I = simd::Int<double>;
 using M = simd::Mask<double>;
 
 namespace {
@@ -20,7 +19,7 @@ template <bool kSmooth> struct MorsePair {
     static Centre begin(std::int64_t, double) { return {}; }
     static double own_energy(std::int64_t) { return 0.0; }
 
-    M operator()(Centre, I, V, V r2, M live, V& e, V& g) const {
+    M operator()(Centre, V, V r2, V& e, V& g) const {
         const V r = simd::sqrt(r2);
         const V x = math::exp(V(-p.alpha) * (r - V(p.r0)));
         e = simd::fma(V(p.D) * x, x - V(2.0), V(p.e0));
@@ -34,7 +33,7 @@ template <bool kSmooth> struct MorsePair {
             e = e * f;
         }
         g = slope / r;
-        return live & (r2 < V(p.r_cut * p.r_cut));
+        return r2 < V(p.r_cut * p.r_cut);
     }
 };
 

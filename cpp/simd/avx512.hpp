@@ -90,13 +90,24 @@ template <> inline IntF set_int<float>(std::int32_t k) { return {_mm512_set1_epi
 inline void store_int(std::int32_t* p, IntD a) { _mm256_storeu_si256((__m256i*)p, a.v); }
 inline void store_int(std::int32_t* p, IntF a) { _mm512_storeu_si512(p, a.v); }
 
+// Lane numbers as addresses: through memory, one store and a load each. Left alone, GCC takes the lanes out of the register one by one, in
+// twice as many instructions; the empty assembly keeps it from doing so.
+inline void spill(std::uint32_t (&i)[8], __m256i v) {
+    _mm256_store_si256((__m256i*)i, v);
+    asm volatile("" : "+m"(i));
+}
+inline void spill(std::uint32_t (&i)[16], __m512i v) {
+    _mm512_store_si512(i, v);
+    asm volatile("" : "+m"(i));
+}
+
 // Eight rows of four doubles: rows l and l + 4 share a register, then two rounds of shuffles transpose 4 x 4 in each half.
 inline void load_rows(const double* p, IntD idx, VecD& x, VecD& y, VecD& z, VecD& w) {
-    alignas(32) std::int32_t i[8];
-    _mm256_store_si256((__m256i*)i, _mm256_slli_epi32(idx.v, 2));
+    alignas(32) std::uint32_t i[8];
+    spill(i, _mm256_slli_epi32(idx.v, 2));
     auto row = [&](int a, int b) {
-        return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(p + std::uint32_t(i[a]))),
-                                  _mm256_loadu_pd(p + std::uint32_t(i[b])), 1);
+        return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(p + i[a])),
+                                  _mm256_loadu_pd(p + i[b]), 1);
     };
     const __m512d r0 = row(0, 4), r1 = row(1, 5), r2 = row(2, 6), r3 = row(3, 7);
     const __m512d a = _mm512_unpacklo_pd(r0, r1), b = _mm512_unpackhi_pd(r0, r1);  // x0 x1 z0 z1 | x4 x5 z4 z5
@@ -110,13 +121,13 @@ inline void load_rows(const double* p, IntD idx, VecD& x, VecD& y, VecD& z, VecD
 
 // Sixteen rows of four floats: four rows to a register, then a 4 x 4 transpose in every 128-bit lane.
 inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF& w) {
-    alignas(64) std::int32_t i[16];
-    _mm512_store_si512(i, _mm512_slli_epi32(idx.v, 2));
+    alignas(64) std::uint32_t i[16];
+    spill(i, _mm512_slli_epi32(idx.v, 2));
     auto row = [&](int a) {
-        __m512 r = _mm512_castps128_ps512(_mm_loadu_ps(p + std::uint32_t(i[a])));
-        r = _mm512_insertf32x4(r, _mm_loadu_ps(p + std::uint32_t(i[a + 4])), 1);
-        r = _mm512_insertf32x4(r, _mm_loadu_ps(p + std::uint32_t(i[a + 8])), 2);
-        return _mm512_insertf32x4(r, _mm_loadu_ps(p + std::uint32_t(i[a + 12])), 3);
+        __m512 r = _mm512_castps128_ps512(_mm_loadu_ps(p + i[a]));
+        r = _mm512_insertf32x4(r, _mm_loadu_ps(p + i[a + 4]), 1);
+        r = _mm512_insertf32x4(r, _mm_loadu_ps(p + i[a + 8]), 2);
+        return _mm512_insertf32x4(r, _mm_loadu_ps(p + i[a + 12]), 3);
     };
     const __m512 r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
     const __m512 a = _mm512_unpacklo_ps(r0, r1), b = _mm512_unpackhi_ps(r0, r1);
@@ -129,10 +140,10 @@ inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF&
 
 // Eight rows of eight doubles: a full 8 x 8 transpose in three rounds of eight shuffles.
 inline void load_rows8(const double* p, IntD idx, VecD* c) {
-    alignas(32) std::int32_t i[8];
-    _mm256_store_si256((__m256i*)i, idx.v);
+    alignas(32) std::uint32_t i[8];
+    spill(i, _mm256_slli_epi32(idx.v, 3));
     __m512d r[8], t[8];
-    for (int k = 0; k < 8; ++k) r[k] = _mm512_loadu_pd(p + 8 * std::int64_t(i[k]));
+    for (int k = 0; k < 8; ++k) r[k] = _mm512_loadu_pd(p + i[k]);
     for (int k = 0; k < 8; k += 2) {
         t[k] = _mm512_unpacklo_pd(r[k], r[k + 1]);
         t[k + 1] = _mm512_unpackhi_pd(r[k], r[k + 1]);
@@ -156,12 +167,12 @@ inline void load_rows8(const float* p, IntF idx, VecF* c) {
 }
 
 inline void load_rows_int(const std::int32_t* p, IntD idx, IntD& x, IntD& y, IntD& z, IntD& w) {
-    alignas(32) std::int32_t i[8];
-    _mm256_store_si256((__m256i*)i, idx.v);
+    alignas(32) std::uint32_t i[8];
+    spill(i, _mm256_slli_epi32(idx.v, 2));
     auto row = [&](int k) {
         return _mm256_inserti128_si256(
-            _mm256_castsi128_si256(_mm_loadu_si128((const __m128i*)(p + 4 * std::int64_t(i[k])))),
-            _mm_loadu_si128((const __m128i*)(p + 4 * std::int64_t(i[k + 4]))), 1);
+            _mm256_castsi128_si256(_mm_loadu_si128((const __m128i*)(p + i[k]))),
+            _mm_loadu_si128((const __m128i*)(p + i[k + 4])), 1);
     };
     const __m256i r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
     const __m256i a = _mm256_unpacklo_epi32(r0, r1), b = _mm256_unpackhi_epi32(r0, r1);

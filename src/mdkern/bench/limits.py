@@ -88,7 +88,7 @@ def measure(threads: int, *, quick: bool = False) -> Limits:
     Takes about 5 s (quick: 1 s) and three arrays of four times the last-level cache, at most a third of the
     memory that is available.
     """
-    repeats = 3 if quick else 10
+    repeats = 3 if quick else 15
     caches = cache_sizes()
     counts = sorted({1, threads})
     active = get_isa()

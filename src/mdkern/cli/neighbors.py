@@ -30,7 +30,8 @@ examples:
   mdkern neighbors alloy.cif --cutoff Cu-Cu=3.0,Cu-Ni=2.9,Ni-Ni=2.8
   mdkern neighbors run.extxyz --index 0 --cutoff 6 -o pairs.npz
 
-pairs.npz has the arrays i, j, d, D, S as in ase.neighborlist (distances in Angstrom), and cutoff.
+pairs.npz has the arrays i, j, d, D, S as in ase.neighborlist (distances in Angstrom),
+and cutoff where there is a single one.
 """
 
 LETTERS = "ijdDS"
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     facts = _facts(args, atoms, arrays, seconds)
     if args.output is not None:
         with open(args.output, "wb" if args.overwrite else "xb") as file:  # noqa: PTH123
-            np.savez(file, **arrays, cutoff=np.array(facts["cutoff"] if _single(args) else np.nan))
+            np.savez(file, **arrays, **({"cutoff": args.cutoff} if _single(args) else {}))
     if args.json:
         print_json(facts)
     else:

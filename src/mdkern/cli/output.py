@@ -19,6 +19,7 @@ __all__ = [
     "error",
     "number",
     "one_line",
+    "plus_minus",
     "print_fields",
     "print_json",
     "print_table",
@@ -65,6 +66,16 @@ def number(value: float | None, digits: int = 4, unit: str = "") -> str:
     else:
         text = f"{value:.{digits}g}"
     return f"{text} {unit}".rstrip()
+
+
+def plus_minus(value: float | None, error: float | None, unit: str = "", sign: str = "+/-") -> str:
+    """Value and error with the digits that the error leaves."""
+    if value is None or error is None or not (math.isfinite(value) and math.isfinite(error)):
+        return "-"
+    decimals = 1 - math.floor(math.log10(error)) if error > 0.0 else 4
+    if not 0 <= decimals <= 9:
+        return f"{value:.3g} {sign} {error:.2g} {unit}".rstrip()
+    return f"{value:.{decimals}f} {sign} {error:.{decimals}f} {unit}".rstrip()
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -1,0 +1,256 @@
+"""EAM: the contract for files and for the built-in metals, LAMMPS's numbers, ASE, messages."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.eam import EAM as AseEAM
+from contracts import SYSTEMS, PotentialContract, evaluate
+from reference_data import OWN, all_cases, case_id, shared_folder
+
+from mdkern import potentials, reference
+from mdkern.calculators import EAM
+from mdkern.errors import FormatError
+from mdkern.io.eam import read_eam
+from mdkern.potentials import zhou2004
+from mdkern.reference import Result
+
+ALLOY, FS = str(OWN / "synthetic.eam.alloy"), str(OWN / "synthetic.eam.fs")
+FUNCFL = {"Al": str(OWN / "synthetic_Al.eam"), "Cu": str(OWN / "synthetic_Cu.eam")}
+
+
+def place(atoms: Atoms) -> tuple[Any, Any, Any]:
+    return atoms.positions, atoms.cell.array, atoms.pbc
+
+
+def kinds(atoms: Atoms, species: Any) -> Any:
+    return np.array([list(species).index(x) for x in atoms.get_chemical_symbols()], dtype=int)
+
+
+def tabulated(path: Any, atoms: Atoms) -> Result:
+    tables = read_eam(path)
+    return reference.eam(*place(atoms), kinds(atoms, tables.species), tables)
+
+
+def closed(atoms: Atoms, elements: list[str], cutoff: float | None = None) -> Result:
+    return reference.eam_zhou2004(*place(atoms), kinds(atoms, elements), elements, cutoff)
+
+
+class Binary(PotentialContract):
+    """Files: how their tables end is up to them; energies of these end at zero to seven digits."""
+
+    symbols = ["Cu", "Al"]
+    a = 4.1
+
+
+class TestAlloy(Binary):
+    make = staticmethod(lambda **kw: EAM(ALLOY, **kw))
+    reference = staticmethod(lambda atoms: tabulated(ALLOY, atoms))
+    jump = 1e-6
+
+
+class TestFinnisSinclair(Binary):
+    make = staticmethod(lambda **kw: EAM(FS, **kw))
+    reference = staticmethod(lambda atoms: tabulated(FS, atoms))
+    jump = 1e-6
+
+
+class TestFuncflMixed(Binary):
+    make = staticmethod(lambda **kw: EAM(FUNCFL, **kw))
+    reference = staticmethod(lambda atoms: tabulated(FUNCFL, atoms))
+    continuous = "forces"
+    jump = 1e-6
+    jump = 1e-6
+
+
+class TestFuncfl(PotentialContract):
+    symbols = ["Al"]
+    a = 4.1
+    make = staticmethod(lambda **kw: EAM(FUNCFL["Al"], **kw))
+    reference = staticmethod(lambda atoms: tabulated(FUNCFL["Al"], atoms))
+    jump = 1e-6
+
+
+class TestZhouCopper(PotentialContract):
+    """The kernel reads tables of the closed formulas: 1e-9 instead of rounding."""
+
+    make = staticmethod(lambda **kw: EAM.zhou2004(["Cu"], **kw))
+    reference = staticmethod(lambda atoms: closed(atoms, ["Cu"]))
+    accuracy = 1e-9
+    continuous = "forces"
+
+
+class TestZhouAlloy(PotentialContract):
+    symbols = ["Cu", "Ni", "Al"]
+    make = staticmethod(lambda **kw: EAM.zhou2004(["Al", "Cu", "Ni"], **kw))
+    reference = staticmethod(lambda atoms: closed(atoms, ["Al", "Cu", "Ni"]))
+    accuracy = 1e-9
+    continuous = "forces"
+
+
+class TestZhouShortCutoff(PotentialContract):
+    symbols = ["Fe", "Pt"]
+    make = staticmethod(lambda **kw: EAM.zhou2004(["Fe", "Pt"], cutoff=4.7, **kw))
+    reference = staticmethod(lambda atoms: closed(atoms, ["Fe", "Pt"], 4.7))
+    accuracy = 1e-9
+    continuous = "forces"
+
+
+# --- LAMMPS -------------------------------------------------------------------------------------
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("_name", "kwargs", "_tag", "atoms", "stored"), all_cases("eam_"), ids=case_id
+)
+@pytest.mark.usefixtures("isa")
+def test_agrees_with_lammps(
+    _name: str, kwargs: dict[str, Any], _tag: str, atoms: Atoms, stored: dict[str, Any]
+) -> None:
+    got = evaluate(EAM(**kwargs), atoms)
+    forces = stored["forces"]
+    assert abs(got["energy"] - stored["energy"]) <= 1e-10 * len(atoms)
+    assert np.abs(got["energies"] - stored["energies"]).max() <= 1e-10
+    assert np.abs(got["forces"] - forces).max() <= 1e-9 * (1 + np.abs(forces).max())
+    if "stress" in stored:
+        assert np.abs(got["stress"] - stored["stress"]).max() <= 1e-11
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_is_close_to_ase_on_a_fine_table(name: str) -> None:
+    """ASE interpolates with other splines: the difference is that of the interpolations."""
+    folder = shared_folder("potentials")
+    if folder is None:
+        pytest.skip("MDKERN_TEST_DATA is not set")
+    path = str(folder / "Cu_mishin1.eam.alloy")
+    atoms = SYSTEMS[name](3.7)
+    mine, theirs = EAM(path), AseEAM(potential=path)
+    energy = mine.get_potential_energy(atoms) - theirs.get_potential_energy(atoms)
+    assert abs(energy) <= 1e-11 * len(atoms)
+    assert np.abs(mine.get_forces(atoms) - theirs.get_forces(atoms)).max() <= 1e-8
+
+
+# --- the built-in metals --------------------------------------------------------------------------
+
+EQUILIBRIUM = zhou2004._load()["equilibrium_untruncated"]
+
+
+def crystal(symbol: str, a: float) -> Atoms:
+    stored = EQUILIBRIUM[symbol]
+    c = a * stored["c_over_a"] if stored["structure"] == "hcp" else None
+    return bulk(symbol, stored["structure"], a=a, c=c)
+
+
+@pytest.mark.parametrize("symbol", EQUILIBRIUM)
+def test_equilibrium_of_the_metals(symbol: str) -> None:
+    """Near the published potential's own minimum.
+
+    The switch takes the last half Angstrom away and with it up to 60 meV (hcp and bcc metals, whose
+    shells lie there) and 0.3 % of the lattice constant.
+    """
+    calc = EAM.zhou2004([symbol])
+    lengths = EQUILIBRIUM[symbol]["a"] * np.linspace(0.985, 1.015, 13)
+    energies = [
+        calc.get_potential_energy(atoms) / len(atoms)
+        for atoms in (crystal(symbol, a) for a in lengths)
+    ]
+    k = int(np.argmin(energies))
+    assert 0 < k < len(lengths) - 1
+    curve = np.polyfit(lengths[k - 1 : k + 2], energies[k - 1 : k + 2], 2)
+    a = -curve[1] / (2 * curve[0])
+    assert abs(a / EQUILIBRIUM[symbol]["a"] - 1) <= 0.006
+    assert abs(min(energies) - EQUILIBRIUM[symbol]["energy"]) <= 0.06
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("pair", list(combinations(list(EQUILIBRIUM), 2))[::7])
+def test_alloys_equal_the_closed_formulas(pair: tuple[str, str]) -> None:
+    elements = list(pair)
+    re = max(zhou2004.zhou2004_parameters()[x]["re"] for x in pair)
+    atoms = SYSTEMS["crystal"](np.sqrt(2) * re)
+    atoms.symbols[:] = [pair[k % 2] for k in range(len(atoms))]
+    got, expected = evaluate(EAM.zhou2004(elements), atoms), closed(atoms, elements)
+    swapped = evaluate(EAM.zhou2004(elements[::-1]), atoms)
+    limit = 1e-9 * (1 + np.abs(expected.forces).max())
+    for values in (got, swapped):
+        assert abs(values["energy"] - expected.energy) <= 1e-10 * len(atoms)
+        assert np.abs(values["forces"] - expected.forces).max() <= limit
+        assert np.abs(values["virial"] - expected.virial).max() <= limit * len(atoms)
+
+
+@pytest.mark.quick
+def test_far_compressed_and_far_expanded_metals_are_finite() -> None:
+    """All three pieces of the embedding function, and the end of the tables."""
+    calc = EAM.zhou2004(["Cu", "Pt"])
+    for symbol in ("Cu", "Pt"):
+        for a in (1.9, 2.6, 3.3, 4.5, 6.0, 8.0):
+            atoms = bulk(symbol, "fcc", a=a)
+            got, expected = evaluate(calc, atoms), closed(atoms, ["Cu", "Pt"])
+            assert abs(got["energy"] - expected.energy) <= 1e-9 * (1 + abs(expected.energy))
+
+
+# --- files and parameters -------------------------------------------------------------------------
+
+
+def test_a_choice_of_elements() -> None:
+    atoms = SYSTEMS["crystal"](4.1)
+    whole, part = EAM(ALLOY), EAM(ALLOY, elements=["Cu"])
+    assert part.species == ("Cu",)
+    assert set(whole.species) == {"Cu", "Al"}
+    a, b = evaluate(whole, atoms), evaluate(part, atoms)
+    assert a["forces"].tobytes() == b["forces"].tobytes()
+    swapped = EAM(FS, elements=list(reversed(EAM(FS).species)))
+    atoms.symbols[::3] = "Al"
+    a, b = evaluate(EAM(FS), atoms), evaluate(swapped, atoms)
+    assert swapped.species == tuple(reversed(EAM(FS).species))
+    assert a["forces"].tobytes() == b["forces"].tobytes()
+
+
+def test_kinds_of_files_are_told_by_content(tmp_path: Path) -> None:
+    for source in (ALLOY, FS, FUNCFL["Al"]):
+        copy = tmp_path / "potential.txt"
+        copy.write_bytes(Path(source).read_bytes())
+        atoms = Atoms("Al2", [[0, 0, 0], [2.7, 0, 0]])
+        a, b = (evaluate(EAM(path), atoms) for path in (source, copy))
+        assert a["energy"] == b["energy"]
+
+
+@pytest.mark.parametrize("build", [EAM, potentials.EAM])
+def test_bad_parameters(build: Any) -> None:
+    with pytest.raises(ValueError, match="elements: 'Zn' is not in .*synthetic.eam.alloy, which has"):
+        build(ALLOY, elements=["Zn"])
+    with pytest.raises(ValueError, match="elements: .*expected a list of different"):
+        build(ALLOY, elements=["Cu", "Cu"])
+    with pytest.raises(ValueError, match="elements: .*expected a list"):
+        build(ALLOY, elements="Cu")
+    with pytest.raises(ValueError, match="elements: .*expected a list"):
+        build(ALLOY, elements=[])
+    with pytest.raises(ValueError, match="cutoff: 5.0; files bring their own"):
+        build(ALLOY, cutoff=5.0)
+    with pytest.raises(ValueError, match="precision: 'single'; EAM is offered in 'double' only"):
+        build(ALLOY, precision="single")
+    with pytest.raises(ValueError, match="elements: None; expected a list"):
+        build("zhou2004")
+    with pytest.raises(ValueError, match="species: got 'Xe', expected one of Cu"):
+        build.zhou2004(["Xe"])
+    with pytest.raises(ValueError, match="cutoff: got 0.2"):
+        build.zhou2004(["Cu"], cutoff=0.2)
+    with pytest.raises(OSError):
+        build("no_such_file.eam")
+
+
+def test_a_broken_file_names_path_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.eam.alloy"
+    lines = Path(ALLOY).read_text().splitlines()
+    lines[7] = "not a number"
+    path.write_text("\n".join(lines))
+    with pytest.raises(FormatError, match="broken.eam.alloy:8: ") as caught:
+        EAM(path)
+    assert caught.value.line == 8
+    assert caught.value.path == str(path)
