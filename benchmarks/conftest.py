@@ -20,7 +20,6 @@ from mdkern.bench.kernels import KERNELS, Case
 from mdkern.bench.peers import neighbor_peers
 from mdkern.bench.systems import make
 
-QUICK = os.environ.get("MDKERN_BENCH_QUICK") == "1"
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="small systems and short timings")
 
 
+def quick() -> bool:
+    """Whether to be quick. In the environment, where files that import this one find it too."""
+    return os.environ.get("MDKERN_BENCH_QUICK") == "1"
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    global QUICK  # noqa: PLW0603
-    QUICK = QUICK or config.getoption("--quick")
+    if config.getoption("--quick"):
+        os.environ["MDKERN_BENCH_QUICK"] = "1"
     config.addinivalue_line("markers", "kernel(name): the case of mdkern.bench that is timed")
 
 
@@ -69,7 +73,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if mark is None:
         return
     kernel = KERNELS[mark.args[0]]
-    metafunc.parametrize("system", kernel.quick if QUICK else kernel.systems)
+    metafunc.parametrize("system", kernel.quick if quick() else kernel.systems)
     metafunc.parametrize("way", ways(peers=mark.args[0] == "neighbor_list"), ids=str)
 
 
@@ -94,8 +98,8 @@ def turns_of(kernel: str, system: str) -> Turns:
     try:
         return interleave(
             {str(w): w.call(case) for w in all_ways},
-            rounds=5 if QUICK else 15,
-            budget=1.0 if QUICK else 15.0,
+            rounds=5 if quick() else 15,
+            budget=1.0 if quick() else 15.0,
             before=lambda name: mdkern.set_isa(isas[name] or active),
         )
     finally:
@@ -138,7 +142,7 @@ def timed(benchmark: Any) -> Callable[[str, str, Way], None]:
 def time_it(benchmark: Any, call: Callable[[], Any], seconds: float) -> None:
     """Rounds of at least 2 ms each, for about 1 s (quick: 0.05 s)."""
     iterations = max(1, round(2e-3 / seconds))
-    rounds = int((0.05 if QUICK else 1.0) / (iterations * seconds))
+    rounds = int((0.05 if quick() else 1.0) / (iterations * seconds))
     benchmark.pedantic(
         call, rounds=min(max(rounds, 3), 50), iterations=iterations, warmup_rounds=1
     )

@@ -13,7 +13,7 @@ import importlib.metadata
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ase import Atoms
 from ase.data import atomic_masses
 
 from mdkern import _core, potentials
+from mdkern.bench.interleave import Turns
 from mdkern.bench.systems import ARGON, make
 
 __all__ = [
@@ -32,9 +33,16 @@ __all__ = [
     "OwnRun",
     "Start",
     "ase_calculator",
+    "ase_tolerance",
+    "check_energies",
     "equilibrated",
+    "evaluation",
     "lammps_module",
+    "own_calculator",
     "own_potential",
+    "own_steps",
+    "pair_and_neigh",
+    "take_turns",
 ]
 
 # Angstrom / ps^2 from eV / (Angstrom amu), as LAMMPS has it (CODATA: 9648.53321): the trajectories are equal then.
@@ -142,6 +150,43 @@ def ase_calculator(model: Model) -> Any:
     from ase.calculators.lj import LennardJones
 
     return LennardJones(**ARGON)
+
+
+def ase_tolerance(model: Model) -> float:
+    """How far ASE's energy per atom may be from ours, in eV: its EAM has other splines, and other constants for funcfl."""
+    return 5e-3 if model.style == "eam" else 1e-5 if model.file else 1e-10
+
+
+def own_calculator(model: Model, threads: int) -> Any:
+    """Our calculator of a model."""
+    from mdkern import calculators
+
+    path = model.path()
+    if path is None:
+        return calculators.LennardJones(**ARGON, threads=threads)
+    return calculators.EAM(path, threads=threads)
+
+
+def evaluation(atoms: Atoms, calculator: Any, shift: float) -> Callable[[], float]:
+    """A function that evaluates energy, forces and stress, and returns the energy in eV.
+
+    All atoms move to and fro by `shift` (Angstrom) along x between calls: the energy stays, and by a large shift the neighbor lists
+    must be built anew.
+    """
+    mine = atoms.copy()
+    mine.calc = calculator
+    sign = 1.0
+
+    def call() -> float:
+        nonlocal sign
+        mine.positions[:, 0] += sign * shift
+        sign = -sign
+        energy = float(mine.get_potential_energy())
+        mine.get_forces()
+        mine.get_stress()
+        return energy
+
+    return call
 
 
 @dataclass(frozen=True)
@@ -348,3 +393,30 @@ def own_steps(run: OwnRun, steps: int) -> Callable[[], float]:
         return run.steps(steps) / steps
 
     return call
+
+
+def check_energies(name: str, theirs: LammpsRun, own: OwnRun, steps: int) -> None:
+    """Equal at the start, and still equal at the end of the trajectory.
+
+    Raises
+    ------
+    AssertionError
+        Naming the style and both energies.
+    """
+    own.reset()
+    before = (theirs.energy(), own.result.energy)
+    theirs.reset()
+    theirs.steps(steps)
+    own.steps(steps)
+    after = (theirs.final_energy(), own.result.energy)
+    for (a, b), tolerance in ((before, 1e-11), (after, 1e-9)):
+        assert abs(a - b) <= tolerance * abs(b), f"{name}: energy {a!r} eV, ours {b!r} eV"
+
+
+def take_turns(calls: Mapping[str, Callable[[], float]], rounds: int) -> Turns:
+    """Each call reports its own seconds; round by round in turn."""
+    seconds = {name: np.empty(rounds) for name in calls}
+    for k in range(rounds):
+        for name, call in calls.items():
+            seconds[name][k] = call()
+    return Turns(seconds)

@@ -1,8 +1,8 @@
 """What every potential promises; a potential's test file names its systems and inherits the checks.
 
-    class TestMorse(PotentialContract):
-        make = staticmethod(lambda **kw: Morse(D=0.3, alpha=1.4, r0=2.9, rc=6.0, **kw))
-        reference = staticmethod(lambda atoms: mdkern.reference.morse(...))
+class TestMorse(PotentialContract):
+    make = staticmethod(lambda **kw: Morse(D=0.3, alpha=1.4, r0=2.9, rc=6.0, **kw))
+    reference = staticmethod(lambda atoms: mdkern.reference.morse(...))
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111
-from numpy.typing import NDArray
 
 import mdkern
 from mdkern.reference import Result
@@ -38,7 +37,7 @@ def raw(values: Values) -> dict[str, bytes]:
 # --- systems ------------------------------------------------------------------------------------
 
 
-def _colour(atoms: Atoms, symbols: list[str]) -> Atoms:
+def _colour(atoms: Atoms, symbols: tuple[str, ...]) -> Atoms:
     """Elements in a fixed irregular order."""
     kinds = np.random.default_rng(len(atoms)).permutation(len(atoms)) % len(symbols)
     atoms.symbols[:] = [symbols[k] for k in kinds]
@@ -103,7 +102,7 @@ class PotentialContract:
 
     make: ClassVar[Callable[..., Any]]  # calculator, with its common keywords
     reference: ClassVar[Callable[[Atoms], Result]]  # the NumPy definition
-    symbols: ClassVar[list[str]] = ["Cu"]
+    symbols: ClassVar[tuple[str, ...]] = ("Cu",)
     a: ClassVar[float] = 3.7  # lattice constant of the fcc structures, Angstrom
     accuracy: ClassVar[float] = 1e-12  # kernel against definition, relative
     # what is continuous at the cutoff: "nothing", "energy" or "forces"
@@ -277,9 +276,7 @@ class PotentialContract:
     def test_permutation(self, name: str) -> None:
         atoms = self.system(name)
         order = np.random.default_rng(10).permutation(len(atoms))
-        self.assert_same(
-            evaluate(self.make(), atoms[order]), evaluate(self.make(), atoms), order
-        )
+        self.assert_same(evaluate(self.make(), atoms[order]), evaluate(self.make(), atoms), order)
 
     @pytest.mark.parametrize("name", ["one_atom_cell", "triclinic", "slab", "wire"])
     @pytest.mark.usefixtures("isa")
@@ -314,7 +311,8 @@ class PotentialContract:
                         atoms.positions[1] = [r, 0, 0]
                         values.append(evaluate(calc, atoms))
                     energy, force = (
-                        np.abs(values[1][key] - values[0][key]).max() for key in ("energy", "forces")
+                        np.abs(values[1][key] - values[0][key]).max()
+                        for key in ("energy", "forces")
                     )
                     jumps = [max(jumps[0], energy), max(jumps[1], force)]
                 tiny = self.jump * self.scale(values[1])
@@ -420,7 +418,11 @@ class PotentialContract:
             atoms = self.system(name)
             assert raw(evaluate(calc, atoms, True)) == raw(evaluate(self.make(), atoms, True))
         atoms = self.system("crystal")
-        for change in (lambda a: a.pop(3), lambda a: a.set_pbc((1, 0, 0)), lambda a: a.append(a[0])):
+        for change in (
+            lambda a: a.pop(3),
+            lambda a: a.set_pbc((1, 0, 0)),
+            lambda a: a.append(a[0]),
+        ):
             change(atoms)
             atoms.positions[-1] += 0.9
             assert raw(evaluate(calc, atoms)) == raw(evaluate(self.make(), atoms))

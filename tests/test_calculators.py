@@ -202,7 +202,7 @@ def test_every_change_is_seen_and_nothing_else_counts() -> None:
         lambda: atoms.cell.array.__setitem__((0, 0), np.nextafter(atoms.cell[0, 0], 99)),
         lambda: atoms.set_pbc((True, True, False)),
         lambda: atoms.symbols.__setitem__(3, "Ni"),
-        lambda: atoms.pop(),
+        atoms.pop,
         lambda: atoms.append("Ni"),
     ]
     names = ["positions", "cell", "pbc", "numbers"]
@@ -277,10 +277,10 @@ def test_set() -> None:
     assert calc.cutoff == 6.5
     fresh = LennardJones(epsilon=0.8, sigma=2.3, rc=6.5)
     assert calc.get_potential_energy(atoms) == fresh.get_potential_energy(atoms)
-    with pytest.raises(TypeError, match="LennardJones has no parameter 'depth'; it has .*epsilon"):
+    with pytest.raises(TypeError, match=r"LennardJones has no parameter 'depth'; it has .*epsilon"):
         calc.set(depth=1.0)
     energy = calc.get_potential_energy(atoms)
-    with pytest.raises(ValueError, match="sigma: -1.0"):
+    with pytest.raises(ValueError, match=r"sigma: -1.0"):
         calc.set(sigma=-1.0, epsilon=5.0)
     assert calc.parameters["sigma"] == 2.3
     assert calc.parameters["epsilon"] == 0.8
@@ -367,7 +367,9 @@ def test_atoms_on_top_of_each_other() -> None:
     for make in (MAKERS["lj"], MAKERS["eam"]):
         calc = make()
         atoms = Atoms("Cu3", [[0, 0, 0], [2.5, 0, 0], [2.5, 0, 0]])
-        with pytest.raises(CalculationFailed, match=r"expected finite numbers.*atoms overlap near") as e:
+        with pytest.raises(
+            CalculationFailed, match=r"expected finite numbers.*atoms overlap near"
+        ) as e:
             calc.get_potential_energy(atoms)
         assert isinstance(e.value, MDKernError)
         assert calc.results == {}
@@ -429,7 +431,7 @@ def test_common_parameters(kwargs: dict[str, Any], error: Any, text: str) -> Non
 
 
 def test_the_base_class_is_no_calculator() -> None:
-    with pytest.raises(TypeError, match="base class; use one of mdkern.calculators"):
+    with pytest.raises(TypeError, match=r"base class; use one of mdkern.calculators"):
         Calculator()
 
 
@@ -477,7 +479,7 @@ def test_one_calculator_per_python_thread() -> None:
                     wrong.append(f"thread {k}: other bits")
                 calc.reset()
                 calc._table = None
-        except Exception as e:  # a failure in a thread must reach the test
+        except Exception as e:  # noqa: BLE001 - a failure in a thread must reach the test
             wrong.append(repr(e))
 
     workers = [threading.Thread(target=work, args=(k,)) for k in range(8)]

@@ -148,7 +148,7 @@ def test_as_a_client_over_a_unix_socket() -> None:
             mine = atoms.copy()
             mine.calc = EAM.zhou2004(["Cu"])
             SocketClient(unixsocket=name, timeout=20).run(mine, use_stress=True)
-        except BaseException as e:  # reported by the test
+        except BaseException as e:  # noqa: BLE001 - reported by the test
             failed.append(e)
 
     worker = threading.Thread(target=client, daemon=True)

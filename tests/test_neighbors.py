@@ -257,8 +257,8 @@ def test_cutoffs_by_species(cutoff: dict[Any, float]) -> None:
         assert_same_pairs(mine, by_ase(atoms, cutoff), atoms)
     table = np.zeros((10, 10))
     number = {"H": 1, "O": 8, "C": 0, "Fe": 0}
-    for (a, b), r in cutoff.items():
-        a, b = number.get(a, a), number.get(b, b)
+    for pair, r in cutoff.items():
+        a, b = (number.get(x, x) for x in pair)
         table[a, b] = table[b, a] = r
     every = run(atoms, 5.0)
     keep = every["d"] < table[z[every["i"]], z[every["j"]]]
@@ -277,7 +277,9 @@ def test_one_radius_per_atom(pbc: bool) -> None:
     assert_same_pairs(run(atoms, radii.astype(np.float32)), mine, atoms)
 
 
-@pytest.mark.parametrize("cutoff", [4, np.float64(4.0), np.float32(4.0), np.int64(4), np.array(4.0)])
+@pytest.mark.parametrize(
+    "cutoff", [4, np.float64(4.0), np.float32(4.0), np.int64(4), np.array(4.0)]
+)
 def test_any_number_is_a_cutoff(cutoff: Any) -> None:
     atoms = gas(60, 0.05)
     assert raw(run(atoms, cutoff)) == raw(run(atoms, 4.0))

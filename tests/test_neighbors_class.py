@@ -191,7 +191,9 @@ def test_half_lists(case: str, skin: float) -> None:
             half["i"] < half["j"],
             1,
             np.where(
-                half["i"] == half["j"], [next((x for x in s if x), 0) for s in half["S"].tolist()], -1
+                half["i"] == half["j"],
+                [next((x for x in s if x), 0) for s in half["S"].tolist()],
+                -1,
             ),
         )
         assert (first > 0).all()
@@ -248,14 +250,21 @@ def test_same_bytes_for_every_thread_count_and_instruction_set() -> None:
                 assert nl.n_pairs > 50_000
                 for letter, array in arrays(nl).items():
                     key = f"{letter}{step}"
-                    assert results.setdefault(key, array.tobytes()) == array.tobytes(), (isa, threads)
+                    assert results.setdefault(key, array.tobytes()) == array.tobytes(), (
+                        isa,
+                        threads,
+                    )
                 atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
             assert nl.n_builds == 1
 
 
 def test_empty() -> None:
     nl = mdkern.NeighborList(3.0)
-    for atoms in (Atoms(), Atoms("H"), Atoms("H2", [[0, 0, 0], [9, 0, 0]], cell=[50] * 3, pbc=True)):
+    for atoms in (
+        Atoms(),
+        Atoms("H"),
+        Atoms("H2", [[0, 0, 0], [9, 0, 0]], cell=[50] * 3, pbc=True),
+    ):
         assert nl.update(atoms)
         out = arrays(nl)
         check_form(out, len(atoms))

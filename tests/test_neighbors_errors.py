@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
 from neighbor_checks import gas, raw, run
 
 import mdkern
@@ -72,7 +71,7 @@ def test_dependent_periodic_vectors(build: Any, cell: Any, pbc: Any) -> None:
 @pytest.mark.parametrize("cutoff", [-1.0, -1e-300, np.nan, np.inf, np.float64(-2)])
 def test_cutoffs_out_of_range(build: Any, cutoff: float) -> None:
     atoms = gas(10, 0.05)
-    with pytest.raises(ValueError, match="cutoff: .*expected a finite number >= 0"):
+    with pytest.raises(ValueError, match=r"cutoff: .*expected a finite number >= 0"):
         build(atoms, cutoff)
     with pytest.raises(ValueError, match=r"cutoff\[\('Ar', 'Ar'\)\]: .*finite number >= 0"):
         build(atoms, {("Ar", "Ar"): cutoff})
@@ -109,7 +108,7 @@ def test_cutoffs_that_are_no_numbers(build: Any, cutoff: Any) -> None:
 @pytest.mark.parametrize("letters", ["", "x", "ijk", "i j", "I"])
 def test_letters(letters: str) -> None:
     atoms = gas(5, 0.05)
-    with pytest.raises(ValueError, match="(?s)quantities: .*expected .*letters .*ijdDS"):
+    with pytest.raises(ValueError, match=r"(?s)quantities: .*expected .*letters .*ijdDS"):
         mdkern.neighbor_list(letters, atoms, 3.0)
     with pytest.raises(ValueError, match="quantities: "):
         mdkern.neighbor_list_batch(letters, [atoms], 3.0)
@@ -152,17 +151,17 @@ def test_numbers_of_the_wrong_length(numbers: list[int]) -> None:
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
 def test_threads_must_be_a_positive_integer(threads: Any) -> None:
     atoms = gas(5, 0.05)
-    with pytest.raises(ValueError, match="threads: .*expected an integer >= 1"):
+    with pytest.raises(ValueError, match=r"threads: .*expected an integer >= 1"):
         mdkern.neighbor_list("i", atoms, 3.0, threads=threads)
-    with pytest.raises(ValueError, match="threads: .*expected an integer >= 1"):
+    with pytest.raises(ValueError, match=r"threads: .*expected an integer >= 1"):
         mdkern.neighbor_list_batch("i", [atoms], 3.0, threads=threads)
-    with pytest.raises(ValueError, match="threads: .*expected an integer >= 1"):
+    with pytest.raises(ValueError, match=r"threads: .*expected an integer >= 1"):
         mdkern.NeighborList(3.0, threads=threads).update(atoms)
 
 
 @pytest.mark.parametrize("skin", [-0.1, np.nan, np.inf, "x", None])
 def test_skin(skin: Any) -> None:
-    with pytest.raises(ValueError, match="skin: .*expected a finite number >= 0"):
+    with pytest.raises(ValueError, match=r"skin: .*expected a finite number >= 0"):
         mdkern.NeighborList(3.0, skin=skin)
 
 
@@ -211,7 +210,7 @@ def test_max_pairs() -> None:
     atoms = gas(500, 0.05)
     n = len(mdkern.neighbor_list("i", atoms, 5.0))
     assert len(mdkern.neighbor_list("i", atoms, 5.0, max_pairs=2 * n)) == n
-    with pytest.raises(MemoryError, match="about .* pairs for cutoff 5.*max_pairs = 1000"):
+    with pytest.raises(MemoryError, match=r"about .* pairs for cutoff 5.*max_pairs = 1000"):
         mdkern.neighbor_list("i", atoms, 5.0, max_pairs=1000)
 
 
@@ -237,7 +236,11 @@ needs_proc = pytest.mark.skipif(
 
 def measured(code: str) -> list[float]:
     out = subprocess.run(
-        [sys.executable, "-c", MEASURE + code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", MEASURE + code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert out.returncode == 0, out.stderr
     return [float(x) for x in out.stdout.split()]

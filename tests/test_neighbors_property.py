@@ -173,9 +173,7 @@ def test_a_kept_list_is_a_fresh_list(
 
 
 @settings(max_examples=10)
-@given(
-    every=st.lists(boxes(8), max_size=12), cutoff=st.floats(0.2, 3.0), threads=st.integers(1, 3)
-)
+@given(every=st.lists(boxes(8), max_size=12), cutoff=st.floats(0.2, 3.0), threads=st.integers(1, 3))
 @pytest.mark.usefixtures("isa")
 def test_a_batch_is_the_single_lists(every: list[Atoms], cutoff: float, threads: int) -> None:
     for atoms in every:

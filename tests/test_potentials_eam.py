@@ -45,7 +45,7 @@ def closed(atoms: Atoms, elements: list[str], cutoff: float | None = None) -> Re
 class Binary(PotentialContract):
     """Files: how their tables end is up to them; energies of these end at zero to seven digits."""
 
-    symbols = ["Cu", "Al"]
+    symbols = ("Cu", "Al")
     a = 4.1
 
 
@@ -66,11 +66,10 @@ class TestFuncflMixed(Binary):
     reference = staticmethod(lambda atoms: tabulated(FUNCFL, atoms))
     continuous = "forces"
     jump = 1e-6
-    jump = 1e-6
 
 
 class TestFuncfl(PotentialContract):
-    symbols = ["Al"]
+    symbols = ("Al",)
     a = 4.1
     make = staticmethod(lambda **kw: EAM(FUNCFL["Al"], **kw))
     reference = staticmethod(lambda atoms: tabulated(FUNCFL["Al"], atoms))
@@ -87,7 +86,7 @@ class TestZhouCopper(PotentialContract):
 
 
 class TestZhouAlloy(PotentialContract):
-    symbols = ["Cu", "Ni", "Al"]
+    symbols = ("Cu", "Ni", "Al")
     make = staticmethod(lambda **kw: EAM.zhou2004(["Al", "Cu", "Ni"], **kw))
     reference = staticmethod(lambda atoms: closed(atoms, ["Al", "Cu", "Ni"]))
     accuracy = 1e-9
@@ -95,7 +94,7 @@ class TestZhouAlloy(PotentialContract):
 
 
 class TestZhouShortCutoff(PotentialContract):
-    symbols = ["Fe", "Pt"]
+    symbols = ("Fe", "Pt")
     make = staticmethod(lambda **kw: EAM.zhou2004(["Fe", "Pt"], cutoff=4.7, **kw))
     reference = staticmethod(lambda atoms: closed(atoms, ["Fe", "Pt"], 4.7))
     accuracy = 1e-9
@@ -223,15 +222,17 @@ def test_kinds_of_files_are_told_by_content(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("build", [EAM, potentials.EAM])
 def test_bad_parameters(build: Any) -> None:
-    with pytest.raises(ValueError, match="elements: 'Zn' is not in .*synthetic.eam.alloy, which has"):
+    with pytest.raises(
+        ValueError, match=r"elements: 'Zn' is not in .*synthetic.eam.alloy, which has"
+    ):
         build(ALLOY, elements=["Zn"])
-    with pytest.raises(ValueError, match="elements: .*expected a list of different"):
+    with pytest.raises(ValueError, match=r"elements: .*expected a list of different"):
         build(ALLOY, elements=["Cu", "Cu"])
-    with pytest.raises(ValueError, match="elements: .*expected a list"):
+    with pytest.raises(ValueError, match=r"elements: .*expected a list"):
         build(ALLOY, elements="Cu")
-    with pytest.raises(ValueError, match="elements: .*expected a list"):
+    with pytest.raises(ValueError, match=r"elements: .*expected a list"):
         build(ALLOY, elements=[])
-    with pytest.raises(ValueError, match="cutoff: 5.0; files bring their own"):
+    with pytest.raises(ValueError, match=r"cutoff: 5.0; files bring their own"):
         build(ALLOY, cutoff=5.0)
     with pytest.raises(ValueError, match="precision: 'single'; EAM is offered in 'double' only"):
         build(ALLOY, precision="single")
@@ -239,7 +240,7 @@ def test_bad_parameters(build: Any) -> None:
         build("zhou2004")
     with pytest.raises(ValueError, match="species: got 'Xe', expected one of Cu"):
         build.zhou2004(["Xe"])
-    with pytest.raises(ValueError, match="cutoff: got 0.2"):
+    with pytest.raises(ValueError, match=r"cutoff: got 0.2"):
         build.zhou2004(["Cu"], cutoff=0.2)
     with pytest.raises(OSError):
         build("no_such_file.eam")
@@ -250,7 +251,7 @@ def test_a_broken_file_names_path_and_line(tmp_path: Path) -> None:
     lines = Path(ALLOY).read_text().splitlines()
     lines[7] = "not a number"
     path.write_text("\n".join(lines))
-    with pytest.raises(FormatError, match="broken.eam.alloy:8: ") as caught:
+    with pytest.raises(FormatError, match=r"broken.eam.alloy:8: ") as caught:
         EAM(path)
     assert caught.value.line == 8
     assert caught.value.path == str(path)

@@ -34,7 +34,7 @@ def argon(**kw: Any) -> Any:
 
 
 class Argon(PotentialContract):
-    symbols = ["Ar"]
+    symbols = ("Ar",)
     a = 5.3
 
 
@@ -81,7 +81,7 @@ def mixture(atoms: Atoms, mixing: str = "lorentz-berthelot", **how: Any) -> Resu
 
 
 class Mixture(PotentialContract):
-    symbols = NAMES
+    symbols = tuple(NAMES)
     a = 5.0
     cutoffs = tuple(sorted({(R[x] + R[y]) / 2 for x in NAMES for y in NAMES}))
 
@@ -108,11 +108,11 @@ class TestMixtureSmooth(Mixture):
     continuous = "forces"
 
 
+OWN = {"Kr-Ne": {"epsilon": 0.02, "sigma": (S["Ne"] + S["Kr"]) / 2}}
+
+
 class TestOwnPair(Mixture):
-    PAIR = {"Kr-Ne": {"epsilon": 0.02, "sigma": (S["Ne"] + S["Kr"]) / 2}}
-    make = staticmethod(
-        lambda **kw: LennardJones(sigma=S, epsilon=E, rc=R, pairs=TestOwnPair.PAIR, **kw)
-    )
+    make = staticmethod(lambda **kw: LennardJones(sigma=S, epsilon=E, rc=R, pairs=OWN, **kw))
     reference = staticmethod(lambda atoms: mixture(atoms, pair=0.02))
 
 
@@ -120,7 +120,9 @@ class TestOwnPair(Mixture):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize(("_name", "kwargs", "_tag", "atoms", "stored"), all_cases("lj_"), ids=case_id)
+@pytest.mark.parametrize(
+    ("_name", "kwargs", "_tag", "atoms", "stored"), all_cases("lj_"), ids=case_id
+)
 @pytest.mark.usefixtures("isa")
 def test_agrees_with_lammps(
     _name: str, kwargs: dict[str, Any], _tag: str, atoms: Atoms, stored: dict[str, Any]

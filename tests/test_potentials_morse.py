@@ -39,9 +39,7 @@ class TestShift(PotentialContract):
 class TestSwitch(PotentialContract):
     make = staticmethod(lambda **kw: Morse(**ASE_NAMES, **kw))
     reference = staticmethod(
-        lambda atoms: reference.morse_ase(
-            atoms.positions, atoms.cell.array, atoms.pbc, **ASE_NAMES
-        )
+        lambda atoms: reference.morse_ase(atoms.positions, atoms.cell.array, atoms.pbc, **ASE_NAMES)
     )
     continuous = "forces"
 

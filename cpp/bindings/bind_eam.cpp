@@ -32,10 +32,9 @@ void bind_eam(py::module_& m) {
             PyResult out(s.n_real, virials);
             {
                 py::gil_scoped_release nogil;
-                thread_local Buffer<double> energy, rows;
-                thread_local Buffer<std::int32_t> count, index;
-                const EamScratch work{energy.reserve(s.n_real), rows.reserve(4 * s.n_total), count.reserve(s.n_real),
-                                      index.reserve(neighbors.table.index_room())};
+                const EamScratch work{neighbors.scratch_energy.reserve(s.n_real), neighbors.scratch_rows.reserve(4 * s.n_total),
+                                      neighbors.scratch_count.reserve(s.n_real),
+                                      neighbors.scratch_index.reserve(neighbors.table.index_room())};
                 const int team = team_size(threads, list.n_pairs, 20000);
                 eam_density_compute(p, s, list, work, team);
                 eam_spread_compute(s, work, team);

@@ -16,8 +16,7 @@ void bind_lennard_jones(py::module_& m) {
             PyResult out(s.n_real, virials);
             {
                 py::gil_scoped_release nogil;
-                thread_local Buffer<float> scratch;
-                float* room = single_precision ? scratch.reserve(4 * s.n_total + 8 * n_species * n_species) : nullptr;
+                float* room = single_precision ? neighbors.scratch_single.reserve(4 * s.n_total + 8 * n_species * n_species) : nullptr;
                 lennard_jones_compute(p, s, list, room, team_size(threads, list.n_pairs, 50000), out.view);
             }
             return out.finish();

@@ -37,6 +37,10 @@ struct PyNeighborTable {
     TableOptions options;
     DoubleArray radii, cutoff_table;   // keep the memory of the options alive
     std::int64_t builds = 0;
+    // Scratch of the potential that reads the table: reused from step to step, given back with the table.
+    Buffer<double> scratch_energy, scratch_rows;
+    Buffer<float> scratch_single;
+    Buffer<std::int32_t> scratch_count, scratch_index;
 };
 
 // Output arrays of a potential and the scratch that every potential shares.

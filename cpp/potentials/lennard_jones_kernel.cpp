@@ -92,7 +92,9 @@ void lennard_jones_compute(const LjParams& p, const System& s, const Neighbors& 
     }
     // Behind the rows: the table.
     const std::int64_t n = 4 * s.n_total, m = 8 * std::int64_t(p.n_species) * p.n_species;
-    for (std::int64_t k = 0; k < n; ++k) scratch[k] = float(s.rows[k]);
+    parallel_for(s.n_total, n_threads, 0, [&](std::int64_t r) {
+        for (int c = 0; c < 4; ++c) scratch[4 * r + c] = float(s.rows[4 * r + c]);
+    });
     for (std::int64_t k = 0; k < m; ++k) scratch[n + k] = float(p.table[k]);
     run_style<float>(p, scratch, scratch + n, s, list, n_threads, out);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -121,7 +122,7 @@ class Calculator(AseCalculator):
         self.potential = potential
         self.cutoff: float = potential.cutoff
         self.species: tuple[str, ...] | None = potential.species
-        self.virial: Any = None
+        self._virial: Any = None
         self._kinds = SpeciesMap(self.species)
         self._table: Any = None
         self.reset()
@@ -192,17 +193,16 @@ class Calculator(AseCalculator):
         r = self.potential.compute(
             self._table, virials="stresses" in properties, threads=self._n_threads
         )
-        if not np.isfinite(r.energy) or not np.isfinite(r.virial).all():
+        if not math.isfinite(r.energy + sum(r.virial.tolist())):
             raise NonFiniteError(_explain(r, positions))
-        xx, yy, zz, yz, xz, xy = r.virial
-        self.virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        self._virial = r.virial
         results = {
             "energy": r.energy,
             "free_energy": r.energy,
             "energies": r.energies,
             "forces": r.forces,
         }
-        volume = abs(_determinant(cell))
+        volume = _volume(cell)
         if volume > 0.0:
             results["stress"] = r.virial / -volume
             if r.virials is not None:
@@ -210,6 +210,14 @@ class Calculator(AseCalculator):
         self.results = results
         self._atoms = None
         self._snapshot.store(positions, numbers, cell, pbc)
+
+    @property
+    def virial(self) -> Any:
+        """``-dE/d(strain)`` of the last evaluation, (3, 3) in eV; None before the first."""
+        if self._virial is None:
+            return None
+        xx, yy, zz, yz, xz, xy = self._virial
+        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
     @property
     def n_builds(self) -> int:
@@ -247,9 +255,12 @@ def _arrays(atoms: Atoms) -> tuple[Any, Any, Any, Any]:
     )
 
 
-def _determinant(m: Any) -> float:
-    (a, b, c), (d, e, f), (g, h, i) = m.tolist()
-    return float(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
+def _volume(cell: Any) -> float:
+    """Volume of a cell; zero where its vectors are dependent."""
+    (a, b, c), (d, e, f), (g, h, i) = cell.tolist()
+    volume = abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
+    box = math.hypot(a, b, c) * math.hypot(d, e, f) * math.hypot(g, h, i)
+    return volume if volume > 1e-12 * box else 0.0
 
 
 def _plain(value: Any) -> Any:
