@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,9 @@ def main() -> int:
     print(f"{around['cpu']}, {around['isa']}, mdkern {mdkern.__version__}, {_versions()}")
     print(f"wait policy {around['wait_policy']}, load average {around['load_average']:.2f}\n")
     results = []
-    print(_row("model", "atoms", "by", "skin", "builds", "ms/step", "ns/atom", "mdkern is faster by"))
+    print(
+        _row("model", "atoms", "by", "skin", "builds", "ms/step", "ns/atom", "mdkern is faster by")
+    )
     print(_row(*8 * ["---"]))
     for model in (MODELS[name] for name in args.models):
         if not model.available():
@@ -159,9 +160,7 @@ def _best_lammps(
 ) -> tuple[float, LammpsRun]:
     found: list[tuple[float, float, LammpsRun]] = []
     for skin in _LAMMPS_SKINS:
-        run = LammpsRun(
-            model, start, suffix, skin, args.threads, every_step=args.every_step
-        )
+        run = LammpsRun(model, start, suffix, skin, args.threads, every_step=args.every_step)
         call = pair_and_neigh(run, args.steps)
         found.append((min(call() for _ in range(2)), skin, run))
     found.sort(key=lambda entry: entry[0])

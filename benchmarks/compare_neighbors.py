@@ -41,7 +41,9 @@ def main() -> int:
     for line in (header, ["---"] * len(header)):
         print("| " + " | ".join(line) + " |")
     results = [_compare(make(name), peers, args) for name in args.systems]
-    print("\nTimes longer than mdkern, median and 95 % interval; -: would need more memory than there is.")
+    print(
+        "\nTimes longer than mdkern, median and 95 % interval; -: not enough memory."
+    )
     if args.output:
         text = json.dumps({"environment": around, "results": results}, indent=2)
         Path(args.output).write_text(text + "\n", encoding="utf-8")
@@ -104,13 +106,15 @@ def _compare(
 
 
 def _check(ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> None:
-    """The same pairs; of very long lists, whose sorting would take minutes, the same sums per atom."""
+    """The same pairs; of very long lists, which take minutes to sort, the same sums per atom."""
     if len(ours[0]) <= 3_000_000:
         same_pairs(ours, theirs)
         return
     n = int(ours[0].max()) + 1
     for k in (0, 1):
-        assert np.array_equal(np.bincount(ours[k], minlength=n), np.bincount(theirs[k], minlength=n))
+        assert np.array_equal(
+            np.bincount(ours[k], minlength=n), np.bincount(theirs[k], minlength=n)
+        )
     a, b = (np.bincount(x[0], weights=x[2], minlength=n) for x in (ours, theirs))
     assert np.abs(a - b).max() <= 1e-8, "different distances"
     assert np.array_equal(ours[4].sum(axis=0), theirs[4].sum(axis=0)), "different shifts"

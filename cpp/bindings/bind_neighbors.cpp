@@ -116,6 +116,7 @@ py::object neighbor_list(const std::string& quantities, const DoubleArray& posit
         if (release) nogil.emplace();
         table.build(atoms, o, threads);
         n_pairs = table.offsets(false)[atoms.n];
+        table.release_build_if_larger(kKeep / 8);
     }
     Output out(quantities, n_pairs);
     {

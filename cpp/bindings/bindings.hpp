@@ -28,6 +28,7 @@ void bind_neighbors(py::module_& m);
 void bind_snapshot(py::module_& m);
 void bind_lennard_jones(py::module_& m);
 void bind_morse(py::module_& m);
+void bind_buckingham(py::module_& m);
 void bind_eam(py::module_& m);
 void bind_limits(py::module_& m);
 

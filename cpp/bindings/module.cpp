@@ -24,6 +24,7 @@ PYBIND11_MODULE(_core, m) {
     bind_snapshot(m);
     bind_lennard_jones(m);
     bind_morse(m);
+    bind_buckingham(m);
     bind_eam(m);
     bind_limits(m);
 }

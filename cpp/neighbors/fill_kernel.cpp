@@ -66,6 +66,10 @@ void neighbor_refresh_compute(const RefreshTask& t, int n_threads) {
             double* q = t.rows + 4 * r;
             const double s0 = s[0], s1 = s[1], s2 = s[2];
             for (int k = 0; k < 3; ++k) q[k] = p[k] + ((s0 * c[k] + s1 * c[3 + k]) + s2 * c[6 + k]);
+            if (t.position) {
+                for (int k = 0; k < 3; ++k) t.position[4 * r + k] = p[k];
+                t.position[4 * r + 3] = 0.0;
+            }
             if (!t.built || r >= t.n_real) continue;
             const double* o = t.built + 4 * r;
             double u2 = 0.0;

@@ -96,6 +96,7 @@ struct RefreshTask {
     const std::int32_t* shift = nullptr;  // rows of four, see Exact
     double cell[9];
     double* rows = nullptr;
+    double* position = nullptr;           // Exact::position of all rows; null: not wanted
     const double* built = nullptr;        // rows at the build, null: do not compare
     double strain[9];
     double* largest = nullptr;            // (n_blocks, 2) squared displacements

@@ -326,16 +326,8 @@ void NeighborTable::refresh(const AtomsView& atoms, const double* strain, double
         std::memcpy(t.strain, strain, sizeof t.strain);
         t.largest = largest;
     }
+    if (options_.exact) t.position = position_.reserve(4 * n_total_);
     neighbor_refresh_compute(t, team_size(threads, n_total_, kGrainRows));
-    if (options_.exact) {
-        double* q = position_.reserve(4 * n_total_);
-        const std::int32_t* s = shift_.data();
-        for (std::int64_t r = 0; r < n_total_; ++r) {
-            const double* p = atoms.positions + 3 * std::int64_t(s[4 * r + 3]);
-            for (int c = 0; c < 3; ++c) q[4 * r + c] = p[c];
-            q[4 * r + 3] = 0.0;
-        }
-    }
 }
 
 // A list that would not fit is refused before its memory is taken. Only where the bound of all candidates does not fit are the pairs
@@ -385,12 +377,13 @@ void NeighborTable::search(int threads) {
 
     // The candidates of a sample of rows, chunk by chunk, tell how much room the list may need.
     const std::int64_t per_chunk = 4096;
-    const int n_chunks = int(std::min<std::int64_t>((n_real_ + per_chunk - 1) / per_chunk, 64));
-    const int team = n_chunks < 2 ? 1 : team_size(threads, n_real_, per_chunk);
+    const int team = team_size(threads, n_real_, per_chunk);
+    // Some per thread, for balance. Not many: each begins a huge page of its own. Where a row stands in memory is all that depends on them.
+    const int n_chunks = int(std::min<std::int64_t>((n_real_ + per_chunk - 1) / per_chunk, 8 * team));
     chunks_.resize(n_chunks);
     for (int c = 0; c < n_chunks; ++c) {
         const std::int64_t begin = n_real_ * c / n_chunks, end = n_real_ * (c + 1) / n_chunks;
-        chunks_[c] = {begin, end, std::max<std::int64_t>(1, (end - begin) / 8), 0, 0, 0, 0, false};
+        chunks_[c] = {begin, end, std::max<std::int64_t>(1, (end - begin) / 16), 0, 0, 0, 0, false};
     }
     t.chunks = chunks_.data();
     t.n_chunks = n_chunks;
@@ -530,8 +523,18 @@ void NeighborTable::fill(bool use_pruned, const FillTask& wanted, int threads) {
     neighbor_fill_compute(t, team_size(threads, t.list.n_pairs, kGrainPairs));
 }
 
+bool NeighborTable::larger_than(std::size_t bytes) const {
+    return index_.capacity() * sizeof(std::int32_t) + rows_.capacity() * 6 * sizeof(double) > bytes;
+}
+
+void NeighborTable::release_build_if_larger(std::size_t bytes) {
+    if (!larger_than(bytes)) return;
+    for (auto* b : {&px_, &py_, &pz_, &frac_, &sx_, &sy_, &sz_, &point_radius_, &rows_, &built_}) *b = {};
+    for (auto* b : {&pshift_, &bin_, &sorted_, &start_, &point_row_, &point_type_, &point_of_, &owner_}) *b = {};
+}
+
 void NeighborTable::release_if_larger(std::size_t bytes) {
-    if (index_.capacity() * sizeof(std::int32_t) + rows_.capacity() * 6 * sizeof(double) > bytes) *this = NeighborTable();
+    if (larger_than(bytes)) *this = NeighborTable();
 }
 
 }  // namespace mdkern

@@ -52,9 +52,12 @@ public:
     // Offsets of the rows in the caller's order, (n + 1); then the output arrays. `pruned`: of the pruned list.
     const std::int64_t* offsets(bool pruned);
     void fill(bool pruned, const FillTask& wanted, int threads);
-    void release_if_larger(std::size_t bytes);  // gives memory back between unrelated calls
+    // Memory of a large table, given back: what only a build needs (fill() still works), or everything, between unrelated calls.
+    void release_build_if_larger(std::size_t bytes);
+    void release_if_larger(std::size_t bytes);
 
 private:
+    bool larger_than(std::size_t bytes) const;
     void wrap(const AtomsView& atoms);
     void make_images();
     void check_images() const;

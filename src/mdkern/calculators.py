@@ -18,7 +18,7 @@ from mdkern.errors import FormatError, MDKernError
 from mdkern.neighbors import _threads
 from mdkern.potentials.base import SpeciesMap
 
-__all__ = ["EAM", "Calculator", "LennardJones", "Morse", "load"]
+__all__ = ["EAM", "Buckingham", "Calculator", "LennardJones", "Morse", "load"]
 
 
 class AtomsError(MDKernError, InputError, ValueError):
@@ -288,6 +288,10 @@ class LennardJones(Calculator, potential=potentials.LennardJones, name="mdkern-l
 
 
 class Morse(Calculator, potential=potentials.Morse, name="mdkern-morse"):
+    pass
+
+
+class Buckingham(Calculator, potential=potentials.Buckingham, name="mdkern-buckingham"):
     pass
 
 

@@ -134,7 +134,7 @@ def run(args: Options) -> int:
 def measure_case(
     case: Case, limits: Limits, threads: int, *, rounds: int = 15, budget: float = 30.0
 ) -> list[Measurement]:
-    """Time a kernel with every ISA, with up to `threads` threads, its NumPy baseline and its peers, by turns.
+    """Time a kernel with every ISA and up to `threads` threads, its baseline and its peers, by turns.
 
     Raises
     ------
@@ -170,7 +170,9 @@ def measure_case(
     finally:
         _runtime.set_isa(active)
     return [
-        _measurement(case, limits, name, *ways[name], turns.median(name), turns.ratio("numpy", name))
+        _measurement(
+            case, limits, name, *ways[name], turns.median(name), turns.ratio("numpy", name)
+        )
         for name in calls
     ]
 

@@ -1,4 +1,4 @@
-"""Timing by turns: A B C A B C ..., so that a drift of the machine meets all alike and cancels in the ratios."""
+"""Timing by turns, A B C A B C ...: a drift of the machine meets all alike and cancels in ratios."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RESAMPLES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Median of the ratios of the rounds, and its 95 % interval (bootstrap) from `low` to `high`."""
+    """Median of the ratios of the rounds, and its 95 % bootstrap interval `low` to `high`."""
 
     median: float
     low: float
@@ -33,7 +33,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """Seconds per call of each candidate, (rounds,) each; round k of all candidates ran back to back."""
+    """Seconds per call of each candidate, (rounds,); round k of all ran back to back."""
 
     seconds: dict[str, NDArray[np.float64]]
 

@@ -1,6 +1,7 @@
 """Each kernel as a case: what to call, its NumPy baseline, and the work that it cannot avoid.
 
-The counts are per pair of the list and per atom, read off the kernel sources as docs/benchmarks.md explains. A multiply-add counts
+The counts are per pair of the list and per atom, read off the kernel sources as docs/benchmarks.md
+explains. A multiply-add counts
 two operations; addition, multiplication, division, square root and rounding one each; comparisons, masks, integers and
 permutations none.
 """
@@ -22,7 +23,7 @@ from mdkern.bench.systems import ARGON, System
 from mdkern.io.eam import EamTables
 from mdkern.potentials import zhou2004
 
-__all__ = ["COUNTS", "KERNELS", "Case", "Counts", "Floor", "listed", "potential_case", "table_of"]
+__all__ = ["COUNTS", "KERNELS", "Case", "Counts", "Floor", "Kernel", "same_pairs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ _EAM_FORCE = _VECTOR + _LOCATE + 1 + _SLOPE + (_CUBIC + 1) + _SLOPE + 3 + 6 + _G
 _CANDIDATES = 3.4  # distance tests per pair kept, columns of bins as wide as the cutoff
 _TEST_LOADS = 3 * 8 + _INDEX  # coordinates and row number of a candidate
 _FILL = 3 * 7 + 6  # D = r_j - r_i + S @ cell, and its length
-# Outputs and bookkeeping of a potential: row, start and length of the list, caller's index, energy, force.
+# Bookkeeping and output of an atom: row, start and length of its list, index, energy, force.
 _ATOM = _ROW + 8 + 4 + 4 + 8 + 24
 
 COUNTS: dict[str, Counts] = {
@@ -138,7 +139,7 @@ class Case:
         return (c.stream + c.written) * self.n_pairs + c.stream_atom * len(self.system.atoms)
 
     def floor(self, limits: Limits, isa: str, threads: int) -> Floor:
-        """The limit that binds: the longest of the times for operations, loads, walked and new arrays."""
+        """The limit that binds: the longest of the times for operations, loads and arrays."""
         c = COUNTS[self.kernel]
         written = c.written * self.n_pairs
         level = limits.level(self.stream, threads)
@@ -157,21 +158,21 @@ class Case:
         return Floor(times[limit], limit)
 
 
-def table_of(system: System, cutoff: float, skin: float = 0.0) -> Any:
+def _table_of(system: System, cutoff: float, skin: float = 0.0) -> Any:
     """The core's neighbor table of a system of one kind of atoms."""
     table = _core.NeighborTable(cutoff, skin)
     table.update(*system.arrays, np.zeros(len(system.atoms), dtype=np.int32), 0)
     return table
 
 
-def listed(system: System, cutoff: float) -> tuple[Any, Any, Any]:
+def _listed(system: System, cutoff: float) -> tuple[Any, Any, Any]:
     """i, j and D of all pairs, by the binned NumPy reference."""
     i, j, D = reference.neighbor_list_binned("ijD", *system.arrays, cutoff)
     return i, j, D
 
 
 @contextmanager
-def ready_list(pairs: tuple[Any, Any, Any]) -> Iterator[None]:
+def _ready_list(pairs: tuple[Any, Any, Any]) -> Iterator[None]:
     """The NumPy potentials use this list instead of making one.
 
     They make it by brute force, which would flatter every kernel timed against them.
@@ -190,7 +191,7 @@ def _order(i: Any, j: Any, S: Any) -> Any:
 
 
 def same_pairs(ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> None:
-    """Both hold the same pairs; distances to 1e-10 Angstrom. Tuples i, j, d, D, S; D may be None."""
+    """Both (i, j, d, D, S) hold the same pairs, to 1e-10 Angstrom; `theirs` may lack D."""
     assert len(ours[0]) == len(theirs[0]), f"{len(ours[0])} and {len(theirs[0])} pairs"
     a, b = _order(ours[0], ours[1], ours[4]), _order(theirs[0], theirs[1], theirs[4])
     for k in (0, 1, 4):
@@ -236,7 +237,7 @@ def _neighbor_table_case(system: System) -> Case:
     return Case("neighbor_table", system, int(run(1)), run, baseline, agree)
 
 
-def potential_case(
+def _potential_case(
     kernel: str,
     system: System,
     potential: Any,
@@ -247,7 +248,7 @@ def potential_case(
 
     `formula` takes positions, cell, pbc and species; `tolerance` is relative to the largest force.
     """
-    table = table_of(system, potential.cutoff)
+    table = _table_of(system, potential.cutoff)
     kinds = np.zeros(len(system.atoms), dtype=np.int64)
     pairs: list[Any] = []
 
@@ -256,8 +257,8 @@ def potential_case(
 
     def baseline() -> Any:
         if not pairs:
-            pairs.append(listed(system, potential.cutoff))
-        with ready_list(pairs[0]):
+            pairs.append(_listed(system, potential.cutoff))
+        with _ready_list(pairs[0]):
             return formula(*system.arrays, kinds)
 
     def agree(a: Any, b: Any) -> None:
@@ -271,44 +272,44 @@ def potential_case(
 
 
 def _lennard_jones_case(precision: str, system: System) -> Case:
-    def formula(*arrays: Any) -> reference.Result:
-        return reference.lennard_jones(*arrays, ARGON["epsilon"], ARGON["sigma"], ARGON["rc"])
+    epsilon, sigma, rc = ARGON["epsilon"], ARGON["sigma"], ARGON["rc"]
+
+    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
+        return reference.lennard_jones(positions, cell, pbc, species, epsilon, sigma, rc)
 
     single = precision == "single"
-    return potential_case(
+    return _potential_case(
         "lennard_jones_single" if single else "lennard_jones",
         system,
-        potentials.LennardJones(**ARGON, precision=precision),
+        potentials.LennardJones(sigma=sigma, epsilon=epsilon, rc=rc, precision=precision),
         formula,
         2e-5 if single else 1e-11,
     )
 
 
-# Copper: L. A. Girifalco and V. G. Weizer, Phys. Rev. 114, 687 (1959).
-MORSE_COPPER = {"D": 0.3429, "alpha": 1.3588, "r0": 2.866, "rc": 6.0}
-
-
 def _morse_case(system: System) -> Case:
-    def formula(*arrays: Any) -> reference.Result:
-        return reference.morse(*arrays, *MORSE_COPPER.values())
+    # Copper: L. A. Girifalco and V. G. Weizer, Phys. Rev. 114, 687 (1959).
+    depth, alpha, r0, rc = 0.3429, 1.3588, 2.866, 6.0
 
-    return potential_case(
-        "morse", system, potentials.Morse(**MORSE_COPPER), formula, 1e-11
-    )
+    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
+        return reference.morse(positions, cell, pbc, species, depth, alpha, r0, rc)
+
+    potential = potentials.Morse(D=depth, alpha=alpha, r0=r0, rc=rc)
+    return _potential_case("morse", system, potential, formula, 1e-11)
 
 
 def _eam_case(system: System) -> Case:
     tables = _copper_tables()
 
-    def formula(*arrays: Any) -> reference.Result:
-        return reference.eam(*arrays, tables)
+    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
+        return reference.eam(positions, cell, pbc, species, tables)
 
     # Two tabulations of the same functions: equal to the error of the splines.
-    return potential_case("eam", system, potentials.EAM.zhou2004(["Cu"]), formula, 1e-9)
+    return _potential_case("eam", system, potentials.EAM.zhou2004(["Cu"]), formula, 1e-9)
 
 
 def _copper_tables() -> EamTables:
-    """Copper of Zhou et al. as an EAM file would hold it: the baseline looks up too, it does not evaluate formulas."""
+    """Copper of Zhou et al. as a file would hold it: the baseline looks up, as the kernel does."""
     z = zhou2004.tabulate(["Cu"])
     drho = 0.01
     rho = drho * np.arange(10001)
@@ -328,14 +329,11 @@ def _copper_tables() -> EamTables:
     )
 
 
-_Maker = Callable[[System], Case]
-
-
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """How to make the case of a kernel, and the systems to run it on."""
 
-    make: _Maker
+    make: Callable[[System], Case]
     systems: tuple[str, ...]
     quick: tuple[str, ...]
 

@@ -1,16 +1,19 @@
 """What the machine can do at best: multiply-adds (as HPL finds them) and memory (as STREAM does).
 
-Every number is the best of several repeats. Bytes are counted as STREAM counts them: what the program reads and writes. That a
-store first fetches its cache line is not counted, so `write` shows about half of what the memory moves.
+Every number is the best of several repeats. Bytes are counted as STREAM counts them: what the
+program reads and writes. That a store first fetches its cache line is not counted, so `write` shows
+about half of what the memory moves.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,12 @@ __all__ = ["Limit", "Limits", "cache_sizes", "measure"]
 
 Float = NDArray[np.float64]
 
-_OPERATIONS = {"write": (0, 8), "copy": (1, 16), "triad": (2, 24), "read": (3, 8)}  # code, bytes per element
+_OPERATIONS = {
+    "write": (0, 8),
+    "copy": (1, 16),
+    "triad": (2, 24),
+    "read": (3, 8),
+}  # code, bytes per element
 _SCALE = 3.0
 _SAMPLE = 3e-3  # seconds: short, so that some samples of many are undisturbed
 
@@ -85,8 +93,8 @@ class Limits:
 def measure(threads: int, *, quick: bool = False) -> Limits:
     """Measure all limits, with one thread and with `threads`.
 
-    Takes about 5 s (quick: 1 s) and three arrays of four times the last-level cache, at most a third of the
-    memory that is available.
+    Takes about 5 s (quick: 1 s) and three arrays of four times the last-level cache, at most a
+    third of the memory that is available.
     """
     repeats = 3 if quick else 15
     caches = cache_sizes()
@@ -95,13 +103,12 @@ def measure(threads: int, *, quick: bool = False) -> Limits:
     rows = list(_fma_rows(counts, 3 * repeats))
     rows += _cache_rows(counts, 3 * repeats, caches, active)
     rows += _memory_rows(counts, repeats, _array_length(caches), active)
+    rows += _page_rows(counts, repeats, _array_length(caches), active)
     return Limits(tuple(rows), caches)
 
 
 def cache_sizes() -> dict[str, int]:
     """Bytes of the data caches; typical values where the system does not tell."""
-    import os
-
     sizes = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
     shared: dict[tuple[str, str], int] = {}
     cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
@@ -114,7 +121,12 @@ def cache_sizes() -> dict[str, int]:
                 group = (index / "shared_cpu_list").read_text().strip()
             except OSError:
                 continue
-            if kind != "Instruction" and level in sizes and size[:-1].isdigit() and size[-1] in "KM":
+            if (
+                kind != "Instruction"
+                and level in sizes
+                and size[:-1].isdigit()
+                and size[-1] in "KM"
+            ):
                 shared[level, group] = int(size[:-1]) << (10 if size[-1] == "K" else 20)
     for level in ("L1", "L2"):
         found = [size for (name, _), size in shared.items() if name == level]
@@ -185,7 +197,7 @@ def _cache_rows(
             arrays = (a, a, a)
             _stream("write", arrays, n)
             many = max(1, int(_SAMPLE * 50e9 / (n * each)))
-            seconds = _best(lambda: _stream("read", arrays, n, many), repeats)  # noqa: B023
+            seconds = _best(partial(_stream, "read", arrays, n, many), repeats)
             total = float(_stream("read", arrays, n).sum())
             if total != _SCALE * len(a):
                 raise ArithmeticError(f"{level}: the sum is {total}; expected {_SCALE * len(a)}")
@@ -193,7 +205,7 @@ def _cache_rows(
 
 
 def _array_length(caches: dict[str, int]) -> int:
-    """STREAM's rule: arrays of four times the last-level cache; but no more than the memory bears."""
+    """STREAM's rule, four times the last-level cache, but no more than the memory bears."""
     most = float(_core.available_memory()) / 9.0
     return int(min(max(4 * caches["L3"], 64 << 20), most)) // 8
 
@@ -204,13 +216,15 @@ def _memory_rows(counts: list[int], repeats: int, n: int, isa: str) -> Iterator[
         _stream("write", (a, a, a), max(counts))  # each thread touches its own part first
     for threads in counts:
         for op, (_, size) in _OPERATIONS.items():
-            seconds = _best(lambda: _stream(op, arrays, threads), repeats)  # noqa: B023
+            seconds = _best(partial(_stream, op, arrays, threads), repeats)
             yield Limit(op, isa, threads, size * n / seconds, "B/s")
         # After triad: a = b + s c with b = c = s.
         expected = _SCALE + _SCALE * _SCALE
         if arrays[0][0] != expected or arrays[0][-1] != expected:
             raise ArithmeticError(f"triad gave {arrays[0][[0, -1]]}; expected {expected}")
-    del arrays, a
+
+
+def _page_rows(counts: list[int], repeats: int, n: int, isa: str) -> Iterator[Limit]:
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return  # not Linux
     for threads in counts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -60,27 +61,27 @@ def neighbor_peers() -> tuple[NeighborPeer, ...]:
     return tuple(found)
 
 
-def _ase(system: System) -> _Call:
-    from ase.neighborlist import neighbor_list
+def _function(module: str, name: str) -> Any:
+    """By name: these packages are optional and mostly without types."""
+    return getattr(import_module(module), name)
 
-    return lambda _threads: neighbor_list("ijdDS", system.atoms, system.cutoff)  # type: ignore[no-any-return]
+
+def _ase(system: System) -> _Call:
+    search = _function("ase.neighborlist", "neighbor_list")
+    return lambda _threads: search("ijdDS", system.atoms, system.cutoff)
 
 
 def _matscipy(system: System) -> _Call:
-    from matscipy.neighbours import neighbour_list
-
-    return lambda _threads: neighbour_list("ijdDS", system.atoms, system.cutoff)  # type: ignore[no-any-return]
+    search = _function("matscipy.neighbours", "neighbour_list")
+    return lambda _threads: search("ijdDS", system.atoms, system.cutoff)
 
 
 def _vesin(system: System, in_order: bool) -> _Call:
-    from vesin import NeighborList
-
+    new = _function("vesin", "NeighborList")
     positions, cell, pbc = system.arrays
 
     def call(threads: int) -> tuple[Any, ...]:
-        search = NeighborList(
-            cutoff=system.cutoff, full_list=True, sorted=in_order, n_threads=threads
-        )
+        search = new(cutoff=system.cutoff, full_list=True, sorted=in_order, n_threads=threads)
         return tuple(search.compute(positions, cell, pbc, "ijdDS"))
 
     return call
@@ -98,14 +99,13 @@ def _vesin_unsorted(system: System) -> _Call:
 
 def _pymatgen(system: System) -> _Call:
     """Without D, which it does not make: less work than what the others do."""
-    from pymatgen.optimization.neighbors import find_points_in_spheres
-
+    search = _function("pymatgen.optimization.neighbors", "find_points_in_spheres")
     positions, cell, pbc = system.arrays
     periodic = np.ascontiguousarray(pbc, dtype=np.int64)
 
     def call(threads: int) -> tuple[Any, ...]:
         del threads
-        i, j, S, d = find_points_in_spheres(
+        i, j, S, d = search(
             positions, positions, system.cutoff, pbc=periodic, lattice=cell, tol=1e-8
         )
         other = (i != j) | S.any(axis=1)  # it also returns every atom as its own neighbor

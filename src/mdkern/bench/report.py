@@ -41,7 +41,7 @@ def print_limits(limits: Limits, around: dict[str, Any]) -> None:
 
 
 def print_measurements(results: list[Measurement]) -> None:
-    """Every implementation: time, per pair, over NumPy, and the share of the limit that binds it."""
+    """Every implementation: time, per pair, over NumPy, and the share of its limit."""
     if not results:
         return
     rows = [
@@ -67,9 +67,7 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def document(
-    around: dict[str, Any], limits: Limits, results: list[Measurement]
-) -> dict[str, Any]:
+def document(around: dict[str, Any], limits: Limits, results: list[Measurement]) -> dict[str, Any]:
     """Everything, as JSON types."""
     return {
         "environment": around,
@@ -79,10 +77,8 @@ def document(
     }
 
 
-def write(
-    folder: Path, around: dict[str, Any], limits: Limits, results: list[Measurement]
-) -> None:
-    """bench.json, and where there are measurements speedup, scaling and roofline as .svg and .png."""
+def write(folder: Path, around: dict[str, Any], limits: Limits, results: list[Measurement]) -> None:
+    """bench.json; with measurements also speedup, scaling and roofline as .svg and .png."""
     text = json.dumps(document(around, limits, results), indent=2)
     (folder / "bench.json").write_text(text + "\n", encoding="utf-8")
     if not results:
@@ -171,9 +167,7 @@ def _roofline(around: dict[str, Any], limits: Limits, results: list[Measurement]
         k = around["isas_supported"].index(m.isa)
         marker = "osD^vP*X<>"[kernels.index(f"{m.kernel}, {m.system}") % 10]
         label = f"{m.kernel}, {m.system}" if m.isa == around["isa"] else None
-        axes.plot(
-            m.flops / m.stream, m.flops / m.seconds / 1e9, marker, color=f"C{k}", label=label
-        )
+        axes.plot(m.flops / m.stream, m.flops / m.seconds / 1e9, marker, color=f"C{k}", label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("operations per byte walked through")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from numpy.typing import NDArray
+
+Atoms = Any  # ase.Atoms, whose methods have no types; ASE is imported where a system is made
 
 __all__ = ["ARGON", "SYSTEMS", "System", "make"]
 
@@ -55,22 +56,25 @@ def _rattled(atoms: Atoms, stdev: float, seed: int = 1) -> Atoms:
     return atoms
 
 
-def _copper(repeats: tuple[int, int, int]) -> tuple[Atoms, float]:
+def _fcc(symbol: str, a: float, repeats: Any, cubic: bool = True) -> Atoms:
     from ase.build import bulk
 
-    return _rattled(bulk("Cu", a=_COPPER, cubic=True).repeat(repeats), 0.05), 5.0
+    cell: Atoms = bulk(symbol, "fcc", a=a, cubic=cubic)
+    return cell.repeat(repeats)
+
+
+def _copper(repeats: tuple[int, int, int], cubic: bool = True) -> tuple[Atoms, float]:
+    return _rattled(_fcc("Cu", _COPPER, repeats, cubic), 0.05), 5.0
 
 
 def _argon(repeats: int) -> tuple[Atoms, float]:
-    from ase.build import bulk
-
     a = (4.0 / _ARGON_DENSITY) ** (1.0 / 3.0)
-    return _rattled(bulk("Ar", "fcc", a=a, cubic=True).repeat(repeats), 0.2), ARGON["rc"]
+    return _rattled(_fcc("Ar", a, repeats), 0.2), ARGON["rc"]
 
 
 def _water(edge: int) -> tuple[Atoms, float]:
-    """Molecules of one geometry and random orientation, on a jittered grid at 0.0334 per Angstrom^3."""
-    from ase import Atoms
+    """Molecules in random orientation on a jittered grid, 0.0334 per Angstrom^3."""
+    import ase
 
     rng = np.random.default_rng(2)
     spacing = 0.0334 ** (-1.0 / 3.0)
@@ -83,8 +87,11 @@ def _water(edge: int) -> tuple[Atoms, float]:
     turns, _ = np.linalg.qr(rng.normal(size=(len(grid), 3, 3)))
     positions = centres[:, None] + np.einsum("ad,mdc->mac", molecule, turns)
     return (
-        Atoms(
-            "OHH" * len(grid), positions=positions.reshape(-1, 3), cell=3 * [spacing * edge], pbc=True
+        ase.Atoms(
+            "OHH" * len(grid),
+            positions=positions.reshape(-1, 3),
+            cell=3 * [spacing * edge],
+            pbc=True,
         ),
         6.0,
     )
@@ -92,9 +99,7 @@ def _water(edge: int) -> tuple[Atoms, float]:
 
 def _triclinic(repeats: int) -> tuple[Atoms, float]:
     """The primitive fcc cell, sheared by lattice vectors: strongly skewed."""
-    from ase.build import bulk
-
-    atoms = bulk("Cu", a=_COPPER).repeat(repeats)
+    atoms = _fcc("Cu", _COPPER, repeats, cubic=False)
     atoms.set_cell(np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1]]) @ atoms.cell.array)
     atoms.wrap()
     return _rattled(atoms, 0.05), 5.0
@@ -119,9 +124,9 @@ def _droplet(n: int, box: float) -> tuple[Atoms, float]:
 
 def _random(symbols: str, box: float) -> tuple[Atoms, float]:
     """Free atoms anywhere in a box."""
-    from ase import Atoms
+    import ase
 
-    atoms = Atoms(symbols, cell=3 * [box])
+    atoms = ase.Atoms(symbols, cell=3 * [box])
     atoms.positions = np.random.default_rng(3).uniform(0.0, box, (len(atoms), 3))
     return atoms, 5.0
 
@@ -133,12 +138,6 @@ def _vast(box: float) -> tuple[Atoms, float]:
     atoms.set_cell(3 * [box])
     atoms.center()
     return atoms, cutoff
-
-
-def _cell(repeats: tuple[int, int, int], cubic: bool) -> tuple[Atoms, float]:
-    from ase.build import bulk
-
-    return _rattled(bulk("Cu", a=_COPPER, cubic=cubic).repeat(repeats), 0.05), 5.0
 
 
 SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
@@ -156,13 +155,13 @@ SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
     "gas-5000": partial(_random, "Ar5000", 200.0),
     "molecule-20": partial(_random, "C6H12O2", 7.0),
     "vast-9": partial(_vast, 1000.0),
-    "cell-1": partial(_cell, (1, 1, 1), False),
-    "cell-2": partial(_cell, (1, 1, 2), False),
-    "cell-4": partial(_cell, (1, 1, 1), True),
-    "cell-8": partial(_cell, (2, 2, 2), False),
-    "cell-16": partial(_cell, (1, 2, 2), True),
-    "cell-32": partial(_cell, (2, 2, 2), True),
-    "cell-64": partial(_cell, (4, 4, 4), False),
-    "cell-108": partial(_cell, (3, 3, 3), True),
-    "cell-256": partial(_cell, (4, 4, 4), True),
+    "cell-1": partial(_copper, (1, 1, 1), False),
+    "cell-2": partial(_copper, (1, 1, 2), False),
+    "cell-4": partial(_copper, (1, 1, 1), True),
+    "cell-8": partial(_copper, (2, 2, 2), False),
+    "cell-16": partial(_copper, (1, 2, 2), True),
+    "cell-32": partial(_copper, (2, 2, 2), True),
+    "cell-64": partial(_copper, (4, 4, 4), False),
+    "cell-108": partial(_copper, (3, 3, 3), True),
+    "cell-256": partial(_copper, (4, 4, 4), True),
 }

@@ -178,7 +178,7 @@ def _lennard_jones(pair: tuple[Atoms, Atoms]) -> _Task:
     return _Task(
         "Lennard-Jones",
         "eV/A",
-        _evaluation(LennardJones(**LJ), pair),
+        _evaluation(LennardJones(sigma=LJ["sigma"], epsilon=LJ["epsilon"], rc=LJ["rc"]), pair),
         _evaluation(AseLennardJones(**LJ), pair),
         baseline,
         _force_difference,
@@ -222,9 +222,7 @@ def _clock(function: Callable[[int], Any], repeats: int, first: int = 0) -> floa
     return float(np.median(times))
 
 
-def _measure(
-    task: _Task, n_atoms: int, rounds: int, report: Callable[[int], None]
-) -> Comparison:
+def _measure(task: _Task, n_atoms: int, rounds: int, report: Callable[[int], None]) -> Comparison:
     import mdkern
 
     report(0)

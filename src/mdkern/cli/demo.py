@@ -106,7 +106,8 @@ def _copper(n_atoms: int) -> Atoms:
     from ase.build import bulk
 
     cells = max(3, round((n_atoms / 4) ** (1 / 3)))
-    return bulk("Cu", "fcc", a=LATTICE_CONSTANT, cubic=True) * (cells, cells, cells)
+    cube: Atoms = bulk("Cu", "fcc", a=LATTICE_CONSTANT, cubic=True) * (cells, cells, cells)
+    return cube
 
 
 def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run, list[Atoms]]:
@@ -226,7 +227,9 @@ def _print(facts: dict[str, Any], result: Run, comparisons: list[Comparison]) ->
             "temperature": "-"
             if temperature is None
             else plus_minus(temperature["mean"], temperature["std"], "K"),
-            "pressure": "-" if pressure is None else plus_minus(pressure["mean"], pressure["std"], "GPa"),
+            "pressure": "-"
+            if pressure is None
+            else plus_minus(pressure["mean"], pressure["std"], "GPa"),
             "energy drift": "-"
             if drift is None
             else plus_minus(drift.slope, drift.error, "meV/atom/ns"),
@@ -241,12 +244,25 @@ def _print(facts: dict[str, Any], result: Run, comparisons: list[Comparison]) ->
         print_table(
             f"One evaluation with a new neighbor list, taken in turn; ASE {facts['ase_version']} and "
             f"NumPy {facts['numpy_version']} on one thread",
-            ("", "atoms", "mdkern", "1 thread", "ASE", "NumPy", "faster than ASE", "than NumPy", "same results"),
+            (
+                "",
+                "atoms",
+                "mdkern",
+                "1 thread",
+                "ASE",
+                "NumPy",
+                "faster than ASE",
+                "than NumPy",
+                "same results",
+            ),
             [
                 (
                     c.name,
                     f"{c.n_atoms:,}",
-                    *(_milliseconds(s) for s in (c.seconds, c.serial_seconds, c.ase_seconds, c.numpy_seconds)),
+                    *(
+                        _milliseconds(s)
+                        for s in (c.seconds, c.serial_seconds, c.ase_seconds, c.numpy_seconds)
+                    ),
                     f"{number(c.over_ase, 3)} x",
                     f"{number(c.over_numpy, 3)} x",
                     "yes" if c.agrees else "NO",

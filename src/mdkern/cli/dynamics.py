@@ -67,13 +67,20 @@ def make_integrator(
     if ensemble == "langevin":
         friction = 1.0 / (tau * units.fs)
         return Langevin(
-            atoms, timestep * units.fs, temperature_K=temperature, friction=friction, fixcm=False, rng=rng
+            atoms,
+            timestep * units.fs,
+            temperature_K=temperature,
+            friction=friction,
+            fixcm=False,
+            rng=rng,
         )
     try:
         from ase.md.bussi import Bussi
     except ImportError:
         raise UsageError("--thermostat bussi: needs ASE 3.24 or later") from None
-    return Bussi(atoms, timestep * units.fs, temperature_K=temperature, taut=tau * units.fs, rng=rng)
+    return Bussi(
+        atoms, timestep * units.fs, temperature_K=temperature, taut=tau * units.fs, rng=rng
+    )
 
 
 class Sampler:
@@ -84,7 +91,9 @@ class Sampler:
 
         self._atoms, self._integrator, self._timestep = atoms, integrator, timestep
         self._gpa = units.GPa
-        self._conserves = hasattr(integrator, "transferred_energy") or not hasattr(integrator, "temp")
+        self._conserves = hasattr(integrator, "transferred_energy") or not hasattr(
+            integrator, "temp"
+        )
         self._has_pressure = atoms.cell.rank == 3 and bool(atoms.pbc.all())
 
     def __call__(self, step: int) -> tuple[float, ...]:

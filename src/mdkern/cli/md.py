@@ -65,7 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--potential", required=True, metavar="P", help="file or built-in potential, see below")
     add("--ensemble", choices=("nve", "nvt"), default="nve", help="default: nve")
     add("--thermostat", choices=("bussi", "langevin"), help="with nvt (default: bussi)")
-    add("--tau", type=positive, default=100.0, metavar="FS", help="of the thermostat (default 100 fs)")
+    add(
+        "--tau",
+        type=positive,
+        default=100.0,
+        metavar="FS",
+        help="of the thermostat (default 100 fs)",
+    )
     add(
         "--temperature",
         type=non_negative,
@@ -78,7 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=non_negative_int, metavar="N", help="of all random numbers")
     add("--repeat", type=positive_int, nargs=3, metavar="N", help="repeat the cell along a, b, c")
     add("--index", type=int, default=-1, metavar="N", help="frame of the file (default: the last)")
-    add("--skin", type=non_negative, default=0.6, metavar="A", help="of the neighbor list (default 0.6)")
+    add(
+        "--skin",
+        type=non_negative,
+        default=0.6,
+        metavar="A",
+        help="of the neighbor list (default 0.6)",
+    )
     add("-o", "--output", metavar="FILE", help="frames, .extxyz, .xyz or .traj")
     add("--interval", type=positive_int, metavar="N", help="steps between frames (default 100)")
     add("--log", metavar="FILE.csv", help="energies, temperature, pressure")
@@ -101,7 +113,9 @@ def run(args: argparse.Namespace) -> int:
         atoms = _repeated(atoms, args)
     chosen = potential.make_potential(args.potential, atoms.get_chemical_symbols(), args.skin)
     atoms.calc = chosen.calculator
-    seed = args.seed if args.seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
+    seed = (
+        args.seed if args.seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
+    )
     rng = np.random.default_rng(seed)
     temperature = 300.0 if args.temperature is None else args.temperature
     _start(atoms, args, temperature, rng)
@@ -156,7 +170,8 @@ def _repeated(atoms: Atoms, args: argparse.Namespace) -> Atoms:
             raise UsageError(f"--repeat: {args.structure} has no cell vector {name}")
     if atoms.has("momenta") and not args.new_velocities:
         warning("--repeat: copies start with equal velocities; --new-velocities draws new ones")
-    return atoms.repeat(args.repeat)
+    repeated: Atoms = atoms.repeat(args.repeat)
+    return repeated
 
 
 def _start(

@@ -129,7 +129,9 @@ def _facts(
     coordination = np.bincount(arrays["i"], minlength=n)
     counts = np.bincount(coordination) if n else np.zeros(0, dtype=np.int64)
     symbols = np.array(atoms.get_chemical_symbols())
-    by_element = {s: float(coordination[symbols == s].mean()) for s in sorted(set(symbols.tolist()))}
+    by_element = {
+        s: float(coordination[symbols == s].mean()) for s in sorted(set(symbols.tolist()))
+    }
     memory = sum(a.nbytes for a in arrays.values())
     cutoff = args.cutoff if _single(args) else {"-".join(k): v for k, v in args.cutoff.items()}
     return {
@@ -186,7 +188,11 @@ def _print(facts: dict[str, Any]) -> None:
             "distance shells",
             ("shell", "distance / A", "from", "to", "neighbors per atom"),
             [
-                (str(k + 1), *(f"{s[x]:.4f}" for x in ("mean", "min", "max")), f"{s['per_atom']:.4g}")
+                (
+                    str(k + 1),
+                    *(f"{s[x]:.4f}" for x in ("mean", "min", "max")),
+                    f"{s['per_atom']:.4g}",
+                )
                 for k, s in enumerate(shells[:MAX_SHELLS])
             ],
         )

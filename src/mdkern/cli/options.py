@@ -24,7 +24,9 @@ __all__ = [
 ]
 
 
-def _number(text: str, kind: Callable[[str], float], ok: Callable[[float], bool], want: str) -> float:
+def _number(
+    text: str, kind: Callable[[str], float], ok: Callable[[float], bool], want: str
+) -> float:
     try:
         value = kind(text)
     except ValueError:
@@ -68,7 +70,7 @@ def read_structure(name: str, index: int = -1) -> Atoms:
         atoms = read(name, index=index)
     except MemoryError:
         raise
-    except Exception as e:  # ASE's readers raise all kinds
+    except Exception as e:  # ASE's readers raise all kinds of exceptions
         text = one_line(str(e), 200)
         raise UsageError(f"{name}: ASE cannot read it: {type(e).__name__}: {text}") from e
     if not isinstance(atoms, Atoms):

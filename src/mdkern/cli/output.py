@@ -138,7 +138,7 @@ def _rich_table(
     )
     for column in range(len(rows[0]) if rows else len(header)):
         table.add_column(
-            Text(header[column]) if header else None,
+            Text(header[column]) if header else "",
             justify="right" if right and column else "left",
             style="cyan" if column == 0 else None,
             overflow="fold",
@@ -186,7 +186,7 @@ class Progress:
         self._task = bar.add_task(self._label, total=self._total, note="")
         return bar
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Progress:  # noqa: PYI034 - Self needs Python 3.11
         if self._rich is not None:
             self._rich.start()
         return self

@@ -12,7 +12,17 @@ from mdkern.cli.output import UsageError, plus_minus
 if TYPE_CHECKING:
     from mdkern.cli.dynamics import Run
 
-__all__ = ["BLUE", "GREY", "ORANGE", "RED", "TEAL", "check_picture", "new_figure", "plot_run", "save"]
+__all__ = [
+    "BLUE",
+    "GREY",
+    "ORANGE",
+    "RED",
+    "TEAL",
+    "check_picture",
+    "new_figure",
+    "plot_run",
+    "save",
+]
 
 INK, GREY, GRID = "#22303c", "#7a8793", "#e3e8ec"
 BLUE, ORANGE, TEAL, RED = "#2f6db3", "#e08a2e", "#2a9d8f", "#c8453b"
@@ -43,10 +53,10 @@ _STYLE = {
 
 def _matplotlib() -> Any:
     try:
-        import matplotlib
+        import matplotlib as mpl
     except ImportError:
         raise UsageError("pictures need matplotlib: pip install 'mdkern[plot]'") from None
-    return matplotlib
+    return mpl
 
 
 def check_picture(name: str) -> None:
@@ -108,9 +118,7 @@ def drift_label(run: Run) -> str:
     return f"drift {plus_minus(drift.slope, drift.error, 'meV/atom/ns', '±')}"
 
 
-def plot_run(
-    path: str, run: Run, name: str, curve: tuple[Any, Any] | None, n_frames: int
-) -> None:
+def plot_run(path: str, run: Run, name: str, curve: tuple[Any, Any] | None, n_frames: int) -> None:
     """Energy, temperature and radial distribution of a simulation.
 
     Parameters

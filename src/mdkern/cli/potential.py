@@ -51,8 +51,12 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
     name, _, rest = spec.partition(":")
     if name not in ("zhou2004", "lj", "morse"):
         if not Path(spec).exists():
-            raise UsageError(f"--potential {spec}: no such file; built in are zhou2004, lj and morse")
-        return Potential(calculators.load(spec, skin=skin), spec, str(Path(spec).resolve()), sha256(spec))
+            raise UsageError(
+                f"--potential {spec}: no such file; built in are zhou2004, lj and morse"
+            )
+        return Potential(
+            calculators.load(spec, skin=skin), spec, str(Path(spec).resolve()), sha256(spec)
+        )
     parameters = _parameters(name, rest)
     made: Calculator
     try:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from mdkern.cli.output import UsageError
 
@@ -32,7 +32,7 @@ def snapshot(atoms: Atoms, step: int, time_ps: float, header: Mapping[str, Any])
     """Copy of the atoms with energy, forces and stress as results, `header` in ``info``."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
-    frame = atoms.copy()
+    frame: Atoms = atoms.copy()
     for key in [k for k in frame.info if str(k).startswith(PREFIX)]:  # of an earlier run
         del frame.info[key]
     frame.info.update(step=step, time_ps=time_ps)
@@ -47,6 +47,10 @@ def snapshot(atoms: Atoms, step: int, time_ps: float, header: Mapping[str, Any])
     return frame
 
 
+def _create(path: str, overwrite: bool) -> TextIO:
+    return Path(path).open("w" if overwrite else "x", encoding="utf-8")
+
+
 class FrameWriter(Protocol):
     """Takes frames; each one is on disk when `write` returns."""
 
@@ -57,7 +61,7 @@ class FrameWriter(Protocol):
 
 class _ExtxyzWriter:
     def __init__(self, path: str, overwrite: bool) -> None:
-        self._file = Path(path).open("w" if overwrite else "x", encoding="utf-8")
+        self._file = _create(path, overwrite)
 
     def write(self, frame: Atoms) -> None:
         from ase.io import write
@@ -98,12 +102,14 @@ class LogWriter:
     def __init__(
         self, path: str, header: Mapping[str, Any], columns: Sequence[str], overwrite: bool
     ) -> None:
-        self._file = Path(path).open("w" if overwrite else "x", encoding="utf-8")
+        self._file = _create(path, overwrite)
         self._file.write(f"# {json.dumps(dict(header))}\n{','.join(columns)}\n")
         self._file.flush()
 
     def write(self, row: Sequence[float]) -> None:
-        cells = ("" if math.isnan(x) else str(x) if isinstance(x, int) else f"{x:.10g}" for x in row)
+        cells = (
+            "" if math.isnan(x) else str(x) if isinstance(x, int) else f"{x:.10g}" for x in row
+        )
         self._file.write(",".join(cells) + "\n")
         self._file.flush()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Potential", "Result", "SpeciesMap"]
+__all__ = ["Potential", "Result", "SpeciesMap", "pair_entries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,31 @@ class Potential(Protocol):
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Evaluate on a neighbor table (`mdkern._core.NeighborTable`) that covers `cutoff`."""
         ...
+
+
+def pair_entries(
+    pairs: Mapping[str, Mapping[str, float]], required: tuple[str, ...], optional: tuple[str, ...]
+) -> dict[frozenset[str], Mapping[str, float]]:
+    """The argument ``pairs`` of a potential, ``{"Ar-Kr": {...}}``, by the unordered pair of symbols.
+
+    Raises
+    ------
+    ValueError
+        Keys that are not two symbols, pairs given twice, entries with missing or unknown names.
+    """
+    out: dict[frozenset[str], Mapping[str, float]] = {}
+    for key, value in pairs.items():
+        ends = key.split("-")
+        if len(ends) != 2 or not all(ends):
+            raise ValueError(f"pairs: key {key!r}; expected two symbols such as 'Ar-Kr'")
+        names = set(value)
+        if not set(required) <= names <= {*required, *optional}:
+            wanted = f"{', '.join(required)} and perhaps {', '.join(optional)}"
+            raise ValueError(f"pairs[{key!r}]: {dict(value)}; expected {wanted}")
+        if frozenset(ends) in out:
+            raise ValueError(f"pairs: {key!r} is given twice")
+        out[frozenset(ends)] = value
+    return out
 
 
 class SpeciesMap:

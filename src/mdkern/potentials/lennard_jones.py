@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mdkern import _core
-from mdkern.potentials.base import Result
+from mdkern.potentials.base import Result, pair_entries
 
 __all__ = ["LennardJones"]
 
@@ -71,7 +71,7 @@ class LennardJones:
             raise ValueError(f"precision: {precision!r}; expected 'double' or 'single'")
         if force_shift and smooth:
             raise ValueError("force_shift and smooth: both set; expected one way to end the potential")
-        given = _pairs(pairs)
+        given = pair_entries(pairs or {}, ("epsilon", "sigma"), ("rc",))
         symbols = _symbols(sigma, epsilon, rc, given)
         self.species: tuple[str, ...] | None = tuple(symbols) or None
         self._style = _FORCE_SHIFT if force_shift else _SMOOTH if smooth else _PLAIN
@@ -94,21 +94,6 @@ class LennardJones:
                 self._style, self._table, neighbors, self._single, virials, threads
             )
         )
-
-
-def _pairs(pairs: Mapping[str, Mapping[str, float]] | None) -> dict[frozenset[str], Mapping[str, float]]:
-    out: dict[frozenset[str], Mapping[str, float]] = {}
-    for key, value in (pairs or {}).items():
-        ends = key.split("-")
-        if len(ends) != 2 or not all(ends):
-            raise ValueError(f"pairs: key {key!r}; expected two symbols such as 'Ar-Kr'")
-        unknown = set(value) - {"epsilon", "sigma", "rc"}
-        if unknown or not {"epsilon", "sigma"} <= set(value):
-            raise ValueError(f"pairs[{key!r}]: {dict(value)}; expected epsilon, sigma and perhaps rc")
-        if frozenset(ends) in out:
-            raise ValueError(f"pairs: {key!r} is given twice")
-        out[frozenset(ends)] = value
-    return out
 
 
 def _symbols(sigma: Any, epsilon: Any, rc: Any, pairs: dict[frozenset[str], Any]) -> list[str]:

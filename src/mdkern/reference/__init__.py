@@ -3,6 +3,7 @@
 They are written to be read, and serve as oracle in the tests and as baseline in the benchmarks.
 """
 
+from mdkern.reference.buckingham import buckingham
 from mdkern.reference.eam import eam, eam_zhou2004
 from mdkern.reference.lennard_jones import lennard_jones
 from mdkern.reference.morse import morse, morse_ase
@@ -11,6 +12,7 @@ from mdkern.reference.pairs import Result
 
 __all__ = [
     "Result",
+    "buckingham",
     "eam",
     "eam_zhou2004",
     "lennard_jones",
