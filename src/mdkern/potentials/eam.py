@@ -10,7 +10,7 @@ import numpy as np
 
 from mdkern import _core
 from mdkern.io.eam import EamTables, read_eam, spline_coefficients
-from mdkern.potentials.base import Result
+from mdkern.potentials.base import Result, aligned
 from mdkern.potentials.zhou2004 import tabulate
 
 __all__ = ["EAM"]
@@ -91,8 +91,12 @@ class EAM:
         # The kernel's row: f of the neighbor at the centre, then r phi; first axis the centre (cpp/potentials/eam.hpp).
         radial = np.concatenate([density.transpose(1, 0, 2, 3), r_phi], axis=-1)
         self._kind, self._dr, self._drho, self._rho_max = kind, dr, drho, rho_max
-        self._radial = np.ascontiguousarray(radial)
+        self._radial = aligned(radial)
         self._embed = np.ascontiguousarray(embed)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._radial = aligned(self._radial)
 
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
