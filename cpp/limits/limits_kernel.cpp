@@ -1,4 +1,5 @@
 #include "limits/limits.hpp"
+#include "simd/parallel.hpp"
 #include "simd/simd.hpp"
 
 namespace mdkern {
@@ -19,7 +20,7 @@ template <class T> double fma_chains(std::int64_t rounds, T start) {
 }
 
 using V = simd::Vec<double>;
-constexpr int kUnroll = 8;  // vectors in flight: the latency of the additions of `read` must not show
+constexpr int kUnroll = 8;  // vectors in flight: the latency of additions must not show
 
 double read(const double* a, std::int64_t n) {
     V x[kUnroll];
@@ -32,10 +33,12 @@ double read(const double* a, std::int64_t n) {
     return simd::sum(x[0]);
 }
 
-template <StreamOp kOp> void write(double* a, const double* b, const double* c, V s, std::int64_t n) {
+template <StreamOp kOp>
+void write(double* a, const double* b, const double* c, V s, std::int64_t n) {
     auto value = [&](std::int64_t i, auto... mask) {
         if constexpr (kOp == StreamOp::copy) return simd::load(b + i, mask...);
-        if constexpr (kOp == StreamOp::triad) return simd::fma(s, simd::load(c + i, mask...), simd::load(b + i, mask...));
+        if constexpr (kOp == StreamOp::triad)
+            return simd::fma(s, simd::load(c + i, mask...), simd::load(b + i, mask...));
         return s;
     };
     std::int64_t i = 0;
@@ -44,10 +47,11 @@ template <StreamOp kOp> void write(double* a, const double* b, const double* c, 
     simd::store(a + i, value(i, rest), rest);
 }
 
-void stream(const StreamTask& t, int thread, int n_threads) {
+void stream(const StreamTask& t, std::int64_t thread, int n_threads) {
     // Parts begin on cache lines.
     const std::int64_t lines = (t.n + 7) / 8;
-    const std::int64_t begin = 8 * (lines * thread / n_threads), last = 8 * (lines * (thread + 1) / n_threads);
+    const std::int64_t begin = 8 * (lines * thread / n_threads);
+    const std::int64_t last = 8 * (lines * (thread + 1) / n_threads);
     const std::int64_t n = (last < t.n ? last : t.n) - begin;
     double *a = t.a + begin, total = 0.0;
     const double *b = t.b + begin, *c = t.c + begin;
@@ -61,7 +65,7 @@ void stream(const StreamTask& t, int thread, int n_threads) {
         else
             total = read(a, n);
 #if defined(__GNUC__)
-        asm volatile("" : : "r"(a), "r"(&total) : "memory");  // no repeat may be merged with the next
+        asm volatile("" : : "r"(a), "r"(&total) : "memory");  // repeats must not be merged
 #endif
     }
     t.sums[thread] = total;
@@ -69,16 +73,17 @@ void stream(const StreamTask& t, int thread, int n_threads) {
 
 }  // namespace
 
-void limits_fma_compute(bool single_precision, std::int64_t rounds, double start, int n_threads, double* sums, int* lanes) {
+void limits_fma_compute(bool single_precision, std::int64_t rounds, double start, int n_threads,
+                        double* sums, int* lanes) {
     *lanes = single_precision ? simd::Vec<float>::width : simd::Vec<double>::width;
-#pragma omp parallel for num_threads(n_threads) schedule(static, 1) if (n_threads > 1)
-    for (int t = 0; t < n_threads; ++t)
-        sums[t] = single_precision ? fma_chains<float>(rounds, float(start)) : fma_chains<double>(rounds, start);
+    parallel_for(n_threads, n_threads, 0, [&](std::int64_t t) {
+        sums[t] = single_precision ? fma_chains<float>(rounds, float(start))
+                                   : fma_chains<double>(rounds, start);
+    });
 }
 
 void limits_stream_compute(const StreamTask& task, int n_threads) {
-#pragma omp parallel for num_threads(n_threads) schedule(static, 1) if (n_threads > 1)
-    for (int t = 0; t < n_threads; ++t) stream(task, t, n_threads);
+    parallel_for(n_threads, n_threads, 0, [&](std::int64_t t) { stream(task, t, n_threads); });
 }
 
 }  // namespace MDKERN_ISA

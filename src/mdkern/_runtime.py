@@ -26,10 +26,11 @@ def set_num_threads(n: int) -> None:
     ValueError
         If `n` is not an integer from 1 to 65536.
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= 65536:
+    given: object = n
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not 1 <= given <= 65536:
         msg = f"n: {n!r}; expected an integer from 1 to 65536"
         raise ValueError(msg)
-    _core.set_num_threads(int(n))
+    _core.set_num_threads(int(given))
 
 
 @contextmanager
@@ -56,10 +57,11 @@ def set_isa(name: str) -> None:
     ValueError
         If `name` is unknown, not built in, or not run by this CPU; the message lists what is accepted.
     """
-    if not isinstance(name, str):
+    given: object = name
+    if not isinstance(given, str):
         msg = f"isa: {name!r}; expected a string such as 'auto'"
-        raise ValueError(msg)
-    _core.set_isa(name)
+        raise ValueError(msg)  # noqa: TRY004
+    _core.set_isa(given)
 
 
 def info() -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Calculator(AseCalculator):
         How often the neighbor list was built.
     """
 
-    implemented_properties: ClassVar[list[str]] = [
+    implemented_properties: ClassVar[list[str]] = [  # type: ignore[misc]
         "energy",
         "free_energy",
         "energies",
@@ -69,7 +69,7 @@ class Calculator(AseCalculator):
         "stress",
         "stresses",
     ]
-    ignored_changes: ClassVar[set[str]] = {"initial_charges", "initial_magmoms"}
+    ignored_changes: ClassVar[set[str]] = {"initial_charges", "initial_magmoms"}  # type: ignore[misc]
     discard_results_on_any_change = True
     potential_class: ClassVar[Any] = None
 
@@ -78,7 +78,7 @@ class Calculator(AseCalculator):
         if potential is None:
             return
         cls.potential_class = potential
-        cls.name = name
+        cls.name = name  # type: ignore[assignment, method-assign]
         own = inspect.signature(potential.__init__).parameters.values()
         common = inspect.signature(Calculator.__init__).parameters
         extra = [common[key] for key in ("threads", "skin", "atoms")]
@@ -100,7 +100,7 @@ class Calculator(AseCalculator):
             raise TypeError(msg)
         self._snapshot = _core.Snapshot()
         self._atoms: Atoms | None = None
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         try:
             bound = inspect.signature(self.potential_class).bind(*args, **kwargs)
         except TypeError as e:
@@ -125,7 +125,7 @@ class Calculator(AseCalculator):
         self._virial: Any = None
         self._kinds = SpeciesMap(self.species)
         self._table: Any = None
-        self.reset()
+        self.reset()  # type: ignore[no-untyped-call]
 
     def set(self, **kwargs: Any) -> dict[str, Any]:
         """Change parameters; the results so far are dropped. Returns what changed."""
@@ -167,7 +167,7 @@ class Calculator(AseCalculator):
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What changed since the last evaluation; exact, whatever `tol`."""
         del tol
-        return self._snapshot.changes(*_arrays(atoms))  # type: ignore[no-any-return]
+        return self._snapshot.changes(*_arrays(atoms))
 
     def calculate(
         self,

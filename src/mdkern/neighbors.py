@@ -147,7 +147,7 @@ def neighbor_list_batch(
         except ValueError as e:
             msg = f"structure {k}: {e}"
             raise ValueError(msg) from None
-    return _core.neighbor_list_batch(quantities, inputs, bool(self_interaction), _threads(threads))  # type: ignore[no-any-return]
+    return _core.neighbor_list_batch(quantities, inputs, bool(self_interaction), _threads(threads))
 
 
 class NeighborList:
@@ -191,11 +191,8 @@ class NeighborList:
         self_interaction: bool = False,
         threads: int | None = None,
     ) -> None:
-        if not (isinstance(skin, Real) and np.isfinite(skin) and skin >= 0.0):
-            msg = f"skin: {skin!r}; expected a finite number >= 0 (Angstrom)"
-            raise ValueError(msg)
         self.cutoff = cutoff
-        self.skin = float(skin)
+        self.skin = _skin(skin)
         self.half = bool(half)
         self.self_interaction = bool(self_interaction)
         self.threads = threads
@@ -228,8 +225,9 @@ class NeighborList:
             )
             self._rule_key = key
         self._arrays = {}
+        positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
         return bool(
-            self._table.update(atoms.positions, atoms.cell.array, atoms.pbc, species, _threads(self.threads))
+            self._table.update(positions, atoms.cell.array, atoms.pbc, species, _threads(self.threads))
         )
 
     def _get(self, name: str) -> NDArray[Any]:
@@ -294,7 +292,14 @@ class NeighborList:
         return self._builds + (0 if self._table is None else int(self._table.n_builds))
 
 
-def _threads(threads: int | None) -> int:
+def _skin(skin: object) -> float:
+    if not (isinstance(skin, (float, int, np.floating, np.integer)) and 0.0 <= skin < np.inf):
+        msg = f"skin: {skin!r}; expected a finite number >= 0 (Angstrom)"
+        raise ValueError(msg)
+    return float(skin)
+
+
+def _threads(threads: object) -> int:
     """Threads of one call for the core: 0 stands for the package's setting."""
     if threads is None:
         return 0

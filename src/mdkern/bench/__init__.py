@@ -134,7 +134,7 @@ def run(args: Options) -> int:
 def measure_case(
     case: Case, limits: Limits, threads: int, *, rounds: int = 15, budget: float = 30.0
 ) -> list[Measurement]:
-    """Time a kernel with every ISA and up to `threads` threads, its baseline and its peers, by turns.
+    """Time a kernel with every ISA and up to `threads` threads, its baseline and its peers.
 
     Raises
     ------

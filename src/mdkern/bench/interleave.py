@@ -1,4 +1,4 @@
-"""Timing by turns, A B C A B C ...: a drift of the machine meets all alike and cancels in ratios."""
+"""Timing by turns, A B C A B C ...: a drift of the machine cancels in the ratios."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Turns:
 def ratio(slow: NDArray[np.float64], fast: NDArray[np.float64]) -> Ratio:
     """Median of slow / fast, round by round, with its bootstrap interval.
 
-    The rounds are resampled with replacement; the interval spans the 2.5th to the 97.5th percentile of the
-    medians. One round gives an interval of no width, and says so in `rounds`.
+    The rounds are resampled with replacement; the interval spans the 2.5th to the 97.5th percentile
+    of the medians. One round gives an interval of no width, and says so in `rounds`.
     """
     slow, fast = np.asarray(slow, dtype=np.float64), np.asarray(fast, dtype=np.float64)
     if slow.shape != fast.shape or slow.ndim != 1 or len(slow) == 0:

@@ -1,9 +1,8 @@
 """Each kernel as a case: what to call, its NumPy baseline, and the work that it cannot avoid.
 
 The counts are per pair of the list and per atom, read off the kernel sources as docs/benchmarks.md
-explains. A multiply-add counts
-two operations; addition, multiplication, division, square root and rounding one each; comparisons, masks, integers and
-permutations none.
+explains. A multiply-add counts two operations; addition, multiplication, division, square root and
+rounding one each; comparisons, masks, integers and permutations none.
 """
 
 from __future__ import annotations
@@ -57,7 +56,8 @@ _CUBIC, _SLOPE = 6, 6  # three multiply-adds; two and the factors 3 and 2
 _ROW, _INDEX = 32, 4
 _LJ = 1 + 2 + 1 + 3 + 4  # 1/r^2, its cube, a/r^6, energy, force over distance
 _MORSE = 3 + _EXP + 4 + 3 + 1  # argument, exponential, energy, slope, division
-_LOCATE = 1 + 2  # square root, cell and fraction
+_BUCKINGHAM = 3 + _EXP + 4 + 2 + 6  # root, division, argument; A exp and C / r^6; energy; slope
+_LOCATE = 1 + 3  # square root; place in the table, its cell, the fraction
 _EAM_DENSITY = _VECTOR + _LOCATE + _CUBIC + 1
 _EAM_FORCE = _VECTOR + _LOCATE + 1 + _SLOPE + (_CUBIC + 1) + _SLOPE + 3 + 6 + _GATHER
 _CANDIDATES = 3.4  # distance tests per pair kept, columns of bins as wide as the cutoff
@@ -85,6 +85,7 @@ COUNTS: dict[str, Counts] = {
         _VECTOR + _LJ + _GATHER, _INDEX + _ROW / 2, _INDEX, _ATOM + _ROW
     ),
     "morse": Counts(_VECTOR + _MORSE + _GATHER, _INDEX + _ROW, _INDEX, _ATOM),
+    "buckingham": Counts(_VECTOR + _BUCKINGHAM + _GATHER, _INDEX + _ROW, _INDEX, _ATOM),
     "eam": Counts(  # two passes; the second one reads the list of pairs that the first one kept
         _EAM_DENSITY + _EAM_FORCE, 2 * (_INDEX + _ROW) + 32 + 64, 3 * _INDEX, _ATOM + 2 * _ROW + 24
     ),
@@ -298,6 +299,17 @@ def _morse_case(system: System) -> Case:
     return _potential_case("morse", system, potential, formula, 1e-11)
 
 
+def _buckingham_case(system: System) -> Case:
+    # Minimum at 3.87 Angstrom and 0.0106 eV deep, like argon.
+    A, rho, C, rc = 9576.0, 0.27643, 62.4, ARGON["rc"]
+
+    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
+        return reference.buckingham(positions, cell, pbc, species, A, rho, C, rc)
+
+    potential = potentials.Buckingham(A=A, rho=rho, C=C, rc=rc)
+    return _potential_case("buckingham", system, potential, formula, 1e-11)
+
+
 def _eam_case(system: System) -> Case:
     tables = _copper_tables()
 
@@ -352,5 +364,6 @@ KERNELS: dict[str, Kernel] = {
         lambda s: _lennard_jones_case("single", s), ("argon-32000",), ("argon-4000",)
     ),
     "morse": Kernel(_morse_case, ("copper-32000",), ("copper-4000",)),
+    "buckingham": Kernel(_buckingham_case, ("argon-32000",), ("argon-4000",)),
     "eam": Kernel(_eam_case, ("copper-4000", "copper-32000"), ("copper-4000",)),
 }

@@ -28,8 +28,8 @@ class NeighborPeer:
         Package, with the variant where it has several.
     version : str
     caller : function of a system
-        Gives a function of the number of threads that returns (i, j, d, D, S); D is None where the package does not
-        make it.
+        Gives a function of the number of threads that returns (i, j, d, D, S); D is None where the
+        package does not make it.
     bytes_per_pair : float
         Memory while it works, measured coarsely.
     threaded : bool

@@ -34,6 +34,7 @@ examples:
 environment:
   MDKERN_NUM_THREADS, else OMP_NUM_THREADS      threads; --threads goes before both
   MDKERN_ISA = auto | avx512 | avx2 | scalar    instruction set of the kernels
+  OMP_WAIT_POLICY                               passive unless set: waiting threads sleep
   NO_COLOR                                      plain text, no progress bars
 """
 
@@ -135,7 +136,7 @@ def _explain(e: Exception) -> str:
     if isinstance(e, OSError) and e.strerror:
         where = "" if e.filename is None else f"{os.fsdecode(e.filename)}: "
         return where + e.strerror
-    if isinstance(e, (MDKernError, ValueError, OSError)) and str(e):
+    if isinstance(e, (MDKernError, ValueError, OSError, MemoryError)) and str(e):
         return one_line(str(e))
     return one_line(f"{type(e).__name__}: {e}") + " (--traceback shows where)"
 

@@ -234,7 +234,8 @@ def simulate(
         try:
             for step, _ in enumerate(integrator.irun(steps)):
                 run.steps = step
-                last = step == steps or bool(asked)
+                stop = bool(asked)  # read once: the signal may come at any time
+                last = stop or step == steps
                 if last or step % sample_every == 0:
                     run.rows.append(sampler(step))
                     on_sample(run.rows[-1])
@@ -243,7 +244,7 @@ def simulate(
                 run.seconds = time.perf_counter() - begin
                 if bar.due():
                     bar.show(step, _speed(run))
-                if asked:
+                if stop:
                     run.interrupted = step < steps
                     break
         except (MDKernError, MemoryError) as e:

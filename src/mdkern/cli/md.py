@@ -28,6 +28,7 @@ from mdkern.cli.output import (
     print_json,
     warning,
 )
+from mdkern.errors import MDKernError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +120,10 @@ def run(args: argparse.Namespace) -> int:
     rng = np.random.default_rng(seed)
     temperature = 300.0 if args.temperature is None else args.temperature
     _start(atoms, args, temperature, rng)
-    atoms.get_forces()  # before any file is made: an element that the potential lacks ends here
+    try:  # before any file is made: an element that the potential lacks ends here
+        atoms.get_forces()
+    except MDKernError as e:
+        raise UsageError(f"{args.structure}: {e}") from e
     integrator = dynamics.make_integrator(
         atoms,
         "nve" if args.ensemble == "nve" else args.thermostat or "bussi",

@@ -82,7 +82,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"-o {args.output}: expected a name that ends in .npz")
     check_outputs([args.output], [args.structure], args.overwrite)
     atoms = read_structure(args.structure, args.index)
-    arrays, seconds = _timed(atoms, args.cutoff)
+    try:
+        arrays, seconds = _timed(atoms, args.cutoff)
+    except ValueError as e:
+        raise UsageError(f"{args.structure}: {e}") from e
     facts = _facts(args, atoms, arrays, seconds)
     if args.output is not None:
         with open(args.output, "wb" if args.overwrite else "xb") as file:  # noqa: PTH123

@@ -1,0 +1,217 @@
+"""README.md and docs/: their code runs, prints what they say, and their excerpts are the sources.
+
+A page is read from top to bottom in one namespace, in a folder of its own where ``tests`` is the repository's folder of tests:
+
+* ```` ```python ```` blocks are executed; a ```` ```text ```` block that follows is what they print,
+  with ``...`` for anything;
+* ```` ```console ```` blocks: lines ``$ mdkern ...`` are run, the lines below them are what they print;
+* ``<!-- needs: dask -->`` in front of a block runs it only where these packages are installed;
+* ``<!-- excerpt: path -->`` in front of a block says that it is a part of that file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import importlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MARK = re.compile(r"<!-- (needs|excerpt): (.+) -->")
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: language, text, line number of its first line, marks in front of it."""
+
+    language: str
+    text: str
+    line: int
+    marks: dict[str, str]
+    after: str  # language of the block in front, where nothing but empty lines lies between
+
+    @property
+    def needs(self) -> list[str]:
+        return [name.strip() for name in self.marks.get("needs", "").split(",") if name.strip()]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks_of(page: Path) -> list[Block]:
+    found: list[Block] = []
+    marks: dict[str, str] = {}
+    fence, language, start, after = "", "", 0, ""
+    lines = page.read_text(encoding="utf-8").split("\n")
+    for k, line in enumerate(lines):
+        if fence:
+            if line == fence:
+                text = "\n".join(lines[start:k]) + "\n"
+                found.append(Block(language, text, start + 1, marks, after))
+                fence, marks, after = "", {}, language
+        elif match := re.fullmatch(r"(`{3,})(\w*)", line):
+            fence, language, start = match[1], match[2], k + 1
+        elif match := MARK.fullmatch(line):
+            marks[match[1]] = match[2]
+        elif line.strip():
+            marks, after = {}, ""
+    assert not fence, f"{name(page)}:{start}: the block does not end"
+    return found
+
+
+def installed(packages: list[str]) -> bool:
+    try:
+        for package in packages:
+            importlib.import_module(package)
+    except ImportError:
+        return False
+    return True
+
+
+def assert_output(got: str, expected: str, where: str) -> None:
+    if not doctest.OutputChecker().check_output(expected, got, FLAGS):
+        pytest.fail(f"{where} prints\n{got}\nbut the page says\n{expected}", pytrace=False)
+
+
+def run_console(block: Block, page: Path) -> None:
+    """``$ mdkern ARGUMENTS``, each with the lines that it prints (none: not compared)."""
+    for k, part in enumerate(re.split(r"^\$ ", block.text, flags=re.MULTILINE)):
+        if k == 0:
+            assert not part.strip(), f"{name(page)}:{block.line}: expected '$ mdkern ...'"
+            continue
+        command, _, expected = part.replace("\\\n", " ").partition("\n")
+        words = shlex.split(command)
+        assert words[0] == "mdkern", f"{name(page)}:{block.line}: {command}"
+        run = subprocess.run(
+            [sys.executable, "-m", *words], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert run.returncode == 0, f"$ {command}\n{run.stderr}"
+        if expected.strip():
+            assert_output(run.stdout, expected, f"{name(page)}:{block.line}: $ {command}")
+
+
+@dataclass
+class Reader:
+    """Runs the blocks of a page in order."""
+
+    page: Path
+    namespace: dict[str, Any]
+    printed: str = ""
+
+    def read(self, block: Block) -> None:
+        where = f"{name(self.page)}:{block.line}"
+        if block.language == "python":
+            # Empty lines in front, so that a traceback has the page's line numbers.
+            code = compile("\n" * (block.line - 1) + block.text, str(self.page), "exec")
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(code, self.namespace)  # noqa: S102
+            self.printed = out.getvalue()
+        elif block.language == "text" and block.after == "python":
+            assert_output(self.printed, block.text, where)
+        elif block.language == "console":
+            run_console(block, self.page)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a page is read; relative entries of the module path keep their meaning."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(str(Path(p).resolve()) for p in sys.path if p))
+    monkeypatch.setenv("NO_COLOR", "1")
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def executed(page: Path) -> list[Block]:
+    return [block for block in blocks_of(page) if "excerpt" not in block.marks]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+@pytest.mark.usefixtures("folder")
+def test_the_code_of_a_page_runs(page: Path) -> None:
+    reader = Reader(page, {"__name__": "__main__"})
+    skipped = False
+    for block in executed(page):
+        # The output belongs to the block in front of it.
+        skipped = (skipped and block.after == "python" and block.language == "text") or bool(block.needs)
+        if not skipped:
+            reader.read(block)
+
+
+OPTIONAL = [
+    pytest.param(page, block, id=f"{name(page)}:{block.line}")
+    for page in PAGES
+    for block in executed(page)
+    if block.needs
+]
+
+
+@pytest.mark.parametrize(("page", "optional"), OPTIONAL)
+@pytest.mark.usefixtures("folder")
+@pytest.mark.filterwarnings("default")  # of other packages
+def test_code_that_needs_another_package(page: Path, optional: Block) -> None:
+    if not installed(optional.needs):
+        pytest.skip(f"needs {', '.join(optional.needs)}")
+    reader = Reader(page, {"__name__": "__main__"})
+    for block in executed(page):
+        if block.line > optional.line:
+            break
+        if block.line == optional.line or (block.language == "python" and not block.needs):
+            reader.read(block)
+
+
+EXCERPTS = [
+    pytest.param(block, id=f"{name(page)}:{block.line}")
+    for page in PAGES
+    for block in blocks_of(page)
+    if "excerpt" in block.marks
+]
+
+
+@pytest.mark.parametrize("block", EXCERPTS)
+def test_an_excerpt_is_part_of_its_file(block: Block) -> None:
+    text = (ROOT / block.marks["excerpt"]).read_text(encoding="utf-8")
+    assert block.text.strip("\n")
+    assert block.text in text, f"{block.marks['excerpt']} does not hold\n{block.text}"
+
+
+def test_there_are_pages_and_code() -> None:
+    assert len(PAGES) > 10
+    assert sum(block.language == "python" for page in PAGES for block in blocks_of(page)) > 30
+    assert len(EXCERPTS) > 10
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_files(page: Path) -> None:
+    text = re.sub(r"^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / target).exists(), f"{name(page)}: {target}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = re.findall(r":\s*(\S+\.md)\s*$", (ROOT / "mkdocs.yml").read_text(), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(name(page).removeprefix("docs/") for page in PAGES[1:])
+
+
+def test_commands_of_the_readme() -> None:
+    """The two lines that a newcomer copies."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for line in (
+        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/mdkern demo",
+        "python3 -m venv .venv-test && .venv-test/bin/pip install '.[test]' && .venv-test/bin/python -m pytest",
+    ):
+        assert f"\n{line}\n" in text
