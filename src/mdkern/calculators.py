@@ -6,6 +6,7 @@ import inspect
 import math
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -323,7 +324,7 @@ def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
         The file cannot be read.
     """
     if os.fspath(path) != "zhou2004":
-        with open(path, "rb"):
+        with Path(path).open("rb"):
             pass
     said = []
     for calculator in _LOADERS:

@@ -13,7 +13,7 @@ X. W. Zhou, R. A. Johnson, H. N. G. Wadley, Phys. Rev. B 69, 144113 (2004). With
 and F(rho) in three pieces, see `embedding_function`. Units: eV, Angstrom; rho has the unit of f.
 
 **Cutoff.** The paper gives none. Tables in use stop at :math:`\sqrt{10}/2` times the largest fcc
-lattice constant :math:`\sqrt2 r_e`, where the functions still jump by some meV. Here every pair
+lattice constant :math:`\sqrt2 r_e`, where phi still jumps, by up to 0.03 meV (Zr). Here every pair
 function is multiplied once by :math:`S(x) = 1 - 10x^3 + 15x^4 - 6x^5` with
 :math:`x = (r - r_c)/w + 1` over the last w = 0.5 Angstrom, so energy, forces and their derivatives
 are continuous. Unlike pairs use the ratio f_b/f_a of the bare densities (the ratio of switched
