@@ -17,7 +17,7 @@ import mdkern
 from mdkern import _core
 from mdkern.bench import interleave as turns
 from mdkern.bench import limits, run, systems
-from mdkern.bench.kernels import _EXP, COUNTS, KERNELS, same_pairs
+from mdkern.bench.kernels import _EXP, COUNTS, KERNELS, _ready_list, same_pairs
 from mdkern.cli.output import UsageError
 
 ISAS = mdkern.info()["isas_supported"]
@@ -353,6 +353,27 @@ def test_cases_agree_and_notice(name: str, measured: limits.Limits) -> None:
     floor = case.floor(measured, ISAS[-1], 1)
     assert 0.0 < floor.seconds < 1.0
     assert case.floor(measured, "scalar", 1).seconds >= floor.seconds
+
+
+def test_baseline_gets_its_list_for_nothing(monkeypatch: Any) -> None:
+    """Otherwise the times compared would be those of two different tasks."""
+    case = KERNELS["morse"].make(systems.make("cell-256"))
+    first = case.baseline()
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the baseline searched for pairs")
+
+    for name in ("neighbor_list", "neighbor_list_binned"):
+        monkeypatch.setattr(f"mdkern.reference.pairs.{name}", refuse)
+        monkeypatch.setattr(f"mdkern.reference.{name}", refuse)
+    assert np.array_equal(case.baseline().forces, first.forces)
+
+
+def test_unused_ready_list_is_an_error() -> None:
+    unused = "asked 0 times for its pairs; expected once"
+    with pytest.raises(RuntimeError, match=unused), _ready_list((None, None, None)):
+        pass
+    assert mdkern.reference.neighbor_list("d", [[0, 0, 0], [1, 0, 0]], np.eye(3), False, 2.0).size
 
 
 def spoiled(result: Any) -> Any:

@@ -153,6 +153,18 @@ def test_the_atoms_are_not_touched(make: Any) -> None:
     assert atoms.calc is None
 
 
+@pytest.mark.quick
+def test_no_atoms(make: Any) -> None:
+    atoms = Atoms(cell=[3, 3, 3], pbc=True)
+    atoms.calc = make()
+    for _ in range(2):
+        assert atoms.get_potential_energy() == 0.0
+        assert atoms.get_forces().shape == (0, 3)
+        assert not atoms.get_stress().any()
+    assert atoms.calc.check_state(atoms) == []
+    assert len(atoms.calc.atoms) == 0
+
+
 def test_numbers_of_other_types_are_fine() -> None:
     calc = MAKERS["lj"]()
     atoms = copper()

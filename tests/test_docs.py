@@ -6,7 +6,8 @@ A page is read from top to bottom in one namespace, in a folder of its own where
   with ``...`` for anything;
 * ```` ```console ```` blocks: lines ``$ mdkern ...`` are run, the lines below them are what they print;
 * ``<!-- needs: dask -->`` in front of a block runs it only where these packages are installed;
-* ``<!-- excerpt: path -->`` in front of a block says that it is a part of that file.
+* ``<!-- excerpt: path -->`` in front of a block says that it is a part of that file;
+* ``<!-- compiles: path -->`` in front of a C++ block says that it compiles with this include path.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-MARK = re.compile(r"<!-- (needs|excerpt): (.+) -->")
+MARK = re.compile(r"<!-- (needs|excerpt|compiles): (.+) -->")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -187,6 +189,27 @@ def test_an_excerpt_is_part_of_its_file(block: Block) -> None:
     text = (ROOT / block.marks["excerpt"]).read_text(encoding="utf-8")
     assert block.text.strip("\n")
     assert block.text in text, f"{block.marks['excerpt']} does not hold\n{block.text}"
+
+
+COMPILED = [
+    pytest.param(block, id=f"{name(page)}:{block.line}")
+    for page in PAGES
+    for block in blocks_of(page)
+    if "compiles" in block.marks
+]
+
+
+@pytest.mark.parametrize("block", COMPILED)
+def test_cpp_compiles(block: Block) -> None:
+    compiler = shutil.which(os.environ.get("CXX", "c++"))
+    if compiler is None:
+        pytest.skip("no C++ compiler")
+    include = f"-I{ROOT / block.marks['compiles']}"
+    flags = ["-std=c++17", "-Wall", "-Werror", "-fsyntax-only", "-x", "c++", include, "-"]
+    run = subprocess.run(
+        [compiler, *flags], input=block.text, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def test_there_are_pages_and_code() -> None:

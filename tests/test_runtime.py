@@ -309,14 +309,27 @@ print(hashlib.sha256(EAM.zhou2004(["Cu"]).get_forces(atoms).tobytes()).hexdigest
 # --- GIL ----------------------------------------------------------------------------------------
 
 
+def one_large(n: int) -> Any:
+    """Radii for which much is searched and little found: time goes into the build."""
+    radii = np.full(n, 0.1)
+    radii[0] = 5.0
+    return radii
+
+
 def long_call(name: str) -> Any:
     """A call that is one kernel for nearly all of its time."""
     if name == "batch":
         several = [gas(4000, 0.08, seed=k) for k in range(8)]
-        return lambda: mdkern.neighbor_list_batch("i", several, 9.0, threads=1)
+        return lambda: mdkern.neighbor_list_batch("ijdD", several, 7.0, threads=1)
+    if name == "batch_search":
+        several = [gas(4000, 0.08, seed=k) for k in range(8)]
+        radii = [one_large(4000)] * 8
+        return lambda: mdkern.neighbor_list_batch("i", several, radii, threads=1)
     atoms = gas(30_000, 0.08)
     if name == "neighbor_list":
-        return lambda: mdkern.neighbor_list("i", atoms, 9.0, threads=1)
+        return lambda: mdkern.neighbor_list("ijdD", atoms, 7.0, threads=1)
+    if name == "search":
+        return lambda: mdkern.neighbor_list("i", atoms, one_large(30_000), threads=1)
     if name == "NeighborList":
         return lambda: mdkern.NeighborList(9.0, threads=1).update(atoms)
     lattice = bulk("Cu", cubic=True) * 20
@@ -329,7 +342,10 @@ def long_call(name: str) -> Any:
     return lambda: calc.calculate(lattice)
 
 
-@pytest.mark.parametrize("name", ["neighbor_list", "batch", "NeighborList", "lj", "morse", "eam"])
+@pytest.mark.parametrize(
+    "name",
+    ["neighbor_list", "search", "batch", "batch_search", "NeighborList", "lj", "morse", "eam"],
+)
 def test_other_python_threads_go_on_during_a_call(name: str) -> None:
     """Held, the GIL would let the ticker wake once or twice; one good attempt of ten is enough."""
     call = long_call(name)

@@ -14,15 +14,24 @@ target=$(mktemp -d)
 trap 'rm -rf "$target"' EXIT
 
 SKBUILD_CMAKE_DEFINE='MDKERN_WERROR=ON;MDKERN_SANITIZE=ON' SKBUILD_BUILD_DIR=build/sanitize \
-    "$python" -m pip install --quiet --no-deps --target "$target" .
+    SKBUILD_INSTALL_STRIP=false \
+    "$python" -m pip install --quiet --no-deps --target "$target/site" .
 
 # libstdc++ too: ASan looks up its exceptions at the start, and Python alone does not load it.
 compiler=${CXX:-g++}
 preload="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libstdc++.so)"
-export PYTHONPATH=$target PYTHONMALLOC=malloc
-export ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1:allocator_may_return_null=1
-export UBSAN_OPTIONS=print_stacktrace=1
-LD_PRELOAD=$preload "$python" -c "
-import mdkern
-print('sanitized:', mdkern._core.__file__ if hasattr(mdkern, '_core') else mdkern.__file__)"
-LD_PRELOAD=$preload "$python" -m pytest -m quick "$@"
+export PYTHONPATH=$target/site PYTHONMALLOC=malloc
+# pytest captures what the sanitizers print before they end the process, hence the files. The limit of
+# memory is for the sake of what else runs on the machine.
+common=log_path=$target/report:print_stacktrace=1
+export UBSAN_OPTIONS=$common
+export ASAN_OPTIONS=$common:detect_leaks=0:strict_string_checks=1:allocator_may_return_null=1:hard_rss_limit_mb=8000
+status=0
+LD_PRELOAD=$preload "$python" -m pytest -m quick "$@" || status=$?
+for report in "$target"/report.*; do
+    if [[ -e $report ]]; then
+        cat "$report"
+        status=1
+    fi
+done
+exit "$status"

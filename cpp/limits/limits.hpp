@@ -8,8 +8,8 @@
 namespace mdkern {
 
 // Every thread runs `rounds` rounds of kFmaChains independent recurrences x <- x a + b of full
-// vectors, in registers. From x = start they go to the fixed point b / (1 - a) = 1 without overflow,
-// and the result tells that the rounds were run. sums[t]: mean over the lanes and chains of thread t.
+// vectors, in registers. From x = start they go to the fixed point b / (1 - a) = 1, no overflow,
+// and the result tells that the rounds were run. sums[t]: mean over lanes and chains of thread t.
 // Operations: 2 x rounds x kFmaChains x lanes x threads.
 constexpr int kFmaChains = 12;             // latency 4 x 2 units needs 8; AVX2 has registers for 14
 constexpr double kFmaFactor = 1.0 - 1e-4;  // a

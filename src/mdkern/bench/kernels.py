@@ -62,6 +62,7 @@ _EAM_DENSITY = _VECTOR + _LOCATE + _CUBIC + 1
 _EAM_FORCE = _VECTOR + _LOCATE + 1 + _SLOPE + (_CUBIC + 1) + _SLOPE + 3 + 6 + _GATHER
 _CANDIDATES = 3.4  # distance tests per pair kept, columns of bins as wide as the cutoff
 _TEST_LOADS = 3 * 8 + _INDEX  # coordinates and row number of a candidate
+_POOL = 256 << 20  # bytes of freed outputs kept mapped for the next ones (cpp/core/pool.hpp)
 _FILL = 3 * 7 + 6  # D = r_j - r_i + S @ cell, and its length
 # Bookkeeping and output of an atom: row, start and length of its list, index, energy, force.
 _ATOM = _ROW + 8 + 4 + 4 + 8 + 24
@@ -144,19 +145,27 @@ class Case:
         c = COUNTS[self.kernel]
         written = c.written * self.n_pairs
         level = limits.level(self.stream, threads)
+        place = "memory" if level == "read" else level.removeprefix("read ")
         times = {
             "flops": self.flops / limits.flops(isa, self.precision, threads),
             "loads, L1": c.loads * self.n_pairs / limits.bandwidth("read L1", threads),
-            level.replace("read ", "stream, ") if level != "read" else "stream, memory": (
-                (self.stream - written) / limits.bandwidth(level, threads)
-            ),
+            f"stream, {place}": (self.stream - written) / limits.bandwidth(level, threads),
+            # Stores into a cache are not faster than loads from it.
+            f"write, {place}": _seconds_to_write(written, limits, level, threads),
         }
-        if written:
-            # The allocator maps arrays above 32 MB anew each time; numpy asks for huge pages then.
-            name = "write fresh huge pages" if written / 3 > 32 << 20 else "write"
-            times[name] = written / limits.bandwidth(name, threads)
         limit = max(times, key=lambda name: times[name])
         return Floor(times[limit], limit)
+
+
+def _seconds_to_write(size: float, limits: Limits, level: str, threads: int) -> float:
+    """Output of so many bytes: into what `level` reads, or memory, mapped up to _POOL bytes."""
+    if level != "read":
+        return size / limits.bandwidth(level, threads)
+    warm = min(size, _POOL)
+    seconds = warm / limits.bandwidth("write", threads)
+    if size > warm:
+        seconds += (size - warm) / limits.bandwidth("write fresh huge pages", threads)
+    return seconds
 
 
 def _table_of(system: System, cutoff: float, skin: float = 0.0) -> Any:
@@ -174,17 +183,32 @@ def _listed(system: System, cutoff: float) -> tuple[Any, Any, Any]:
 
 @contextmanager
 def _ready_list(pairs: tuple[Any, Any, Any]) -> Iterator[None]:
-    """The NumPy potentials use this list instead of making one.
+    """The NumPy potentials use this list instead of making one, as the kernels do.
 
-    They make it by brute force, which would flatter every kernel timed against them.
+    Raises
+    ------
+    RuntimeError
+        If they did not: the time would be that of another task, and every ratio to it flattering.
     """
     module = importlib.import_module("mdkern.reference.pairs")
-    original = module.neighbor_list
-    module.neighbor_list = lambda *_args, **_kwargs: pairs  # type: ignore[attr-defined]
+    searches = ("neighbor_list", "neighbor_list_binned")
+    originals = [getattr(module, name) for name in searches]
+    used = 0
+
+    def ready(*_args: Any, **_kwargs: Any) -> tuple[Any, Any, Any]:
+        nonlocal used
+        used += 1
+        return pairs
+
     try:
+        for name in searches:
+            setattr(module, name, ready)
         yield
     finally:
-        module.neighbor_list = original  # type: ignore[attr-defined]
+        for name, original in zip(searches, originals, strict=True):
+            setattr(module, name, original)
+    if used != 1:
+        raise RuntimeError(f"the NumPy baseline asked {used} times for its pairs; expected once")
 
 
 def _order(i: Any, j: Any, S: Any) -> Any:

@@ -19,7 +19,8 @@ __all__ = ["document", "print_limits", "print_measurements", "title", "write"]
 
 def title(around: dict[str, Any]) -> str:
     """CPU, ISA and threads: what every table and picture must say."""
-    return f"{around['cpu']}, {around['isa']}, {around['threads']} threads"
+    n = around["threads"]
+    return f"{around['cpu']}, {around['isa']}, {n} thread{'s' if n > 1 else ''}"
 
 
 def print_limits(limits: Limits, around: dict[str, Any]) -> None:
@@ -145,7 +146,7 @@ def _scaling(around: dict[str, Any], limits: Limits, results: list[Measurement])
 
 def _roofline(around: dict[str, Any], limits: Limits, results: list[Measurement]) -> Any:
     """Operations per second over operations per walked byte, below the roofs of one thread."""
-    figure, axes = _axes(around, "Roofline, one thread, double precision", 4.8)
+    figure, axes = _axes({**around, "threads": 1}, "Roofline, double precision", 4.8)
     x = np.logspace(-2, 3, 200)
     for k, isa in enumerate(around["isas_supported"]):
         peak = limits.flops(isa, "double", 1)

@@ -22,8 +22,12 @@ potentials:
   lj:epsilon=0.0103,sigma=3.405,rc=8.5    Lennard-Jones (eV, Angstrom); also ro, shift, force_shift,
                                           smooth, mixing, precision; by element: sigma.Ar=3.4,...
   morse:D=0.3429,alpha=1.3588,r0=2.866,rc=8   Morse (eV, 1/Angstrom, Angstrom); also shift
+  buckingham:A=1388.8,rho=0.3623,C=175,rc=5.5 Buckingham (eV, Angstrom); also shift
   A file named like a built-in potential is reached by ./NAME.
 """
+
+
+BUILT_IN = ("zhou2004", "lj", "morse", "buckingham")
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,10 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
     from mdkern import calculators
 
     name, _, rest = spec.partition(":")
-    if name not in ("zhou2004", "lj", "morse"):
+    if name not in BUILT_IN:
         if not Path(spec).exists():
             raise UsageError(
-                f"--potential {spec}: no such file; built in are zhou2004, lj and morse"
+                f"--potential {spec}: no such file; built in are {', '.join(BUILT_IN)}"
             )
         return Potential(
             calculators.load(spec, skin=skin), spec, str(Path(spec).resolve()), sha256(spec)
@@ -64,6 +68,8 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
             made = calculators.LennardJones(skin=skin, **parameters)
         elif name == "morse":
             made = calculators.Morse(skin=skin, **parameters)
+        elif name == "buckingham":
+            made = calculators.Buckingham(skin=skin, **parameters)
         else:
             made = calculators.EAM.zhou2004(sorted(set(symbols)), skin=skin, **parameters)
     except (TypeError, ValueError) as e:
