@@ -243,7 +243,7 @@ template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk)
         for (; chunk.step == 1 && end < chunk.end && end < i + kGroup; ++end) {
             const double* q = t.system.rows + 4 * end;
             if (larger(q[0] - r[0], r[0] - q[0]) > b.width[0] || larger(q[1] - r[1], r[1] - q[1]) > b.width[1] ||
-                larger(q[2] - r[2], r[2] - q[2]) > reach)
+                larger(q[2] - r[2], r[2] - q[2]) > larger(reach, 4.0 * b.width[2]))
                 break;
             for (int k = 0; k < 3; ++k) {
                 box.low[k] = q[k] < box.low[k] ? q[k] : box.low[k];

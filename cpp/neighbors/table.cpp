@@ -158,7 +158,8 @@ void NeighborTable::choose_bins(const double* low, const double* high) {
     const double run = double(n_total_) / volume * range * range * 1.8 * range;
     for (double split = 2.0; split <= 4.0 && run / (split * split) >= 24.0; split += 1.0) want[0] = want[1] = range / split;
     double n[3];
-    const double most = std::min(4.0 * double(n_total_) + 64.0, 1e9);
+    // Two points per bin at least, on average: in a thin gas smaller bins would only be looked at and found empty.
+    const double most = 0.5 * double(n_total_) + 64.0;
     for (;;) {
         for (int k = 0; k < 3; ++k) n[k] = std::max(1.0, std::floor(extent[k] / want[k]));
         const double bins = n[0] * n[1] * n[2];
