@@ -149,7 +149,9 @@ def test_the_code_of_a_page_runs(page: Path) -> None:
     skipped = False
     for block in executed(page):
         # The output belongs to the block in front of it.
-        skipped = (skipped and block.after == "python" and block.language == "text") or bool(block.needs)
+        skipped = (skipped and block.after == "python" and block.language == "text") or bool(
+            block.needs
+        )
         if not skipped:
             reader.read(block)
 
@@ -207,7 +209,12 @@ def test_cpp_compiles(block: Block) -> None:
     include = f"-I{ROOT / block.marks['compiles']}"
     flags = ["-std=c++17", "-Wall", "-Werror", "-fsyntax-only", "-x", "c++", include, "-"]
     run = subprocess.run(
-        [compiler, *flags], input=block.text, capture_output=True, text=True, timeout=120, check=False
+        [compiler, *flags],
+        input=block.text,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
 
@@ -220,7 +227,9 @@ def test_there_are_pages_and_code() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_to_files(page: Path) -> None:
-    text = re.sub(r"^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(
+        r"^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (page.parent / target).exists(), f"{name(page)}: {target}"
 

@@ -33,7 +33,10 @@ def alike(atoms: Atoms, **how: Any) -> Result:
 def mixture(atoms: Atoms, **how: Any) -> Result:
     kinds = np.array([["O", "Si"].index(x) for x in atoms.get_chemical_symbols()], dtype=int)
     tables = [
-        [[SILICA[key].get(name, 0.0) for key in row] for row in (("O-O", "O-Si"), ("O-Si", "Si-Si"))]
+        [
+            [SILICA[key].get(name, 0.0) for key in row]
+            for row in (("O-O", "O-Si"), ("O-Si", "Si-Si"))
+        ]
         for name in ("A", "rho", "C", "rc")
     ]
     return reference.buckingham(

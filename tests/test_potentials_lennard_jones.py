@@ -194,9 +194,6 @@ def test_single_precision(name: str, mixed: bool, how: dict[str, Any]) -> None:
         assert got["forces"].tobytes() != exact["forces"].tobytes()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="float32 takes coordinates as they are, not from a near origin"
-)
 def test_single_precision_far_from_the_origin() -> None:
     atoms = TestShift().system("cluster")
     exact = evaluate(argon(), atoms)

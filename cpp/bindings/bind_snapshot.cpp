@@ -32,8 +32,8 @@ struct Snapshot {
             for (const char* name : {"positions", "numbers", "cell", "pbc"}) out.append(name);
             return out;
         }
-        if (std::memcmp(r.data(), positions.data(), 3 * n * sizeof(double)) != 0) out.append("positions");
-        if (std::memcmp(z.data(), numbers.data(), n * sizeof(std::int64_t)) != 0) out.append("numbers");
+        if (n > 0 && std::memcmp(r.data(), positions.data(), 3 * n * sizeof(double)) != 0) out.append("positions");
+        if (n > 0 && std::memcmp(z.data(), numbers.data(), n * sizeof(std::int64_t)) != 0) out.append("numbers");
         if (std::memcmp(c.data(), cell, sizeof cell) != 0) out.append("cell");
         if (std::memcmp(p.data(), pbc, sizeof pbc) != 0) out.append("pbc");
         return out;

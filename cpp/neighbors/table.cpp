@@ -441,7 +441,7 @@ void NeighborTable::build(const AtomsView& atoms, const TableOptions& options, i
     make_images();
     sort_into_bins();
     fill_rows(atoms, threads);
-    if (options.skin > 0.0) std::memcpy(built_.reserve(4 * n), rows_.data(), 4 * n * sizeof(double));
+    if (options.skin > 0.0 && n > 0) std::memcpy(built_.reserve(4 * n), rows_.data(), 4 * n * sizeof(double));
     search(threads);
     species_.assign(atoms.species, atoms.species ? atoms.species + n : nullptr);
     guard.done = true;

@@ -92,8 +92,11 @@ void lennard_jones_compute(const LjParams& p, const System& s, const Neighbors& 
     }
     // Behind the rows: the table.
     const std::int64_t n = 4 * s.n_total, m = 8 * std::int64_t(p.n_species) * p.n_species;
+    // Relative to a row in the middle of the space order: floats resolve distances best near zero, wherever the atoms are.
+    const double* origin = s.rows + 4 * (s.n_real / 2);
     parallel_for(s.n_total, n_threads, 0, [&](std::int64_t r) {
-        for (int c = 0; c < 4; ++c) scratch[4 * r + c] = float(s.rows[4 * r + c]);
+        for (int c = 0; c < 3; ++c) scratch[4 * r + c] = float(s.rows[4 * r + c] - origin[c]);
+        scratch[4 * r + 3] = float(s.rows[4 * r + 3]);
     });
     for (std::int64_t k = 0; k < m; ++k) scratch[n + k] = float(p.table[k]);
     run_style<float>(p, scratch, scratch + n, s, list, n_threads, out);

@@ -17,7 +17,11 @@ else:
     for _name, _class, _citation in (
         ("mdkern-lj", "LennardJones", "J. E. Lennard-Jones, Proc. Phys. Soc. 43, 461 (1931)"),
         ("mdkern-morse", "Morse", "P. M. Morse, Phys. Rev. 34, 57 (1929)"),
-        ("mdkern-buckingham", "Buckingham", "R. A. Buckingham, Proc. R. Soc. Lond. A 168, 264 (1938)"),
+        (
+            "mdkern-buckingham",
+            "Buckingham",
+            "R. A. Buckingham, Proc. R. Soc. London A 168, 264 (1938)",
+        ),
         ("mdkern-eam", "EAM", "M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984)"),
     ):
         __ase_plugins__.add(

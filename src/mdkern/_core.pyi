@@ -14,6 +14,7 @@ __all__: list[str] = [
     "Snapshot",
     "available_cpus",
     "available_memory",
+    "buckingham_compute",
     "build_info",
     "eam_compute",
     "get_isa",
@@ -83,6 +84,12 @@ class Snapshot:
 
 def available_cpus() -> int: ...
 def available_memory() -> float: ...
+def buckingham_compute(
+    table: numpy.typing.NDArray[numpy.float64],
+    neighbors: NeighborTable,
+    virials: bool,
+    threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[typing.Any, ...]: ...
 def build_info() -> dict[str, typing.Any]: ...
 def eam_compute(
     cutoff: typing.SupportsFloat | typing.SupportsIndex,

@@ -230,6 +230,10 @@ class NeighborList:
             self._table.update(positions, atoms.cell.array, atoms.pbc, species, _threads(self.threads))
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The table is working memory of one process: a copy starts empty.
+        return {**self.__dict__, "_table": None, "_arrays": {}, "_builds": self.n_builds}
+
     def _get(self, name: str) -> NDArray[Any]:
         if self._table is None or self._table.n_atoms < 0:
             msg = "NeighborList: empty; call update(atoms) first"

@@ -50,7 +50,7 @@ PAPERS = {
     "B. Quentrec and C. Brot, J. Comput. Phys. 13, 430 (1973)",
     "Lennard-Jones": "J. E. Lennard-Jones, Proc. Phys. Soc. 43, 461 (1931)",
     "Morse": "P. M. Morse, Phys. Rev. 34, 57 (1929)",
-    "Buckingham": "R. A. Buckingham, Proc. R. Soc. Lond. A 168, 264 (1938)",
+    "Buckingham": "R. A. Buckingham, Proc. R. Soc. London A 168, 264 (1938)",
     "EAM": "M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984)",
     "EAM, Finnis-Sinclair": "M. W. Finnis and J. E. Sinclair, Phil. Mag. A 50, 45 (1984)",
     "EAM, zhou2004": "X. W. Zhou, R. A. Johnson and H. N. G. Wadley, Phys. Rev. B 69, 144113 (2004)",

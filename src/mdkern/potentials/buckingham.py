@@ -21,7 +21,7 @@ class Buckingham:
 
     .. math:: \phi(r) = A e^{-r/\rho} - C / r^6, \quad r < r_c
 
-    (R. A. Buckingham, Proc. R. Soc. Lond. A 168, 264 (1938)). Half of each pair's energy belongs to either atom. There are no
+    (R. A. Buckingham, Proc. R. Soc. London A 168, 264 (1938)). Half of each pair's energy belongs to either atom. There are no
     charges. For C > 0 phi falls to minus infinity at short distance: atoms pushed over the barrier fall onto each other.
 
     Parameters
@@ -62,7 +62,9 @@ class Buckingham:
         if pairs is not None and not (A is None and rho is None and C is None):
             raise ValueError("pairs and A, rho, C: both given; expected one of them")
         self.species: tuple[str, ...] | None = None
-        given: dict[frozenset[str], Mapping[str, Any]] = {frozenset("*"): {"A": A, "rho": rho, "C": C}}
+        given: dict[frozenset[str], Mapping[str, Any]] = {
+            frozenset("*"): {"A": A, "rho": rho, "C": C}
+        }
         if pairs is not None:
             given = pair_entries(pairs, ("A", "rho"), ("C", "rc"))
             self.species = _by_number({symbol for ends in given for symbol in ends})
@@ -72,7 +74,9 @@ class Buckingham:
         for a, b in combinations_with_replacement(range(len(names)), 2):
             ends = frozenset((names[a], names[b]))
             if ends not in given:
-                raise ValueError(f"pairs: no {names[a]}-{names[b]}; expected every pair of {', '.join(names)}")
+                raise ValueError(
+                    f"pairs: no {names[a]}-{names[b]}; expected every pair of {', '.join(names)}"
+                )
             where = "" if pairs is None else f" for {names[a]}-{names[b]}"
             cutoff, self._table[a, b] = _row({"rc": rc, **given[ends]}, where, shift)
             self._table[b, a] = self._table[a, b]
@@ -98,7 +102,11 @@ def _row(entry: Mapping[str, Any], where: str, shift: bool) -> tuple[float, list
     """Cutoff of a pair, and its parameters as the kernel reads them (cpp/potentials/buckingham.hpp)."""
 
     def number(name: str, value: Any, zero: bool = False) -> float:
-        ok = isinstance(value, Real) and math.isfinite(value) and (float(value) > 0.0 or (zero and value == 0))
+        ok = (
+            isinstance(value, Real)
+            and math.isfinite(value)
+            and (float(value) > 0.0 or (zero and value == 0))
+        )
         if not ok:
             kind = "finite number >= 0" if zero else "positive finite number"
             raise ValueError(f"{name}: {value!r}{where}; expected a {kind}")

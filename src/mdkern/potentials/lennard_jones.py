@@ -43,7 +43,8 @@ class LennardJones:
         ``{"Ar-Kr": {"epsilon": 0.0122, "sigma": 3.52, "rc": 8.8}}``: parameters of a pair, before any mixing.
         ``rc`` may be left out where `rc` is given.
     precision : {"double", "single"}
-        "single" evaluates pair terms in float32 (forces to about 1e-6 relative); sums over atoms stay in float64.
+        "single" evaluates pair terms in float32: forces to about 1e-5 of the largest in boxes up to 300
+        Angstrom, less in wider ones. Sums over atoms stay in float64.
 
     Raises
     ------
