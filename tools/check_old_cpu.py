@@ -26,7 +26,9 @@ def main(isa: str) -> None:
 
     ours = mdkern.primitive_neighbor_list("ijS", pbc, cell, positions, CUTOFF)
     theirs = reference.neighbor_list("ijS", positions, cell, pbc, CUTOFF)
-    pairs = [{(i, j, *s) for i, j, s in zip(*x[:2], x[2].tolist(), strict=True)} for x in (ours, theirs)]
+    pairs = [
+        {(i, j, *s) for i, j, s in zip(*x[:2], x[2].tolist(), strict=True)} for x in (ours, theirs)
+    ]
     assert pairs[0] == pairs[1]
     assert len(pairs[0]) == len(ours[0]) > 0
 

@@ -13,10 +13,12 @@ void check_shape(const py::array& a, const char* name, std::initializer_list<std
     }
     if (same) return;
     for (k = 0; k < a.ndim(); ++k) have += (k ? ", " : "") + std::to_string(a.shape(k));
-    throw std::invalid_argument(std::string(name) + ": shape (" + have + "); expected (" + want + ")");
+    throw std::invalid_argument(std::string(name) + ": shape (" + have + "); expected (" + want +
+                                ")");
 }
 
-AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, const BoolArray& pbc, const IntArray* species) {
+AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, const BoolArray& pbc,
+                     const IntArray* species) {
     check_shape(positions, "positions", {-1, 3});
     check_shape(cell, "cell", {3, 3});
     check_shape(pbc, "pbc", {3});
@@ -33,7 +35,9 @@ AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, cons
 }
 
 PyResult::PyResult(std::int64_t n, bool want_virials)
-    : energies(n), forces(py::array::ShapeContainer{n, std::int64_t(3)}), n_blocks(mdkern::n_blocks(n)) {
+    : energies(n),
+      forces(py::array::ShapeContainer{n, std::int64_t(3)}),
+      n_blocks(mdkern::n_blocks(n)) {
     blocks.reset(new double[7 * n_blocks + 1]);
     view.energies = energies.mutable_data();
     view.forces = forces.mutable_data();
@@ -52,7 +56,8 @@ py::tuple PyResult::finish() {
         energy += blocks[7 * b];
         for (int c = 0; c < 6; ++c) w[c] += blocks[7 * b + 1 + c];
     }
-    return py::make_tuple(energy, energies, forces, virial, view.virials ? py::object(virials) : py::object(py::none()));
+    return py::make_tuple(energy, energies, forces, virial,
+                          view.virials ? py::object(virials) : py::object(py::none()));
 }
 
 }  // namespace mdkern

@@ -7,8 +7,9 @@ namespace mdkern {
 void bind_eam(py::module_& m) {
     m.def(
         "eam_compute",
-        [](double cutoff, double dr, const DoubleArray& radial, int embedding, double drho, double rho_max, const DoubleArray& embed,
-           PyNeighborTable& neighbors, bool virials, int threads) {
+        [](double cutoff, double dr, const DoubleArray& radial, int embedding, double drho,
+           double rho_max, const DoubleArray& embed, PyNeighborTable& neighbors, bool virials,
+           int threads) {
             const std::int64_t n_species = radial.shape(0);
             check_shape(radial, "radial", {n_species, n_species, -1, 8});
             EamParams p;
@@ -32,9 +33,11 @@ void bind_eam(py::module_& m) {
             PyResult out(s.n_real, virials);
             {
                 py::gil_scoped_release nogil;
-                const EamScratch work{neighbors.scratch_energy.reserve(s.n_real), neighbors.scratch_rows.reserve(4 * s.n_total),
-                                      neighbors.scratch_count.reserve(s.n_real),
-                                      neighbors.scratch_index.reserve(neighbors.table.index_room())};
+                const EamScratch work{
+                    neighbors.scratch_energy.reserve(s.n_real),
+                    neighbors.scratch_rows.reserve(4 * s.n_total),
+                    neighbors.scratch_count.reserve(s.n_real),
+                    neighbors.scratch_index.reserve(neighbors.table.index_room())};
                 const int team = team_size(threads, list.n_pairs, 20000);
                 eam_density_compute(p, s, list, work, team);
                 eam_spread_compute(s, work, team);
@@ -42,8 +45,9 @@ void bind_eam(py::module_& m) {
             }
             return out.finish();
         },
-        py::arg("cutoff"), py::arg("dr"), py::arg("radial").noconvert(), py::arg("embedding"), py::arg("drho"), py::arg("rho_max"),
-        py::arg("embed").noconvert(), py::arg("neighbors"), py::arg("virials"), py::arg("threads"));
+        py::arg("cutoff"), py::arg("dr"), py::arg("radial").noconvert(), py::arg("embedding"),
+        py::arg("drho"), py::arg("rho_max"), py::arg("embed").noconvert(), py::arg("neighbors"),
+        py::arg("virials"), py::arg("threads"));
 }
 
 }  // namespace mdkern

@@ -14,7 +14,8 @@ namespace {
 
 using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
 
-// A new array; a large one in memory from the pool, which takes it back when the last reference is gone.
+// A new array; a large one in memory from the pool, which takes it back when the last reference is
+// gone.
 template <class T> py::array_t<T> new_array(const py::array::ShapeContainer& shape) {
     std::size_t bytes = sizeof(T);
     for (auto n : *shape) bytes *= std::size_t(n);
@@ -27,11 +28,16 @@ template <class T> py::array_t<T> new_array(const py::array::ShapeContainer& sha
 struct Output {
     explicit Output(const std::string& letters, std::int64_t n_pairs) : quantities(letters) {
         for (char q : letters) {
-            if (q == 'i') make(0, {n_pairs}, task.i);
-            else if (q == 'j') make(1, {n_pairs}, task.j);
-            else if (q == 'S') make(2, {n_pairs, 3}, task.S);
-            else if (q == 'd') make(3, {n_pairs}, task.d);
-            else make(4, {n_pairs, 3}, task.D);
+            if (q == 'i')
+                make(0, {n_pairs}, task.i);
+            else if (q == 'j')
+                make(1, {n_pairs}, task.j);
+            else if (q == 'S')
+                make(2, {n_pairs, 3}, task.S);
+            else if (q == 'd')
+                make(3, {n_pairs}, task.d);
+            else
+                make(4, {n_pairs, 3}, task.D);
         }
     }
     template <class T> void make(int k, std::initializer_list<std::int64_t> shape, T*& pointer) {
@@ -39,7 +45,9 @@ struct Output {
         pointer = a.size() ? a.mutable_data() : nullptr;
         arrays[k] = std::move(a);
     }
-    const py::object& array(char q) const { return arrays[q == 'i' ? 0 : q == 'j' ? 1 : q == 'S' ? 2 : q == 'd' ? 3 : 4]; }
+    const py::object& array(char q) const {
+        return arrays[q == 'i' ? 0 : q == 'j' ? 1 : q == 'S' ? 2 : q == 'd' ? 3 : 4];
+    }
     py::object result() const {
         if (quantities.size() == 1) return array(quantities[0]);
         py::tuple t(quantities.size());
@@ -52,19 +60,21 @@ struct Output {
 };
 
 double check_quantities(const std::string& q) {
-    if (q.empty()) throw std::invalid_argument("quantities: ''; expected one or more of the letters 'ijdDS'");
+    if (q.empty())
+        throw std::invalid_argument("quantities: ''; expected one or more of the letters 'ijdDS'");
     double bytes = 12.0;
     for (std::size_t k = 0; k < q.size(); ++k) {
         if (std::string("ijdDS").find(q[k]) == std::string::npos)
-            throw std::invalid_argument("quantities: '" + q + "' has the letter '" + q[k] + "'; expected letters of 'ijdDS'");
+            throw std::invalid_argument("quantities: '" + q + "' has the letter '" + q[k] +
+                                        "'; expected letters of 'ijdDS'");
         if (q.find(q[k]) == k) bytes += q[k] == 'D' || q[k] == 'S' ? 24.0 : 8.0;
     }
     return bytes;
 }
 
 // cutoff: of every pair, or the largest. radii: one per atom. table: per pair of species.
-void set_rule(TableOptions& o, double cutoff, const py::object& radii, const py::object& table, DoubleArray& keep_radii,
-              DoubleArray& keep_table) {
+void set_rule(TableOptions& o, double cutoff, const py::object& radii, const py::object& table,
+              DoubleArray& keep_radii, DoubleArray& keep_table) {
     o.cutoff = cutoff;
     if (!radii.is_none()) {
         keep_radii = radii.cast<DoubleArray>();
@@ -79,22 +89,29 @@ void set_rule(TableOptions& o, double cutoff, const py::object& radii, const py:
     }
 }
 
-void check_rule(const TableOptions& o, const DoubleArray& radii, const IntArray* species, std::int64_t n) {
+void check_rule(const TableOptions& o, const DoubleArray& radii, const IntArray* species,
+                std::int64_t n) {
     if (o.kind == CutoffKind::radii) check_shape(radii, "cutoff", {n});
     if (o.kind != CutoffKind::types) return;
-    if (!species) throw std::invalid_argument("species: missing; expected one per atom with a cutoff per pair of species");
+    if (!species)
+        throw std::invalid_argument(
+            "species: missing; expected one per atom with a cutoff per pair of species");
     for (std::int64_t i = 0; i < n; ++i)
         if (species->data()[i] < 0 || species->data()[i] >= o.n_types)
-            throw std::invalid_argument("species[" + std::to_string(i) + "] is " + std::to_string(species->data()[i]) +
-                                        "; expected 0 to " + std::to_string(o.n_types - 1));
+            throw std::invalid_argument("species[" + std::to_string(i) + "] is " +
+                                        std::to_string(species->data()[i]) + "; expected 0 to " +
+                                        std::to_string(o.n_types - 1));
 }
 
 constexpr std::int64_t kGilAtoms = 128;
-constexpr std::size_t kKeep = std::size_t(64) << 20;  // scratch kept between calls of neighbor_list, per thread
+constexpr std::size_t kKeep = std::size_t(64)
+                              << 20;  // scratch kept between calls of neighbor_list, per thread
 
-py::object neighbor_list(const std::string& quantities, const DoubleArray& positions, const DoubleArray& cell,
-                         const BoolArray& pbc, double cutoff, const py::object& radii, const py::object& species_or_none,
-                         const py::object& table_or_none, bool self_interaction, double max_pairs, int threads) {
+py::object neighbor_list(const std::string& quantities, const DoubleArray& positions,
+                         const DoubleArray& cell, const BoolArray& pbc, double cutoff,
+                         const py::object& radii, const py::object& species_or_none,
+                         const py::object& table_or_none, bool self_interaction, double max_pairs,
+                         int threads) {
     thread_local NeighborTable table;
     IntArray species;
     if (!species_or_none.is_none()) species = species_or_none.cast<IntArray>();
@@ -138,7 +155,8 @@ struct BatchItem {
 };
 
 BatchItem batch_item(const py::handle& entry, double bytes_per_pair, bool self_interaction) {
-    const auto t = entry.cast<py::tuple>();  // (positions, cell, pbc, cutoff, radii, species, table)
+    const auto t =
+        entry.cast<py::tuple>();  // (positions, cell, pbc, cutoff, radii, species, table)
     BatchItem b;
     b.positions = t[0].cast<DoubleArray>();
     b.cell = t[1].cast<DoubleArray>();
@@ -154,8 +172,10 @@ BatchItem batch_item(const py::handle& entry, double bytes_per_pair, bool self_i
     return b;
 }
 
-// Structures are built in groups: threads take different structures, then the group's arrays are allocated, then filled.
-py::list neighbor_list_batch(const std::string& quantities, const py::list& inputs, bool self_interaction, int threads) {
+// Structures are built in groups: threads take different structures, then the group's arrays are
+// allocated, then filled.
+py::list neighbor_list_batch(const std::string& quantities, const py::list& inputs,
+                             bool self_interaction, int threads) {
     constexpr std::size_t kGroup = 64;
     const double bytes = check_quantities(quantities);
     py::list results;
@@ -169,7 +189,8 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
             try {
                 items.push_back(batch_item(inputs[begin + k], bytes, self_interaction));
             } catch (const std::invalid_argument& e) {
-                throw std::invalid_argument("structure " + std::to_string(begin + k) + ": " + e.what());
+                throw std::invalid_argument("structure " + std::to_string(begin + k) + ": " +
+                                            e.what());
             }
             atoms += items.back().atoms.n;
         }
@@ -192,7 +213,8 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
             try {
                 std::rethrow_exception(errors[k]);
             } catch (const std::invalid_argument& e) {
-                throw std::invalid_argument("structure " + std::to_string(begin + k) + ": " + e.what());
+                throw std::invalid_argument("structure " + std::to_string(begin + k) + ": " +
+                                            e.what());
             } catch (const MemoryLimit& e) {
                 throw MemoryLimit("structure " + std::to_string(begin + k) + ": " + e.what());
             }
@@ -202,7 +224,8 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
         {
             py::gil_scoped_release nogil;
 #pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (team > 1)
-            for (int k = 0; k < n; ++k) tables[k].fill(false, outputs[k].task, team > 1 ? 1 : threads);
+            for (int k = 0; k < n; ++k)
+                tables[k].fill(false, outputs[k].task, team > 1 ? 1 : threads);
         }
         for (int k = 0; k < n; ++k) results.append(outputs[k].result());
     }
@@ -212,16 +235,17 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
 }  // namespace
 
 void bind_neighbors(py::module_& m) {
-    m.def("neighbor_list", &neighbor_list, py::arg("quantities"), py::arg("positions").noconvert(), py::arg("cell").noconvert(),
-          py::arg("pbc").noconvert(), py::arg("cutoff"), py::arg("radii"), py::arg("species"), py::arg("table"),
-          py::arg("self_interaction"), py::arg("max_pairs"), py::arg("threads"));
+    m.def("neighbor_list", &neighbor_list, py::arg("quantities"), py::arg("positions").noconvert(),
+          py::arg("cell").noconvert(), py::arg("pbc").noconvert(), py::arg("cutoff"),
+          py::arg("radii"), py::arg("species"), py::arg("table"), py::arg("self_interaction"),
+          py::arg("max_pairs"), py::arg("threads"));
 
-    m.def("neighbor_list_batch", &neighbor_list_batch, py::arg("quantities"), py::arg("inputs"), py::arg("self_interaction"),
-          py::arg("threads"));
+    m.def("neighbor_list_batch", &neighbor_list_batch, py::arg("quantities"), py::arg("inputs"),
+          py::arg("self_interaction"), py::arg("threads"));
 
     py::class_<PyNeighborTable>(m, "NeighborTable")
-        .def(py::init([](double cutoff, double skin, const py::object& radii, const py::object& table, bool self_interaction, bool half,
-                         bool exact) {
+        .def(py::init([](double cutoff, double skin, const py::object& radii,
+                         const py::object& table, bool self_interaction, bool half, bool exact) {
                  auto t = std::make_unique<PyNeighborTable>();
                  set_rule(t->options, cutoff, radii, table, t->radii, t->cutoff_table);
                  t->options.skin = skin;
@@ -230,12 +254,13 @@ void bind_neighbors(py::module_& m) {
                  t->options.exact = exact;
                  return t;
              }),
-             py::arg("cutoff"), py::arg("skin"), py::kw_only(), py::arg("radii") = py::none(), py::arg("table") = py::none(),
-             py::arg("self_interaction") = false, py::arg("half") = false, py::arg("exact") = false)
+             py::arg("cutoff"), py::arg("skin"), py::kw_only(), py::arg("radii") = py::none(),
+             py::arg("table") = py::none(), py::arg("self_interaction") = false,
+             py::arg("half") = false, py::arg("exact") = false)
         .def(
             "update",
-            [](PyNeighborTable& t, const DoubleArray& positions, const DoubleArray& cell, const BoolArray& pbc,
-               const IntArray& species, int threads) {
+            [](PyNeighborTable& t, const DoubleArray& positions, const DoubleArray& cell,
+               const BoolArray& pbc, const IntArray& species, int threads) {
                 const AtomsView atoms = atoms_view(positions, cell, pbc, &species);
                 check_rule(t.options, t.radii, &species, atoms.n);
                 py::gil_scoped_release nogil;
@@ -243,8 +268,8 @@ void bind_neighbors(py::module_& m) {
                 t.builds += rebuilt;
                 return rebuilt;
             },
-            py::arg("positions").noconvert(), py::arg("cell").noconvert(), py::arg("pbc").noconvert(),
-            py::arg("species").noconvert(), py::arg("threads"))
+            py::arg("positions").noconvert(), py::arg("cell").noconvert(),
+            py::arg("pbc").noconvert(), py::arg("species").noconvert(), py::arg("threads"))
         .def(
             "arrays",
             [](PyNeighborTable& t, const std::string& quantities, int threads) {
@@ -267,8 +292,11 @@ void bind_neighbors(py::module_& m) {
             },
             py::arg("quantities"), py::arg("threads"))
         .def_property_readonly("n_atoms", [](const PyNeighborTable& t) { return t.table.n(); })
-        .def_property_readonly("n_images", [](const PyNeighborTable& t) { return t.table.system().n_total - t.table.n(); })
-        .def_property_readonly("n_listed", [](const PyNeighborTable& t) { return t.table.neighbors().n_pairs; })
+        .def_property_readonly(
+            "n_images",
+            [](const PyNeighborTable& t) { return t.table.system().n_total - t.table.n(); })
+        .def_property_readonly("n_listed",
+                               [](const PyNeighborTable& t) { return t.table.neighbors().n_pairs; })
         .def_property_readonly("n_builds", [](const PyNeighborTable& t) { return t.builds; });
 }
 

@@ -21,7 +21,8 @@ using BoolArray = py::array_t<bool, py::array::c_style>;
 void check_shape(const py::array& a, const char* name, std::initializer_list<std::int64_t> shape);
 
 // Positions, cell, pbc and species of one system; the arrays stay alive with the caller.
-AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, const BoolArray& pbc, const IntArray* species);
+AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, const BoolArray& pbc,
+                     const IntArray* species);
 
 void bind_runtime(py::module_& m);
 void bind_neighbors(py::module_& m);
@@ -36,9 +37,10 @@ void bind_limits(py::module_& m);
 struct PyNeighborTable {
     NeighborTable table;
     TableOptions options;
-    DoubleArray radii, cutoff_table;   // keep the memory of the options alive
+    DoubleArray radii, cutoff_table;  // keep the memory of the options alive
     std::int64_t builds = 0;
-    // Scratch of the potential that reads the table: reused from step to step, given back with the table.
+    // Scratch of the potential that reads the table: reused from step to step, given back with the
+    // table.
     Buffer<double> scratch_energy, scratch_rows;
     Buffer<float> scratch_single;
     Buffer<std::int32_t> scratch_count, scratch_index;

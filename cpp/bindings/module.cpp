@@ -5,7 +5,9 @@
 
 PYBIND11_MODULE(_core, m) {
     using namespace mdkern;
-    m.doc() = "Compiled kernels of mdkern. Use the Python package, which checks and converts its arguments.";
+    m.doc() =
+        "Compiled kernels of mdkern. Use the Python package, which checks and converts its "
+        "arguments.";
     try {
         init_isa();
         init_threads();

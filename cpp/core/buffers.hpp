@@ -13,14 +13,16 @@
 
 namespace mdkern {
 
-// A growing array of plain values, 64-byte aligned, never initialised, content dropped on growth. From 4 MB on it asks for huge
-// pages: fresh 4 kB pages cost four times as much to fill. Untouched pages take no memory, so a generous bound is cheap.
+// A growing array of plain values, 64-byte aligned, never initialised, content dropped on growth.
+// From 4 MB on it asks for huge pages: fresh 4 kB pages cost four times as much to fill. Untouched
+// pages take no memory, so a generous bound is cheap.
 template <class T> class Buffer {
 public:
     Buffer() = default;
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
-    Buffer(Buffer&& o) noexcept : data_(std::exchange(o.data_, nullptr)), capacity_(std::exchange(o.capacity_, 0)) {}
+    Buffer(Buffer&& o) noexcept
+        : data_(std::exchange(o.data_, nullptr)), capacity_(std::exchange(o.capacity_, 0)) {}
     Buffer& operator=(Buffer&& o) noexcept {
         std::swap(data_, o.data_);
         std::swap(capacity_, o.capacity_);
@@ -28,7 +30,8 @@ public:
     }
     ~Buffer() { std::free(data_); }
 
-    // Room for n values. Grows by at least half, so that a slowly growing system reallocates rarely.
+    // Room for n values. Grows by at least half, so that a slowly growing system reallocates
+    // rarely.
     T* reserve(std::size_t n) {
         if (n > capacity_) {
             std::free(std::exchange(data_, nullptr));

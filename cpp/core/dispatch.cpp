@@ -12,13 +12,15 @@ namespace {
 constexpr Isa kAll[] = {Isa::scalar, Isa::avx2, Isa::avx512};
 std::atomic<Isa> current{Isa::scalar};
 
-// __builtin_cpu_supports checks CPUID and, through XGETBV, that the operating system saves the wide registers.
+// __builtin_cpu_supports checks CPUID and, through XGETBV, that the operating system saves the wide
+// registers.
 bool cpu_runs(Isa isa) {
     if (isa == Isa::scalar) return true;
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-                      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                      __builtin_cpu_supports("popcnt");
     if (isa == Isa::avx2) return avx2;
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");

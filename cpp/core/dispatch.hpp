@@ -1,5 +1,6 @@
-// Which instruction set runs: detected once, at import, from the CPU and the operating system; overridden by MDKERN_ISA or
-// set_isa(). Compiled for the baseline, never guarded by the compiler's own ISA macros.
+// Which instruction set runs: detected once, at import, from the CPU and the operating system;
+// overridden by MDKERN_ISA or set_isa(). Compiled for the baseline, never guarded by the compiler's
+// own ISA macros.
 #pragma once
 
 #include <string>
@@ -11,11 +12,12 @@ enum class Isa : int { scalar = 0, avx2 = 1, avx512 = 2 };
 
 const char* isa_name(Isa isa);
 bool isa_compiled(Isa isa);
-bool isa_supported(Isa isa);                 // compiled, and this CPU and OS run it
+bool isa_supported(Isa isa);  // compiled, and this CPU and OS run it
 Isa active_isa();
-void set_isa(const std::string& name);       // "auto", "scalar", "avx2", "avx512"; std::invalid_argument otherwise
-void init_isa();                             // reads MDKERN_ISA; std::runtime_error names the variable and the value
-std::string supported_names();               // "auto, scalar, avx2, ..." for messages
+void set_isa(const std::string&
+                 name);  // "auto", "scalar", "avx2", "avx512"; std::invalid_argument otherwise
+void init_isa();         // reads MDKERN_ISA; std::runtime_error names the variable and the value
+std::string supported_names();  // "auto, scalar, avx2, ..." for messages
 std::string cpu_name();
 
 // One entry per ISA. Calling it runs the kernel of the active ISA.
@@ -27,8 +29,9 @@ template <class R, class... A> struct Kernel<R(A...)> {
 
 }  // namespace mdkern
 
-// MDKERN_KERNEL(what_compute, (arguments)) declares void scalar::what_compute(arguments), avx2::..., avx512::... and the
-// callable mdkern::what_compute. Kernel sources include the declaration; they are compiled in namespace MDKERN_ISA.
+// MDKERN_KERNEL(what_compute, (arguments)) declares void scalar::what_compute(arguments),
+// avx2::..., avx512::... and the callable mdkern::what_compute. Kernel sources include the
+// declaration; they are compiled in namespace MDKERN_ISA.
 #if defined(MDKERN_ISA)
 #define MDKERN_KERNEL(name, arguments) \
     namespace MDKERN_ISA {             \

@@ -44,7 +44,8 @@ void* pool_take(std::size_t bytes) {
     }
     const bool huge = bytes >= 2 * kHuge;
     const std::size_t align = huge ? kHuge : 64;
-    // An eighth of slack (not touched until used), so that a list that grows a little still fits its old block.
+    // An eighth of slack (not touched until used), so that a list that grows a little still fits
+    // its old block.
     const std::size_t total = (sizeof(Header) + bytes + bytes / 8 + align - 1) / align * align;
     auto* header = static_cast<Header*>(std::aligned_alloc(align, total));
     if (!header) throw std::bad_alloc();

@@ -41,7 +41,8 @@ int omp_limit() {
 #endif
 }
 
-// A positive integer, or the first one of a list such as "4,2" where a list is allowed (OMP_NUM_THREADS).
+// A positive integer, or the first one of a list such as "4,2" where a list is allowed
+// (OMP_NUM_THREADS).
 int parse_count(const char* name, const char* text, bool list) {
     errno = 0;
     char* end = nullptr;
@@ -54,12 +55,14 @@ int parse_count(const char* name, const char* text, bool list) {
     return int(n);
 }
 
-// Fork: libgomp's team does not survive it, and the child would wait for threads that are not there. Releasing the team before
-// the fork cures it; where the runtime cannot do that, the child runs serially.
+// Fork: libgomp's team does not survive it, and the child would wait for threads that are not
+// there. Releasing the team before the fork cures it; where the runtime cannot do that, the child
+// runs serially.
 #if defined(_OPENMP) && (defined(__unix__) || defined(__APPLE__))
 bool paused = false;
 void before_fork() {
-    paused = omp_pause_resource_all && !omp_in_parallel() && omp_pause_resource_all(omp_pause_soft) == 0;
+    paused =
+        omp_pause_resource_all && !omp_in_parallel() && omp_pause_resource_all(omp_pause_soft) == 0;
 }
 void in_child() {
     if (!paused) serial_after_fork = true;

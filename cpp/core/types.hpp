@@ -1,22 +1,25 @@
-// The views that flow from atoms to results. Plain structs of numbers and raw pointers: they own nothing, so a kernel can be
-// called with arrays from NumPy, from the neighbor table, or from a domain-decomposed code with its own ghost atoms.
+// The views that flow from atoms to results. Plain structs of numbers and raw pointers: they own
+// nothing, so a kernel can be called with arrays from NumPy, from the neighbor table, or from a
+// domain-decomposed code with its own ghost atoms.
 #pragma once
 
 #include <cstdint>
 
 namespace mdkern {
 
-// Atoms and their explicit periodic images (or, in a domain-decomposed code, local and ghost atoms). No kernel sees a cell.
+// Atoms and their explicit periodic images (or, in a domain-decomposed code, local and ghost
+// atoms). No kernel sees a cell.
 struct System {
-    std::int64_t n_real = 0;    // rows [0, n_real) are the atoms whose energy is computed here
-    std::int64_t n_total = 0;   // rows [n_real, n_total) are images or ghosts
-    const double* rows = nullptr;           // n_total rows (x, y, z, species) in Angstrom, 64-byte aligned
-    const std::int32_t* owner = nullptr;    // row of the atom of which this row is an image; owner[i] == i below n_real
-    const std::int32_t* order = nullptr;    // caller's index of real row i: results go to [order[i]]
+    std::int64_t n_real = 0;       // rows [0, n_real) are the atoms whose energy is computed here
+    std::int64_t n_total = 0;      // rows [n_real, n_total) are images or ghosts
+    const double* rows = nullptr;  // n_total rows (x, y, z, species) in Angstrom, 64-byte aligned
+    const std::int32_t* owner =
+        nullptr;  // row of the atom of which this row is an image; owner[i] == i below n_real
+    const std::int32_t* order = nullptr;  // caller's index of real row i: results go to [order[i]]
 };
 
-// Full neighbor list: the neighbors of row i are index[first[i] .. first[i] + count[i]), rows of a System, in any radius
-// at least as large as the cutoff of the kernel that reads it.
+// Full neighbor list: the neighbors of row i are index[first[i] .. first[i] + count[i]), rows of a
+// System, in any radius at least as large as the cutoff of the kernel that reads it.
 struct Neighbors {
     std::int64_t n_pairs = 0;
     const std::int64_t* first = nullptr;
@@ -24,15 +27,20 @@ struct Neighbors {
     const std::int32_t* index = nullptr;
 };
 
-// Output of a potential, caller-owned; null = not wanted. Voigt order xx, yy, zz, yz, xz, xy. virial = -dE/d(strain).
+// Output of a potential, caller-owned; null = not wanted. Voigt order xx, yy, zz, yz, xz, xy.
+// virial = -dE/d(strain).
 struct Result {
-    double* energies = nullptr;      // (n_real)
-    double* forces = nullptr;        // (n_real, 3)
-    double* virials = nullptr;       // (n_real, 6): per-atom virial; sums to the total
-    double* block_totals = nullptr;  // (n_blocks(n_real), 7), always written: energy and virial of each block of rows
+    double* energies = nullptr;  // (n_real)
+    double* forces = nullptr;    // (n_real, 3)
+    double* virials = nullptr;   // (n_real, 6): per-atom virial; sums to the total
+    double* block_totals =
+        nullptr;  // (n_blocks(n_real), 7), always written: energy and virial of each block of rows
 };
 
-constexpr std::int64_t kPairBlock = 64;  // rows per partial sum, fixed: the bits of the totals follow from it
-static inline constexpr std::int64_t n_blocks(std::int64_t n_real) { return (n_real + kPairBlock - 1) / kPairBlock; }
+constexpr std::int64_t kPairBlock =
+    64;  // rows per partial sum, fixed: the bits of the totals follow from it
+static inline constexpr std::int64_t n_blocks(std::int64_t n_real) {
+    return (n_real + kPairBlock - 1) / kPairBlock;
+}
 
 }  // namespace mdkern

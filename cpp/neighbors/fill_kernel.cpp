@@ -1,7 +1,8 @@
 // Output arrays of neighbor_list, and the refresh of image coordinates between rebuilds.
 //
-// Fill: 72 bytes written per pair for ijdDS, in the order of the output, by full vectors; 48 bytes read (cached). The floor is the write
-// bandwidth: 3.4 ns per pair at 21 GB/s into mapped memory, 11 ns into fresh huge pages.
+// Fill: 72 bytes written per pair for ijdDS, in the order of the output, by full vectors; 48 bytes
+// read (cached). The floor is the write bandwidth: 3.4 ns per pair at 21 GB/s into mapped memory,
+// 11 ns into fresh huge pages.
 #include "neighbors/search.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"
@@ -23,7 +24,8 @@ void neighbor_fill_compute(const FillTask& t, int n_threads) {
         const std::int32_t* s = t.exact.shift + 4 * row;
         const std::int32_t* index = t.list.index + t.list.first[row];
         const V x = p[0], y = p[1], z = p[2];
-        const I s0 = simd::set_int<double>(s[0]), s1 = simd::set_int<double>(s[1]), s2 = simd::set_int<double>(s[2]);
+        const I s0 = simd::set_int<double>(s[0]), s1 = simd::set_int<double>(s[1]),
+                s2 = simd::set_int<double>(s[2]);
         const I self = simd::set_int<double>(std::int32_t(a));
         for (std::int64_t k = 0, o = t.offset[a]; k < n; k += V::width, o += V::width) {
             const int live = n - k < V::width ? int(n - k) : V::width;
@@ -38,7 +40,8 @@ void neighbor_fill_compute(const FillTask& t, int n_threads) {
             sz = sz - s2;
             if (t.S) simd::store_interleaved3_int64(t.S + 3 * o, sx, sy, sz, live);
             if (!want_vector) continue;
-            const V a0 = simd::to_vec<double>(sx), a1 = simd::to_vec<double>(sy), a2 = simd::to_vec<double>(sz);
+            const V a0 = simd::to_vec<double>(sx), a1 = simd::to_vec<double>(sy),
+                    a2 = simd::to_vec<double>(sz);
             V xj, yj, zj, unused;
             simd::load_rows(t.exact.position, j, xj, yj, zj, unused);
             // Not fused: the same expression, rounded as in the definition.
@@ -77,7 +80,8 @@ void neighbor_refresh_compute(const RefreshTask& t, int n_threads) {
                 const double u = q[k] - ((o[0] * f[k] + o[1] * f[3 + k]) + o[2] * f[6 + k]);
                 u2 += u * u;
             }
-            if (!(u2 < 1e300)) {  // also NaN: sticks, so that the table rebuilds and finds the culprit
+            if (!(u2 <
+                  1e300)) {  // also NaN: sticks, so that the table rebuilds and finds the culprit
                 most = next = 1e300;
             } else if (u2 > most) {
                 next = most;

@@ -34,8 +34,10 @@ struct Vector {
 };
 
 [[noreturn]] void singular() {
-    throw std::invalid_argument("cell: the periodic cell vectors are linearly dependent (or far too long); expected independent vectors "
-                                "in every periodic direction");
+    throw std::invalid_argument(
+        "cell: the periodic cell vectors are linearly dependent (or far too long); expected "
+        "independent vectors "
+        "in every periodic direction");
 }
 
 double whole(double k) {
@@ -54,8 +56,8 @@ void reduce_pair(Vector& a, Vector& b, double shortest2) {
     }
 }
 
-// Reduction of three vectors: reduce two, then bring the third as close to zero as the lattice of the two allows, until
-// nothing shortens (Semaev, Lect. Notes Comput. Sci. 2146, 181 (2001)).
+// Reduction of three vectors: reduce two, then bring the third as close to zero as the lattice of
+// the two allows, until nothing shortens (Semaev, Lect. Notes Comput. Sci. 2146, 181 (2001)).
 void reduce_triple(Vector* v, double shortest2) {
     for (int iteration = 0; iteration < 200; ++iteration) {
         std::sort(v, v + 3, [](const Vector& a, const Vector& b) { return a.norm2() < b.norm2(); });
@@ -80,11 +82,13 @@ void reduce_triple(Vector* v, double shortest2) {
     }
 }
 
-// Nearly reduced is good enough and keeps the caller's own vectors (so no shift has to be mapped back).
+// Nearly reduced is good enough and keeps the caller's own vectors (so no shift has to be mapped
+// back).
 bool is_reduced(const Vector* v, int n) {
     for (int a = 0; a < n; ++a)
         for (int b = a + 1; b < n; ++b)
-            if (std::fabs(dot(v[a].r, v[b].r)) > 0.5001 * std::min(v[a].norm2(), v[b].norm2())) return false;
+            if (std::fabs(dot(v[a].r, v[b].r)) > 0.5001 * std::min(v[a].norm2(), v[b].norm2()))
+                return false;
     if (n < 3) return true;
     const double longest2 = std::max({v[0].norm2(), v[1].norm2(), v[2].norm2()});
     for (int sb = -1; sb <= 1; sb += 2)
@@ -98,7 +102,7 @@ bool is_reduced(const Vector* v, int n) {
 }
 
 void complete(Lattice& l) {
-    double(*v)[3] = reinterpret_cast<double(*)[3]>(l.basis);
+    double (*v)[3] = reinterpret_cast<double (*)[3]>(l.basis);
     int periodic = 0, last = 0, open = 0;
     for (int k = 0; k < 3; ++k) {
         periodic += l.pbc[k];
@@ -150,8 +154,8 @@ Lattice make_lattice(const double* cell, const bool* pbc) {
         for (int c = 0; c < 3; ++c) {
             const double x = cell[3 * k + c];
             if (!std::isfinite(x))
-                throw std::invalid_argument("cell[" + std::to_string(k) + ", " + std::to_string(c) + "] is " + number(x) +
-                                            "; expected a finite number");
+                throw std::invalid_argument("cell[" + std::to_string(k) + ", " + std::to_string(c) +
+                                            "] is " + number(x) + "; expected a finite number");
             l.user[3 * k + c] = pbc[k] ? x : 0.0;
         }
         if (pbc[k]) {
@@ -203,7 +207,8 @@ Lattice make_lattice(const double* cell, const bool* pbc) {
 }
 
 void strain_between(const Lattice& from, const double* cell_to, double* f, double* sigma_min) {
-    // The reduced basis moves with the caller's vectors: basis_to = to_user @ cell_to; open rows by completion.
+    // The reduced basis moves with the caller's vectors: basis_to = to_user @ cell_to; open rows by
+    // completion.
     Lattice to = from;
     for (int k = 0; k < 3; ++k)
         for (int c = 0; c < 3; ++c)

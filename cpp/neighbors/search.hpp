@@ -10,43 +10,49 @@ namespace mdkern {
 
 enum class CutoffKind : int { uniform, radii, types };
 
-// What decides whether a candidate is a neighbor. uniform: d < cutoff. radii: d < radius[i] + radius[j]. types:
-// d < table[type[i], type[j]]. `cutoff` is the largest of them, within which candidates are looked for.
+// What decides whether a candidate is a neighbor. uniform: d < cutoff. radii: d < radius[i] +
+// radius[j]. types: d < table[type[i], type[j]]. `cutoff` is the largest of them, within which
+// candidates are looked for.
 struct CutoffRule {
     CutoffKind kind = CutoffKind::uniform;
     double cutoff = 0.0;
-    const double* radius = nullptr;       // per row
-    const std::int32_t* type = nullptr;   // per row
-    const double* table = nullptr;        // (n_types, n_types)
+    const double* radius = nullptr;      // per row
+    const std::int32_t* type = nullptr;  // per row
+    const double* table = nullptr;       // (n_types, n_types)
     int n_types = 0;
 };
 
-// Points (atoms and images) in the order of their bins: bins of one column (bx, by) are adjacent, z runs fastest.
+// Points (atoms and images) in the order of their bins: bins of one column (bx, by) are adjacent, z
+// runs fastest.
 struct Bins {
     double low[3], width[3], inverse_width[3];
     int n[3];
     double margin;                        // rounding error of a coordinate
     const std::int32_t* start = nullptr;  // (n[0] n[1] n[2] + 1) first point of each bin
-    const double *x = nullptr, *y = nullptr, *z = nullptr;  // coordinates by bin, 16 values of padding behind
-    const std::int32_t* row = nullptr;    // row of the point in System, 16 values of padding behind
-    const double* radius = nullptr;       // radius or type of the point, where the rule needs it
+    const double *x = nullptr, *y = nullptr,
+                 *z = nullptr;          // coordinates by bin, 16 values of padding behind
+    const std::int32_t* row = nullptr;  // row of the point in System, 16 values of padding behind
+    const double* radius = nullptr;     // radius or type of the point, where the rule needs it
     const std::int32_t* type = nullptr;
 };
 
 // Exact decision, as ASE makes it: D = (position[j] - position[i]) + S @ cell, |D| < cutoff.
 struct Exact {
     const double* position = nullptr;     // rows of four: caller's position of the owner of a row
-    const std::int32_t* shift = nullptr;  // rows of four: S of the row in the caller's cell, and the caller's index of its owner
+    const std::int32_t* shift = nullptr;  // rows of four: S of the row in the caller's cell, and
+                                          // the caller's index of its owner
     double cell[9];
-    double band;                          // half width, in squared distance, of the zone where rounding could decide; 0 = do not care
+    double band;  // half width, in squared distance, of the zone where rounding could decide; 0 =
+                  // do not care
 };
 
-// A run of rows, and where its part of the list goes. Kernels stop writing where the room ends and only count from there on.
+// A run of rows, and where its part of the list goes. Kernels stop writing where the room ends and
+// only count from there on.
 struct Chunk {
     std::int64_t begin, end, step;
-    std::int64_t offset, room;            // in entries of `index`
-    std::int64_t found, candidates;       // out
-    bool overflow;                        // out
+    std::int64_t offset, room;       // in entries of `index`
+    std::int64_t found, candidates;  // out
+    bool overflow;                   // out
 };
 
 struct SearchTask {
@@ -70,7 +76,8 @@ struct PruneTask {
     Neighbors list;
     CutoffRule rule;
     Exact exact;
-    const std::int64_t* first = nullptr;  // of both lists: a pruned row starts where the full one does
+    const std::int64_t* first =
+        nullptr;  // of both lists: a pruned row starts where the full one does
     std::int32_t* count = nullptr;
     std::int32_t* index = nullptr;
 };
@@ -81,25 +88,25 @@ struct FillTask {
     std::int64_t n = 0;
     Neighbors list;
     Exact exact;
-    const std::int32_t* rank = nullptr;   // row of the caller's atom
-    const std::int64_t* offset = nullptr; // (n + 1) in the caller's order
+    const std::int32_t* rank = nullptr;    // row of the caller's atom
+    const std::int64_t* offset = nullptr;  // (n + 1) in the caller's order
     std::int64_t *i = nullptr, *j = nullptr, *S = nullptr;
     double *d = nullptr, *D = nullptr;
 };
 MDKERN_KERNEL(neighbor_fill_compute, (const FillTask&, int))
 
-// rows = position[owner] + S @ cell for all rows of a System; also the two largest displacements of real rows since the
-// build, |row - built @ strain|, per block of rows.
+// rows = position[owner] + S @ cell for all rows of a System; also the two largest displacements of
+// real rows since the build, |row - built @ strain|, per block of rows.
 struct RefreshTask {
     std::int64_t n_real = 0, n_total = 0;
     const double* positions = nullptr;    // (n, 3) caller's order
     const std::int32_t* shift = nullptr;  // rows of four, see Exact
     double cell[9];
     double* rows = nullptr;
-    double* position = nullptr;           // Exact::position of all rows; null: not wanted
-    const double* built = nullptr;        // rows at the build, null: do not compare
+    double* position = nullptr;     // Exact::position of all rows; null: not wanted
+    const double* built = nullptr;  // rows at the build, null: do not compare
     double strain[9];
-    double* largest = nullptr;            // (n_blocks, 2) squared displacements
+    double* largest = nullptr;  // (n_blocks, 2) squared displacements
     std::int64_t block = 0;
 };
 MDKERN_KERNEL(neighbor_refresh_compute, (const RefreshTask&, int))

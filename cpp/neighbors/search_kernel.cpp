@@ -1,9 +1,11 @@
-// Distance tests. Centres are taken in groups of up to eight that are adjacent in a column of bins; the candidates of the group's bounding box (runs of
-// adjacent points, one per column within reach) are copied side by side once, and every centre of the group tests all of them in
-// one long loop without branches: long loops beat few candidates.
+// Distance tests. Centres are taken in groups of up to eight that are adjacent in a column of bins;
+// the candidates of the group's bounding box (runs of adjacent points, one per column within reach)
+// are copied side by side once, and every centre of the group tests all of them in one long loop
+// without branches: long loops beat few candidates.
 //
-// Cost per centre: about 6.7 candidates per pair kept when columns are as wide as the cutoff. A candidate costs 4 loads, 3
-// subtractions, 3 multiply-adds, 2 comparisons and one compress-store of row numbers, by vectors of 8 (AVX-512).
+// Cost per centre: about 6.7 candidates per pair kept when columns are as wide as the cutoff. A
+// candidate costs 4 loads, 3 subtractions, 3 multiply-adds, 2 comparisons and one compress-store of
+// row numbers, by vectors of 8 (AVX-512).
 #include "neighbors/search.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"
@@ -20,12 +22,14 @@ namespace {
 inline double larger(double a, double b) { return a > b ? a : b; }
 inline int clamp_bin(double b, int n) { return b < 0.0 ? 0 : b >= n ? n - 1 : int(b); }
 
-// One instruction under -fno-math-errno; std::sqrt could become a call into an object of another ISA.
+// One instruction under -fno-math-errno; std::sqrt could become a call into an object of another
+// ISA.
 inline double root(double x) { return __builtin_sqrt(x); }
 
 inline double pair_cutoff(const CutoffRule& rule, std::int64_t i, std::int64_t j) {
     if (rule.kind == CutoffKind::radii) return rule.radius[i] + rule.radius[j];
-    if (rule.kind == CutoffKind::types) return rule.table[rule.type[i] * rule.n_types + rule.type[j]];
+    if (rule.kind == CutoffKind::types)
+        return rule.table[rule.type[i] * rule.n_types + rule.type[j]];
     return rule.cutoff;
 }
 
@@ -40,7 +44,8 @@ inline bool exactly_within(const Exact& e, const CutoffRule& rule, std::int64_t 
     return root((d[0] * d[0] + d[1] * d[1]) + d[2] * d[2]) < pair_cutoff(rule, i, j);
 }
 
-// Of the two directions of a pair a half list keeps the one with i < j, or with the first non-zero S positive for i == j.
+// Of the two directions of a pair a half list keeps the one with i < j, or with the first non-zero
+// S positive for i == j.
 inline bool in_half(const Exact& e, std::int64_t i, std::int64_t j) {
     const std::int32_t *si = e.shift + 4 * i, *sj = e.shift + 4 * j;
     if (si[3] != sj[3]) return si[3] < sj[3];
@@ -50,7 +55,7 @@ inline bool in_half(const Exact& e, std::int64_t i, std::int64_t j) {
 }
 
 constexpr int kGroup = 8;
-constexpr int kRoom = 4096;   // candidates side by side: 100 kB, and far more than usual
+constexpr int kRoom = 4096;  // candidates side by side: 100 kB, and far more than usual
 constexpr int kRuns = 64;
 
 // Candidates, copied side by side.
@@ -60,9 +65,13 @@ struct alignas(64) Candidates {
     int n;
 };
 
-struct Run { std::int32_t begin, end; };
+struct Run {
+    std::int32_t begin, end;
+};
 
-struct Box { double low[3], high[3]; };
+struct Box {
+    double low[3], high[3];
+};
 
 inline void copy(double* to, const double* from, int n) {
     for (int k = 0; k < n; k += V::width) simd::store(to + k, simd::load(from + k));
@@ -71,7 +80,8 @@ inline void copy(std::int32_t* to, const std::int32_t* from, int n) {
     for (int k = 0; k < n; k += V::width) simd::store_int(to + k, simd::load_int<double>(from + k));
 }
 
-// Adds points [run.begin, run.end). Whole vectors are copied: what lies behind is overwritten by the next run or by finish().
+// Adds points [run.begin, run.end). Whole vectors are copied: what lies behind is overwritten by
+// the next run or by finish().
 template <CutoffKind kKind> inline void add(Candidates& c, const Bins& b, Run run) {
     const int n = run.end - run.begin;
     copy(c.x + c.n, b.x + run.begin, n);
@@ -109,19 +119,23 @@ template <CutoffKind kKind> struct Limit {
     }
 };
 
-// Tests all candidates around row i, whose own place among them is `self` (negative: keep it), and writes the rows of those within reach to out. kExact: those
-// whose squared distance lies within the band around the cutoff, where rounding could decide, are decided as the definition has it.
+// Tests all candidates around row i, whose own place among them is `self` (negative: keep it), and
+// writes the rows of those within reach to out. kExact: those whose squared distance lies within
+// the band around the cutoff, where rounding could decide, are decided as the definition has it.
 template <CutoffKind kKind, bool kExact>
-inline int test(const SearchTask& t, const Candidates& c, std::int64_t i, int self, std::int32_t* out) {
+inline int test(const SearchTask& t, const Candidates& c, std::int64_t i, int self,
+                std::int32_t* out) {
     const double* r = t.system.rows + 4 * i;
     const V x = r[0], y = r[1], z = r[2], band = t.exact.band;
     Limit<kKind> limit{c, t.rule.cutoff * t.rule.cutoff, nullptr};
     if (kKind == CutoffKind::radii) limit.own = t.rule.radius[i];
-    if (kKind == CutoffKind::types) limit.table_row = t.rule.table + std::int64_t(t.rule.type[i]) * t.rule.n_types;
+    if (kKind == CutoffKind::types)
+        limit.table_row = t.rule.table + std::int64_t(t.rule.type[i]) * t.rule.n_types;
     int n = 0;
     M doubtful = simd::first_n<double>(0);
     auto step = [&](int k, M live) {
-        const V dx = simd::load(c.x + k) - x, dy = simd::load(c.y + k) - y, dz = simd::load(c.z + k) - z;
+        const V dx = simd::load(c.x + k) - x, dy = simd::load(c.y + k) - y,
+                dz = simd::load(c.z + k) - z;
         const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
         const V most = limit(k);
         const M m = (r2 < most + band) & live;
@@ -143,7 +157,8 @@ inline int test(const SearchTask& t, const Candidates& c, std::int64_t i, int se
     return kept;
 }
 
-// The runs of points within reach of a box, one per column; fewer than kRuns at a time: calls use(runs, n) for each lot.
+// The runs of points within reach of a box, one per column; fewer than kRuns at a time: calls
+// use(runs, n) for each lot.
 template <class Use> inline void find_runs(const Bins& b, const Box& box, double reach, Use use) {
     const int bx0 = clamp_bin((box.low[0] - reach - b.low[0]) * b.inverse_width[0], b.n[0]);
     const int bx1 = clamp_bin((box.high[0] + reach - b.low[0]) * b.inverse_width[0], b.n[0]);
@@ -154,10 +169,12 @@ template <class Use> inline void find_runs(const Bins& b, const Box& box, double
     int n = 0;
     for (int bx = bx0; bx <= bx1; ++bx) {
         const double x0 = b.low[0] + bx * b.width[0];
-        const double dx = larger(0.0, larger(x0 - box.high[0], box.low[0] - (x0 + b.width[0])) - b.margin);
+        const double dx =
+            larger(0.0, larger(x0 - box.high[0], box.low[0] - (x0 + b.width[0])) - b.margin);
         for (int by = by0; by <= by1; ++by) {
             const double y0 = b.low[1] + by * b.width[1];
-            const double dy = larger(0.0, larger(y0 - box.high[1], box.low[1] - (y0 + b.width[1])) - b.margin);
+            const double dy =
+                larger(0.0, larger(y0 - box.high[1], box.low[1] - (y0 + b.width[1])) - b.margin);
             const double h2 = reach * reach - dx * dx - dy * dy;
             if (h2 < 0.0) continue;
             const double h = root(h2) + b.margin;
@@ -175,7 +192,8 @@ template <class Use> inline void find_runs(const Bins& b, const Box& box, double
     use(runs, n);
 }
 
-// Where in the list the rows of a chunk go. Out of room, everything is written to `waste` and only counted.
+// Where in the list the rows of a chunk go. Out of room, everything is written to `waste` and only
+// counted.
 struct Writer {
     const SearchTask& t;
     Chunk& chunk;
@@ -183,7 +201,8 @@ struct Writer {
     std::int32_t* waste;
 
     std::int32_t* place(std::int64_t row_so_far, std::int64_t most) {
-        if (!chunk.overflow && at + row_so_far + most + V::width <= chunk.offset + chunk.room) return t.index + at + row_so_far;
+        if (!chunk.overflow && at + row_so_far + most + V::width <= chunk.offset + chunk.room)
+            return t.index + at + row_so_far;
         chunk.overflow = true;
         return waste;
     }
@@ -201,12 +220,15 @@ struct Writer {
     }
 };
 
-template <CutoffKind kKind> inline int test_any(const SearchTask& t, const Candidates& c, std::int64_t i, int self, std::int32_t* out) {
-    return t.exact.band > 0.0 ? test<kKind, true>(t, c, i, self, out) : test<kKind, false>(t, c, i, self, out);
+template <CutoffKind kKind> inline int test_any(const SearchTask& t, const Candidates& c,
+                                                std::int64_t i, int self, std::int32_t* out) {
+    return t.exact.band > 0.0 ? test<kKind, true>(t, c, i, self, out)
+                              : test<kKind, false>(t, c, i, self, out);
 }
 
 // A centre with more candidates than fit side by side: lot by lot.
-template <CutoffKind kKind> void search_long(const SearchTask& t, std::int64_t i, double reach, Candidates& c, Writer& w) {
+template <CutoffKind kKind> void search_long(const SearchTask& t, std::int64_t i, double reach,
+                                             Candidates& c, Writer& w) {
     const double* r = t.system.rows + 4 * i;
     const Box box = {{r[0], r[1], r[2]}, {r[0], r[1], r[2]}};
     const std::int32_t own = t.self_interaction ? -1 : t.point[i];
@@ -242,7 +264,8 @@ template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk)
         std::int64_t end = i + 1;
         for (; chunk.step == 1 && end < chunk.end && end < i + kGroup; ++end) {
             const double* q = t.system.rows + 4 * end;
-            if (larger(q[0] - r[0], r[0] - q[0]) > b.width[0] || larger(q[1] - r[1], r[1] - q[1]) > b.width[1] ||
+            if (larger(q[0] - r[0], r[0] - q[0]) > b.width[0] ||
+                larger(q[1] - r[1], r[1] - q[1]) > b.width[1] ||
                 larger(q[2] - r[2], r[2] - q[2]) > larger(reach, 4.0 * b.width[2]))
                 break;
             for (int k = 0; k < 3; ++k) {
@@ -262,7 +285,8 @@ template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk)
                 if (!fits) continue;
                 if (!t.self_interaction)
                     for (std::int64_t g = i; g < end; ++g)
-                        if (runs[k].begin <= t.point[g] && t.point[g] < runs[k].end) self[g - i] = c.n + t.point[g] - runs[k].begin;
+                        if (runs[k].begin <= t.point[g] && t.point[g] < runs[k].end)
+                            self[g - i] = c.n + t.point[g] - runs[k].begin;
                 add<kKind>(c, b, runs[k]);
             }
         });
@@ -306,11 +330,13 @@ void neighbor_prune_compute(const PruneTask& t, int n_threads) {
             simd::load_rows(s.rows, j, xj, yj, zj, w);
             const V dx = xj - x, dy = yj - y, dz = zj - z;
             const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-            // Everything near or below the largest cutoff is decided exactly: this runs once per change of the atoms, not per step.
+            // Everything near or below the largest cutoff is decided exactly: this runs once per
+            // change of the atoms, not per step.
             const M m = (r2 < V(t.rule.cutoff * t.rule.cutoff + t.exact.band)) & live;
             const unsigned kept = simd::bits(m);
             for (int lane = 0; lane < V::width; ++lane)
-                if ((kept >> lane & 1u) && exactly_within(t.exact, t.rule, i, t.list.index[k + lane]))
+                if ((kept >> lane & 1u) &&
+                    exactly_within(t.exact, t.rule, i, t.list.index[k + lane]))
                     out[n++] = t.list.index[k + lane];
         }
         t.count[i] = n;

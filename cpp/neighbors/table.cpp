@@ -37,8 +37,9 @@ void NeighborTable::wrap(const AtomsView& atoms) {
     if (!(check == 0.0))
         for (std::int64_t k = 0; k < 3 * n; ++k)
             if (!std::isfinite(p[k]))
-                throw std::invalid_argument("positions[" + std::to_string(k / 3) + ", " + std::to_string(k % 3) + "] is " +
-                                            number(p[k]) + "; expected a finite number");
+                throw std::invalid_argument("positions[" + std::to_string(k / 3) + ", " +
+                                            std::to_string(k % 3) + "] is " + number(p[k]) +
+                                            "; expected a finite number");
     margin_ = 4e-15 * (largest + range_ + l.length);
     double *x = px_.reserve(n), *y = py_.reserve(n), *z = pz_.reserve(n), *f = frac_.reserve(3 * n);
     std::int32_t* s = pshift_.reserve(4 * n);
@@ -56,8 +57,9 @@ void NeighborTable::wrap(const AtomsView& atoms) {
             const double whole = std::floor(u);
             if (whole != 0.0) {
                 if (!(std::fabs(whole) < 5e8))
-                    throw std::invalid_argument("positions[" + std::to_string(i) + "] lies " + number(whole) +
-                                                " cells away from the cell; expected fewer than 5e8");
+                    throw std::invalid_argument(
+                        "positions[" + std::to_string(i) + "] lies " + number(whole) +
+                        " cells away from the cell; expected fewer than 5e8");
                 t[k] = -std::int32_t(whole);
                 u -= whole;
                 for (int c = 0; c < 3; ++c) w[c] -= whole * l.basis[3 * k + c];
@@ -82,12 +84,15 @@ void NeighborTable::check_images() const {
     if (rows < 1e6) return;
     const double bytes = rows * kRowBytes, available = available_memory();
     if (rows > double(kMaxRows) || bytes > available)
-        throw MemoryLimit("the neighbor list needs about " + number(rows) + " periodic images (" + number(bytes / 1e9) + " GB, " +
-                          number(available / 1e9) + " GB available) for cutoff " + number(range_) + " in this cell; expected a smaller cutoff");
+        throw MemoryLimit("the neighbor list needs about " + number(rows) + " periodic images (" +
+                          number(bytes / 1e9) + " GB, " + number(available / 1e9) +
+                          " GB available) for cutoff " + number(range_) +
+                          " in this cell; expected a smaller cutoff");
 }
 
-// Images of the atoms, behind the real ones: those within range of the box, along the lattice vectors, that holds the atoms. (Which is the
-// cell in a crystal, and much smaller for a molecule in a box: it may need none.)
+// Images of the atoms, behind the real ones: those within range of the box, along the lattice
+// vectors, that holds the atoms. (Which is the cell in a crystal, and much smaller for a molecule
+// in a box: it may need none.)
 void NeighborTable::make_images() {
     const std::int64_t n = n_real_;
     n_total_ = n;
@@ -108,7 +113,9 @@ void NeighborTable::make_images() {
         span(i, lo, hi);
         total += std::int64_t(hi[0] - lo[0] + 1) * (hi[1] - lo[1] + 1) * (hi[2] - lo[2] + 1) - 1;
     }
-    if (total > kMaxRows) throw MemoryLimit("the neighbor list needs " + std::to_string(total) + " periodic images; expected fewer than 5e8");
+    if (total > kMaxRows)
+        throw MemoryLimit("the neighbor list needs " + std::to_string(total) +
+                          " periodic images; expected fewer than 5e8");
     // reserve() drops what it held: take the real atoms along where it grows.
     auto grow = [](auto& buffer, std::size_t used, std::size_t want) {
         if (want <= buffer.capacity()) return;
@@ -144,9 +151,10 @@ void NeighborTable::make_images() {
     n_total_ = o;
 }
 
-// Columns as wide as the range give the longest runs of adjacent candidates for the fewest loops; where the density makes runs longer
-// than needed, narrower columns leave out more candidates. Along z bins are fine, so that a run ends close to the sphere. The number of bins is
-// bounded by the number of points, whatever the extent.
+// Columns as wide as the range give the longest runs of adjacent candidates for the fewest loops;
+// where the density makes runs longer than needed, narrower columns leave out more candidates.
+// Along z bins are fine, so that a run ends close to the sphere. The number of bins is bounded by
+// the number of points, whatever the extent.
 void NeighborTable::choose_bins(const double* low, const double* high) {
     const double range = std::max(range_, 1e-6);
     double extent[3], volume = 1.0;
@@ -156,9 +164,11 @@ void NeighborTable::choose_bins(const double* low, const double* high) {
     }
     double want[3] = {range, range, 0.25 * range};
     const double run = double(n_total_) / volume * range * range * 1.8 * range;
-    for (double split = 2.0; split <= 4.0 && run / (split * split) >= 24.0; split += 1.0) want[0] = want[1] = range / split;
+    for (double split = 2.0; split <= 4.0 && run / (split * split) >= 24.0; split += 1.0)
+        want[0] = want[1] = range / split;
     double n[3];
-    // Two points per bin at least, on average: in a thin gas smaller bins would only be looked at and found empty.
+    // Two points per bin at least, on average: in a thin gas smaller bins would only be looked at
+    // and found empty.
     const double most = 0.5 * double(n_total_) + 64.0;
     for (;;) {
         for (int k = 0; k < 3; ++k) n[k] = std::max(1.0, std::floor(extent[k] / want[k]));
@@ -234,7 +244,8 @@ void NeighborTable::sort_into_bins() {
     bins_.start = start;
 }
 
-// Numbers the rows (real atoms, then images, both by bin) and fills every array that is indexed by point or by row.
+// Numbers the rows (real atoms, then images, both by bin) and fills every array that is indexed by
+// point or by row.
 void NeighborTable::fill_rows(const AtomsView& atoms, int threads) {
     const std::int64_t n = n_total_, m = n + kPadding;
     double *sx = sx_.reserve(m), *sy = sy_.reserve(m), *sz = sz_.reserve(m);
@@ -279,12 +290,14 @@ void NeighborTable::fill_rows(const AtomsView& atoms, int threads) {
     bins_.type = nullptr;
     if (options_.kind == CutoffKind::radii) {
         double *pr = point_radius_.reserve(m), *rr = row_radius_.reserve(n);
-        for (std::int64_t k = 0; k < n; ++k) rr[row[k]] = pr[k] = options_.radii[ps[4 * std::int64_t(sorted[k]) + 3]];
+        for (std::int64_t k = 0; k < n; ++k)
+            rr[row[k]] = pr[k] = options_.radii[ps[4 * std::int64_t(sorted[k]) + 3]];
         for (int k = 0; k < kPadding; ++k) pr[n + k] = 0.0;
         bins_.radius = pr;
     } else if (options_.kind == CutoffKind::types) {
         std::int32_t *pt = point_type_.reserve(m), *rt = row_type_.reserve(n);
-        for (std::int64_t k = 0; k < n; ++k) rt[row[k]] = pt[k] = atoms.species[ps[4 * std::int64_t(sorted[k]) + 3]];
+        for (std::int64_t k = 0; k < n; ++k)
+            rt[row[k]] = pt[k] = atoms.species[ps[4 * std::int64_t(sorted[k]) + 3]];
         for (int k = 0; k < kPadding; ++k) pt[n + k] = 0;
         bins_.type = pt;
     }
@@ -312,7 +325,8 @@ Exact NeighborTable::exact() const {
     return e;
 }
 
-void NeighborTable::refresh(const AtomsView& atoms, const double* strain, double* largest, int threads) {
+void NeighborTable::refresh(const AtomsView& atoms, const double* strain, double* largest,
+                            int threads) {
     for (int k = 0; k < 9; ++k) cell_[k] = atoms.pbc[k / 3] ? atoms.cell[k] : 0.0;
     RefreshTask t;
     t.n_real = n_real_;
@@ -331,13 +345,14 @@ void NeighborTable::refresh(const AtomsView& atoms, const double* strain, double
     neighbor_refresh_compute(t, team_size(threads, n_total_, kGrainRows));
 }
 
-// A list that would not fit is refused before its memory is taken. Only where the bound of all candidates does not fit are the pairs
-// counted, on a sample of the rows.
+// A list that would not fit is refused before its memory is taken. Only where the bound of all
+// candidates does not fit are the pairs counted, on a sample of the rows.
 void NeighborTable::check_memory(const SearchTask& task, double candidates, int threads) const {
     // Asking the system takes longer than a small list: certainly fits.
     if (options_.max_pairs <= 0.0 && candidates * options_.bytes_per_pair < 256e6) return;
     const double available = options_.max_pairs > 0.0 ? 0.0 : 0.9 * available_memory();
-    const double most = options_.max_pairs > 0.0 ? options_.max_pairs : available / options_.bytes_per_pair;
+    const double most =
+        options_.max_pairs > 0.0 ? options_.max_pairs : available / options_.bytes_per_pair;
     if (candidates <= most) return;
     SearchTask sample = task;
     const std::int64_t step = std::max<std::int64_t>(1, n_real_ / 512);
@@ -349,11 +364,13 @@ void NeighborTable::check_memory(const SearchTask& task, double candidates, int 
     const double rows = double((n_real_ + step - 1) / step);
     const double pairs = double(chunk.found) / rows * double(n_real_) * (task.half ? 0.5 : 1.0);
     if (pairs <= most) return;
-    throw MemoryLimit("the neighbor list would have about " + number(pairs) + " pairs for cutoff " + number(options_.cutoff) +
+    throw MemoryLimit("the neighbor list would have about " + number(pairs) + " pairs for cutoff " +
+                      number(options_.cutoff) +
                       (options_.max_pairs > 0.0
                            ? ", more than max_pairs = " + number(options_.max_pairs)
-                           : " and take " + number(pairs * options_.bytes_per_pair / 1e9) + " GB, more than the " +
-                                 number(available / 1e9) + " GB available") +
+                           : " and take " + number(pairs * options_.bytes_per_pair / 1e9) +
+                                 " GB, more than the " + number(available / 1e9) +
+                                 " GB available") +
                       "; expected a smaller cutoff or fewer atoms");
 }
 
@@ -379,8 +396,10 @@ void NeighborTable::search(int threads) {
     // The candidates of a sample of rows, chunk by chunk, tell how much room the list may need.
     const std::int64_t per_chunk = 4096;
     const int team = team_size(threads, n_real_, per_chunk);
-    // Some per thread, for balance. Not many: each begins a huge page of its own. Where a row stands in memory is all that depends on them.
-    const int n_chunks = int(std::min<std::int64_t>((n_real_ + per_chunk - 1) / per_chunk, 8 * team));
+    // Some per thread, for balance. Not many: each begins a huge page of its own. Where a row
+    // stands in memory is all that depends on them.
+    const int n_chunks =
+        int(std::min<std::int64_t>((n_real_ + per_chunk - 1) / per_chunk, 8 * team));
     chunks_.resize(n_chunks);
     for (int c = 0; c < n_chunks; ++c) {
         const std::int64_t begin = n_real_ * c / n_chunks, end = n_real_ * (c + 1) / n_chunks;
@@ -394,7 +413,8 @@ void NeighborTable::search(int threads) {
     std::int64_t room = 0;
     for (Chunk& c : chunks_) {
         const double rows = double(c.end - c.begin), sampled = std::ceil(rows / double(c.step));
-        const double bound = small ? double(n_total_) * rows : double(c.candidates) / sampled * rows;
+        const double bound =
+            small ? double(n_total_) * rows : double(c.candidates) / sampled * rows;
         total += bound;
         c.step = 1;
         c.overflow = false;
@@ -424,7 +444,9 @@ void NeighborTable::search(int threads) {
 void NeighborTable::build(const AtomsView& atoms, const TableOptions& options, int threads) {
     options_ = options;
     n_real_ = -1;  // not built, should anything throw
-    if (atoms.n >= kMaxRows) throw std::invalid_argument("positions: " + std::to_string(atoms.n) + " atoms; expected fewer than 5e8");
+    if (atoms.n >= kMaxRows)
+        throw std::invalid_argument("positions: " + std::to_string(atoms.n) +
+                                    " atoms; expected fewer than 5e8");
     lattice_ = make_lattice(atoms.cell, atoms.pbc);
     range_ = options.cutoff + options.skin;
     wrap(atoms);
@@ -441,22 +463,27 @@ void NeighborTable::build(const AtomsView& atoms, const TableOptions& options, i
     make_images();
     sort_into_bins();
     fill_rows(atoms, threads);
-    if (options.skin > 0.0 && n > 0) std::memcpy(built_.reserve(4 * n), rows_.data(), 4 * n * sizeof(double));
+    if (options.skin > 0.0 && n > 0)
+        std::memcpy(built_.reserve(4 * n), rows_.data(), 4 * n * sizeof(double));
     search(threads);
     species_.assign(atoms.species, atoms.species ? atoms.species + n : nullptr);
     guard.done = true;
 }
 
 bool NeighborTable::update(const AtomsView& atoms, const TableOptions& options, int threads) {
-    const bool same = n_real_ >= 0 && atoms.n == n_real_ && std::memcmp(lattice_.pbc, atoms.pbc, 3 * sizeof(bool)) == 0 &&
-                      (!atoms.species || std::equal(species_.begin(), species_.end(), atoms.species, atoms.species + atoms.n)) &&
+    const bool same = n_real_ >= 0 && atoms.n == n_real_ &&
+                      std::memcmp(lattice_.pbc, atoms.pbc, 3 * sizeof(bool)) == 0 &&
+                      (!atoms.species || std::equal(species_.begin(), species_.end(), atoms.species,
+                                                    atoms.species + atoms.n)) &&
                       options.skin > 0.0;
     if (same) {
         double strain[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1}, sigma_min = 1.0;
         bool same_cell = true;
-        for (int k = 0; k < 9; ++k) same_cell &= lattice_.user[k] == (atoms.pbc[k / 3] ? atoms.cell[k] : 0.0);
+        for (int k = 0; k < 9; ++k)
+            same_cell &= lattice_.user[k] == (atoms.pbc[k / 3] ? atoms.cell[k] : 0.0);
         if (!same_cell) strain_between(lattice_, atoms.cell, strain, &sigma_min);
-        // A pair that was not listed was at least `range` apart; it is now at least sigma_min range - u_i - u_j apart.
+        // A pair that was not listed was at least `range` apart; it is now at least sigma_min range
+        // - u_i - u_j apart.
         const double allowed = sigma_min * range_ - options_.cutoff - 8.0 * margin_;
         if (allowed >= 0.0) {
             const std::int64_t n_blocks = (n_total_ + kBlock - 1) / kBlock;
@@ -502,8 +529,12 @@ System NeighborTable::system() const {
     return s;
 }
 
-Neighbors NeighborTable::neighbors() const { return {n_pairs_, first_.data(), count_.data(), index_.data()}; }
-Neighbors NeighborTable::pruned() const { return {n_pruned_, first_.data(), pruned_count_.data(), pruned_index_.data()}; }
+Neighbors NeighborTable::neighbors() const {
+    return {n_pairs_, first_.data(), count_.data(), index_.data()};
+}
+Neighbors NeighborTable::pruned() const {
+    return {n_pruned_, first_.data(), pruned_count_.data(), pruned_index_.data()};
+}
 
 const std::int64_t* NeighborTable::offsets(bool pruned) {
     const std::int32_t* count = pruned ? pruned_count_.data() : count_.data();
@@ -530,8 +561,11 @@ bool NeighborTable::larger_than(std::size_t bytes) const {
 
 void NeighborTable::release_build_if_larger(std::size_t bytes) {
     if (!larger_than(bytes)) return;
-    for (auto* b : {&px_, &py_, &pz_, &frac_, &sx_, &sy_, &sz_, &point_radius_, &rows_, &built_}) *b = {};
-    for (auto* b : {&pshift_, &bin_, &sorted_, &start_, &point_row_, &point_type_, &point_of_, &owner_}) *b = {};
+    for (auto* b : {&px_, &py_, &pz_, &frac_, &sx_, &sy_, &sz_, &point_radius_, &rows_, &built_})
+        *b = {};
+    for (auto* b :
+         {&pshift_, &bin_, &sorted_, &start_, &point_row_, &point_type_, &point_of_, &owner_})
+        *b = {};
 }
 
 void NeighborTable::release_if_larger(std::size_t bytes) {

@@ -1,5 +1,6 @@
-// The neighbor table: from positions and a cell to a System with explicit images and the list of its pairs; built once, then
-// refreshed while atoms have moved less than the skin allows. All memory is reused from build to build.
+// The neighbor table: from positions and a cell to a System with explicit images and the list of
+// its pairs; built once, then refreshed while atoms have moved less than the skin allows. All
+// memory is reused from build to build.
 #pragma once
 
 #include <cstdint>
@@ -15,44 +16,51 @@ namespace mdkern {
 // The caller's atoms, in the caller's order.
 struct AtomsView {
     std::int64_t n = 0;
-    const double* positions = nullptr;       // (n, 3)
-    const double* cell = nullptr;            // (3, 3)
-    const bool* pbc = nullptr;               // (3)
-    const std::int32_t* species = nullptr;   // (n) or null: all zero
+    const double* positions = nullptr;      // (n, 3)
+    const double* cell = nullptr;           // (3, 3)
+    const bool* pbc = nullptr;              // (3)
+    const std::int32_t* species = nullptr;  // (n) or null: all zero
 };
 
 struct TableOptions {
     CutoffKind kind = CutoffKind::uniform;
-    double cutoff = 0.0;                     // largest cutoff of any pair
+    double cutoff = 0.0;  // largest cutoff of any pair
     double skin = 0.0;
-    const double* radii = nullptr;           // (n), kind == radii
-    const double* table = nullptr;           // (n_types, n_types) over species, kind == types
+    const double* radii = nullptr;  // (n), kind == radii
+    const double* table = nullptr;  // (n_types, n_types) over species, kind == types
     int n_types = 0;
     bool self_interaction = false, half = false;
-    bool exact = false;                      // decide borderline pairs as ASE does (neighbor_list); potentials test r < cutoff themselves
-    double max_pairs = 0.0;                  // 0: from the memory that is available
-    double bytes_per_pair = 4.0;             // of everything that the caller will take, for that check
+    bool exact = false;  // decide borderline pairs as ASE does (neighbor_list); potentials test r <
+                         // cutoff themselves
+    double max_pairs = 0.0;       // 0: from the memory that is available
+    double bytes_per_pair = 4.0;  // of everything that the caller will take, for that check
 };
 
 class NeighborTable {
 public:
-    // Builds list and images. Throws std::invalid_argument (non-finite positions, singular cell) and MemoryLimit.
+    // Builds list and images. Throws std::invalid_argument (non-finite positions, singular cell)
+    // and MemoryLimit.
     void build(const AtomsView& atoms, const TableOptions& options, int threads);
-    // Brings the coordinates up to date, and rebuilds if the list could miss a pair within the cutoff. True: rebuilt.
+    // Brings the coordinates up to date, and rebuilds if the list could miss a pair within the
+    // cutoff. True: rebuilt.
     bool update(const AtomsView& atoms, const TableOptions& options, int threads);
     // Pairs that are within the cutoff at the present coordinates (after update with a skin).
     void prune(int threads);
 
     System system() const;
-    Neighbors neighbors() const;             // with the skin
+    Neighbors neighbors() const;  // with the skin
     Neighbors pruned() const;
     std::int64_t n() const { return n_real_; }
-    std::size_t index_room() const { return index_.capacity(); }  // entries that first[] may point into
+    std::size_t index_room() const {
+        return index_.capacity();
+    }  // entries that first[] may point into
     const Lattice& lattice() const { return lattice_; }
-    // Offsets of the rows in the caller's order, (n + 1); then the output arrays. `pruned`: of the pruned list.
+    // Offsets of the rows in the caller's order, (n + 1); then the output arrays. `pruned`: of the
+    // pruned list.
     const std::int64_t* offsets(bool pruned);
     void fill(bool pruned, const FillTask& wanted, int threads);
-    // Memory of a large table, given back: what only a build needs (fill() still works), or everything, between unrelated calls.
+    // Memory of a large table, given back: what only a build needs (fill() still works), or
+    // everything, between unrelated calls.
     void release_build_if_larger(std::size_t bytes);
     void release_if_larger(std::size_t bytes);
 

@@ -23,7 +23,8 @@ template <bool kMixed> struct BuckinghamPair {
     };
     Centre begin(std::int64_t, double species) const {
         Centre centre;
-        centre.species_row = simd::set_int<double>(kMixed ? std::int32_t(species) * p.n_species : 0);
+        centre.species_row =
+            simd::set_int<double>(kMixed ? std::int32_t(species) * p.n_species : 0);
         for (int k = 0; k < 8; ++k) centre.c[k] = kMixed ? 0.0 : p.table[k];
         return centre;
     }
@@ -36,7 +37,8 @@ template <bool kMixed> struct BuckinghamPair {
         } else {
             for (int k = 0; k < 8; ++k) c[k] = centre.c[k];
         }
-        // phi' / r = 6 C / r^8 - A exp(-r / rho) / (rho r), with 1 / r = r / r^2: one division serves all.
+        // phi' / r = 6 C / r^8 - A exp(-r / rho) / (rho r), with 1 / r = r / r^2: one division
+        // serves all.
         const V r = simd::sqrt(r2), q = V(1.0) / r2;
         const V repulsion = c[0] * math::exp(-(r * c[1]));
         const V attraction = c[2] * (q * q * q);
@@ -48,7 +50,8 @@ template <bool kMixed> struct BuckinghamPair {
 
 }  // namespace
 
-void buckingham_compute(const BuckinghamParams& p, const System& s, const Neighbors& list, int n_threads, const Result& out) {
+void buckingham_compute(const BuckinghamParams& p, const System& s, const Neighbors& list,
+                        int n_threads, const Result& out) {
     if (p.n_species == 1)
         pair_loop<double>(s, list, out, n_threads, BuckinghamPair<false>{s.rows, p});
     else

@@ -1,6 +1,8 @@
-// Embedded-atom method: E = sum_i F_i(rho_i) + 1/2 sum_ij phi_ij(r_ij), rho_i = sum_j f_{j->i}(r_ij), in two passes:
+// Embedded-atom method: E = sum_i F_i(rho_i) + 1/2 sum_ij phi_ij(r_ij), rho_i = sum_j
+// f_{j->i}(r_ij), in two passes:
 //   1. densities and the embedding energies with their derivatives (own rows),
-//   2. forces, which need F' of every row: images take it from their owner; a domain-decomposed code would communicate it.
+//   2. forces, which need F' of every row: images take it from their owner; a domain-decomposed
+//   code would communicate it.
 #pragma once
 
 #include "core/dispatch.hpp"
@@ -13,26 +15,29 @@ enum class Embedding : int { table = 0, zhou2004 = 1 };
 struct EamParams {
     int n_species = 1;
     double cutoff = 0.0;
-    std::int64_t n_cells = 0;            // cells of the radial tables, from r = 0
+    std::int64_t n_cells = 0;  // cells of the radial tables, from r = 0
     double inverse_dr = 0.0;
-    // Rows of eight per (centre i, neighbor j, cell): cubic of f_{j->i}, then cubic of r phi_ij; highest power first, in the fraction of the cell.
-    const double* radial = nullptr;      // (n_species, n_species, n_cells, 8)
+    // Rows of eight per (centre i, neighbor j, cell): cubic of f_{j->i}, then cubic of r phi_ij;
+    // highest power first, in the fraction of the cell.
+    const double* radial = nullptr;  // (n_species, n_species, n_cells, 8)
     Embedding embedding = Embedding::table;
-    std::int64_t n_rho = 0;              // cells of the embedding tables, from rho = 0
+    std::int64_t n_rho = 0;  // cells of the embedding tables, from rho = 0
     double inverse_drho = 0.0, rho_max = 0.0;
-    const double* embed = nullptr;       // table: (n_species, n_rho, 4); zhou2004: (n_species, 16)
+    const double* embed = nullptr;  // table: (n_species, n_rho, 4); zhou2004: (n_species, 16)
 };
 
 struct EamScratch {
-    double* energy = nullptr;            // (n_real) embedding energies F
-    double* rows = nullptr;              // (n_total, 4) x, y, z, F'
-    std::int32_t* count = nullptr;       // (n_real) neighbors within the cutoff
-    std::int32_t* index = nullptr;       // their rows, where the list has them: row i starts at first[i]
+    double* energy = nullptr;       // (n_real) embedding energies F
+    double* rows = nullptr;         // (n_total, 4) x, y, z, F'
+    std::int32_t* count = nullptr;  // (n_real) neighbors within the cutoff
+    std::int32_t* index = nullptr;  // their rows, where the list has them: row i starts at first[i]
 };
 
-MDKERN_KERNEL(eam_density_compute, (const EamParams&, const System&, const Neighbors&, const EamScratch&, int))
+MDKERN_KERNEL(eam_density_compute,
+              (const EamParams&, const System&, const Neighbors&, const EamScratch&, int))
 // Copies F' (fourth column of scratch.rows) from owners to images.
 MDKERN_KERNEL(eam_spread_compute, (const System&, const EamScratch&, int))
-MDKERN_KERNEL(eam_force_compute, (const EamParams&, const System&, const Neighbors&, const EamScratch&, int, const Result&))
+MDKERN_KERNEL(eam_force_compute, (const EamParams&, const System&, const Neighbors&,
+                                  const EamScratch&, int, const Result&))
 
 }  // namespace mdkern

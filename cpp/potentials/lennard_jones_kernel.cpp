@@ -1,5 +1,6 @@
-// Lennard-Jones over full lists. Per listed pair: one row of 32 bytes loaded and transposed, about 30 floating-point operations,
-// one division; see docs/performance.md for the count and the measured distance to it.
+// Lennard-Jones over full lists. Per listed pair: one row of 32 bytes loaded and transposed, about
+// 30 floating-point operations, one division; see docs/performance.md for the count and the
+// measured distance to it.
 #include "potentials/lennard_jones.hpp"
 #include "potentials/pair_loop.hpp"
 
@@ -50,10 +51,12 @@ template <class T, LjStyle kStyle, bool kMixed> struct LjPair {
             g = g - c[4] / r;
         }
         if constexpr (kStyle == LjStyle::smooth) {
-            // s = (rc2 - r2)^2 (rc2 + 2 r2 - 3 ro2) / (rc2 - ro2)^3; ds/dr / r = 12 (rc2 - r2) (ro2 - r2) / (rc2 - ro2)^3
+            // s = (rc2 - r2)^2 (rc2 + 2 r2 - 3 ro2) / (rc2 - ro2)^3; ds/dr / r = 12 (rc2 - r2) (ro2
+            // - r2) / (rc2 - ro2)^3
             const V gap = c[2] - r2;
             const M on = r2 >= c[4];
-            const V s = simd::select(on, gap * gap * (c[2] + V(T(2)) * r2 - V(T(3)) * c[4]) * c[5], V(T(1)));
+            const V s = simd::select(on, gap * gap * (c[2] + V(T(2)) * r2 - V(T(3)) * c[4]) * c[5],
+                                     V(T(1)));
             const V ds = simd::keep(on, V(T(12)) * gap * (c[4] - r2) * c[5]);
             g = simd::fma(g, s, e * ds);
             e = e * s;
@@ -63,8 +66,8 @@ template <class T, LjStyle kStyle, bool kMixed> struct LjPair {
 };
 
 template <class T, LjStyle kStyle>
-void run(const LjParams& p, const T* rows, const T* table, const System& s, const Neighbors& list, int n_threads,
-         const Result& out) {
+void run(const LjParams& p, const T* rows, const T* table, const System& s, const Neighbors& list,
+         int n_threads, const Result& out) {
     if (p.n_species == 1)
         pair_loop<T>(s, list, out, n_threads, LjPair<T, kStyle, false>{rows, table, 1});
     else
@@ -72,8 +75,8 @@ void run(const LjParams& p, const T* rows, const T* table, const System& s, cons
 }
 
 template <class T>
-void run_style(const LjParams& p, const T* rows, const T* table, const System& s, const Neighbors& list, int n_threads,
-               const Result& out) {
+void run_style(const LjParams& p, const T* rows, const T* table, const System& s,
+               const Neighbors& list, int n_threads, const Result& out) {
     if (p.style == LjStyle::plain)
         run<T, LjStyle::plain>(p, rows, table, s, list, n_threads, out);
     else if (p.style == LjStyle::force_shift)
@@ -84,15 +87,16 @@ void run_style(const LjParams& p, const T* rows, const T* table, const System& s
 
 }  // namespace
 
-void lennard_jones_compute(const LjParams& p, const System& s, const Neighbors& list, float* scratch, int n_threads,
-                           const Result& out) {
+void lennard_jones_compute(const LjParams& p, const System& s, const Neighbors& list,
+                           float* scratch, int n_threads, const Result& out) {
     if (!p.single_precision) {
         run_style<double>(p, s.rows, p.table, s, list, n_threads, out);
         return;
     }
     // Behind the rows: the table.
     const std::int64_t n = 4 * s.n_total, m = 8 * std::int64_t(p.n_species) * p.n_species;
-    // Relative to a row in the middle of the space order: floats resolve distances best near zero, wherever the atoms are.
+    // Relative to a row in the middle of the space order: floats resolve distances best near zero,
+    // wherever the atoms are.
     const double* origin = s.rows + 4 * (s.n_real / 2);
     parallel_for(s.n_total, n_threads, 0, [&](std::int64_t r) {
         for (int c = 0; c < 3; ++c) scratch[4 * r + c] = float(s.rows[4 * r + c] - origin[c]);

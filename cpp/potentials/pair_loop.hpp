@@ -1,13 +1,18 @@
-// The one place where energies, forces and virials of pairs are assembled. Include from kernels only.
+// The one place where energies, forces and virials of pairs are assembled. Include from kernels
+// only.
 //
-// Every real row gathers its own force from its full list, so no two threads write the same value and the result has the same bits for
-// every number of threads: per-row sums run over the list in order, totals over fixed blocks of rows, summed in block order.
+// Every real row gathers its own force from its full list, so no two threads write the same value
+// and the result has the same bits for every number of threads: per-row sums run over the list in
+// order, totals over fixed blocks of rows, summed in block order.
 //
-//   F_i = sum_j g_ij (r_j - r_i),  W_i = -1/2 sum_j g_ij (r_j - r_i) (x) (r_j - r_i),  g = (dE/dr) / r of the pair (both directions together)
+//   F_i = sum_j g_ij (r_j - r_i),  W_i = -1/2 sum_j g_ij (r_j - r_i) (x) (r_j - r_i),  g = (dE/dr)
+//   / r of the pair (both directions together)
 //
-// pair_loop evaluates a vector of neighbors from row to force in one go: best for short formulas. tile_loop lays the neighbors of several rows side by side
-// in the L1 cache first and then evaluates them in one long loop: best for long chains of dependent operations (table
-// look-ups, exponentials), of which the core then has several in flight, and no vector is left half empty at the end of a row.
+// pair_loop evaluates a vector of neighbors from row to force in one go: best for short formulas.
+// tile_loop lays the neighbors of several rows side by side in the L1 cache first and then
+// evaluates them in one long loop: best for long chains of dependent operations (table look-ups,
+// exponentials), of which the core then has several in flight, and no vector is left half empty at
+// the end of a row.
 #pragma once
 
 #include "core/types.hpp"
@@ -49,9 +54,11 @@ template <class T> struct PairSums {
 // What a block of rows adds up to, and the output of its rows.
 class BlockTotals {
 public:
-    BlockTotals(const System& s, const Result& out, std::int64_t block) : system(s), result(out), totals(out.block_totals + 7 * block) {}
+    BlockTotals(const System& s, const Result& out, std::int64_t block)
+        : system(s), result(out), totals(out.block_totals + 7 * block) {}
 
-    // Row i is complete: writes its results and starts the next. own: its energy beside half of its pair energies.
+    // Row i is complete: writes its results and starts the next. own: its energy beside half of its
+    // pair energies.
     template <class T> void finish_row(PairSums<T>& sums, std::int64_t i, double own) {
         T row[4];
         simd::store_sums4(row, sums.e, sums.fx, sums.fy, sums.fz);
@@ -87,10 +94,11 @@ private:
 // Pair has
 //   rows                                     x, y, z, w per row
 //   Centre begin(i, w)                       constants of row i
-//   Mask operator()(Centre, w, r2, e, g)     pairs within the cutoff; sets the pair energy e and g (anything in the other lanes)
-//   double own_energy(i)
+//   Mask operator()(Centre, w, r2, e, g)     pairs within the cutoff; sets the pair energy e and g
+//   (anything in the other lanes) double own_energy(i)
 template <class T, class Pair>
-void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_threads, const Pair& pair) {
+void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+               const Pair& pair) {
     using V = simd::Vec<T>;
     const T* rows = pair.rows;
     parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) {
@@ -120,21 +128,24 @@ void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_
     });
 }
 
-// Pairs side by side. u and v are the pair's own: before the evaluation r^2 and the fourth column of row j, after it e and g.
+// Pairs side by side. u and v are the pair's own: before the evaluation r^2 and the fourth column
+// of row j, after it e and g.
 template <class T> struct alignas(64) Tile {
     static constexpr int capacity = 256;
-    T dx[capacity + 16], dy[capacity + 16], dz[capacity + 16], u[capacity + 16], v[capacity + 16], centre[capacity + 16];
+    T dx[capacity + 16], dy[capacity + 16], dz[capacity + 16], u[capacity + 16], v[capacity + 16],
+        centre[capacity + 16];
     std::int32_t tag[2][capacity + 16];
 };
 
 // Pair has
 //   rows                            x, y, z, w per row
-//   kTags, tags(i, j, t0, t1)       whether a pair needs more than w, and two integers made of rows i and j
-//   void evaluate(Tile&, k)         pairs k, k + 1, ..., one vector: u = r^2, v = w of j, centre = w of i, tags on entry; u = e, v = g on return
-//   double own_energy(i)
+//   kTags, tags(i, j, t0, t1)       whether a pair needs more than w, and two integers made of rows
+//   i and j void evaluate(Tile&, k)         pairs k, k + 1, ..., one vector: u = r^2, v = w of j,
+//   centre = w of i, tags on entry; u = e, v = g on return double own_energy(i)
 // All pairs of the list are within the cutoff.
 template <class T, class Pair>
-void tile_loop(const System& s, const Neighbors& list, const Result& out, int n_threads, const Pair& pair) {
+void tile_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+               const Pair& pair) {
     using V = simd::Vec<T>;
     struct Segment {
         std::int64_t row;
@@ -160,8 +171,9 @@ void tile_loop(const System& s, const Neighbors& list, const Result& out, int n_
                 const Segment& seg = segments[q];
                 for (int k = seg.begin; k < seg.end; k += V::width) {
                     const auto live = simd::first_n<T>(seg.end - k);
-                    sums.add(simd::load(tile.u + k, live), simd::load(tile.v + k, live), simd::load(tile.dx + k, live),
-                             simd::load(tile.dy + k, live), simd::load(tile.dz + k, live));
+                    sums.add(simd::load(tile.u + k, live), simd::load(tile.v + k, live),
+                             simd::load(tile.dx + k, live), simd::load(tile.dy + k, live),
+                             simd::load(tile.dz + k, live));
                 }
                 if (seg.last) totals.finish_row(sums, seg.row, pair.own_energy(seg.row));
             }
@@ -175,7 +187,8 @@ void tile_loop(const System& s, const Neighbors& list, const Result& out, int n_
             do {
                 const int piece = left < Tile<T>::capacity ? left : Tile<T>::capacity;
                 if (n + piece > Tile<T>::capacity) flush();
-                // Whole vectors: what lies behind the piece is overwritten by the next one, or never added to a sum.
+                // Whole vectors: what lies behind the piece is overwritten by the next one, or
+                // never added to a sum.
                 for (int k = 0; k < piece; k += V::width) {
                     const auto j = simd::load_int<T>(index + k, simd::first_n<T>(piece - k));
                     V dx, dy, dz, w;

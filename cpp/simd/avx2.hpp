@@ -1,7 +1,9 @@
-// AVX2 backend (AVX2, FMA, BMI2): 4 doubles or 8 floats per vector. Operations as documented in simd.hpp.
+// AVX2 backend (AVX2, FMA, BMI2): 4 doubles or 8 floats per vector. Operations as documented in
+// simd.hpp.
 #pragma once
 
-// GCC 12 writes _mm256_undefined_pd() as "__m256d y = y" and then warns of it wherever it is inlined (GCC bug 105593).
+// GCC 12 writes _mm256_undefined_pd() as "__m256d y = y" and then warns of it wherever it is
+// inlined (GCC bug 105593).
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -36,10 +38,18 @@ template <> struct Vec<float> {
     Vec(__m256 x) : v(x) {}
     Vec(float x) : v(_mm256_set1_ps(x)) {}
 };
-template <> struct Mask<double> { __m256d m; };
-template <> struct Mask<float> { __m256 m; };
-template <> struct Int<double> { __m128i v; };
-template <> struct Int<float> { __m256i v; };
+template <> struct Mask<double> {
+    __m256d m;
+};
+template <> struct Mask<float> {
+    __m256 m;
+};
+template <> struct Int<double> {
+    __m128i v;
+};
+template <> struct Int<float> {
+    __m256i v;
+};
 
 using VecD = Vec<double>;
 using VecF = Vec<float>;
@@ -51,18 +61,24 @@ using MaskF = Mask<float>;
 // --- masks
 template <class T> inline Mask<T> first_n(std::int64_t n);
 template <> inline MaskD first_n<double>(std::int64_t n) {
-    return {_mm256_castsi256_pd(_mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)))};
+    return {_mm256_castsi256_pd(
+        _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)))};
 }
 template <> inline MaskF first_n<float>(std::int64_t n) {
     const int k = n > 8 ? 8 : n < 0 ? 0 : int(n);
-    return {_mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(k), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)))};
+    return {_mm256_castsi256_ps(
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(k), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)))};
 }
 inline MaskD operator&(MaskD a, MaskD b) { return {_mm256_and_pd(a.m, b.m)}; }
 inline MaskF operator&(MaskF a, MaskF b) { return {_mm256_and_ps(a.m, b.m)}; }
 inline MaskD operator|(MaskD a, MaskD b) { return {_mm256_or_pd(a.m, b.m)}; }
 inline MaskF operator|(MaskF a, MaskF b) { return {_mm256_or_ps(a.m, b.m)}; }
-inline MaskD not_(MaskD a) { return {_mm256_xor_pd(a.m, _mm256_castsi256_pd(_mm256_set1_epi32(-1)))}; }
-inline MaskF not_(MaskF a) { return {_mm256_xor_ps(a.m, _mm256_castsi256_ps(_mm256_set1_epi32(-1)))}; }
+inline MaskD not_(MaskD a) {
+    return {_mm256_xor_pd(a.m, _mm256_castsi256_pd(_mm256_set1_epi32(-1)))};
+}
+inline MaskF not_(MaskF a) {
+    return {_mm256_xor_ps(a.m, _mm256_castsi256_ps(_mm256_set1_epi32(-1)))};
+}
 inline unsigned bits(MaskD a) { return unsigned(_mm256_movemask_pd(a.m)); }
 inline unsigned bits(MaskF a) { return unsigned(_mm256_movemask_ps(a.m)); }
 template <class T> inline bool any(Mask<T> a) { return bits(a) != 0; }
@@ -72,25 +88,40 @@ template <class T> inline int count(Mask<T> a) { return _mm_popcnt_u32(bits(a));
 // A double mask as four int32 lanes.
 inline __m128i narrow(MaskD m) {
     const __m256 f = _mm256_castpd_ps(m.m);
-    return _mm_castps_si128(_mm_shuffle_ps(_mm256_castps256_ps128(f), _mm256_extractf128_ps(f, 1), 0x88));
+    return _mm_castps_si128(
+        _mm_shuffle_ps(_mm256_castps256_ps128(f), _mm256_extractf128_ps(f, 1), 0x88));
 }
 
 // --- memory
 inline VecD load(const double* p) { return _mm256_loadu_pd(p); }
 inline VecF load(const float* p) { return _mm256_loadu_ps(p); }
-inline VecD load(const double* p, MaskD m) { return _mm256_maskload_pd(p, _mm256_castpd_si256(m.m)); }
-inline VecF load(const float* p, MaskF m) { return _mm256_maskload_ps(p, _mm256_castps_si256(m.m)); }
+inline VecD load(const double* p, MaskD m) {
+    return _mm256_maskload_pd(p, _mm256_castpd_si256(m.m));
+}
+inline VecF load(const float* p, MaskF m) {
+    return _mm256_maskload_ps(p, _mm256_castps_si256(m.m));
+}
 inline void store(double* p, VecD a) { _mm256_storeu_pd(p, a.v); }
 inline void store(float* p, VecF a) { _mm256_storeu_ps(p, a.v); }
-inline void store(double* p, VecD a, MaskD m) { _mm256_maskstore_pd(p, _mm256_castpd_si256(m.m), a.v); }
-inline void store(float* p, VecF a, MaskF m) { _mm256_maskstore_ps(p, _mm256_castps_si256(m.m), a.v); }
+inline void store(double* p, VecD a, MaskD m) {
+    _mm256_maskstore_pd(p, _mm256_castpd_si256(m.m), a.v);
+}
+inline void store(float* p, VecF a, MaskF m) {
+    _mm256_maskstore_ps(p, _mm256_castps_si256(m.m), a.v);
+}
 
 template <class T> inline Int<T> load_int(const std::int32_t* p);
 template <class T> inline Int<T> load_int(const std::int32_t* p, Mask<T> m);
 template <class T> inline Int<T> set_int(std::int32_t k);
-template <> inline IntD load_int<double>(const std::int32_t* p) { return {_mm_loadu_si128((const __m128i*)p)}; }
-template <> inline IntF load_int<float>(const std::int32_t* p) { return {_mm256_loadu_si256((const __m256i*)p)}; }
-template <> inline IntD load_int<double>(const std::int32_t* p, MaskD m) { return {_mm_maskload_epi32(p, narrow(m))}; }
+template <> inline IntD load_int<double>(const std::int32_t* p) {
+    return {_mm_loadu_si128((const __m128i*)p)};
+}
+template <> inline IntF load_int<float>(const std::int32_t* p) {
+    return {_mm256_loadu_si256((const __m256i*)p)};
+}
+template <> inline IntD load_int<double>(const std::int32_t* p, MaskD m) {
+    return {_mm_maskload_epi32(p, narrow(m))};
+}
 template <> inline IntF load_int<float>(const std::int32_t* p, MaskF m) {
     return {_mm256_maskload_epi32(p, _mm256_castps_si256(m.m))};
 }
@@ -99,7 +130,8 @@ template <> inline IntF set_int<float>(std::int32_t k) { return {_mm256_set1_epi
 inline void store_int(std::int32_t* p, IntD a) { _mm_storeu_si128((__m128i*)p, a.v); }
 inline void store_int(std::int32_t* p, IntF a) { _mm256_storeu_si256((__m256i*)p, a.v); }
 
-inline void transpose4(__m256d r0, __m256d r1, __m256d r2, __m256d r3, VecD& x, VecD& y, VecD& z, VecD& w) {
+inline void transpose4(__m256d r0, __m256d r1, __m256d r2, __m256d r3, VecD& x, VecD& y, VecD& z,
+                       VecD& w) {
     const __m256d a = _mm256_unpacklo_pd(r0, r1), b = _mm256_unpackhi_pd(r0, r1);
     const __m256d c = _mm256_unpacklo_pd(r2, r3), d = _mm256_unpackhi_pd(r2, r3);
     x.v = _mm256_permute2f128_pd(a, c, 0x20);
@@ -109,11 +141,12 @@ inline void transpose4(__m256d r0, __m256d r1, __m256d r2, __m256d r3, VecD& x, 
 }
 
 // Four rows of `stride` doubles, the first four columns, transposed.
-inline void load_rows_strided(const double* p, IntD idx, int stride, VecD& x, VecD& y, VecD& z, VecD& w) {
+inline void load_rows_strided(const double* p, IntD idx, int stride, VecD& x, VecD& y, VecD& z,
+                              VecD& w) {
     const std::int64_t i0 = _mm_cvtsi128_si32(idx.v), i1 = _mm_extract_epi32(idx.v, 1);
     const std::int64_t i2 = _mm_extract_epi32(idx.v, 2), i3 = _mm_extract_epi32(idx.v, 3);
-    transpose4(_mm256_loadu_pd(p + stride * i0), _mm256_loadu_pd(p + stride * i1), _mm256_loadu_pd(p + stride * i2),
-               _mm256_loadu_pd(p + stride * i3), x, y, z, w);
+    transpose4(_mm256_loadu_pd(p + stride * i0), _mm256_loadu_pd(p + stride * i1),
+               _mm256_loadu_pd(p + stride * i2), _mm256_loadu_pd(p + stride * i3), x, y, z, w);
 }
 inline void load_rows(const double* p, IntD i, VecD& x, VecD& y, VecD& z, VecD& w) {
     load_rows_strided(p, i, 4, x, y, z, w);
@@ -123,13 +156,15 @@ inline void load_rows8(const double* p, IntD i, VecD* c) {
     load_rows_strided(p + 4, i, 8, c[4], c[5], c[6], c[7]);
 }
 
-// Eight rows of four floats: rows l and l + 4 share a register, then a 4 x 4 transpose in each 128-bit lane.
+// Eight rows of four floats: rows l and l + 4 share a register, then a 4 x 4 transpose in each
+// 128-bit lane.
 inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF& w) {
     alignas(32) std::int32_t i[8];
     _mm256_store_si256((__m256i*)i, idx.v);
     auto row = [&](int k) {
-        return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + 4 * std::int64_t(i[k]))),
-                                    _mm_loadu_ps(p + 4 * std::int64_t(i[k + 4])), 1);
+        return _mm256_insertf128_ps(
+            _mm256_castps128_ps256(_mm_loadu_ps(p + 4 * std::int64_t(i[k]))),
+            _mm_loadu_ps(p + 4 * std::int64_t(i[k + 4])), 1);
     };
     const __m256 r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
     const __m256 a = _mm256_unpacklo_ps(r0, r1), b = _mm256_unpackhi_ps(r0, r1);
@@ -146,7 +181,9 @@ inline void load_rows8(const float* p, IntF idx, VecF* c) {
 }
 
 inline void load_rows_int(const std::int32_t* p, IntD idx, IntD& x, IntD& y, IntD& z, IntD& w) {
-    auto row = [&](std::int32_t k) { return _mm_loadu_si128((const __m128i*)(p + 4 * std::int64_t(k))); };
+    auto row = [&](std::int32_t k) {
+        return _mm_loadu_si128((const __m128i*)(p + 4 * std::int64_t(k)));
+    };
     const __m128i r0 = row(_mm_cvtsi128_si32(idx.v)), r1 = row(_mm_extract_epi32(idx.v, 1));
     const __m128i r2 = row(_mm_extract_epi32(idx.v, 2)), r3 = row(_mm_extract_epi32(idx.v, 3));
     const __m128i a = _mm_unpacklo_epi32(r0, r1), b = _mm_unpackhi_epi32(r0, r1);
@@ -160,7 +197,8 @@ inline void load_rows_int(const std::int32_t* p, IntD idx, IntD& x, IntD& y, Int
 inline VecD gather(const double* p, IntD i) { return _mm256_i32gather_pd(p, i.v, 8); }
 inline VecF gather(const float* p, IntF i) { return _mm256_i32gather_ps(p, i.v, 4); }
 
-// compress_store without vpcompress: pext packs the lane numbers of the live lanes (BMI2), which then steer a permute.
+// compress_store without vpcompress: pext packs the lane numbers of the live lanes (BMI2), which
+// then steer a permute.
 inline __m256i compress_order(unsigned live_bits) {
     const std::uint64_t lanes = _pdep_u64(live_bits, 0x0101010101010101ull) * 0xff;
     const std::uint64_t order = _pext_u64(0x0706050403020100ull, lanes);
@@ -176,7 +214,8 @@ inline int compress_store(float* p, VecF a, MaskF m) {
 }
 inline int compress_store(std::int32_t* p, IntD a, MaskD m) {
     const __m128i order = _mm256_castsi256_si128(compress_order(bits(m)));
-    _mm_storeu_si128((__m128i*)p, _mm_castps_si128(_mm_permutevar_ps(_mm_castsi128_ps(a.v), order)));
+    _mm_storeu_si128((__m128i*)p,
+                     _mm_castps_si128(_mm_permutevar_ps(_mm_castsi128_ps(a.v), order)));
     return count(m);
 }
 inline int compress_store(double* p, VecD a, MaskD m) {
@@ -186,7 +225,9 @@ inline int compress_store(double* p, VecD a, MaskD m) {
     return count(m);
 }
 
-inline void store_first_n(double* p, __m256d a, std::int64_t n) { store(p, VecD(a), first_n<double>(n)); }
+inline void store_first_n(double* p, __m256d a, std::int64_t n) {
+    store(p, VecD(a), first_n<double>(n));
+}
 inline void store_interleaved3(double* p, VecD x, VecD y, VecD z, int n) {
     const __m256d xy = _mm256_shuffle_pd(x.v, y.v, 0x0);  // x0 y0 x2 y2
     const __m256d yz = _mm256_shuffle_pd(y.v, z.v, 0xf);  // y1 z1 y3 z3
@@ -235,10 +276,18 @@ inline VecD sqrt(VecD a) { return _mm256_sqrt_pd(a.v); }
 inline VecF sqrt(VecF a) { return _mm256_sqrt_ps(a.v); }
 inline VecD abs(VecD a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a.v); }
 inline VecF abs(VecF a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v); }
-inline VecD copysign(VecD a, VecD s) { return _mm256_or_pd(abs(a).v, _mm256_and_pd(s.v, _mm256_set1_pd(-0.0))); }
-inline VecF copysign(VecF a, VecF s) { return _mm256_or_ps(abs(a).v, _mm256_and_ps(s.v, _mm256_set1_ps(-0.0f))); }
-inline VecD round(VecD a) { return _mm256_round_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-inline VecF round(VecF a) { return _mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline VecD copysign(VecD a, VecD s) {
+    return _mm256_or_pd(abs(a).v, _mm256_and_pd(s.v, _mm256_set1_pd(-0.0)));
+}
+inline VecF copysign(VecF a, VecF s) {
+    return _mm256_or_ps(abs(a).v, _mm256_and_ps(s.v, _mm256_set1_ps(-0.0f)));
+}
+inline VecD round(VecD a) {
+    return _mm256_round_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+inline VecF round(VecF a) {
+    return _mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 inline VecD floor(VecD a) { return _mm256_floor_pd(a.v); }
 inline VecF floor(VecF a) { return _mm256_floor_ps(a.v); }
 inline double sum(VecD a) {
@@ -252,15 +301,21 @@ inline float sum(VecF a) {
 }
 // There is no rsqrt for doubles before AVX-512; the exact value is the estimate.
 inline VecF rsqrt_estimate(VecF a) { return _mm256_rsqrt_ps(a.v); }
-inline VecD rsqrt_estimate(VecD a) { return _mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(a.v)); }
+inline VecD rsqrt_estimate(VecD a) {
+    return _mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(a.v));
+}
 
 inline void store_sums4(double* p, VecD a, VecD b, VecD c, VecD d) {
     const __m256d ab = _mm256_hadd_pd(a.v, b.v), cd = _mm256_hadd_pd(c.v, d.v);
-    const __m256d lo = _mm256_permute2f128_pd(ab, cd, 0x20), hi = _mm256_permute2f128_pd(ab, cd, 0x31);
+    const __m256d lo = _mm256_permute2f128_pd(ab, cd, 0x20),
+                  hi = _mm256_permute2f128_pd(ab, cd, 0x31);
     _mm256_storeu_pd(p, _mm256_add_pd(lo, hi));
 }
 inline void store_sums4(float* p, VecF a, VecF b, VecF c, VecF d) {
-    p[0] = sum(a); p[1] = sum(b); p[2] = sum(c); p[3] = sum(d);
+    p[0] = sum(a);
+    p[1] = sum(b);
+    p[2] = sum(c);
+    p[3] = sum(d);
 }
 
 // --- comparison and selection
@@ -296,7 +351,8 @@ inline IntF min(IntF a, IntF b) { return {_mm256_min_epi32(a.v, b.v)}; }
 inline IntD max(IntD a, IntD b) { return {_mm_max_epi32(a.v, b.v)}; }
 inline IntF max(IntF a, IntF b) { return {_mm256_max_epi32(a.v, b.v)}; }
 
-// An integral-valued n appears in the low bits of n + k for any integral k in [2^52, 2^53) (float: [2^23, 2^24)).
+// An integral-valued n appears in the low bits of n + k for any integral k in [2^52, 2^53) (float:
+// [2^23, 2^24)).
 inline __m256i low_bits(VecD n, double k) {
     return _mm256_castpd_si256(_mm256_add_pd(n.v, _mm256_set1_pd(6755399441055744.0 + k)));
 }
@@ -308,7 +364,8 @@ template <int K> inline MaskD has_bit(VecD n) {
     return {_mm256_castsi256_pd(_mm256_cmpgt_epi64(_mm256_setzero_si256(), top))};
 }
 template <int K> inline MaskF has_bit(VecF n) {
-    return {_mm256_castsi256_ps(_mm256_srai_epi32(_mm256_slli_epi32(low_bits(n, 0.0f), 31 - K), 31))};
+    return {
+        _mm256_castsi256_ps(_mm256_srai_epi32(_mm256_slli_epi32(low_bits(n, 0.0f), 31 - K), 31))};
 }
 inline VecD pow2(VecD n) { return _mm256_castsi256_pd(_mm256_slli_epi64(low_bits(n, 1023.0), 52)); }
 inline VecF pow2(VecF n) { return _mm256_castsi256_ps(_mm256_slli_epi32(low_bits(n, 127.0f), 23)); }
@@ -329,7 +386,8 @@ inline VecD exponent(VecD a) {
     // The biased exponent in the low bits of 2^52 makes 2^52 + exponent.
     const __m256i e = _mm256_srli_epi64(_mm256_castpd_si256(s), 52);
     const __m256d f = _mm256_or_pd(_mm256_castsi256_pd(e), _mm256_set1_pd(4503599627370496.0));
-    return VecD(f) - select(tiny, VecD(4503599627370496.0 + 1023.0 + 54.0), VecD(4503599627370496.0 + 1023.0));
+    return VecD(f) - select(tiny, VecD(4503599627370496.0 + 1023.0 + 54.0),
+                            VecD(4503599627370496.0 + 1023.0));
 }
 inline VecF exponent(VecF a) {
     const MaskF tiny = abs(a) < VecF(1.17549435e-38f);
@@ -340,7 +398,8 @@ inline VecF exponent(VecF a) {
 inline VecD mantissa(VecD a) {
     const MaskD tiny = abs(a) < VecD(2.2250738585072014e-308);
     const __m256d s = select(tiny, a * VecD(18014398509481984.0), a).v;
-    const __m256d keep_bits = _mm256_castsi256_pd(_mm256_set1_epi64x(std::int64_t(0x800fffffffffffffull)));
+    const __m256d keep_bits =
+        _mm256_castsi256_pd(_mm256_set1_epi64x(std::int64_t(0x800fffffffffffffull)));
     return _mm256_or_pd(_mm256_and_pd(s, keep_bits), _mm256_set1_pd(1.0));
 }
 inline VecF mantissa(VecF a) {
@@ -350,7 +409,8 @@ inline VecF mantissa(VecF a) {
     return _mm256_or_ps(_mm256_and_ps(s, keep_bits), _mm256_set1_ps(1.0f));
 }
 
-// From the mantissa, so that a result below the normal range is rounded once whatever a was. Zero, infinity and NaN stay.
+// From the mantissa, so that a result below the normal range is rounded once whatever a was. Zero,
+// infinity and NaN stay.
 inline VecD scale2(VecD a, VecD n) {
     const VecD e = min(max(exponent(a) + n, VecD(-1200.0)), VecD(1200.0));
     const MaskD plain = (VecD(0.0) < abs(a)) & (abs(a) < VecD(__builtin_inf()));

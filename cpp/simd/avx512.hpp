@@ -1,7 +1,9 @@
-// AVX-512 backend (F, DQ, VL, BW): 8 doubles or 16 floats per vector. Operations as documented in simd.hpp.
+// AVX-512 backend (F, DQ, VL, BW): 8 doubles or 16 floats per vector. Operations as documented in
+// simd.hpp.
 #pragma once
 
-// GCC 12 writes _mm512_undefined_pd() as "__m512d y = y" and then warns of it wherever it is inlined (GCC bug 105593).
+// GCC 12 writes _mm512_undefined_pd() as "__m512d y = y" and then warns of it wherever it is
+// inlined (GCC bug 105593).
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -36,10 +38,18 @@ template <> struct Vec<float> {
     Vec(__m512 x) : v(x) {}
     Vec(float x) : v(_mm512_set1_ps(x)) {}
 };
-template <> struct Mask<double> { __mmask8 m; };
-template <> struct Mask<float> { __mmask16 m; };
-template <> struct Int<double> { __m256i v; };
-template <> struct Int<float> { __m512i v; };
+template <> struct Mask<double> {
+    __mmask8 m;
+};
+template <> struct Mask<float> {
+    __mmask16 m;
+};
+template <> struct Int<double> {
+    __m256i v;
+};
+template <> struct Int<float> {
+    __m512i v;
+};
 
 using VecD = Vec<double>;
 using VecF = Vec<float>;
@@ -81,17 +91,24 @@ inline void store(float* p, VecF a, MaskF m) { _mm512_mask_storeu_ps(p, m.m, a.v
 template <class T> inline Int<T> load_int(const std::int32_t* p);
 template <class T> inline Int<T> load_int(const std::int32_t* p, Mask<T> m);
 template <class T> inline Int<T> set_int(std::int32_t k);
-template <> inline IntD load_int<double>(const std::int32_t* p) { return {_mm256_loadu_si256((const __m256i*)p)}; }
+template <> inline IntD load_int<double>(const std::int32_t* p) {
+    return {_mm256_loadu_si256((const __m256i*)p)};
+}
 template <> inline IntF load_int<float>(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
-template <> inline IntD load_int<double>(const std::int32_t* p, MaskD m) { return {_mm256_maskz_loadu_epi32(m.m, p)}; }
-template <> inline IntF load_int<float>(const std::int32_t* p, MaskF m) { return {_mm512_maskz_loadu_epi32(m.m, p)}; }
+template <> inline IntD load_int<double>(const std::int32_t* p, MaskD m) {
+    return {_mm256_maskz_loadu_epi32(m.m, p)};
+}
+template <> inline IntF load_int<float>(const std::int32_t* p, MaskF m) {
+    return {_mm512_maskz_loadu_epi32(m.m, p)};
+}
 template <> inline IntD set_int<double>(std::int32_t k) { return {_mm256_set1_epi32(k)}; }
 template <> inline IntF set_int<float>(std::int32_t k) { return {_mm512_set1_epi32(k)}; }
 inline void store_int(std::int32_t* p, IntD a) { _mm256_storeu_si256((__m256i*)p, a.v); }
 inline void store_int(std::int32_t* p, IntF a) { _mm512_storeu_si512(p, a.v); }
 
-// Lane numbers as addresses: through memory, one store and a load each. Left alone, GCC takes the lanes out of the register one by one, in
-// twice as many instructions; the empty assembly keeps it from doing so.
+// Lane numbers as addresses: through memory, one store and a load each. Left alone, GCC takes the
+// lanes out of the register one by one, in twice as many instructions; the empty assembly keeps it
+// from doing so.
 inline void spill(std::uint32_t (&i)[8], __m256i v) {
     _mm256_store_si256((__m256i*)i, v);
     asm volatile("" : "+m"(i));
@@ -101,7 +118,8 @@ inline void spill(std::uint32_t (&i)[16], __m512i v) {
     asm volatile("" : "+m"(i));
 }
 
-// Eight rows of four doubles: rows l and l + 4 share a register, then two rounds of shuffles transpose 4 x 4 in each half.
+// Eight rows of four doubles: rows l and l + 4 share a register, then two rounds of shuffles
+// transpose 4 x 4 in each half.
 inline void load_rows(const double* p, IntD idx, VecD& x, VecD& y, VecD& z, VecD& w) {
     alignas(32) std::uint32_t i[8];
     spill(i, _mm256_slli_epi32(idx.v, 2));
@@ -110,16 +128,19 @@ inline void load_rows(const double* p, IntD idx, VecD& x, VecD& y, VecD& z, VecD
                                   _mm256_loadu_pd(p + i[b]), 1);
     };
     const __m512d r0 = row(0, 4), r1 = row(1, 5), r2 = row(2, 6), r3 = row(3, 7);
-    const __m512d a = _mm512_unpacklo_pd(r0, r1), b = _mm512_unpackhi_pd(r0, r1);  // x0 x1 z0 z1 | x4 x5 z4 z5
+    const __m512d a = _mm512_unpacklo_pd(r0, r1),
+                  b = _mm512_unpackhi_pd(r0, r1);  // x0 x1 z0 z1 | x4 x5 z4 z5
     const __m512d c = _mm512_unpacklo_pd(r2, r3), d = _mm512_unpackhi_pd(r2, r3);
-    const __m512i lo = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), hi = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+    const __m512i lo = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
+                  hi = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
     x.v = _mm512_permutex2var_pd(a, lo, c);
     y.v = _mm512_permutex2var_pd(b, lo, d);
     z.v = _mm512_permutex2var_pd(a, hi, c);
     w.v = _mm512_permutex2var_pd(b, hi, d);
 }
 
-// Sixteen rows of four floats: four rows to a register, then a 4 x 4 transpose in every 128-bit lane.
+// Sixteen rows of four floats: four rows to a register, then a 4 x 4 transpose in every 128-bit
+// lane.
 inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF& w) {
     alignas(64) std::uint32_t i[16];
     spill(i, _mm512_slli_epi32(idx.v, 2));
@@ -148,7 +169,8 @@ inline void load_rows8(const double* p, IntD idx, VecD* c) {
         t[k] = _mm512_unpacklo_pd(r[k], r[k + 1]);
         t[k + 1] = _mm512_unpackhi_pd(r[k], r[k + 1]);
     }
-    const __m512i lo = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), hi = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+    const __m512i lo = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
+                  hi = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
     for (int h = 0; h < 8; h += 4) {  // r[h .. h+3]: columns 0|4, 1|5, 2|6, 3|7 of rows h .. h+3
         r[h] = _mm512_permutex2var_pd(t[h], lo, t[h + 2]);
         r[h + 1] = _mm512_permutex2var_pd(t[h + 1], lo, t[h + 3]);
@@ -204,11 +226,13 @@ inline int compress_store(float* p, VecF a, MaskF m) {
     return count(m);
 }
 
-// x0..x7, y0..y7, z0..z7 -> x0 y0 z0 x1 y1 z1 ...: for each output register, first merge x and y, then put z in.
+// x0..x7, y0..y7, z0..z7 -> x0 y0 z0 x1 y1 z1 ...: for each output register, first merge x and y,
+// then put z in.
 inline void store_interleaved3(double* p, VecD x, VecD y, VecD z, int n) {
     const __m512d a = _mm512_permutex2var_pd(x.v, _mm512_setr_epi64(0, 8, 0, 1, 9, 0, 2, 10), y.v);
     const __m512d b = _mm512_permutex2var_pd(x.v, _mm512_setr_epi64(0, 3, 11, 0, 4, 12, 0, 5), y.v);
-    const __m512d c = _mm512_permutex2var_pd(x.v, _mm512_setr_epi64(13, 0, 6, 14, 0, 7, 15, 0), y.v);
+    const __m512d c =
+        _mm512_permutex2var_pd(x.v, _mm512_setr_epi64(13, 0, 6, 14, 0, 7, 15, 0), y.v);
     const __m512d o0 = _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 1, 8, 3, 4, 9, 6, 7), z.v);
     const __m512d o1 = _mm512_permutex2var_pd(b, _mm512_setr_epi64(10, 1, 2, 11, 4, 5, 12, 7), z.v);
     const __m512d o2 = _mm512_permutex2var_pd(c, _mm512_setr_epi64(0, 13, 2, 3, 14, 5, 6, 15), z.v);
@@ -255,16 +279,25 @@ inline VecD abs(VecD a) { return _mm512_abs_pd(a.v); }
 inline VecF abs(VecF a) { return _mm512_abs_ps(a.v); }
 inline VecD copysign(VecD a, VecD s) {
     const __m512i sign = _mm512_castpd_si512(_mm512_set1_pd(-0.0)), x = _mm512_castpd_si512(a.v);
-    return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(sign, _mm512_castpd_si512(s.v), x, 0xca));  // sign ? s : a
+    return _mm512_castsi512_pd(
+        _mm512_ternarylogic_epi64(sign, _mm512_castpd_si512(s.v), x, 0xca));  // sign ? s : a
 }
 inline VecF copysign(VecF a, VecF s) {
     const __m512i sign = _mm512_castps_si512(_mm512_set1_ps(-0.0f)), x = _mm512_castps_si512(a.v);
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(sign, _mm512_castps_si512(s.v), x, 0xca));
 }
-inline VecD round(VecD a) { return _mm512_roundscale_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-inline VecF round(VecF a) { return _mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-inline VecD floor(VecD a) { return _mm512_roundscale_pd(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
-inline VecF floor(VecF a) { return _mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+inline VecD round(VecD a) {
+    return _mm512_roundscale_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+inline VecF round(VecF a) {
+    return _mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+inline VecD floor(VecD a) {
+    return _mm512_roundscale_pd(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+inline VecF floor(VecF a) {
+    return _mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
 inline double sum(VecD a) { return _mm512_reduce_add_pd(a.v); }
 inline float sum(VecF a) { return _mm512_reduce_add_ps(a.v); }
 inline VecD rsqrt_estimate(VecD a) { return _mm512_rsqrt14_pd(a.v); }
@@ -280,7 +313,10 @@ inline void store_sums4(double* p, VecD a, VecD b, VecD c, VecD d) {
     _mm_storeu_pd(p + 2, _mm512_extractf64x2_pd(t, 2));
 }
 inline void store_sums4(float* p, VecF a, VecF b, VecF c, VecF d) {
-    p[0] = sum(a); p[1] = sum(b); p[2] = sum(c); p[3] = sum(d);
+    p[0] = sum(a);
+    p[1] = sum(b);
+    p[2] = sum(c);
+    p[3] = sum(d);
 }
 
 // --- comparison and selection
@@ -324,7 +360,8 @@ inline VecF pow2(VecF n) { return scale2(VecF(1.0f), n); }
 // An integral-valued n appears in the low bits of n + 1.5 2^52 (float: n + 1.5 2^23).
 template <int K> inline MaskD has_bit(VecD n) {
     const __m512d t = _mm512_add_pd(n.v, _mm512_set1_pd(6755399441055744.0));
-    return {_mm512_test_epi64_mask(_mm512_castpd_si512(t), _mm512_set1_epi64(std::int64_t(1) << K))};
+    return {
+        _mm512_test_epi64_mask(_mm512_castpd_si512(t), _mm512_set1_epi64(std::int64_t(1) << K))};
 }
 template <int K> inline MaskF has_bit(VecF n) {
     const __m512 t = _mm512_add_ps(n.v, _mm512_set1_ps(12582912.0f));
@@ -332,8 +369,12 @@ template <int K> inline MaskF has_bit(VecF n) {
 }
 inline VecD exponent(VecD a) { return _mm512_getexp_pd(a.v); }
 inline VecF exponent(VecF a) { return _mm512_getexp_ps(a.v); }
-inline VecD mantissa(VecD a) { return _mm512_getmant_pd(a.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }
-inline VecF mantissa(VecF a) { return _mm512_getmant_ps(a.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }
+inline VecD mantissa(VecD a) {
+    return _mm512_getmant_pd(a.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
+}
+inline VecF mantissa(VecF a) {
+    return _mm512_getmant_ps(a.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
+}
 
 }  // namespace simd
 }  // namespace MDKERN_ISA

@@ -6,10 +6,12 @@
 namespace mdkern {
 namespace MDKERN_ISA {
 
-// body(k) for k in [0, n). One thread runs a plain loop: even an inactive region costs 0.1 us, which small systems feel. `chunk` iterations
-// at a time go to whichever thread is free; 0 gives every thread one contiguous part. The body must not throw, and what it writes
-// must not depend on who runs it.
-template <class Body> inline void parallel_for(std::int64_t n, int n_threads, int chunk, const Body& body) {
+// body(k) for k in [0, n). One thread runs a plain loop: even an inactive region costs 0.1 us,
+// which small systems feel. `chunk` iterations at a time go to whichever thread is free; 0 gives
+// every thread one contiguous part. The body must not throw, and what it writes must not depend on
+// who runs it.
+template <class Body> inline void parallel_for(std::int64_t n, int n_threads, int chunk,
+                                               const Body& body) {
     if (n_threads <= 1) {
         for (std::int64_t k = 0; k < n; ++k) body(k);
     } else if (chunk > 0) {

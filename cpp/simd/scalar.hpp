@@ -1,4 +1,5 @@
-// Scalar backend: one lane, plain C++. The semantic reference of the layer (see simd.hpp for the operations).
+// Scalar backend: one lane, plain C++. The semantic reference of the layer (see simd.hpp for the
+// operations).
 #pragma once
 
 #include <cmath>
@@ -17,43 +18,79 @@ template <class T> struct Vec {
     Vec() = default;
     Vec(T x) : v(x) {}
 };
-template <class T> struct Mask { bool m; };
-template <class T> struct Int { std::int32_t v; };
+template <class T> struct Mask {
+    bool m;
+};
+template <class T> struct Int {
+    std::int32_t v;
+};
 
 template <class T> inline Vec<T> load(const T* p) { return *p; }
 template <class T> inline Vec<T> load(const T* p, Mask<T> m) { return m.m ? *p : T(0); }
 template <class T> inline void store(T* p, Vec<T> a) { *p = a.v; }
-template <class T> inline void store(T* p, Vec<T> a, Mask<T> m) { if (m.m) *p = a.v; }
+template <class T> inline void store(T* p, Vec<T> a, Mask<T> m) {
+    if (m.m) *p = a.v;
+}
 template <class T> inline Int<T> load_int(const std::int32_t* p) { return {*p}; }
-template <class T> inline Int<T> load_int(const std::int32_t* p, Mask<T> m) { return {m.m ? *p : 0}; }
+template <class T> inline Int<T> load_int(const std::int32_t* p, Mask<T> m) {
+    return {m.m ? *p : 0};
+}
 template <class T> inline void store_int(std::int32_t* p, Int<T> a) { *p = a.v; }
 template <class T> inline Int<T> set_int(std::int32_t k) { return {k}; }
 
-template <class T> inline void load_rows(const T* p, Int<T> i, Vec<T>& x, Vec<T>& y, Vec<T>& z, Vec<T>& w) {
+template <class T> inline void load_rows(const T* p, Int<T> i, Vec<T>& x, Vec<T>& y, Vec<T>& z,
+                                         Vec<T>& w) {
     const T* r = p + 4 * std::int64_t(i.v);
-    x = r[0]; y = r[1]; z = r[2]; w = r[3];
+    x = r[0];
+    y = r[1];
+    z = r[2];
+    w = r[3];
 }
 template <class T> inline void load_rows8(const T* p, Int<T> i, Vec<T>* c) {
     const T* r = p + 8 * std::int64_t(i.v);
     for (int k = 0; k < 8; ++k) c[k] = r[k];
 }
 template <class T>
-inline void load_rows_int(const std::int32_t* p, Int<T> i, Int<T>& x, Int<T>& y, Int<T>& z, Int<T>& w) {
+inline void load_rows_int(const std::int32_t* p, Int<T> i, Int<T>& x, Int<T>& y, Int<T>& z,
+                          Int<T>& w) {
     const std::int32_t* r = p + 4 * std::int64_t(i.v);
-    x.v = r[0]; y.v = r[1]; z.v = r[2]; w.v = r[3];
+    x.v = r[0];
+    y.v = r[1];
+    z.v = r[2];
+    w.v = r[3];
 }
 template <class T> inline Vec<T> gather(const T* p, Int<T> i) { return p[i.v]; }
-template <class T> inline int compress_store(std::int32_t* p, Int<T> a, Mask<T> m) { *p = a.v; return m.m; }
-template <class T> inline int compress_store(T* p, Vec<T> a, Mask<T> m) { *p = a.v; return m.m; }
-template <class T> inline void store_interleaved3(T* p, Vec<T> x, Vec<T> y, Vec<T> z, int n) {
-    if (n > 0) { p[0] = x.v; p[1] = y.v; p[2] = z.v; }
+template <class T> inline int compress_store(std::int32_t* p, Int<T> a, Mask<T> m) {
+    *p = a.v;
+    return m.m;
 }
-template <class T> inline void store_int64(std::int64_t* p, Int<T> a, int n) { if (n > 0) *p = a.v; }
-template <class T> inline void store_interleaved3_int64(std::int64_t* p, Int<T> x, Int<T> y, Int<T> z, int n) {
-    if (n > 0) { p[0] = x.v; p[1] = y.v; p[2] = z.v; }
+template <class T> inline int compress_store(T* p, Vec<T> a, Mask<T> m) {
+    *p = a.v;
+    return m.m;
+}
+template <class T> inline void store_interleaved3(T* p, Vec<T> x, Vec<T> y, Vec<T> z, int n) {
+    if (n > 0) {
+        p[0] = x.v;
+        p[1] = y.v;
+        p[2] = z.v;
+    }
+}
+template <class T> inline void store_int64(std::int64_t* p, Int<T> a, int n) {
+    if (n > 0) *p = a.v;
+}
+template <class T> inline void store_interleaved3_int64(std::int64_t* p, Int<T> x, Int<T> y,
+                                                        Int<T> z, int n) {
+    if (n > 0) {
+        p[0] = x.v;
+        p[1] = y.v;
+        p[2] = z.v;
+    }
 }
 template <class T> inline void store_sums4(T* p, Vec<T> a, Vec<T> b, Vec<T> c, Vec<T> d) {
-    p[0] = a.v; p[1] = b.v; p[2] = c.v; p[3] = d.v;
+    p[0] = a.v;
+    p[1] = b.v;
+    p[2] = c.v;
+    p[3] = d.v;
 }
 
 template <class T> inline Vec<T> operator+(Vec<T> a, Vec<T> b) { return a.v + b.v; }
@@ -68,7 +105,8 @@ template <class T> inline Vec<T> max(Vec<T> a, Vec<T> b) { return a.v > b.v ? a.
 template <class T> inline Vec<T> sqrt(Vec<T> a) { return std::sqrt(a.v); }
 template <class T> inline Vec<T> abs(Vec<T> a) { return std::fabs(a.v); }
 template <class T> inline Vec<T> copysign(Vec<T> a, Vec<T> s) { return std::copysign(a.v, s.v); }
-// Adding and subtracting 2^52 (2^23) rounds to nearest even: baseline x86-64 has no instruction for it and libm's is a call.
+// Adding and subtracting 2^52 (2^23) rounds to nearest even: baseline x86-64 has no instruction for
+// it and libm's is a call.
 template <class T> inline Vec<T> round(Vec<T> a) {
     const T big = T(1) / std::numeric_limits<T>::epsilon();
     const T c = std::copysign(big, a.v);
@@ -113,12 +151,25 @@ template <class T> struct Format {
     static constexpr int bias = std::numeric_limits<T>::max_exponent - 1;
     static constexpr U mantissa_mask = (U(1) << mantissa_bits) - 1;
     static constexpr U sign = U(1) << (8 * sizeof(T) - 1);
-    static U get(T x) { U u; std::memcpy(&u, &x, sizeof u); return u; }
-    static T make(U u) { T x; std::memcpy(&x, &u, sizeof x); return x; }
-    // An integral-valued n appears in the low bits of n + k for any integral k in [2^52, 2^53) (float: [2^23, 2^24)).
-    static U low_bits(T n, int k) { return get(n + (T(1.5) / std::numeric_limits<T>::epsilon() + T(k))); }
+    static U get(T x) {
+        U u;
+        std::memcpy(&u, &x, sizeof u);
+        return u;
+    }
+    static T make(U u) {
+        T x;
+        std::memcpy(&x, &u, sizeof x);
+        return x;
+    }
+    // An integral-valued n appears in the low bits of n + k for any integral k in [2^52, 2^53)
+    // (float: [2^23, 2^24)).
+    static U low_bits(T n, int k) {
+        return get(n + (T(1.5) / std::numeric_limits<T>::epsilon() + T(k)));
+    }
 };
-template <int K, class T> inline Mask<T> has_bit(Vec<T> n) { return {((Format<T>::low_bits(n.v, 0) >> K) & 1) != 0}; }
+template <int K, class T> inline Mask<T> has_bit(Vec<T> n) {
+    return {((Format<T>::low_bits(n.v, 0) >> K) & 1) != 0};
+}
 template <class T> inline Vec<T> pow2(Vec<T> n) {
     using F = Format<T>;
     return F::make(typename F::U(F::low_bits(n.v, F::bias) << F::mantissa_bits));
@@ -132,7 +183,8 @@ template <class T> inline Vec<T> exponent(Vec<T> a) {
     using F = Format<T>;
     const bool tiny = std::fabs(a.v) < std::numeric_limits<T>::min();
     const T s = tiny ? a.v * (T(2) / std::numeric_limits<T>::epsilon()) : a.v;
-    return T(int((F::get(s) & ~F::sign) >> F::mantissa_bits) - F::bias - (tiny ? F::mantissa_bits + 1 : 0));
+    return T(int((F::get(s) & ~F::sign) >> F::mantissa_bits) - F::bias -
+             (tiny ? F::mantissa_bits + 1 : 0));
 }
 template <class T> inline Vec<T> mantissa(Vec<T> a) {
     using F = Format<T>;

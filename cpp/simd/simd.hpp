@@ -1,10 +1,11 @@
 // The explicit SIMD layer: the only vector header that a kernel includes.
 //
-// One backend is chosen by the macro that CMake sets for the object being compiled (MDKERN_ISA_SCALAR, MDKERN_ISA_AVX2
-// or MDKERN_ISA_AVX512); MDKERN_ISA is the namespace of that object. All three have the same names and meaning; scalar.hpp is
-// the reference. Everything lives in namespace mdkern::MDKERN_ISA::simd, so that no AVX code can be merged by the linker into
-// baseline objects. Add an operation when a kernel needs it, to all backends, with a line here and a test in
-// cpp/tests/test_simd.cpp.
+// One backend is chosen by the macro that CMake sets for the object being compiled
+// (MDKERN_ISA_SCALAR, MDKERN_ISA_AVX2 or MDKERN_ISA_AVX512); MDKERN_ISA is the namespace of that
+// object. All three have the same names and meaning; scalar.hpp is the reference. Everything lives
+// in namespace mdkern::MDKERN_ISA::simd, so that no AVX code can be merged by the linker into
+// baseline objects. Add an operation when a kernel needs it, to all backends, with a line here and
+// a test in cpp/tests/test_simd.cpp.
 //
 // Types (T = double or float)
 //   Vec<T>          Vec<T>::width lanes: 1 (scalar), 4 / 8 (AVX2), 8 / 16 (AVX-512)
@@ -13,33 +14,40 @@
 //
 // Memory
 //   load(p), store(p, v)                 width consecutive values, no alignment needed
-//   load(p, m), store(p, v, m)           masked: dead lanes read as zero, are not written, and never touch memory
-//   load_int<T>(p), load_int<T>(p, m)    int32 from memory; store_int(p, v)
-//   load_rows(p, i, x, y, z, w)          x[l] = p[4 i[l]], y[l] = p[4 i[l] + 1], ...: rows of four, loaded and transposed
-//   load_rows8(p, i, c)                  the same for rows of eight, into an array of eight Vec: c[k][l] = p[8 i[l] + k]
+//   load(p, m), store(p, v, m)           masked: dead lanes read as zero, are not written, and
+//   never touch memory load_int<T>(p), load_int<T>(p, m)    int32 from memory; store_int(p, v)
+//   load_rows(p, i, x, y, z, w)          x[l] = p[4 i[l]], y[l] = p[4 i[l] + 1], ...: rows of four,
+//   loaded and transposed load_rows8(p, i, c)                  the same for rows of eight, into an
+//   array of eight Vec: c[k][l] = p[8 i[l] + k]
 //                                        (both: 0 <= i[l] < 2^28)
 //   load_rows_int(p, i, x, y, z, w)      rows of four int32; lanes of double only
 //   gather(p, i)                         p[i[l]]
-//   compress_store(p, v, m) -> int       writes the live lanes of an Int (or Vec) side by side, returns their number. It may write
+//   compress_store(p, v, m) -> int       writes the live lanes of an Int (or Vec) side by side,
+//   returns their number. It may write
 //                                        up to width values: leave room
-//   store_interleaved3(p, x, y, z, n)    x0 y0 z0 x1 y1 z1 ... for the first n lanes (n as in first_n); writes nothing beyond
+//   store_interleaved3(p, x, y, z, n)    x0 y0 z0 x1 y1 z1 ... for the first n lanes (n as in
+//   first_n); writes nothing beyond
 //                                        them; double only
-//   store_int64(p, v, n), store_interleaved3_int64(p, x, y, z, n)   the same for an Int<double> widened to int64
-//   store_sums4(p, a, b, c, d)           p[0] = sum(a), ..., p[3] = sum(d): one fixed order of summation per backend
+//   store_int64(p, v, n), store_interleaved3_int64(p, x, y, z, n)   the same for an Int<double>
+//   widened to int64 store_sums4(p, a, b, c, d)           p[0] = sum(a), ..., p[3] = sum(d): one
+//   fixed order of summation per backend
 //
-// Arithmetic: + - * / and unary -, fma(a, b, c) = a b + c, fnma(a, b, c) = c - a b (fused where the ISA fuses), min, max, sqrt,
+// Arithmetic: + - * / and unary -, fma(a, b, c) = a b + c, fnma(a, b, c) = c - a b (fused where the
+// ISA fuses), min, max, sqrt,
 //   abs, copysign(a, s) = |a| with the sign of s, round (to nearest even), floor, sum
 //   max(a, b), min(a, b) return b where a lane of either is NaN (the rule of the x86 instructions)
 //   rsqrt_estimate(v): relative error below 2^-11; refine it (math.hpp)
 // Comparison: < <= > >= == give Mask; & | on masks, not_(m), any(m), all(m), count(m), bits(m)
 //   first_n<T>(n): lanes 0 .. n-1 live (n may be negative or larger than the width)
 //   select(m, a, b): a where live, else b; keep(m, v): v where live, else zero
-// Integers and exponents: to_int(v) truncates; to_vec<T>(i); i + j, i - j, i * j; min, max; set_int<T>(k)
-//   has_bit<K>(v): bit K of the two's complement of integral-valued v, |v| <= 2^50 (double) or 2^21 (float)
-//   pow2(n): 2^n for integral-valued n whose power is a normal number
-//   scale2(v, n): v 2^n for integral-valued n with |n| <= 2048 (double) or 256 (float), correct into the denormals and infinity
-//   scale2_unit(v, n): the same, cheaper before AVX-512, for |v| in [0.5, 2] and |n| <= 2000 (double) or 240 (float)
-//   exponent(v): floor(log2 |v|) for finite v != 0, denormals included; mantissa(v): v / 2^exponent(v), magnitude in [1, 2)
+// Integers and exponents: to_int(v) truncates; to_vec<T>(i); i + j, i - j, i * j; min, max;
+// set_int<T>(k)
+//   has_bit<K>(v): bit K of the two's complement of integral-valued v, |v| <= 2^50 (double) or 2^21
+//   (float) pow2(n): 2^n for integral-valued n whose power is a normal number scale2(v, n): v 2^n
+//   for integral-valued n with |n| <= 2048 (double) or 256 (float), correct into the denormals and
+//   infinity scale2_unit(v, n): the same, cheaper before AVX-512, for |v| in [0.5, 2] and |n| <=
+//   2000 (double) or 240 (float) exponent(v): floor(log2 |v|) for finite v != 0, denormals
+//   included; mantissa(v): v / 2^exponent(v), magnitude in [1, 2)
 #pragma once
 
 #include <cstdint>

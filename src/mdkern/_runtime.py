@@ -27,7 +27,11 @@ def set_num_threads(n: int) -> None:
         If `n` is not an integer from 1 to 65536.
     """
     given: object = n
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not 1 <= given <= 65536:
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, (int, np.integer))
+        or not 1 <= given <= 65536
+    ):
         msg = f"n: {n!r}; expected an integer from 1 to 65536"
         raise ValueError(msg)
     _core.set_num_threads(int(given))

@@ -298,7 +298,9 @@ class Buckingham(Calculator, potential=potentials.Buckingham, name="mdkern-bucki
 
 class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
     @classmethod
-    def zhou2004(cls, elements: Sequence[str], *, cutoff: float | None = None, **kwargs: Any) -> EAM:
+    def zhou2004(
+        cls, elements: Sequence[str], *, cutoff: float | None = None, **kwargs: Any
+    ) -> EAM:
         """Built-in EAM of sixteen metals and their alloys; see :meth:`mdkern.potentials.EAM.zhou2004`."""
         return cls("zhou2004", elements=list(elements), cutoff=cutoff, **kwargs)
 

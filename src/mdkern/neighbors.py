@@ -70,7 +70,17 @@ def neighbor_list(
         # The usual call, straight to the core: below a hundred atoms every microsecond counts.
         try:
             return _core.neighbor_list(
-                quantities, a.arrays["positions"], a.cell.array, a.pbc, cutoff, None, None, None, self_interaction, 0.0, 0
+                quantities,
+                a.arrays["positions"],
+                a.cell.array,
+                a.pbc,
+                cutoff,
+                None,
+                None,
+                None,
+                self_interaction,
+                0.0,
+                0,
             )
         except TypeError:  # arrays that must be converted first
             pass
@@ -227,7 +237,9 @@ class NeighborList:
         self._arrays = {}
         positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
         return bool(
-            self._table.update(positions, atoms.cell.array, atoms.pbc, species, _threads(self.threads))
+            self._table.update(
+                positions, atoms.cell.array, atoms.pbc, species, _threads(self.threads)
+            )
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -338,7 +350,9 @@ def _rule(cutoff: Any, numbers: Any, n: int | None) -> tuple[float, Any, Any, An
         return _check_cutoff(cutoff, "cutoff"), None, None, None
     radii = np.ascontiguousarray(cutoff, dtype=np.float64)
     if n is not None and radii.shape != (n,):
-        msg = f"cutoff: shape {radii.shape}; expected a number, a dict, or one radius per atom ({n},)"
+        msg = (
+            f"cutoff: shape {radii.shape}; expected a number, a dict, or one radius per atom ({n},)"
+        )
         raise ValueError(msg)
     bad = ~(np.isfinite(radii) & (radii >= 0.0))
     if bad.any():

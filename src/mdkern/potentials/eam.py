@@ -57,13 +57,25 @@ class EAM:
             raise ValueError(f"precision: {precision!r}; EAM is offered in 'double' only")
         if isinstance(path, str) and path == "zhou2004":
             if elements is None or isinstance(elements, str) or len(elements) == 0:
-                raise ValueError(f"elements: {elements!r}; expected a list such as ['Cu', 'Ni'] with 'zhou2004'")
+                raise ValueError(
+                    f"elements: {elements!r}; expected a list such as ['Cu', 'Ni'] with 'zhou2004'"
+                )
             built_in = tabulate(elements, cutoff=cutoff)
             self.species, self.cutoff = built_in.species, built_in.cutoff
-            self._set(_ZHOU2004, built_in.dr, built_in.density, built_in.r_phi, 1.0, 0.0, built_in.embedding)
+            self._set(
+                _ZHOU2004,
+                built_in.dr,
+                built_in.density,
+                built_in.r_phi,
+                1.0,
+                0.0,
+                built_in.embedding,
+            )
             return
         if cutoff is not None:
-            raise ValueError(f"cutoff: {cutoff!r}; files bring their own, expected it only with 'zhou2004'")
+            raise ValueError(
+                f"cutoff: {cutoff!r}; files bring their own, expected it only with 'zhou2004'"
+            )
         t = _select(read_eam(path), elements)
         self.species, self.cutoff = t.species, t.cutoff
         self._set(
@@ -86,7 +98,14 @@ class EAM:
         return cls("zhou2004", elements=elements, cutoff=cutoff)
 
     def _set(
-        self, kind: int, dr: float, density: Any, r_phi: Any, drho: float, rho_max: float, embed: Any
+        self,
+        kind: int,
+        dr: float,
+        density: Any,
+        r_phi: Any,
+        drho: float,
+        rho_max: float,
+        embed: Any,
     ) -> None:
         # The kernel's row: f of the neighbor at the centre, then r phi; first axis the centre (cpp/potentials/eam.hpp).
         radial = np.concatenate([density.transpose(1, 0, 2, 3), r_phi], axis=-1)
@@ -123,7 +142,9 @@ def _select(t: EamTables, elements: Sequence[str] | None) -> EamTables:
         raise ValueError(f"elements: {elements!r}; expected a list of different chemical symbols")
     missing = [e for e in elements if e not in t.species]
     if missing:
-        raise ValueError(f"elements: {missing[0]!r} is not in {t.path}, which has {', '.join(t.species)}")
+        raise ValueError(
+            f"elements: {missing[0]!r} is not in {t.path}, which has {', '.join(t.species)}"
+        )
     k = [t.species.index(e) for e in elements]
     return EamTables(
         kind=t.kind,

@@ -71,7 +71,9 @@ class LennardJones:
         if precision not in ("double", "single"):
             raise ValueError(f"precision: {precision!r}; expected 'double' or 'single'")
         if force_shift and smooth:
-            raise ValueError("force_shift and smooth: both set; expected one way to end the potential")
+            raise ValueError(
+                "force_shift and smooth: both set; expected one way to end the potential"
+            )
         given = pair_entries(pairs or {}, ("epsilon", "sigma"), ("rc",))
         symbols = _symbols(sigma, epsilon, rc, given)
         self.species: tuple[str, ...] | None = tuple(symbols) or None

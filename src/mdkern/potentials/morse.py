@@ -65,7 +65,9 @@ class Morse:
             raise ValueError("rc and rcut1, rcut2: both given; expected one kind of cutoff")
         ase_names = D is None and alpha is None
         self._r0 = _positive("r0", 1.0 if r0 is None and ase_names else r0)
-        self._D = _positive("D", D if D is not None else 1.0 if epsilon is None and ase_names else epsilon)
+        self._D = _positive(
+            "D", D if D is not None else 1.0 if epsilon is None and ase_names else epsilon
+        )
         if alpha is None:
             alpha = (6.0 if rho0 is None and ase_names else _positive("rho0", rho0)) / self._r0
         self._alpha = _positive("alpha", alpha)
@@ -87,7 +89,15 @@ class Morse:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         return Result(
             *_core.morse_compute(
-                self._D, self._alpha, self._r0, self.cutoff, self._e0, self._r_on, neighbors, virials, threads
+                self._D,
+                self._alpha,
+                self._r0,
+                self.cutoff,
+                self._e0,
+                self._r_on,
+                neighbors,
+                virials,
+                threads,
             )
         )
 
