@@ -755,3 +755,21 @@ def test_no_progress_without_terminal(argon: str, capsys: pytest.CaptureFixture[
     captured = capsys.readouterr()
     assert captured.err == ""
     assert "drift" in captured.out
+
+
+@pytest.mark.parametrize(("name", "value"), [("MDKERN_NUM_THREADS", "0"), ("MDKERN_ISA", "foo")])
+def test_bad_environment_is_one_line(name: str, value: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "mdkern", "info"],
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stdout == ""
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("mdkern: error: ")
+    assert name in line
+    assert repr(value) in line

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdkern.errors import FormatError, MDKernError, MDKernWarning, UnsupportedError
@@ -45,8 +47,10 @@ _LAZY = {
 }
 _MODULES = ("calculators", "potentials", "reference")
 
-# A bad value must not wait for the first use to be reported.
-if any(os.environ.get(name) for name in ("MDKERN_ISA", "MDKERN_NUM_THREADS")):
+# A bad value must not wait for the first use to be reported. The command line reports it itself, in one line; it also may
+# still choose how OpenMP's threads wait, which is settled once the core is loaded.
+_is_command = Path(sys.argv[0]).name in ("mdkern", "-m") if getattr(sys, "argv", None) else False
+if not _is_command and any(os.environ.get(name) for name in ("MDKERN_ISA", "MDKERN_NUM_THREADS")):
     importlib.import_module("mdkern._core")
 
 __all__ = [
