@@ -69,13 +69,3 @@ def timed(benchmark: Any, best_isa: str) -> Callable[[str, str, Way], None]:
         benchmark.extra_info.update(record(case, way, turns, best_isa))
 
     return run
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Peers leave files and folders to the garbage collector: no failure of the benchmark running then."""
-    for item in items:
-        if isinstance(item, pytest.Function) and item.path.name.startswith("bench_"):
-            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
-            item.add_marker(
-                pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-            )
