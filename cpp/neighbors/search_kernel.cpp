@@ -3,7 +3,7 @@
 // are copied side by side once, and every centre of the group tests all of them in one long loop
 // without branches: long loops beat few candidates.
 //
-// Cost per centre: about 6.7 candidates per pair kept when columns are as wide as the cutoff. A
+// Cost per centre: about 7.2 candidates per pair kept when columns are as wide as the cutoff. A
 // candidate costs 4 loads, 3 subtractions, 3 multiply-adds, 2 comparisons and one compress-store of
 // row numbers, by vectors of 8 (AVX-512).
 #include "neighbors/search.hpp"
