@@ -68,6 +68,8 @@ class NativeDynamics(MolecularDynamics):
 
     #: ASE's class of the same method, for messages.
     ase_name = "ase.md.md.MolecularDynamics"
+    _moves_cell = False
+    _sample_every = 0
 
     def __init__(
         self,
@@ -226,8 +228,6 @@ class NativeDynamics(MolecularDynamics):
         result = potentials.Result(energy, energies, forces, virial, None)
         self._calculator()._accept(result, *_arrays(self.atoms))
 
-    _moves_cell = False
-
     # --- the loop
     def run(self, steps: int = 50) -> bool:
         """Take `steps` steps. True: all were taken."""
@@ -306,7 +306,24 @@ class NativeDynamics(MolecularDynamics):
         except Exception:
             self._made = ()
 
-    _sample_every = 0
+    # --- samples
+    def record(self, every: int) -> None:
+        """Record energies in the core every so many steps from now on, without leaving it; 0: no more."""
+        if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 0:
+            raise ValueError(f"every: {every!r}; expected an integer >= 0")
+        self._sample_every = int(every)
+
+    def recorded(self) -> Any:
+        """What was recorded since the last call.
+
+        Returns
+        -------
+        (n, 6) array
+            Step, potential and kinetic energy (eV), volume (Angstrom^3), trace of the virial (eV), energy of thermostat
+            and barostat (eV; NaN where it is not known): the sum of the energies is conserved. Pressure is
+            ``(virial + 2 kinetic) / (3 volume)``.
+        """
+        return np.empty((0, 6)) if self._loop is None else self._loop.take_samples()
 
     # --- state
     def parameters(self) -> dict[str, Any]:
