@@ -12,6 +12,7 @@ struct BuckinghamStep final : ForceStep {
         check_shape(table, "table", {n_species, n_species, 8});
         params = {int(n_species), table.data()};
     }
+    bool forces_alone() const override { return true; }
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();

@@ -28,6 +28,7 @@ struct EamStep final : ForceStep {
         }
         params.embed = embed.data();
     }
+    bool forces_alone() const override { return true; }
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();

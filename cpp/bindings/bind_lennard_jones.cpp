@@ -12,6 +12,7 @@ struct LennardJonesStep final : ForceStep {
         check_shape(table, "table", {n_species, n_species, 8});
         params = {LjStyle(style), int(n_species), table.data(), single_precision};
     }
+    bool forces_alone() const override { return true; }
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();

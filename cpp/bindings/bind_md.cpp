@@ -52,7 +52,7 @@ struct PyMdLoop {
                 python_force(potential, table, team, loop->n(), out);
             };
         loop = std::make_unique<MdLoop>(neighbors.table, neighbors.options, std::move(force),
-                                        bool(step), threads);
+                                        bool(step), step && step->forces_alone(), threads);
     }
 
     void set_atoms(const DoubleArray& masses, const BoolArray& mobile, const IntArray& species,

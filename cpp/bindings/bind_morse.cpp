@@ -8,6 +8,7 @@ namespace {
 
 struct MorseStep final : ForceStep {
     explicit MorseStep(const MorseParams& p) : params(p) {}
+    bool forces_alone() const override { return true; }
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();

@@ -53,6 +53,8 @@ struct PyNeighborTable {
 struct ForceStep {
     virtual ~ForceStep() = default;
     virtual void compute(PyNeighborTable& neighbors, int threads, const Result& out) const = 0;
+    // Whether it is faster, and possible, without energies and totals: out.block_totals == nullptr.
+    virtual bool forces_alone() const { return false; }
 };
 
 // Output arrays of a potential and the scratch that every potential shares.

@@ -22,11 +22,12 @@ using Clock = std::chrono::steady_clock;
 }  // namespace
 
 MdLoop::MdLoop(NeighborTable& table, const TableOptions& options, MdForce force, bool row_order,
-               int threads)
+               bool alone, int threads)
     : table_(table),
       options_(options),
       force_(std::move(force)),
       row_order_(row_order),
+      alone_(alone),
       threads_(threads) {
     table_.set_row_order(row_order);
 }
@@ -160,7 +161,7 @@ bool MdLoop::place(const double* x, const double* p, const double* cell) {
     momentum_pass(MdKick::none, 1.0, nullptr, true);
     if (fix_com_) remove_drift();
     if (!same_x) {
-        evaluate(true);
+        evaluate(Want::energies);
         if (!finite()) throw std::invalid_argument(explain());
     }
     placed_ = true;
@@ -191,13 +192,18 @@ void MdLoop::momenta(double* p) {
 void MdLoop::cell(double* h) const { std::copy_n(phase_.cell, 9, h); }
 
 void MdLoop::results(double* energies, double* forces, double* virial) {
-    if (!have_energies_) evaluate(true);
+    if (!have_energies_) evaluate(Want::energies);
     const std::int32_t* order = table_.caller_order();
     for (std::int64_t r = 0; r < n_; ++r) {
         energies[order[r]] = energies_[r];
         for (int c = 0; c < 3; ++c) forces[3 * std::int64_t(order[r]) + c] = f_[3 * r + c];
     }
     std::copy_n(phase_.virial, 6, virial);
+}
+
+double MdLoop::energy() {
+    if (!have_totals_) evaluate(Want::totals);
+    return phase_.energy;
 }
 
 double MdLoop::kinetic_energy() {
@@ -239,24 +245,29 @@ void MdLoop::restore(const MdState& s) {
     periodic_cell(h);
     set_rows(h, 0);
     allowed_ = table_.allowance(phase_.cell, strain_);
-    evaluate(true);
+    evaluate(Want::energies);
     std::copy_n(s.sums, kMdSums, phase_.sums);
     placed_ = true;
     published();
 }
 
-void MdLoop::evaluate(bool energies) {
+void MdLoop::evaluate(Want want) {
+    if (want == Want::forces && (!alone_ || scheme_->moves_cell())) want = Want::totals;
+    const bool energies = want == Want::energies;
     Result r;
-    r.block_totals = blocks_.data();
+    r.block_totals = want == Want::forces ? nullptr : blocks_.data();
     double* forces = row_order_ ? f_.data() : packed_[0].reserve(3 * n_);
     r.forces = forces;
     r.energies = !energies ? nullptr : row_order_ ? energies_.data() : packed_[1].reserve(n_);
     force_(threads_, r);
-    phase_.energy = 0.0;
-    for (double& w : phase_.virial) w = 0.0;
-    for (std::int64_t b = 0; b < n_blocks(n_); ++b) {
-        phase_.energy += blocks_[7 * b];
-        for (int c = 0; c < 6; ++c) phase_.virial[c] += blocks_[7 * b + 1 + c];
+    have_totals_ = want != Want::forces;
+    if (have_totals_) {
+        phase_.energy = 0.0;
+        for (double& w : phase_.virial) w = 0.0;
+        for (std::int64_t b = 0; b < n_blocks(n_); ++b) {
+            phase_.energy += blocks_[7 * b];
+            for (int c = 0; c < 6; ++c) phase_.virial[c] += blocks_[7 * b + 1 + c];
+        }
     }
     if (!row_order_) {
         const std::int32_t* order = table_.caller_order();
@@ -413,7 +424,7 @@ bool MdLoop::finite() {
 }
 
 std::string MdLoop::explain() {
-    evaluate(true);
+    evaluate(Want::energies);
     const std::int32_t* order = table_.caller_order();
     std::int64_t worst = 0;
     for (std::int64_t r = 0; r < n_; ++r) {
@@ -429,15 +440,16 @@ std::string MdLoop::explain() {
            number(x_[4 * worst + 1]) + ", " + number(x_[4 * worst + 2]) + "]";
 }
 
-// True: done. `target`: the step whose energies per atom are wanted.
-bool MdLoop::one_step(std::int64_t target) {
+// True: done. A force that is not finite shows at once where totals are wanted, else at the next
+// step, by where it throws the atom.
+bool MdLoop::one_step(Want want) {
     motion_.step = phase_.step;
     half_steps();
     set_rows(nullptr, n_);
     check_list();
     if (!failure_.empty()) return false;
-    evaluate(step() + 1 == target);
-    if (!finite()) {
+    evaluate(want);
+    if (have_totals_ && !finite()) {
         failure_ = explain();
         return false;
     }
@@ -454,26 +466,29 @@ bool MdLoop::one_step(std::int64_t target) {
 
 void MdLoop::sample() {
     complete();
+    energy();  // with it the virial
     const double trace = phase_.virial[0] + phase_.virial[1] + phase_.virial[2];
     const double row[kMdSample] = {double(phase_.step), phase_.energy, phase_.kinetic(),
                                    phase_.volume(),     trace,         reservoir_energy()};
     samples_.insert(samples_.end(), row, row + kMdSample);
 }
 
-// To the state after step `good`, by running there once more from the one that was saved; to that
-// one where even this fails.
+// To the last good step, `good` or before: from the state that was saved, now with every force
+// checked.
 void MdLoop::roll_back(std::int64_t good) {
-    const std::string text = failure_;
-    const std::int64_t bad = bad_atom_;
+    std::string text = failure_;
+    std::int64_t bad = bad_atom_;
     try {
-        restore(saved_);
-        failure_.clear();
-        while (step() < good)
-            if (!one_step(good)) {
-                failure_.clear();
-                restore(saved_);
-                break;
+        for (;;) {
+            failure_.clear();
+            restore(saved_);
+            while (step() < good && one_step(Want::totals)) {
             }
+            if (step() == good) break;
+            good = step();
+            text = failure_;
+            bad = bad_atom_;
+        }
         complete();
     } catch (...) {
         placed_ = false;
@@ -489,7 +504,7 @@ MdOutcome MdLoop::run(std::int64_t n, std::int64_t sample_every, double most_sec
     const auto begin = Clock::now();
     auto asked = begin;
     MdOutcome outcome;
-    const std::int64_t target = step() + n;
+    const std::int64_t start = step(), target = start + n;
     failure_.clear();
     save(saved_);
     while (step() < target) {
@@ -497,7 +512,10 @@ MdOutcome MdLoop::run(std::int64_t n, std::int64_t sample_every, double most_sec
         if (good - saved_.step >= kSaveEvery) save(saved_);
         bool done = false;
         try {
-            done = one_step(target);
+            const bool sampled = sample_every > 0 && (good + 1) % sample_every == 0;
+            done = one_step(good + 1 == target ? Want::energies
+                            : sampled          ? Want::totals
+                                               : Want::forces);
         } catch (const std::invalid_argument& e) {
             failure_ = e.what();
         } catch (const MemoryLimit& e) {
@@ -512,7 +530,6 @@ MdOutcome MdLoop::run(std::int64_t n, std::int64_t sample_every, double most_sec
             outcome.bad_atom = bad_atom_;
             break;
         }
-        ++outcome.steps;
         if (sample_every > 0 && step() % sample_every == 0) sample();
         const auto now = Clock::now();
         if (std::chrono::duration<double>(now - asked).count() >= kAskEvery) {
@@ -523,6 +540,7 @@ MdOutcome MdLoop::run(std::int64_t n, std::int64_t sample_every, double most_sec
             break;
     }
     complete();
+    outcome.steps = step() - start;
     return outcome;
 }
 

@@ -48,9 +48,10 @@ struct MdOutcome {
 
 class MdLoop {
 public:
-    // `row_order`: forces come in the order of rows; otherwise in the caller's order.
+    // `row_order`: forces come in the order of rows; otherwise in the caller's order. `alone`: the
+    // potential is asked for forces alone where nobody wants the energy.
     MdLoop(NeighborTable& table, const TableOptions& options, MdForce force, bool row_order,
-           int threads);
+           bool alone, int threads);
 
     // What stays as it is between two calls of place(). mass (n), mobile (n).
     void set_atoms(std::int64_t n, const double* mass, const bool* mobile,
@@ -79,7 +80,7 @@ public:
     // Remembers what the caller holds now, for place().
     void published();
 
-    double energy() const { return phase_.energy; }
+    double energy();
     double kinetic_energy();
     double reservoir_energy();
     std::int64_t step() const { return std::int64_t(phase_.step); }
@@ -97,11 +98,12 @@ private:
     void unpack(const double* x, const double* p);
     void set_rows(const double* cell, std::int64_t begin);
     void periodic_cell(double* h) const;
-    void evaluate(bool energies);
+    enum class Want { forces, totals, energies };
+    void evaluate(Want want);
     void momentum_pass(MdKick kick, double scale, const double* shift, bool sums);
     void remove_drift();
     void complete();
-    bool one_step(std::int64_t target);
+    bool one_step(Want want);
     void half_steps();
     void drift(MdDriftTask& t);
     std::int64_t n_sums() const { return (n_ + kMdBlock - 1) / kMdBlock; }
@@ -116,12 +118,13 @@ private:
     NeighborTable& table_;
     TableOptions options_;
     MdForce force_;
-    bool row_order_;
+    bool row_order_, alone_;
     int threads_ = 0;
     std::shared_ptr<MdScheme> scheme_;
     MdMotion motion_;
     MdPhase phase_;
-    bool owed_ = false, placed_ = false, have_energies_ = false, fix_com_ = false;
+    bool owed_ = false, placed_ = false, have_energies_ = false, have_totals_ = false,
+         fix_com_ = false;
     double factor_ = 1.0;  // of the momenta, still to be applied
     std::int64_t n_ = 0, builds_ = 0;
     double total_mass_ = 0.0, strain_[9], allowed_ = -1.0;

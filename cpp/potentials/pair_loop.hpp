@@ -28,6 +28,11 @@ template <class T> struct PairSums {
     V e = T(0), fx = T(0), fy = T(0), fz = T(0);
     V wxx = T(0), wyy = T(0), wzz = T(0), wyz = T(0), wxz = T(0), wxy = T(0);
 
+    void add_force(V g, V dx, V dy, V dz) {
+        fx = fx + g * dx;
+        fy = fy + g * dy;
+        fz = fz + g * dz;
+    }
     void add(V pair_energy, V g, V dx, V dy, V dz) {
         e = e + pair_energy;
         const V gx = g * dx, gy = g * dy, gz = g * dz;
@@ -55,7 +60,9 @@ template <class T> struct PairSums {
 class BlockTotals {
 public:
     BlockTotals(const System& s, const Result& out, std::int64_t block)
-        : system(s), result(out), totals(out.block_totals + 7 * block) {}
+        : system(s),
+          result(out),
+          totals(out.block_totals ? out.block_totals + 7 * block : nullptr) {}
 
     // Row i is complete: writes its results and starts the next. own: its energy beside half of its
     // pair energies.
@@ -79,6 +86,7 @@ public:
         }
     }
     template <class T> void finish_block(PairSums<T>& sums) {
+        if (!totals) return;
         if (!result.virials) sums.take_virial(virial);
         totals[0] = energy;
         for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
@@ -96,8 +104,9 @@ private:
 //   Centre begin(i, w)                       constants of row i
 //   Mask operator()(Centre, w, r2, e, g)     pairs within the cutoff; sets the pair energy e and g
 //   (anything in the other lanes) double own_energy(i)
-template <class T, class Pair>
-void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+// kTotals: energies and virials too, otherwise forces alone.
+template <class T, bool kTotals, class Pair>
+void pair_rows(const System& s, const Neighbors& list, const Result& out, int n_threads,
                const Pair& pair) {
     using V = simd::Vec<T>;
     const T* rows = pair.rows;
@@ -120,12 +129,23 @@ void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_
                 const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
                 V e, g;
                 const auto within = pair(centre, w, r2, e, g) & live;
-                sums.add(simd::keep(within, e), simd::keep(within, g), dx, dy, dz);
+                if constexpr (kTotals)
+                    sums.add(simd::keep(within, e), simd::keep(within, g), dx, dy, dz);
+                else
+                    sums.add_force(simd::keep(within, g), dx, dy, dz);
             }
-            totals.finish_row(sums, i, pair.own_energy(i));
+            totals.finish_row(sums, i, kTotals ? pair.own_energy(i) : 0.0);
         }
         totals.finish_block(sums);
     });
+}
+template <class T, class Pair>
+void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+               const Pair& pair) {
+    if (out.block_totals)
+        pair_rows<T, true>(s, list, out, n_threads, pair);
+    else
+        pair_rows<T, false>(s, list, out, n_threads, pair);
 }
 
 // Pairs side by side. u and v are the pair's own: before the evaluation r^2 and the fourth column
@@ -143,8 +163,8 @@ template <class T> struct alignas(64) Tile {
 //   i and j void evaluate(Tile&, k)         pairs k, k + 1, ..., one vector: u = r^2, v = w of j,
 //   centre = w of i, tags on entry; u = e, v = g on return double own_energy(i)
 // All pairs of the list are within the cutoff.
-template <class T, class Pair>
-void tile_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+template <class T, bool kTotals, class Pair>
+void tile_rows(const System& s, const Neighbors& list, const Result& out, int n_threads,
                const Pair& pair) {
     using V = simd::Vec<T>;
     struct Segment {
@@ -171,11 +191,15 @@ void tile_loop(const System& s, const Neighbors& list, const Result& out, int n_
                 const Segment& seg = segments[q];
                 for (int k = seg.begin; k < seg.end; k += V::width) {
                     const auto live = simd::first_n<T>(seg.end - k);
-                    sums.add(simd::load(tile.u + k, live), simd::load(tile.v + k, live),
-                             simd::load(tile.dx + k, live), simd::load(tile.dy + k, live),
-                             simd::load(tile.dz + k, live));
+                    const V g = simd::load(tile.v + k, live), dx = simd::load(tile.dx + k, live),
+                            dy = simd::load(tile.dy + k, live), dz = simd::load(tile.dz + k, live);
+                    if constexpr (kTotals)
+                        sums.add(simd::load(tile.u + k, live), g, dx, dy, dz);
+                    else
+                        sums.add_force(g, dx, dy, dz);
                 }
-                if (seg.last) totals.finish_row(sums, seg.row, pair.own_energy(seg.row));
+                const double own = kTotals ? pair.own_energy(seg.row) : 0.0;
+                if (seg.last) totals.finish_row(sums, seg.row, own);
             }
             n = n_segments = 0;
         };
@@ -219,6 +243,14 @@ void tile_loop(const System& s, const Neighbors& list, const Result& out, int n_
         flush();
         totals.finish_block(sums);
     });
+}
+template <class T, class Pair>
+void tile_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+               const Pair& pair) {
+    if (out.block_totals)
+        tile_rows<T, true>(s, list, out, n_threads, pair);
+    else
+        tile_rows<T, false>(s, list, out, n_threads, pair);
 }
 
 }  // namespace MDKERN_ISA
