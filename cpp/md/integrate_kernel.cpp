@@ -230,7 +230,12 @@ void md_images_compute(const MdImageTask& t, int n_threads) {
         const std::int64_t r = t.begin + k;
         const double *x = a.x + 4 * std::int64_t(a.owner[r]), *o = a.offset + 4 * r;
         double* q = a.rows + 4 * r;
-        for (int c = 0; c < 4; ++c) q[c] = x[c] + o[c];
+        // All four before the first is stored: the compiler makes one vector of them.
+        const double q0 = x[0] + o[0], q1 = x[1] + o[1], q2 = x[2] + o[2], q3 = x[3] + o[3];
+        q[0] = q0;
+        q[1] = q1;
+        q[2] = q2;
+        q[3] = q3;
     });
 }
 
