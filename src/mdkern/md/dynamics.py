@@ -30,11 +30,13 @@ class DynamicsError(MDKernError, CalculationFailed):
         The step that failed; ``step - 1`` is the last good one.
     atom : int or None
         Index of the atom that it failed at, where one can be named.
+    reason : str
+        The message without the step.
     """
 
-    def __init__(self, message: str, step: int, atom: int | None) -> None:
-        super().__init__(message)
-        self.step, self.atom = step, atom
+    def __init__(self, reason: str, step: int, atom: int | None) -> None:
+        super().__init__(f"step {step}: {reason}")
+        self.reason, self.step, self.atom = reason, step, atom
 
 
 class NativeDynamics(MolecularDynamics):
@@ -283,20 +285,25 @@ class NativeDynamics(MolecularDynamics):
         if self.observers and before < self.max_steps:
             self._prepare()
 
-    def _advance(self, steps: int) -> None:
-        """Take steps in the core, then publish; raises where they could not all be taken."""
+    def advance(self, steps: int, most_seconds: float = 0.0) -> int:
+        """Take steps without observers; returns how many, which may be fewer after `most_seconds` (0: no limit)."""
+        self._prepare()
+        return self._advance(steps, most_seconds)
+
+    def _advance(self, steps: int, most_seconds: float = 0.0) -> int:
+        """Take steps in the core, then publish; raises where it could not go on."""
         try:
-            done, failure, atom, raised = self._loop.run(steps, self._sample_every, 0.0)
+            done, failure, atom, raised = self._loop.run(steps, self._sample_every, most_seconds)
         except BaseException:
             self._publish_after_failure()
             raise
         self.nsteps += done
         self._publish()
         if failure:
-            step = self.nsteps + 1
-            raise DynamicsError(f"step {step}: {failure}", step, atom if atom >= 0 else None)
+            raise DynamicsError(failure, self.nsteps + 1, atom if atom >= 0 else None)
         if raised is not None:
             raise raised
+        return int(done)
 
     def _publish_after_failure(self) -> None:
         """Where the potential itself raised: the core is at the last good step, if it could go back."""
@@ -312,6 +319,11 @@ class NativeDynamics(MolecularDynamics):
         if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 0:
             raise ValueError(f"every: {every!r}; expected an integer >= 0")
         self._sample_every = int(every)
+
+    def record_now(self) -> None:
+        """Record the present step, whatever the interval."""
+        self._prepare()
+        self._loop.sample()
 
     def recorded(self) -> Any:
         """What was recorded since the last call.
