@@ -31,4 +31,5 @@ PYBIND11_MODULE(_core, m) {
     bind_eam(m);
     bind_limits(m);
     bind_md(m);
+    bind_evaluate(m);
 }
