@@ -85,7 +85,11 @@ class _Tester:
         self.periodic = atoms.cell.rank == 3
         self.n = max(1, len(atoms))
         self.energy, self.forces, self.stress = self._evaluate(self.atoms)
+        # The size of the forces that add up: in a perfect crystal the sums are zero.
         self.scale = max(1e-3, float(np.abs(self.forces).max(initial=0.0)))
+        if self.stress is not None:
+            virial = float(np.abs(self.stress).max()) * self.atoms.get_volume()
+            self.scale = max(self.scale, virial / (3.0 * self.n))
 
     def _evaluate(self, atoms: Atoms) -> tuple[float, Any, Any]:
         """Energy, forces and stress (None without a cell), with a new neighbor list."""

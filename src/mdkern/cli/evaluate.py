@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output and trajectory_format(args.output) == "h5md":
         raise UsageError(f"-o {args.output}: frames of different sizes do not fit H5MD")
+    if not re.fullmatch(r"-?\d+|-?\d*:-?\d*(:-?[1-9]\d*)?:?", args.index):
+        raise UsageError(f"--index {args.index}: expected a number, or a slice such as 0:100:10")
     if args.plot:
         from mdkern.cli.plots import check_picture
 
