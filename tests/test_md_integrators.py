@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixCom, Hookean
@@ -103,6 +103,31 @@ def test_step_by_step_against_ase(name: str) -> None:
             assert abs(mine.get_conserved_energy() - theirs.get_conserved_energy()) <= 1e-9
     if name == "bussi":
         assert abs(mine.transferred_energy - theirs.transferred_energy) <= 1e-10
+
+
+@pytest.mark.quick
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("name", ["verlet", "langevin"])
+def test_against_the_definition(name: str) -> None:
+    """The loops of NumPy, with the forces of the calculator."""
+    a = copper()
+    twin = a.copy()
+    twin.calc = copper().calc
+
+    def forces(r: Any) -> Any:
+        twin.positions = r
+        return twin.get_forces()
+
+    mine = INTEGRATORS[name][0](a)
+    arguments = (a.positions, a.get_momenta(), a.get_masses(), forces, 3 * FS, 25)
+    if name == "verlet":
+        r, p = reference.velocity_verlet(*arguments)
+    else:
+        more = {"kT": units.kB * mine.temperature_K, "friction": mine.fr, "seed": mine.seed}
+        r, p = reference.langevin(*arguments, **more)
+    mine.run(25)
+    assert np.abs(a.positions - r).max() <= TOLERANCE
+    assert np.abs(a.get_momenta() - p).max() <= TOLERANCE * np.abs(p).max()
 
 
 @pytest.mark.parametrize("name", ["verlet", "langevin", "bussi"])
