@@ -29,19 +29,24 @@ void bind_eam(py::module_& m) {
             }
             p.embed = embed.data();
             const System s = neighbors.table.system();
-            const Neighbors list = neighbors.table.neighbors();
             PyResult out(s.n_real, virials);
             {
                 py::gil_scoped_release nogil;
+                const int team = team_size(threads, neighbors.table.neighbors().n_pairs, 20000);
+                const HalfList half = neighbors.table.half(team);
                 const EamScratch work{
                     neighbors.scratch_energy.reserve(s.n_real),
                     neighbors.scratch_rows.reserve(4 * s.n_total),
+                    neighbors.scratch_sums.reserve(4 * s.n_total),
+                    virials ? neighbors.scratch_virials.reserve(6 * s.n_total) : nullptr,
+                    neighbors.scratch_tiles.reserve(6 * half.n_tiles),
                     neighbors.scratch_count.reserve(s.n_real),
-                    neighbors.scratch_index.reserve(neighbors.table.index_room())};
-                const int team = team_size(threads, list.n_pairs, 20000);
-                eam_density_compute(p, s, list, work, team);
+                    neighbors.scratch_index.reserve(neighbors.table.half_room())};
+                eam_density_compute(p, s, half, work, team);
+                eam_embed_compute(p, s, half, work, team);
                 eam_spread_compute(s, work, team);
-                eam_force_compute(p, s, list, work, team, out.view);
+                eam_force_compute(p, s, half, work, team, out.view);
+                eam_finish_compute(s, half, work, team, out.view);
             }
             return out.finish();
         },
