@@ -32,6 +32,8 @@ void bind_morse(py::module_& m);
 void bind_buckingham(py::module_& m);
 void bind_eam(py::module_& m);
 void bind_limits(py::module_& m);
+void bind_md(py::module_& m);
+void bind_evaluate(py::module_& m);
 
 // A table together with the options it is built with, as Python holds it.
 struct PyNeighborTable {
@@ -46,6 +48,16 @@ struct PyNeighborTable {
     Buffer<std::int32_t> scratch_count, scratch_index;
 };
 
+// One evaluation of a potential on a table, into buffers of the caller, without Python: what
+// molecular dynamics calls in every step. A potential without one is reached through its method
+// `compute`.
+struct ForceStep {
+    virtual ~ForceStep() = default;
+    virtual void compute(PyNeighborTable& neighbors, int threads, const Result& out) const = 0;
+    // Whether it is faster, and possible, without energies and totals: out.block_totals == nullptr.
+    virtual bool forces_alone() const { return false; }
+};
+
 // Output arrays of a potential and the scratch that every potential shares.
 struct PyResult {
     DoubleArray energies, forces, virials;
@@ -56,5 +68,8 @@ struct PyResult {
     // (energy, energies, forces, virial (6), virials or None)
     py::tuple finish();
 };
+
+// The same evaluation for Python, into new arrays.
+py::tuple evaluate(const ForceStep& step, PyNeighborTable& neighbors, bool virials, int threads);
 
 }  // namespace mdkern

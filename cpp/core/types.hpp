@@ -51,8 +51,9 @@ struct Result {
     double* energies = nullptr;  // (n_real)
     double* forces = nullptr;    // (n_real, 3)
     double* virials = nullptr;   // (n_real, 6): per-atom virial; sums to the total
-    double* block_totals =
-        nullptr;  // (n_blocks(n_real), 7), always written: energy and virial of each block of rows
+    // (n_blocks(n_real), 7): energy and virial of each block of rows. Null only where neither
+    // energies nor virials are wanted, and for potentials that say so (ForceStep::forces_alone).
+    double* block_totals = nullptr;
 };
 
 constexpr std::int64_t kPairBlock =

@@ -59,6 +59,16 @@ public:
         return index_.capacity();
     }  // entries that first[] may point into
     const Lattice& lattice() const { return lattice_; }
+
+    // For a loop that moves the atoms itself (cpp/md). After set_row_order(true) and a build,
+    // `order` of system() is 0, 1, 2, ...: results come in the order of rows.
+    void set_row_order(bool on) { row_order_ = on; }
+    double* moving_rows() { return rows_.data(); }
+    const std::int32_t* shifts() const { return shift_.data(); }  // rows of four, see Exact
+    const std::int32_t* caller_order() const { return order_.data(); }
+    // The strain of a cell against that of the build, and how far the two atoms that moved most may
+    // have moved together against it before the list can miss a pair; negative: it can at once.
+    double allowance(const double* cell, double* strain) const;
     // Offsets of the rows in the caller's order, (n + 1); then the output arrays. `pruned`: of the
     // pruned list.
     const std::int64_t* offsets(bool pruned);
@@ -110,6 +120,8 @@ private:
     std::vector<std::int32_t> plan_tile_, plan_range_, plan_before_first_, plan_before_, plan_done_;
     std::vector<Chunk> chunks_;
     std::vector<std::int32_t> species_;
+    bool row_order_ = false;
+    Buffer<std::int32_t> identity_;  // order of rows, as results by row see it
 };
 
 }  // namespace mdkern

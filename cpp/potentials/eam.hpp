@@ -44,8 +44,7 @@ MDKERN_KERNEL(eam_embed_compute,
               (const EamParams&, const System&, const HalfList&, const EamScratch&, int))
 // Copies F' (fourth column of scratch.rows) from owners to images.
 MDKERN_KERNEL(eam_spread_compute, (const System&, const EamScratch&, int))
-// Forces and energies of all rows, images included; of `out` it reads only whether virials are
-// wanted.
+// Forces and energies of all rows, images included; of `out` it reads only what is wanted.
 MDKERN_KERNEL(eam_force_compute, (const EamParams&, const System&, const HalfList&,
                                   const EamScratch&, int, const Result&))
 // Adds the sums of images to their owners' and writes the results.

@@ -332,9 +332,11 @@ void eam_force_compute(const EamParams& p, const System& s, const HalfList& half
     kept.list = {0, half.list.first, work.count, work.index};
     const HalfSums sums{work.sums, out.virials ? work.virials : nullptr, work.tiles};
     if (p.n_species == 1)
-        tile_loop(s, kept, sums, n_threads, EamPair<false>{work.rows, Radial(p), s});
+        tile_loop(s, kept, sums, out.block_totals != nullptr, n_threads,
+                  EamPair<false>{work.rows, Radial(p), s});
     else
-        tile_loop(s, kept, sums, n_threads, EamPair<true>{work.rows, Radial(p), s});
+        tile_loop(s, kept, sums, out.block_totals != nullptr, n_threads,
+                  EamPair<true>{work.rows, Radial(p), s});
 }
 
 void eam_finish_compute(const System& s, const HalfList& half, const EamScratch& work,

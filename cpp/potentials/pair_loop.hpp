@@ -30,6 +30,11 @@ template <class T> struct PairSums {
     V e = T(0), fx = T(0), fy = T(0), fz = T(0);
     V wxx = T(0), wyy = T(0), wzz = T(0), wyz = T(0), wxz = T(0), wxy = T(0);
 
+    void add_force(V g, V dx, V dy, V dz) {
+        fx = fx + g * dx;
+        fy = fy + g * dy;
+        fz = fz + g * dz;
+    }
     void add(V pair_energy, V g, V dx, V dy, V dz) {
         e = e + pair_energy;
         const V gx = g * dx, gy = g * dy, gz = g * dz;
@@ -57,7 +62,9 @@ template <class T> struct PairSums {
 class BlockTotals {
 public:
     BlockTotals(const System& s, const Result& out, std::int64_t block)
-        : system(s), result(out), totals(out.block_totals + 7 * block) {}
+        : system(s),
+          result(out),
+          totals(out.block_totals ? out.block_totals + 7 * block : nullptr) {}
 
     // Row i is complete: writes its results and starts the next. own: its energy beside half of its
     // pair energies.
@@ -81,6 +88,7 @@ public:
         }
     }
     template <class T> void finish_block(PairSums<T>& sums) {
+        if (!totals) return;
         if (!result.virials) sums.take_virial(virial);
         totals[0] = energy;
         for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
@@ -98,8 +106,9 @@ private:
 //   Centre begin(i, w)                       constants of row i
 //   Mask operator()(Centre, w, r2, e, g)     pairs within the cutoff; sets the pair energy e and g
 //   (anything in the other lanes) double own_energy(i)
-template <class T, class Pair>
-void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+// kTotals: energies and virials too, otherwise forces alone.
+template <class T, bool kTotals, class Pair>
+void pair_rows(const System& s, const Neighbors& list, const Result& out, int n_threads,
                const Pair& pair) {
     using V = simd::Vec<T>;
     const T* rows = pair.rows;
@@ -122,12 +131,23 @@ void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_
                 const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
                 V e, g;
                 const auto within = pair(centre, w, r2, e, g) & live;
-                sums.add(simd::keep(within, e), simd::keep(within, g), dx, dy, dz);
+                if constexpr (kTotals)
+                    sums.add(simd::keep(within, e), simd::keep(within, g), dx, dy, dz);
+                else
+                    sums.add_force(simd::keep(within, g), dx, dy, dz);
             }
-            totals.finish_row(sums, i, pair.own_energy(i));
+            totals.finish_row(sums, i, kTotals ? pair.own_energy(i) : 0.0);
         }
         totals.finish_block(sums);
     });
+}
+template <class T, class Pair>
+void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+               const Pair& pair) {
+    if (out.block_totals)
+        pair_rows<T, true>(s, list, out, n_threads, pair);
+    else
+        pair_rows<T, false>(s, list, out, n_threads, pair);
 }
 
 // --- half lists
@@ -172,8 +192,9 @@ struct alignas(64) Tile {
 //   prepare(i, j, w_i, w_j, r2, Tile&, k)   a vector of pairs at place k: fills own and tag. Slow
 //   operations whose result says what to load belong here: they overlap with the loads of rows.
 //   evaluate(Tile, k, e, g)
-// All pairs of the list are within the cutoff.
-template <class Pair> class TileLoop {
+// All pairs of the list are within the cutoff. kTotals: energies and virials too, otherwise forces
+// alone.
+template <bool kTotals, class Pair> class TileLoop {
     using V = simd::Vec<double>;
     struct Segment {
         std::int64_t row;
@@ -189,6 +210,7 @@ public:
         for (V& w : virial) w = 0.0;
         for_rows(half, t, [&](std::int64_t i) { add(i); });
         flush();
+        if constexpr (!kTotals) return;
         double total[8];
         simd::store_sums4(total, virial[0], virial[1], virial[2], virial[3]);
         simd::store_sums4(total + 4, virial[4], virial[5], virial[5], virial[5]);
@@ -236,21 +258,24 @@ private:
         for (int k = 0; k < n; k += V::width) {
             V e, g;
             pair.evaluate(tile, k, e, g);
-            simd::store(tile.own[0] + k, e);
+            if constexpr (kTotals) simd::store(tile.own[0] + k, e);
             simd::store(tile.own[1] + k, g);
             const auto live = simd::first_n<double>(n - k);
             const V dx = simd::keep(live, simd::load(tile.dx + k)),
                     dy = simd::keep(live, simd::load(tile.dy + k)),
                     dz = simd::keep(live, simd::load(tile.dz + k));
             const V gx = g * dx, gy = g * dy, gz = g * dz;
-            wxx = simd::fma(gx, dx, wxx);
-            wyy = simd::fma(gy, dy, wyy);
-            wzz = simd::fma(gz, dz, wzz);
-            wyz = simd::fma(gy, dz, wyz);
-            wxz = simd::fma(gx, dz, wxz);
-            wxy = simd::fma(gx, dy, wxy);
-            simd::add_rows(sums.rows, simd::load_int<double>(tile.row + k), -gx, -gy, -gz,
-                           V(0.5) * e, n - k);
+            if constexpr (kTotals) {
+                wxx = simd::fma(gx, dx, wxx);
+                wyy = simd::fma(gy, dy, wyy);
+                wzz = simd::fma(gz, dz, wzz);
+                wyz = simd::fma(gy, dz, wyz);
+                wxz = simd::fma(gx, dz, wxz);
+                wxy = simd::fma(gx, dy, wxy);
+            }
+            const V half = kTotals ? V(0.5) * e : V(0.0);
+            simd::add_rows(sums.rows, simd::load_int<double>(tile.row + k), -gx, -gy, -gz, half,
+                           n - k);
         }
         virial[0] = wxx;
         virial[1] = wyy;
@@ -268,7 +293,7 @@ private:
         for (int k = s.begin; k < s.end; k += V::width) {
             const auto live = simd::first_n<double>(s.end - k);
             const V g = simd::load(tile.own[1] + k, live);
-            e = e + simd::load(tile.own[0] + k, live);
+            if constexpr (kTotals) e = e + simd::load(tile.own[0] + k, live);
             fx = simd::fma(g, simd::load(tile.dx + k, live), fx);
             fy = simd::fma(g, simd::load(tile.dy + k, live), fy);
             fz = simd::fma(g, simd::load(tile.dz + k, live), fz);
@@ -301,16 +326,22 @@ private:
     const Pair pair;
 };
 
-// All pairs of a half list. sums: cleared here.
-template <class Pair>
-void tile_loop(const System& s, const HalfList& half, const HalfSums& sums, int n_threads,
-               const Pair& pair) {
-    clear(sums.rows, 4 * s.n_total, n_threads);
-    if (sums.virials) clear(sums.virials, 6 * s.n_total, n_threads);
+template <bool kTotals, class Pair>
+void tile_rows(const HalfList& half, const HalfSums& sums, int n_threads, const Pair& pair) {
     for_tiles(half, n_threads, [&](std::int64_t t) {
-        TileLoop<Pair> loop(half.list, sums, pair);
+        TileLoop<kTotals, Pair> loop(half.list, sums, pair);
         loop.run(half, t);
     });
+}
+// All pairs of a half list. sums: cleared here; totals: whether energies and virials are wanted.
+template <class Pair> void tile_loop(const System& s, const HalfList& half, const HalfSums& sums,
+                                     bool totals, int n_threads, const Pair& pair) {
+    clear(sums.rows, 4 * s.n_total, n_threads);
+    if (sums.virials) clear(sums.virials, 6 * s.n_total, n_threads);
+    if (totals)
+        tile_rows<true>(half, sums, n_threads, pair);
+    else
+        tile_rows<false>(half, sums, n_threads, pair);
 }
 
 // Adds the sums of its images to each atom, and writes the results. own: energies of the atoms
@@ -340,10 +371,12 @@ static inline void finish_half(const System& s, const HalfList& half, const Half
                     w[c] += sums.virials[6 * std::int64_t(half.image[k]) + c];
             for (int c = 0; c < 6; ++c) out.virials[6 * o + c] = w[c];
         }
+        if (!out.block_totals) return;
         double* t = out.block_totals + 7 * b;
         t[0] = total;
         for (int c = 1; c < 7; ++c) t[c] = 0.0;
     });
+    if (!out.block_totals) return;
     for (std::int64_t t = 0; t < half.n_tiles; ++t)  // there is a block where there is a tile
         for (int c = 0; c < 6; ++c) out.block_totals[1 + c] += sums.tiles[6 * t + c];
 }

@@ -9,6 +9,7 @@ from mdkern.reference.lennard_jones import lennard_jones
 from mdkern.reference.morse import morse, morse_ase
 from mdkern.reference.neighbors import neighbor_list, neighbor_list_binned
 from mdkern.reference.pairs import Result
+from mdkern.reference.random import normal_deviates, philox4x32
 
 __all__ = [
     "Result",
@@ -20,4 +21,6 @@ __all__ = [
     "morse_ase",
     "neighbor_list",
     "neighbor_list_binned",
+    "normal_deviates",
+    "philox4x32",
 ]
