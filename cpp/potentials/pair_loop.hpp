@@ -121,20 +121,24 @@ void pair_rows(const System& s, const Neighbors& list, const Result& out, int n_
             const V x = p[0], y = p[1], z = p[2];
             const auto centre = pair.begin(i, p[3]);
             const std::int32_t *k = list.index + list.first[i], *k_end = k + list.count[i];
-            for (; k < k_end; k += V::width) {
-                const auto live = simd::first_n<T>(k_end - k);
-                V dx, dy, dz, w;
+            // One vector ahead: rows are loaded and transposed while the formula waits for its
+            // divisions.
+            simd::Mask<T> live = simd::first_n<T>(k_end - k);
+            V dx, dy, dz, w;
+            if (k < k_end) simd::load_rows(rows, simd::load_int<T>(k, live), dx, dy, dz, w);
+            while (k < k_end) {
+                const V rx = dx - x, ry = dy - y, rz = dz - z, w_j = w;
+                const auto now = live;
+                const V r2 = simd::fma(rx, rx, simd::fma(ry, ry, rz * rz));
+                k += V::width;
+                live = simd::first_n<T>(k_end - k);
                 simd::load_rows(rows, simd::load_int<T>(k, live), dx, dy, dz, w);
-                dx = dx - x;
-                dy = dy - y;
-                dz = dz - z;
-                const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
                 V e, g;
-                const auto within = pair(centre, w, r2, e, g) & live;
+                const auto within = pair(centre, w_j, r2, e, g) & now;
                 if constexpr (kTotals)
-                    sums.add(simd::keep(within, e), simd::keep(within, g), dx, dy, dz);
+                    sums.add(simd::keep(within, e), simd::keep(within, g), rx, ry, rz);
                 else
-                    sums.add_force(simd::keep(within, g), dx, dy, dz);
+                    sums.add_force(simd::keep(within, g), rx, ry, rz);
             }
             totals.finish_row(sums, i, kTotals ? pair.own_energy(i) : 0.0);
         }
