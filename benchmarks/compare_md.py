@@ -18,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import units
 from ase.md.verlet import VelocityVerlet as AseVerlet
 from peers import (
@@ -109,9 +108,7 @@ class Native:
 class Lammps:
     """LAMMPS's own loop time."""
 
-    def __init__(
-        self, model: Model, start: Start, suffix: str, skin: float, threads: int
-    ) -> None:
+    def __init__(self, model: Model, start: Start, suffix: str, skin: float, threads: int) -> None:
         self.run = LammpsRun(model, start, suffix, skin, threads)
 
     def steps(self, n: int) -> float:

@@ -30,7 +30,7 @@ def mean_and_error(x: Any) -> tuple[float, float]:
 
 # --- conserved energy --------------------------------------------------------------------------------
 CONSERVING = {
-    "verlet": lambda a, dt: md.VelocityVerlet(a, dt),
+    "verlet": md.VelocityVerlet,
     "bussi": lambda a, dt: md.Bussi(a, dt, 300, 1e7 * FS, seed=1),
     "nose_hoover": lambda a, dt: md.NoseHooverChain(a, dt, 300, 50 * FS),
     "isotropic_mtk": lambda a, dt: md.IsotropicMTKNPT(a, dt, 300, 0.0, 50 * FS, 200 * FS),
@@ -74,9 +74,7 @@ def test_no_drift_over_a_hundred_picoseconds(system: str, fs: float) -> None:
 
 # --- thermostats ---------------------------------------------------------------------------------------
 THERMOSTATS = {
-    "langevin": lambda a: md.Langevin(
-        a, 2 * FS, temperature_K=150, friction=1 / (80 * FS), seed=3
-    ),
+    "langevin": lambda a: md.Langevin(a, 2 * FS, temperature_K=150, friction=1 / (80 * FS), seed=3),
     "bussi": lambda a: md.Bussi(a, 2 * FS, 150, 20 * FS, seed=3),
     "nose_hoover": lambda a: md.NoseHooverChain(a, 2 * FS, 150, 40 * FS),
 }
@@ -216,7 +214,9 @@ def test_all_barostats_find_the_same_cell() -> None:
     lengths = {}
     for name in ("isotropic_mtk", "mtk", "masked_mtk"):
         atoms = copper(kelvin=100)
-        atoms.set_cell(atoms.cell.array * (1.004 if name != "masked_mtk" else 1.0), scale_atoms=True)
+        atoms.set_cell(
+            atoms.cell.array * (1.004 if name != "masked_mtk" else 1.0), scale_atoms=True
+        )
         start = atoms.cell.lengths()
         kinds = {"isotropic_mtk": md.IsotropicMTKNPT, "mtk": md.MTKNPT}
         arguments = (atoms, 3 * FS, 50.0, 0.0, 100 * FS, 300 * FS)

@@ -155,7 +155,9 @@ def _one(calculator: Any, atoms: Atoms, wanted: tuple[str, ...], index: int) -> 
         raise AtomsError(f"structure {index}: {e}") from None
     except NonFiniteError as e:
         raise NonFiniteError(f"structure {index}: {e}") from None
-    return _chosen({k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()}, wanted, index)
+    return _chosen(
+        {k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()}, wanted, index
+    )
 
 
 def _chosen(everything: dict[str, Any], wanted: tuple[str, ...], index: int) -> dict[str, Any]:

@@ -85,7 +85,11 @@ class _Tester:
         self.periodic = atoms.cell.rank == 3
         self.n = max(1, len(atoms))
         self.energy, self.forces, self.stress = self._evaluate(self.atoms)
+        # The size of the forces that add up: in a perfect crystal the sums are zero.
         self.scale = max(1e-3, float(np.abs(self.forces).max(initial=0.0)))
+        if self.stress is not None:
+            virial = float(np.abs(self.stress).max()) * self.atoms.get_volume()
+            self.scale = max(self.scale, virial / (3.0 * self.n))
 
     def _evaluate(self, atoms: Atoms) -> tuple[float, Any, Any]:
         """Energy, forces and stress (None without a cell), with a new neighbor list."""
@@ -145,9 +149,13 @@ class _Tester:
 
     def sum_of_energies(self) -> Check:
         (r,) = mdkern.evaluate([self.atoms], self.calc, ("energies",))
-        return Check("sum of energies", abs(r["energies"].sum() - self.energy), 1e-10 * self.n, "eV")
+        return Check(
+            "sum of energies", abs(r["energies"].sum() - self.energy), 1e-10 * self.n, "eV"
+        )
 
-    def _against(self, name: str, atoms: Atoms, back: Callable[[Any], Any], note: str = "") -> Check:
+    def _against(
+        self, name: str, atoms: Atoms, back: Callable[[Any], Any], note: str = ""
+    ) -> Check:
         """Energy per atom and forces of an equivalent structure."""
         energy, forces, _ = self._evaluate(atoms)
         worst = max(
@@ -241,4 +249,10 @@ class _Tester:
             (float(np.abs(a - b).max(initial=0.0)) for a, b in itertools.combinations(found, 2)),
             default=0.0,
         )
-        return Check("instruction sets agree", worst / self.scale, 1e-12, "of the largest force", ", ".join(names))
+        return Check(
+            "instruction sets agree",
+            worst / self.scale,
+            1e-12,
+            "of the largest force",
+            ", ".join(names),
+        )

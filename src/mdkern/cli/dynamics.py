@@ -193,16 +193,16 @@ class _Rows:
         self._has_pressure = atoms.cell.rank == 3 and bool(atoms.pbc.all())
 
     def take(self) -> list[tuple[float, ...]]:
-        out = []
-        for step, potential, kinetic, volume, virial, reservoir in self._dynamics.recorded().tolist():
+        out: list[tuple[float, ...]] = []
+        for row in self._dynamics.recorded().tolist():
+            step, potential, kinetic, volume, virial, reservoir = row
+            total, time_ps = potential + kinetic, 1e-3 * step * self._timestep
             pressure = np.nan
             if self._has_pressure:
                 pressure = (virial + 2.0 * kinetic) / (3.0 * volume) / self._gpa
-            total = potential + kinetic
-            out.append(
-                (int(step), 1e-3 * step * self._timestep, potential, kinetic, total)
-                + (total + reservoir, self._kelvin * kinetic, pressure)
-            )
+            kelvin = self._kelvin * kinetic
+            conserved = total + reservoir
+            out.append((int(step), time_ps, potential, kinetic, total, conserved, kelvin, pressure))
         return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output and trajectory_format(args.output) == "h5md":
         raise UsageError(f"-o {args.output}: frames of different sizes do not fit H5MD")
+    if not re.fullmatch(r"-?\d+|-?\d*:-?\d*(:-?[1-9]\d*)?:?", args.index):
+        raise UsageError(f"--index {args.index}: expected a number, or a slice such as 0:100:10")
     if args.plot:
         from mdkern.cli.plots import check_picture
 
@@ -194,7 +197,9 @@ class Comparison:
         import numpy as np
 
         return {
-            name: (np.concatenate(a), np.concatenate(b)) for name, (a, b) in self._pairs.items() if a
+            name: (np.concatenate(a), np.concatenate(b))
+            for name, (a, b) in self._pairs.items()
+            if a
         }
 
     def summary(self) -> dict[str, dict[str, float | str | int]]:
@@ -229,7 +234,9 @@ def _plot(path: str, errors: Comparison) -> None:
             span = (low - room, high + room)
             ax.plot(span, span, color=plots.GREY, lw=1)
             size = 12 if len(reference) < 500 else 3
-            ax.scatter(reference, computed, s=size, color=plots.BLUE, alpha=0.5, lw=0, rasterized=True)
+            ax.scatter(
+                reference, computed, s=size, color=plots.BLUE, alpha=0.5, lw=0, rasterized=True
+            )
             e = summary[name]
             ax.text(
                 0.04,
@@ -284,7 +291,12 @@ def _report(
         return
     print()
     rows = [
-        (name, f"{e['values']:,}", *(f"{e[k]:.4g}" for k in ("rmse", "mae", "largest")), str(e["unit"]))
+        (
+            name,
+            f"{e['values']:,}",
+            *(f"{e[k]:.4g}" for k in ("rmse", "mae", "largest")),
+            str(e["unit"]),
+        )
         for name, e in summary.items()
     ]
     print_table("errors", ("quantity", "values", "RMSE", "MAE", "largest", "unit"), rows)

@@ -260,7 +260,9 @@ def _restarted(args: argparse.Namespace) -> tuple[Atoms, potential.Potential, An
     symbols = checkpoint.atoms().get_chemical_symbols()
     chosen = potential.make_potential(args.potential or spec, symbols, skin)
     if (chosen.sha256 or "built-in") != digest:
-        raise UsageError(f"--potential {args.potential or spec}: has another content than in the run so far")
+        raise UsageError(
+            f"--potential {args.potential or spec}: has another content than in the run so far"
+        )
     for name, here in (("version", _version()), ("isa", _isa())):
         if checkpoint.meta[name] != here:
             warning(

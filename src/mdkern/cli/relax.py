@@ -169,8 +169,9 @@ def _optimize(target: Any, args: argparse.Namespace) -> tuple[bool, int, bool]:
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(Progress("relax", args.steps, not args.json))
         optimizer = stack.enter_context(kind(target, logfile=None, trajectory=args.trajectory))
+        converged = False
         try:
-            for converged in optimizer.irun(fmax=args.fmax, steps=args.steps):
+            for converged in optimizer.irun(fmax=args.fmax, steps=args.steps):  # noqa: B007
                 if bar.due():
                     largest = np.linalg.norm(target.get_forces(), axis=1).max()
                     bar.show(optimizer.nsteps, f"fmax {largest:.3g} eV/A")

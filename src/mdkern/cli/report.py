@@ -80,10 +80,14 @@ def write(path: str, run: Run, watched: Observer, facts: Mapping[str, Any]) -> N
         ("Temperature", lambda ax: _series(ax, run, "temperature_K", "T / K", plots.ORANGE)),
     ]
     if np.isfinite(run.column("pressure_GPa")).all():
-        figures.append(("Pressure", lambda ax: _series(ax, run, "pressure_GPa", "p / GPa", plots.RED)))
+        figures.append(
+            ("Pressure", lambda ax: _series(ax, run, "pressure_GPa", "p / GPa", plots.RED))
+        )
     if curve is not None:
         label = f"mean of {max(1, len(watched.frames))} frames"
-        figures.append(("Radial distribution", lambda ax: plots.draw_rdf(ax, curve, plots.TEAL, label)))
+        figures.append(
+            ("Radial distribution", lambda ax: plots.draw_rdf(ax, curve, plots.TEAL, label))
+        )
     if moved is not None:
         figures.append(("Mean square displacement", lambda ax: _msd(ax, moved, spread)))
     pictures = "\n".join(f"<figure>{_svg(draw, name)}</figure>" for name, draw in figures)

@@ -7,7 +7,7 @@ import json
 import math
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -107,7 +107,7 @@ class _TrajWriter:
 
 
 class _H5mdWriter:
-    """H5MD 1.1: P. de Buyl, P. H. Colberg and F. Hoefling, Comput. Phys. Commun. 185, 1546 (2014).
+    """H5MD 1.1: P. de Buyl, P. H. Colberg and F. Hoefling, Computer Physics Communications 185, 1546 (2014).
 
     Group ``/particles/all``; time in ps, lengths in Angstrom, velocities in Angstrom/ps, forces in eV/Angstrom.
     """
@@ -216,7 +216,11 @@ class BackgroundWriter:
         self._check()
 
 
-_WRITERS = {"extxyz": _ExtxyzWriter, "traj": _TrajWriter, "h5md": _H5mdWriter}
+_WRITERS: dict[str, Callable[[str, bool], FrameWriter]] = {
+    "extxyz": _ExtxyzWriter,
+    "traj": _TrajWriter,
+    "h5md": _H5mdWriter,
+}
 
 
 def open_trajectory(path: str, overwrite: bool) -> FrameWriter:

@@ -181,7 +181,9 @@ def _check_sizes(where: str) -> None:
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
                 size = int(np.prod(shape, dtype=object)) * dtype.itemsize
                 if member.file_size != stream.tell() + size:
-                    raise FormatError(f"{name}: {member.file_size} bytes for shape {shape}", path=where)
+                    raise FormatError(
+                        f"{name}: {member.file_size} bytes for shape {shape}", path=where
+                    )
             if name == "meta":
                 fits = dtype == np.uint8 and len(shape) == 1 and size <= _MAX_META
             else:
@@ -190,9 +192,13 @@ def _check_sizes(where: str) -> None:
                     n = shape[0]
                 want = tuple({"n": n, "v": shape[0] if shape else -1}.get(k, k) for k in wanted)
                 fits = dtype == np.dtype(kind) and shape == want and not fortran
-                fits = fits and n <= _MAX_ATOMS and (name != "variables" or size <= 8 * _MAX_VARIABLES)
+                fits = (
+                    fits and n <= _MAX_ATOMS and (name != "variables" or size <= 8 * _MAX_VARIABLES)
+                )
             if not fits:
-                raise FormatError(f"{name}: type {dtype} and shape {shape}; not expected", path=where)
+                raise FormatError(
+                    f"{name}: type {dtype} and shape {shape}; not expected", path=where
+                )
 
 
 def _check_meta(meta: Any, where: str) -> None:
@@ -213,4 +219,3 @@ def _check_meta(meta: Any, where: str) -> None:
             raise FormatError(f"{name}: {meta.get(name)!r}; expected {kind.__name__}", path=where)
     if meta["integrator"] not in integrators.__all__ or meta["steps"] < 0:
         raise FormatError(f"integrator {meta['integrator']!r}, step {meta['steps']}", path=where)
-

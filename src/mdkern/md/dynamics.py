@@ -107,7 +107,7 @@ class NativeDynamics(MolecularDynamics):
 
     def todict(self) -> dict[str, Any]:
         """Description for trajectory files."""
-        return {**super().todict(), **self._own_parameters()}
+        return {**super().todict(), **self._own_parameters()}  # type: ignore[no-untyped-call]
 
     # --- from atoms to the core
     def _calculator(self) -> Calculator:
@@ -122,7 +122,8 @@ class NativeDynamics(MolecularDynamics):
                 f"atoms.calc: {what}; expected one of mdkern.calculators, whose atoms stay in the core. "
                 f"With any other calculator use {self.ase_name}"
             )
-        return calc
+        checked: Calculator = calc
+        return checked
 
     def _constraints(self) -> tuple[Any, bool]:
         """(which atoms are mobile, whether the centre of mass is fixed)."""
@@ -179,8 +180,8 @@ class NativeDynamics(MolecularDynamics):
         if self._loop is not None:
             self._variables = self._loop.variables
         table = _core.NeighborTable(calc.cutoff, skin)
-        step = getattr(calc.potential, "force_step", None)
-        loop = _core.MdLoop(table, step() if step else None, calc.potential, calc._n_threads)
+        make: Any = getattr(calc.potential, "force_step", lambda: None)
+        loop = _core.MdLoop(table, make(), calc.potential, calc._n_threads)
         n_dof = float(self.atoms.get_number_of_degrees_of_freedom())
         loop.set_atoms(masses, mobile, kinds, pbc, n_dof, fix_com)
         self._loop, self._configured = loop, ()
@@ -189,7 +190,11 @@ class NativeDynamics(MolecularDynamics):
         """Hand parameters over that have changed, such as the temperature."""
         _positive("timestep", self.dt)
         name, *arguments = self._scheme()
-        wanted = (name, self.dt, *(a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments))
+        wanted = (
+            name,
+            self.dt,
+            *(a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments),
+        )
         if wanted == self._configured:
             return
         getattr(self._loop, name)(self.dt, *arguments)
@@ -263,9 +268,7 @@ class NativeDynamics(MolecularDynamics):
         return self.atoms.get_forces(md=True)
 
     def _start(self, steps: int) -> None:
-        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
-            raise ValueError(f"steps: {steps!r}; expected an integer >= 0")
-        self.max_steps = self.nsteps + int(steps)
+        self.max_steps = self.nsteps + _whole("steps", steps)
         self._prepare()
 
     def _until_due(self) -> int:
@@ -280,8 +283,8 @@ class NativeDynamics(MolecularDynamics):
 
     def _observe(self) -> None:
         before = self.nsteps
-        self.log()
-        self.call_observers()
+        self.log()  # type: ignore[no-untyped-call]
+        self.call_observers()  # type: ignore[no-untyped-call]
         if self.observers and before < self.max_steps:
             self._prepare()
 
@@ -310,15 +313,13 @@ class NativeDynamics(MolecularDynamics):
         try:
             self.nsteps = self._loop.steps
             self._publish()
-        except Exception:
+        except Exception:  # noqa: BLE001 - the first one is what the caller is told
             self._made = ()
 
     # --- samples
     def record(self, every: int) -> None:
         """Record energies in the core every so many steps from now on, without leaving it; 0: no more."""
-        if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 0:
-            raise ValueError(f"every: {every!r}; expected an integer >= 0")
-        self._sample_every = int(every)
+        self._sample_every = _whole("every", every)
 
     def record_now(self) -> None:
         """Record the present step, whatever the interval."""
@@ -371,7 +372,15 @@ class NativeDynamics(MolecularDynamics):
         """Go on from a :class:`~mdkern.md.checkpoint.Checkpoint` of the same atoms."""
         self.nsteps = checkpoint.steps
         self._prepare()
-        names = ("positions", "momenta", "cell", "built_positions", "built_cell", "sums", "variables")
+        names = (
+            "positions",
+            "momenta",
+            "cell",
+            "built_positions",
+            "built_cell",
+            "sums",
+            "variables",
+        )
         self._loop.restore(self.nsteps, *(checkpoint.arrays[name] for name in names))
         self._publish()
 
@@ -385,6 +394,13 @@ class NativeDynamics(MolecularDynamics):
         self._prepare()
         loop = self._loop
         return float(loop.energy + loop.kinetic_energy + loop.reservoir_energy)
+
+
+def _whole(name: str, value: Any, least: int = 0, most: int = 2**62) -> int:
+    ok = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not (ok and least <= value <= most):
+        raise ValueError(f"{name}: {value!r}; expected an integer >= {least}")
+    return int(value)
 
 
 def _positive(name: str, value: Any) -> float:

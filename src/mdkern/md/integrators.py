@@ -10,7 +10,7 @@ from ase import Atoms, units
 
 from mdkern.calculators import AtomsError
 from mdkern.errors import UnsupportedError
-from mdkern.md.dynamics import NativeDynamics, _positive
+from mdkern.md.dynamics import NativeDynamics, _positive, _whole
 
 __all__ = [
     "MTKNPT",
@@ -55,10 +55,7 @@ class _Stochastic(NativeDynamics):
             seed = int(rng.integers(2**63) if hasattr(rng, "integers") else rng.randint(2**31))
         elif seed is None:
             seed = int(np.random.SeedSequence().generate_state(2, np.uint64)[0])
-        ok = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-        if not (ok and 0 <= seed < 2**64):
-            raise ValueError(f"seed: {seed!r}; expected an integer from 0 to 2**64 - 1")
-        self.seed = int(seed)
+        self.seed = _whole("seed", seed, most=2**64 - 1)
 
 
 class Langevin(_Stochastic):
@@ -180,7 +177,9 @@ class Bussi(_Stochastic):
         super().__init__(atoms, timestep, **kwargs)
         self.ndof = atoms.get_number_of_degrees_of_freedom()
         if np.isclose(atoms.get_kinetic_energy(), 0.0, rtol=0, atol=1e-12):
-            raise ValueError("atoms: kinetic energy is zero; expected velocities, which Bussi scales")
+            raise ValueError(
+                "atoms: kinetic energy is zero; expected velocities, which Bussi scales"
+            )
 
     @property
     def transferred_energy(self) -> float:
@@ -234,7 +233,7 @@ class NoseHooverChain(NativeDynamics):
     ) -> None:
         self.temperature_K = _positive("temperature_K", temperature_K)
         self.tdamp = _positive("tdamp", tdamp)
-        self.tchain, self.tloop = _count("tchain", tchain), _count("tloop", tloop)
+        self.tchain, self.tloop = _whole("tchain", tchain, 1, 1000), _whole("tloop", tloop, 1, 1000)
         super().__init__(atoms, timestep, **kwargs)
 
     def _own_parameters(self) -> dict[str, Any]:
@@ -272,10 +271,10 @@ class _Mtk(NativeDynamics):
         self.pressure_au = _finite("pressure_au", pressure_au)
         self.tdamp, self.pdamp = _positive("tdamp", tdamp), _positive("pdamp", pdamp)
         self._chains = (
-            _count("tchain", tchain),
-            _count("pchain", pchain),
-            _count("tloop", tloop),
-            _count("ploop", ploop),
+            _whole("tchain", tchain, 1, 1000),
+            _whole("pchain", pchain, 1, 1000),
+            _whole("tloop", tloop, 1, 1000),
+            _whole("ploop", ploop, 1, 1000),
         )
         self._needs_of(atoms)
         self._cell0 = np.array(atoms.cell.array)
@@ -289,7 +288,9 @@ class _Mtk(NativeDynamics):
             name = type(atoms.constraints[0]).__name__
             raise UnsupportedError(f"constraint {name}: expected none at constant pressure")
         if not atoms.pbc.all() or atoms.cell.rank < 3:
-            raise AtomsError(f"pbc: {atoms.pbc.tolist()}; expected a cell periodic in all directions")
+            raise AtomsError(
+                f"pbc: {atoms.pbc.tolist()}; expected a cell periodic in all directions"
+            )
 
     def _own_parameters(self) -> dict[str, Any]:
         names = ("temperature_K", "pressure_au", "tdamp", "pdamp")
@@ -375,9 +376,3 @@ def _not_negative(name: str, value: Any) -> float:
     if _finite(name, value) < 0.0:
         raise ValueError(f"{name}: {value!r}; expected a number >= 0")
     return float(value)
-
-
-def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value <= 1000:
-        raise ValueError(f"{name}: {value!r}; expected an integer from 1 to 1000")
-    return int(value)

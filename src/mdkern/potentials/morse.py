@@ -87,9 +87,7 @@ class Morse:
 
     def force_step(self) -> Any:
         """The evaluation without Python in between, for :mod:`mdkern.md`."""
-        return _core.morse_step(
-            self._D, self._alpha, self._r0, self.cutoff, self._e0, self._r_on
-        )
+        return _core.morse_step(self._D, self._alpha, self._r0, self.cutoff, self._e0, self._r_on)
 
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""

@@ -4,6 +4,7 @@ They are written to be read, and serve as oracle in the tests and as baseline in
 """
 
 from mdkern.reference.buckingham import buckingham
+from mdkern.reference.dynamics import langevin, velocity_verlet
 from mdkern.reference.eam import eam, eam_zhou2004
 from mdkern.reference.lennard_jones import lennard_jones
 from mdkern.reference.morse import morse, morse_ase
@@ -16,6 +17,7 @@ __all__ = [
     "buckingham",
     "eam",
     "eam_zhou2004",
+    "langevin",
     "lennard_jones",
     "morse",
     "morse_ase",
@@ -23,4 +25,5 @@ __all__ = [
     "neighbor_list_binned",
     "normal_deviates",
     "philox4x32",
+    "velocity_verlet",
 ]
