@@ -31,15 +31,21 @@ struct EamStep final : ForceStep {
     bool forces_alone() const override { return true; }
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
-        const Neighbors list = neighbors.table.neighbors();
-        const EamScratch work{neighbors.scratch_energy.reserve(s.n_real),
-                              neighbors.scratch_rows.reserve(4 * s.n_total),
-                              neighbors.scratch_count.reserve(s.n_real),
-                              neighbors.scratch_index.reserve(neighbors.table.index_room())};
-        const int team = team_size(threads, list.n_pairs, 20000);
-        eam_density_compute(params, s, list, work, team);
+        const int team = team_size(threads, neighbors.table.neighbors().n_pairs, 20000);
+        const HalfList half = neighbors.table.half(team);
+        const EamScratch work{
+            neighbors.scratch_energy.reserve(s.n_real),
+            neighbors.scratch_rows.reserve(4 * s.n_total),
+            neighbors.scratch_sums.reserve(4 * s.n_total),
+            out.virials ? neighbors.scratch_virials.reserve(6 * s.n_total) : nullptr,
+            neighbors.scratch_tiles.reserve(6 * half.n_tiles),
+            neighbors.scratch_count.reserve(s.n_real),
+            neighbors.scratch_index.reserve(neighbors.table.half_room())};
+        eam_density_compute(params, s, half, work, team);
+        eam_embed_compute(params, s, half, work, team);
         eam_spread_compute(s, work, team);
-        eam_force_compute(params, s, list, work, team, out);
+        eam_force_compute(params, s, half, work, team, out);
+        eam_finish_compute(s, half, work, team, out);
     }
     DoubleArray radial, embed;
     EamParams params;

@@ -44,7 +44,7 @@ struct PyNeighborTable {
     std::int64_t builds = 0;
     // Scratch of the potential that reads the table: reused from step to step, given back with the
     // table.
-    Buffer<double> scratch_energy, scratch_rows;
+    Buffer<double> scratch_energy, scratch_rows, scratch_sums, scratch_virials, scratch_tiles;
     Buffer<float> scratch_single;
     Buffer<std::int32_t> scratch_count, scratch_index;
 };

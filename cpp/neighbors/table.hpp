@@ -50,6 +50,10 @@ public:
     System system() const;
     Neighbors neighbors() const;  // with the skin
     Neighbors pruned() const;
+    // The same pairs (with the skin) as a half list, and the plan of its tiles; made once per
+    // build.
+    HalfList half(int team);
+    std::size_t half_room() const;  // entries that its first[] may point into
     std::int64_t n() const { return n_real_; }
     std::size_t index_room() const {
         return index_.capacity();
@@ -82,6 +86,7 @@ private:
     void sort_into_bins();
     void choose_bins(const double* low, const double* high);
     void fill_rows(const AtomsView& atoms, int threads);
+    void make_plan();
     void search(int threads);
     void check_memory(const SearchTask& task, double candidates, int threads) const;
     void refresh(const AtomsView& atoms, const double* strain, double* largest, int threads);
@@ -108,6 +113,11 @@ private:
     // List.
     Buffer<std::int64_t> first_, offsets_;
     Buffer<std::int32_t> count_, index_, pruned_count_, pruned_index_;
+    // Half list.
+    bool half_made_ = false;
+    Buffer<std::int64_t> half_first_;
+    Buffer<std::int32_t> half_count_, half_index_, image_first_, image_;
+    std::vector<std::int32_t> plan_tile_, plan_range_, plan_before_first_, plan_before_, plan_done_;
     std::vector<Chunk> chunks_;
     std::vector<std::int32_t> species_;
     bool row_order_ = false;
