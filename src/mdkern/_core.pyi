@@ -4,6 +4,7 @@ Compiled kernels of mdkern. Use the Python package, which checks and converts it
 """
 
 from __future__ import annotations
+import collections.abc
 import numpy
 import numpy.typing
 import typing
@@ -22,6 +23,7 @@ __all__: list[str] = [
     "eam_compute",
     "eam_step",
     "evaluate_frames",
+    "format_rows",
     "get_isa",
     "get_num_threads",
     "lennard_jones_compute",
@@ -239,6 +241,9 @@ def evaluate_frames(
     virials: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> typing.Any: ...
+def format_rows(
+    labels: collections.abc.Sequence[str], values: numpy.typing.NDArray[numpy.float64]
+) -> bytes: ...
 def get_isa() -> str: ...
 def get_num_threads() -> int: ...
 def lennard_jones_compute(

@@ -141,12 +141,10 @@ def _vast(box: float) -> tuple[Atoms, float]:
 
 
 SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
-    "copper-108": partial(_copper, (3, 3, 3)),
     "copper-4000": partial(_copper, (10, 10, 10)),
     "copper-32000": partial(_copper, (20, 20, 20)),
     "copper-100000": partial(_copper, (25, 25, 40)),
     "copper-500000": partial(_copper, (50, 50, 50)),
-    "argon-108": partial(_argon, 3),
     "argon-4000": partial(_argon, 10),
     "argon-32000": partial(_argon, 20),
     "water-3000": partial(_water, 10),
@@ -166,4 +164,6 @@ SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
     "cell-64": partial(_copper, (4, 4, 4), False),
     "cell-108": partial(_copper, (3, 3, 3), True),
     "cell-256": partial(_copper, (4, 4, 4), True),
+    "copper-108": partial(_copper, (3, 3, 3)),
+    "argon-108": partial(_argon, 3),
 }
