@@ -8,6 +8,7 @@
 #include <string>
 
 #include "neighbors/table.hpp"
+#include "potentials/force_blocks.hpp"
 
 namespace mdkern {
 
@@ -31,6 +32,7 @@ void bind_lennard_jones(py::module_& m);
 void bind_morse(py::module_& m);
 void bind_buckingham(py::module_& m);
 void bind_eam(py::module_& m);
+void bind_nep(py::module_& m);
 void bind_limits(py::module_& m);
 
 // A table together with the options it is built with, as Python holds it.
@@ -44,6 +46,10 @@ struct PyNeighborTable {
     Buffer<double> scratch_energy, scratch_rows;
     Buffer<float> scratch_single;
     Buffer<std::int32_t> scratch_count, scratch_index;
+    Buffer<char> scratch_bytes;
+    // Of potentials that scatter over blocks of rows; made anew when the table was.
+    ForceBlockPlan plan;
+    std::int64_t plan_of_build = -1;
 };
 
 // Output arrays of a potential and the scratch that every potential shares.

@@ -28,5 +28,6 @@ PYBIND11_MODULE(_core, m) {
     bind_morse(m);
     bind_buckingham(m);
     bind_eam(m);
+    bind_nep(m);
     bind_limits(m);
 }

@@ -50,6 +50,8 @@ public:
     System system() const;
     Neighbors neighbors() const;  // with the skin
     Neighbors pruned() const;
+    // The list's memory, for who reorders the neighbors within rows.
+    std::int32_t* index() { return index_.data(); }
     std::int64_t n() const { return n_real_; }
     std::size_t index_room() const {
         return index_.capacity();

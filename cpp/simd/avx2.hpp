@@ -197,6 +197,29 @@ inline void load_rows_int(const std::int32_t* p, IntD idx, IntD& x, IntD& y, Int
 inline VecD gather(const double* p, IntD i) { return _mm256_i32gather_pd(p, i.v, 8); }
 inline VecF gather(const float* p, IntF i) { return _mm256_i32gather_ps(p, i.v, 4); }
 
+template <class T> inline Vec<T> load_as(const double* p);
+template <> inline VecD load_as<double>(const double* p) { return _mm256_loadu_pd(p); }
+template <> inline VecF load_as<float>(const double* p) {
+    return _mm256_set_m128(_mm256_cvtpd_ps(_mm256_loadu_pd(p + 4)),
+                           _mm256_cvtpd_ps(_mm256_loadu_pd(p)));
+}
+
+inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD z, int n) {
+    VecD r[4];
+    transpose4(x.v, y.v, z.v, _mm256_setzero_pd(), r[0], r[1], r[2], r[3]);
+    for (int l = 0; l < 4; ++l) {
+        if (l >= n) break;
+        double* row = p + 4 * std::int64_t(i[l]);
+        _mm256_storeu_pd(row, _mm256_sub_pd(_mm256_loadu_pd(row), r[l].v));
+    }
+}
+inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF z, int n) {
+    auto low = [](VecF a) { return VecD(_mm256_cvtps_pd(_mm256_castps256_ps128(a.v))); };
+    auto high = [](VecF a) { return VecD(_mm256_cvtps_pd(_mm256_extractf128_ps(a.v, 1))); };
+    subtract_rows(p, i, low(x), low(y), low(z), n);
+    subtract_rows(p, i + 4, high(x), high(y), high(z), n - 4);
+}
+
 // compress_store without vpcompress: pext packs the lane numbers of the live lanes (BMI2), which
 // then steer a permute.
 inline __m256i compress_order(unsigned live_bits) {

@@ -208,6 +208,43 @@ inline void load_rows_int(const std::int32_t* p, IntD idx, IntD& x, IntD& y, Int
 inline VecD gather(const double* p, IntD i) { return _mm512_i32gather_pd(i.v, p, 8); }
 inline VecF gather(const float* p, IntF i) { return _mm512_i32gather_ps(i.v, p, 4); }
 
+template <class T> inline Vec<T> load_as(const double* p);
+template <> inline VecD load_as<double>(const double* p) { return _mm512_loadu_pd(p); }
+template <> inline VecF load_as<float>(const double* p) {
+    const __m256 lo = _mm512_cvtpd_ps(_mm512_loadu_pd(p)),
+                 hi = _mm512_cvtpd_ps(_mm512_loadu_pd(p + 8));
+    return _mm512_insertf32x8(_mm512_castps256_ps512(lo), hi, 1);
+}
+
+// A 4 x 4 transpose in each 256-bit half: rows l and l + 4 share a register.
+inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD z, int n) {
+    const __m512d zero = _mm512_setzero_pd();
+    const __m512d a = _mm512_unpacklo_pd(x.v, y.v), b = _mm512_unpackhi_pd(x.v, y.v);
+    const __m512d c = _mm512_unpacklo_pd(z.v, zero), d = _mm512_unpackhi_pd(z.v, zero);
+    const __m512i even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
+                  odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+    const __m512d r[4] = {
+        _mm512_permutex2var_pd(a, even, c), _mm512_permutex2var_pd(b, even, d),
+        _mm512_permutex2var_pd(a, odd, c), _mm512_permutex2var_pd(b, odd, d)};
+    auto subtract = [&](int l, __m256d v) {
+        double* row = p + 4 * std::int64_t(i[l]);
+        _mm256_storeu_pd(row, _mm256_sub_pd(_mm256_loadu_pd(row), v));
+    };
+    if (n >= 8) {
+        for (int l = 0; l < 4; ++l) subtract(l, _mm512_castpd512_pd256(r[l]));
+        for (int l = 0; l < 4; ++l) subtract(l + 4, _mm512_extractf64x4_pd(r[l], 1));
+    } else {
+        for (int l = 0; l < 4 && l < n; ++l) subtract(l, _mm512_castpd512_pd256(r[l]));
+        for (int l = 0; l < 4 && l + 4 < n; ++l) subtract(l + 4, _mm512_extractf64x4_pd(r[l], 1));
+    }
+}
+inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF z, int n) {
+    auto low = [](VecF a) { return VecD(_mm512_cvtps_pd(_mm512_castps512_ps256(a.v))); };
+    auto high = [](VecF a) { return VecD(_mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1))); };
+    subtract_rows(p, i, low(x), low(y), low(z), n);
+    subtract_rows(p, i + 8, high(x), high(y), high(z), n - 8);
+}
+
 // Compress in a register and store whole: the memory form of vpcompress is microcoded on AMD.
 inline int compress_store(std::int32_t* p, IntD a, MaskD m) {
     _mm256_storeu_si256((__m256i*)p, _mm256_maskz_compress_epi32(m.m, a.v));

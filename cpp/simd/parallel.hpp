@@ -3,6 +3,10 @@
 
 #include <cstdint>
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 namespace mdkern {
 namespace MDKERN_ISA {
 
@@ -21,6 +25,25 @@ template <class Body> inline void parallel_for(std::int64_t n, int n_threads, in
 #pragma omp parallel for num_threads(n_threads) schedule(static)
         for (std::int64_t k = 0; k < n; ++k) body(k);
     }
+}
+
+// The same with the number of the thread, for scratch: body(k, thread), thread < n_threads.
+template <class Body> inline void parallel_for_thread(std::int64_t n, int n_threads, int chunk,
+                                                      const Body& body) {
+    if (n_threads <= 1) {
+        for (std::int64_t k = 0; k < n; ++k) body(k, 0);
+        return;
+    }
+#if defined(_OPENMP)
+#pragma omp parallel num_threads(n_threads)
+    {
+        const int thread = omp_get_thread_num();
+#pragma omp for schedule(dynamic, chunk)
+        for (std::int64_t k = 0; k < n; ++k) body(k, thread);
+    }
+#else
+    for (std::int64_t k = 0; k < n; ++k) body(k, 0);
+#endif
 }
 
 }  // namespace MDKERN_ISA

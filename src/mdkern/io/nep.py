@@ -18,9 +18,18 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from mdkern.errors import FormatError, UnsupportedError
-from mdkern.potentials.nep_tables import BODY_ORDERS
 
-__all__ = ["NepModel", "NepNetworks", "NepZbl", "is_nep", "read_nep"]
+__all__ = ["BODY_ORDERS", "NepModel", "NepNetworks", "NepZbl", "is_nep", "read_nep"]
+
+# Flags of the line l_max in the order of the file, and the l that each couples.
+BODY_ORDERS: dict[str, tuple[int, ...]] = {
+    "222": (2, 2, 2),
+    "1111": (1, 1, 1, 1),
+    "112": (1, 1, 2),
+    "123": (1, 2, 3),
+    "233": (2, 3, 3),
+    "134": (1, 3, 4),
+}
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_TYPES = 94  # H .. Pu: what the format can name

@@ -6,17 +6,7 @@ from fractions import Fraction
 from functools import cache
 from math import factorial, gcd, lcm, pi, sqrt
 
-__all__ = ["BODY_ORDERS", "cubic_terms", "index", "polynomial", "weight"]
-
-# Flags of the line l_max in the order of the file, and the l that each couples.
-BODY_ORDERS: dict[str, tuple[int, ...]] = {
-    "222": (2, 2, 2),
-    "1111": (1, 1, 1, 1),
-    "112": (1, 1, 2),
-    "123": (1, 2, 3),
-    "233": (2, 3, 3),
-    "134": (1, 3, 4),
-}
+__all__ = ["cubic_terms", "index", "polynomial", "weight"]
 
 
 def index(l: int, m: int, part: str = "c") -> int:  # noqa: E741

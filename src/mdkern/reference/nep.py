@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mdkern.io.nep import NepModel, NepNetworks
-from mdkern.potentials.nep_tables import BODY_ORDERS, cubic_terms, index, polynomial, weight
+from mdkern.io.nep import BODY_ORDERS, NepModel, NepNetworks
+from mdkern.potentials.nep_tables import cubic_terms, index, polynomial, weight
 from mdkern.reference.pairs import Float, PairList, Result, pair_list, sum_at
 
 __all__ = ["nep", "nep_descriptors", "nep_dipole", "nep_polarizability"]

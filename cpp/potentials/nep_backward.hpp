@@ -1,0 +1,163 @@
+// Second half of the NEP kernel's pair passes: from dU/dq and dU/dS of one centre to the gradients
+// p_ij of all its neighbors. Include from kernels only.
+#pragma once
+
+#include "potentials/nep_pairs.hpp"
+
+namespace mdkern {
+namespace MDKERN_ISA {
+namespace {
+
+// Screened nuclear repulsion of one vector of neighbors of one species: half of energy and slope.
+template <class T> struct Repulsion {
+    simd::Vec<T> energy, slope;
+};
+template <class T> Repulsion<T> repulsion(const NepParams& p, int pair, simd::Vec<T> d,
+                                          simd::Vec<T> inverse) {
+    using V = simd::Vec<T>;
+    const double* c = p.zbl_phi + 8 * pair;
+    const V length = T(p.zbl_inverse_length[pair]), x = d * length;
+    V phi = T(0), dphi = T(0);
+    for (int k = 0; k < 8; k += 2) {
+        const V b = T(c[k + 1]), term = V(T(c[k])) * math::exp(-(b * x));
+        phi = phi + term;
+        dphi = simd::fnma(b, term, dphi);
+    }
+    const V scale = V(T(0.5 * p.zbl_charge[pair])) * inverse;
+    const V v = scale * phi, dv = scale * simd::fma(dphi, length, -(phi * inverse));
+    const T inner = T(p.zbl_inner[pair]), width = T(p.zbl_outer[pair]) - inner;
+    const auto f = math::cosine_cutoff(simd::max(V(T(0)), d - V(inner)), V(T(1) / width));
+    const auto flat = d < V(inner), live = (d < V(T(p.zbl_outer[pair]))) & (d < V(T(p.zbl_range)));
+    const V value = simd::select(flat, V(T(1)), f.value);
+    const V slope = simd::select(flat, V(T(0)), f.derivative);
+    return {simd::keep(live, v * value),
+            simd::keep(live, simd::fma(dv, value, v * slope))};
+}
+
+// Coefficients of sum_n B_n g_n for one pair of types: P and dP/dx.
+template <class T> struct RadialSeries {
+    T p[kNepMaxBasis + kNepLanes], d[kNepMaxBasis + kNepLanes];
+    int species = -1;
+
+    void choose(const NepJob<T>& job, const NepScratch<T>& scratch, int l, int type, int of) {
+        using V = simd::Vec<T>;
+        if (of == species) return;
+        species = of;
+        const int n_padded = padded(job.p.k_radial), n_radial = job.p.n_radial;
+        const T* c = job.t.radial_nk +
+                     std::int64_t(type * job.p.n_types + of) * n_radial * 2 * n_padded;
+        for (int k = 0; k < job.p.k_radial; k += V::width) {
+            V value = T(0), slope = T(0);
+            for (int n = 0; n < n_radial; ++n) {
+                const V b = scratch.slope_q[n * V::width + l];
+                value = simd::fma(b, simd::load(c + (2 * n) * n_padded + k), value);
+                slope = simd::fma(b, simd::load(c + (2 * n + 1) * n_padded + k), slope);
+            }
+            simd::store(p + k, value);
+            simd::store(d + k, slope);
+        }
+    }
+};
+
+template <class T> void radial_backward(const NepJob<T>& job, NepScratch<T>& scratch, int l,
+                                        GradientSink<T>& sink) {
+    using V = simd::Vec<T>;
+    NepLane<T>& lane = scratch.lane[l];
+    const NepParams& p = job.p;
+    const int type = int(job.s.rows[4 * lane.row + 3]), n_k = p.k_radial;
+    RadialSeries<T> series;
+    const bool repels = p.zbl_phi && job.task == NepTask::energy;
+    const V near = repels ? V(T(1.0 / p.zbl_range)) : V(T(0));
+    V energy = T(0);
+    for (int k = 0; k < lane.n; k += V::width) {
+        const V x = simd::load(lane.x + k), two_x = x + x, dfc = simd::load(lane.dfc + k),
+                dx_fc = simd::load(lane.slope + k), inverse = simd::load(lane.inverse + k);
+        const bool close = repels && simd::any(inverse > near);
+        V s = T(0);
+        by_species(lane.species, k, [&](int of, auto mask, bool one) {
+            series.choose(job, scratch, l, type, of);
+            V t0 = T(1), t1 = x, value = series.p[0], slope = series.d[0];
+            if (n_k > 1) {
+                value = simd::fma(V(series.p[1]), x, value);
+                slope = simd::fma(V(series.d[1]), x, slope);
+            }
+            for (int m = 2; m < n_k; ++m) {
+                const V t2 = simd::fma(two_x, t1, -t0);
+                value = simd::fma(V(series.p[m]), t2, value);
+                slope = simd::fma(V(series.d[m]), t2, slope);
+                t0 = t1;
+                t1 = t2;
+            }
+            V part = simd::fma(dfc, value, dx_fc * slope);
+            if (close) {
+                const V dx = simd::load(lane.dx + k), dy = simd::load(lane.dy + k),
+                        dz = simd::load(lane.dz + k);
+                const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+                const auto r = repulsion<T>(p, type * p.n_types + of, r2 * inverse, inverse);
+                const auto here = mask & simd::first_n<T>(lane.n - k);
+                energy = energy + simd::keep(here, r.energy);
+                part = part + simd::keep(here, r.slope);
+            }
+            s = one ? part : s + simd::keep(mask, part);
+        });
+        const V c = s * inverse;
+        const V dx = simd::load(lane.dx + k), dy = simd::load(lane.dy + k),
+                dz = simd::load(lane.dz + k);
+        sink.add(lane.index + k, lane.n - k, dx, dy, dz, c * dx, c * dy, c * dz);
+    }
+    lane.energy = double(simd::sum(energy));
+}
+
+template <class T, int L> void angular_backward(const NepJob<T>& job, NepScratch<T>& scratch,
+                                                int l, GradientSink<T>& sink) {
+    using V = simd::Vec<T>;
+    NepLane<T>& lane = scratch.lane[l];
+    const int stride = lane.stride, n_angular = job.p.n_angular, n_basis = job.p.n_basis();
+    const T* adjoint = scratch.adjoint + l;
+    for (int k = 0; k < stride; k += V::width) {
+        const V ux = simd::load(lane.ux + k), uy = simd::load(lane.uy + k),
+                uz = simd::load(lane.uz + k);
+        V b[Basis<L>::padded], w[Basis<L>::padded];
+        for (int q = Basis<L>::n; q < Basis<L>::padded; ++q) b[q] = T(0);
+        basis<L>(ux, uy, uz, [&](int q, V v) { b[q] = v; });
+        // s = sum_nb U_nb g_n' b, w_b = sum_n U_nb g_n
+        V s = T(0);
+        for (int n = 0; n < n_angular; ++n)
+            s = simd::fma(V(adjoint[n * n_basis * V::width]), simd::load(lane.dg + n * stride + k),
+                          s);
+        for (int q = 0; q < Basis<L>::padded; q += 4) {
+            V wq[4], dq[4];
+#pragma GCC unroll 4
+            for (int c = 0; c < 4; ++c) wq[c] = dq[c] = T(0);
+            for (int n = 0; n < n_angular; ++n) {
+                const V g = simd::load(lane.g + n * stride + k),
+                        dg = simd::load(lane.dg + n * stride + k);
+                const T* u = adjoint + (n * n_basis + 1 + q) * V::width;
+#pragma GCC unroll 4
+                for (int c = 0; c < 4; ++c) {
+                    const V a = u[c * V::width];
+                    wq[c] = simd::fma(a, g, wq[c]);
+                    dq[c] = simd::fma(a, dg, dq[c]);
+                }
+            }
+#pragma GCC unroll 4
+            for (int c = 0; c < 4; ++c) {
+                w[q + c] = wq[c];
+                s = simd::fma(dq[c], b[q + c], s);
+            }
+        }
+        V vx, vy, vz;
+        basis_gradient<L, T>(w, b, vx, vy, vz);
+        // p = u s + (v - u (u v)) / d
+        const V inverse = simd::load(lane.a_inverse + k), d = simd::load(lane.d + k);
+        const V along = simd::fma(ux, vx, simd::fma(uy, vy, uz * vz));
+        const V radial = simd::fnma(along, inverse, s);
+        sink.add(lane.a_index + k, lane.n_angular - k, d * ux, d * uy, d * uz,
+                 simd::fma(radial, ux, vx * inverse), simd::fma(radial, uy, vy * inverse),
+                 simd::fma(radial, uz, vz * inverse));
+    }
+}
+
+}  // namespace
+}  // namespace MDKERN_ISA
+}  // namespace mdkern
