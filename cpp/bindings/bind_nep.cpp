@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "bindings/bindings.hpp"
@@ -99,8 +100,9 @@ struct PyNep {
             wide = tables<double>(p, arrays, n_nets);
     }
 
-    void run(NepTask task, PyNeighborTable& neighbors, const double* weights, double* descriptors,
-             int threads, const Result& out) const {
+    // `work` names the task's own input and output.
+    void run(NepTask task, PyNeighborTable& neighbors, NepWork work, int threads,
+             const Result& out) const {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
         const int team = team_size(threads, list.n_pairs, 2000);
@@ -109,14 +111,11 @@ struct PyNep {
             neighbors.plan_of_build = neighbors.builds;
         }
         const ForceBlocks plan = neighbors.plan.view();
-        NepWork work;
         work.largest = neighbors.plan.largest_count();
         work.scratch_bytes =
             nep_scratch_bytes(p, work.largest, single ? sizeof(float) : sizeof(double));
         work.scratch = neighbors.scratch_bytes.reserve(team * work.scratch_bytes);
         work.slots = neighbors.scratch_index.reserve(team * s.n_total);
-        work.weights = weights;
-        work.descriptors = descriptors;
         if (task != NepTask::descriptor) {
             work.entries = neighbors.scratch_rows.reserve(4 * plan.n_entries);
             if (out.virials)
@@ -143,7 +142,7 @@ void bind_nep(py::module_& m) {
                 PyResult out(neighbors.table.n(), virials);
                 {
                     py::gil_scoped_release nogil;
-                    nep.run(NepTask::energy, neighbors, nullptr, nullptr, threads, out.view);
+                    nep.run(NepTask::energy, neighbors, {}, threads, out.view);
                 }
                 return out.finish();
             },
@@ -154,10 +153,11 @@ void bind_nep(py::module_& m) {
                 const std::int64_t n = neighbors.table.n();
                 DoubleArray q(py::array::ShapeContainer{n, std::int64_t(nep.p.n_descriptors)});
                 PyResult out(n, false);
-                double* data = q.mutable_data();
+                NepWork work;
+                work.descriptors = q.mutable_data();
                 {
                     py::gil_scoped_release nogil;
-                    nep.run(NepTask::descriptor, neighbors, nullptr, data, threads, out.view);
+                    nep.run(NepTask::descriptor, neighbors, work, threads, out.view);
                 }
                 return q;
             },
@@ -169,13 +169,41 @@ void bind_nep(py::module_& m) {
                 const std::int64_t n = neighbors.table.n();
                 check_shape(weights, "weights", {n, nep.p.n_descriptors});
                 PyResult out(n, false);
+                NepWork work;
+                work.weights = weights.data();
                 {
                     py::gil_scoped_release nogil;
-                    nep.run(NepTask::vjp, neighbors, weights.data(), nullptr, threads, out.view);
+                    nep.run(NepTask::vjp, neighbors, work, threads, out.view);
                 }
                 return out.finish();
             },
-            py::arg("neighbors"), py::arg("weights").noconvert(), py::arg("threads"));
+            py::arg("neighbors"), py::arg("weights").noconvert(), py::arg("threads"))
+        .def(
+            "jacobian",
+            [](const PyNep& nep, PyNeighborTable& neighbors, const IntArray& centre_at,
+               const IntArray& moving_at, std::int64_t n_centres, std::int64_t n_moving,
+               int threads) {
+                const std::int64_t n = neighbors.table.n();
+                check_shape(centre_at, "centre_at", {n});
+                check_shape(moving_at, "moving_at", {n});
+                DoubleArray jacobian(py::array::ShapeContainer{
+                    n_centres, n_moving, std::int64_t(3), std::int64_t(nep.p.n_descriptors)});
+                PyResult out(n, false);
+                NepWork work;
+                work.jacobian = jacobian.mutable_data();
+                work.centre_at = centre_at.data();
+                work.moving_at = moving_at.data();
+                work.n_moving = n_moving;
+                {
+                    py::gil_scoped_release nogil;
+                    std::fill_n(work.jacobian, jacobian.size(), 0.0);
+                    nep.run(NepTask::jacobian, neighbors, work, threads, out.view);
+                }
+                return jacobian;
+            },
+            py::arg("neighbors"), py::arg("centre_at").noconvert(),
+            py::arg("moving_at").noconvert(), py::arg("n_centres"), py::arg("n_moving"),
+            py::arg("threads"));
 }
 
 }  // namespace mdkern

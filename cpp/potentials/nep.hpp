@@ -27,6 +27,7 @@ enum class NepTask : int {
     energy = 0,      // energies, forces, virial
     descriptor = 1,  // q only
     vjp = 2,         // forces and virial of sum_id weights_id q_id; no energy
+    jacobian = 3,    // dq_id/dr_j
 };
 
 struct NepParams {
@@ -82,6 +83,11 @@ struct NepWork {
     double* virial_entries = nullptr; // (n_entries, 8) or null
     const double* weights = nullptr;  // (n, n_descriptors), caller's order: NepTask::vjp
     double* descriptors = nullptr;    // (n, n_descriptors), caller's order: NepTask::descriptor
+    // NepTask::jacobian: (n_centres, n_moving, 3, n_descriptors), zero at first; row of each atom
+    // in its first two axes, or -1 (n), caller's order.
+    double* jacobian = nullptr;
+    const std::int32_t *centre_at = nullptr, *moving_at = nullptr;
+    std::int64_t n_moving = 0;
 };
 
 // Bytes of scratch per thread.

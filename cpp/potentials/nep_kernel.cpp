@@ -109,6 +109,7 @@ private:
         T energies[V::width];
         for (T& e : energies) e = T(0);
         if (job.task == NepTask::descriptor) return write_descriptors(n);
+        if (job.task == NepTask::jacobian) return write_jacobian(n);
         if (job.task == NepTask::vjp)
             read_weights(n);
         else
@@ -136,7 +137,7 @@ private:
     }
     void write_descriptors(int n) {
         for (int l = 0; l < n; ++l) {
-            const std::int64_t i = scratch.lane[l].row, o = job.s.order ? job.s.order[i] : i;
+            const std::int64_t i = scratch.lane[l].row, o = caller(i);
             for (int d = 0; d < job.p.n_descriptors; ++d)
                 job.work.descriptors[o * job.p.n_descriptors + d] =
                     double(scratch.q[d * V::width + l]);
@@ -145,13 +146,48 @@ private:
     }
     void read_weights(int n) {
         for (int l = 0; l < V::width; ++l) {
-            const std::int64_t i = scratch.lane[l < n ? l : 0].row,
-                               o = job.s.order ? job.s.order[i] : i;
+            const std::int64_t o = caller(scratch.lane[l < n ? l : 0].row);
             for (int d = 0; d < job.p.n_descriptors; ++d)
                 scratch.slope_q[d * V::width + l] =
                     T(job.work.weights[o * job.p.n_descriptors + d]);
         }
     }
+    // One unit vector dU/dq after the other. The sink leaves -dq/dr_j in the entries of the neighbors
+    // and nothing in the centre's own, which gets what keeps the sum zero.
+    void write_jacobian(int n) {
+        const int n_d = job.p.n_descriptors;
+        for (int d = 0; d < n_d; ++d) {
+            for (int k = 0; k < n_d * V::width; ++k)
+                scratch.slope_q[k] = k / V::width == d ? T(1) : T(0);
+            adjoints(job.p, scratch);
+            for (int l = 0; l < n; ++l) {
+                const NepLane<T>& lane = scratch.lane[l];
+                const std::int64_t centre = job.work.centre_at[caller(lane.row)];
+                energy[lane.row - begin] = 0.0;
+                if (centre < 0) continue;
+                GradientSink<T> sink{job, slots, entries, virial_entries, {}};
+                backward(job, scratch, l, sink);
+                double* out = job.work.jacobian + centre * job.work.n_moving * 3 * n_d + d;
+                double total[3] = {0, 0, 0};
+                auto put = [&](std::int64_t at, const double* g) {
+                    const std::int64_t j = job.work.moving_at[caller(job.s.owner[at])];
+                    for (int c = 0; c < 3 && j >= 0; ++c) out[(3 * j + c) * n_d] += g[c];
+                };
+                for (int k = 0; k < lane.n; ++k) {
+                    double* e = entries + 4 * std::int64_t(slots[lane.index[k]]);
+                    const double g[3] = {-e[0], -e[1], -e[2]};
+                    for (int c = 0; c < 3; ++c) {
+                        total[c] -= g[c];
+                        e[c] = 0.0;
+                    }
+                    put(lane.index[k], g);
+                }
+                put(lane.row, total);
+            }
+        }
+    }
+    std::int64_t caller(std::int64_t i) const { return job.s.order ? job.s.order[i] : i; }
+
     void finish_centre(std::int64_t i, const CentreSums<T>& a) {
         T s[12];
         simd::store_sums4(s, a.fx, a.fy, a.fz, a.wxx);
@@ -168,7 +204,7 @@ private:
             for (int c = 0; c < 7; ++c) totals[c] = 0.0;
             for (std::int64_t i = part; i < part + kPairBlock && i < end; ++i) {
                 totals[0] += energy[i - begin];
-                if (out.energies) out.energies[job.s.order ? job.s.order[i] : i] = energy[i - begin];
+                if (out.energies) out.energies[caller(i)] = energy[i - begin];
             }
             if (part == begin)
                 for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
@@ -192,7 +228,7 @@ template <class T> void compute(NepTask task, const NepParams& p, const NepTable
         Block<T> block(job, plan, b, thread);
         block.run(out);
     });
-    if (task == NepTask::descriptor) return;
+    if (task == NepTask::descriptor || task == NepTask::jacobian) return;
     if (out.forces)
         force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces);
     if (out.virials && work.virial_entries)

@@ -363,13 +363,15 @@ class _Reader:
             return 0, np.zeros((n, n)), np.zeros((n, n))
         after, self.line = self.line, line
         inner, outer = (self.real(w, 0.0, MAX_CUTOFF, "zbl cutoff") for w in words[:2])
-        factor = self.real(words[2], 0.0, MAX_CUTOFF, "zbl factor") if len(words) == 3 else 0.0
+        factor = self.real(words[2], 0.0, MAX_CUTOFF, "zbl factor") if len(words) == 3 else None
+        if factor == 0.0:
+            self.fail("zbl factor 0; expected more than 0", line)
         self.line = after
         if inner == 0.0 and outer == 0.0:
             return 5 * n * (n + 1), np.zeros((n, n)), np.zeros((n, n))
         if not inner < outer:
             self.fail(f"zbl cutoffs {inner:g} {outer:g}; expected inner < outer", line)
-        if len(words) == 3 and factor > 0.0:
+        if factor is not None:
             radius = np.array([COVALENT_RADII[atomic_numbers[s] - 1] for s in species])
             limit = np.minimum(outer, factor * (radius[:, None] + radius[None, :]))
             return 0, np.zeros((n, n)), limit
