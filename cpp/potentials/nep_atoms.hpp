@@ -54,7 +54,7 @@ template <class T> struct Cubic {
 };
 
 // S_nb -> S_nlm -> angular descriptors.
-template <class T> void invariants(const NepParams& p, NepScratch<T>& scratch) {
+template <class T> [[gnu::noinline]] void invariants(const NepParams& p, NepScratch<T>& scratch) {
     using V = simd::Vec<T>;
     const int n_basis = p.n_basis(), n_lm = p.n_lm();
     for (int n = 0; n < p.n_angular; ++n) {
@@ -88,7 +88,7 @@ template <class T> void invariants(const NepParams& p, NepScratch<T>& scratch) {
 }
 
 // dU/dq -> dU/dS_nlm -> dU/dS_nb.
-template <class T> void adjoints(const NepParams& p, NepScratch<T>& scratch) {
+template <class T> [[gnu::noinline]] void adjoints(const NepParams& p, NepScratch<T>& scratch) {
     using V = simd::Vec<T>;
     const int n_basis = p.n_basis();
     for (int n = 0; n < p.n_angular; ++n) {
@@ -122,7 +122,7 @@ template <class T> void adjoints(const NepParams& p, NepScratch<T>& scratch) {
 }
 
 // Energies of the centres, and dU/dq.
-template <class T> simd::Vec<T> network(const NepJob<T>& job, NepScratch<T>& scratch, int type) {
+template <class T> [[gnu::noinline]] simd::Vec<T> network(const NepJob<T>& job, NepScratch<T>& scratch, int type) {
     using V = simd::Vec<T>;
     const NepParams& p = job.p;
     const int net = p.one_network ? 0 : type, hidden = padded(p.hidden),

@@ -59,12 +59,12 @@ template <class T> struct RadialSeries {
     }
 };
 
-template <class T> void radial_backward(const NepJob<T>& job, NepScratch<T>& scratch, int l,
-                                        GradientSink<T>& sink) {
+template <class T, int K> void radial_backward(const NepJob<T>& job, NepScratch<T>& scratch, int l,
+                                               GradientSink<T>& sink) {
     using V = simd::Vec<T>;
     NepLane<T>& lane = scratch.lane[l];
     const NepParams& p = job.p;
-    const int type = int(job.s.rows[4 * lane.row + 3]), n_k = p.k_radial;
+    const int type = int(job.s.rows[4 * lane.row + 3]), n_k = K ? K : p.k_radial;
     RadialSeries<T> series;
     const bool repels = p.zbl_phi && job.task == NepTask::energy;
     const V near = repels ? V(T(1.0 / p.zbl_range)) : V(T(0));
@@ -81,6 +81,7 @@ template <class T> void radial_backward(const NepJob<T>& job, NepScratch<T>& scr
                 value = simd::fma(V(series.p[1]), x, value);
                 slope = simd::fma(V(series.d[1]), x, slope);
             }
+#pragma GCC unroll 16
             for (int m = 2; m < n_k; ++m) {
                 const V t2 = simd::fma(two_x, t1, -t0);
                 value = simd::fma(V(series.p[m]), t2, value);
@@ -108,6 +109,34 @@ template <class T> void radial_backward(const NepJob<T>& job, NepScratch<T>& scr
     lane.energy = double(simd::sum(energy));
 }
 
+// w_b = sum_n U_nb g_n of kGroup basis functions from `q` on, and sum_nb U_nb g_n' b added to s.
+template <int kGroup, class T> [[gnu::always_inline]] inline void adjoint_group(
+    const NepLane<T>& lane, const T* adjoint, int n_angular, int n_basis, int k, int q,
+    const simd::Vec<T>* b, simd::Vec<T>* w, simd::Vec<T> (&s)[4]) {
+    using V = simd::Vec<T>;
+    V wq[kGroup], dq[kGroup];
+#pragma GCC unroll 8
+    for (int c = 0; c < kGroup; ++c) wq[c] = dq[c] = T(0);
+    const T *g_row = lane.g + k, *dg_row = lane.dg + k, *u = adjoint + (1 + q) * V::width;
+    for (int n = 0; n < n_angular; ++n) {
+        const V g = simd::load(g_row), dg = simd::load(dg_row);
+#pragma GCC unroll 8
+        for (int c = 0; c < kGroup; ++c) {
+            const V a = u[c * V::width];
+            wq[c] = simd::fma(a, g, wq[c]);
+            dq[c] = simd::fma(a, dg, dq[c]);
+        }
+        g_row += lane.stride;
+        dg_row += lane.stride;
+        u += n_basis * V::width;
+    }
+#pragma GCC unroll 8
+    for (int c = 0; c < kGroup; ++c) {
+        w[q + c] = wq[c];
+        s[c % 4] = simd::fma(dq[c], b[q + c], s[c % 4]);
+    }
+}
+
 template <class T, int L> void angular_backward(const NepJob<T>& job, NepScratch<T>& scratch,
                                                 int l, GradientSink<T>& sink) {
     using V = simd::Vec<T>;
@@ -118,34 +147,21 @@ template <class T, int L> void angular_backward(const NepJob<T>& job, NepScratch
         const V ux = simd::load(lane.ux + k), uy = simd::load(lane.uy + k),
                 uz = simd::load(lane.uz + k);
         V b[Basis<L>::padded], w[Basis<L>::padded];
-        for (int q = Basis<L>::n; q < Basis<L>::padded; ++q) b[q] = T(0);
-        basis<L>(ux, uy, uz, [&](int q, V v) { b[q] = v; });
-        // s = sum_nb U_nb g_n' b, w_b = sum_n U_nb g_n
-        V s = T(0);
+        for (int i = Basis<L>::n; i < Basis<L>::padded; ++i) b[i] = T(0);
+        basis<L>(ux, uy, uz, [&](int i, V v) { b[i] = v; });
+        // The constant has no gradient: it only counts in s.
+        V s4[4] = {T(0), T(0), T(0), T(0)};
         for (int n = 0; n < n_angular; ++n)
-            s = simd::fma(V(adjoint[n * n_basis * V::width]), simd::load(lane.dg + n * stride + k),
-                          s);
-        for (int q = 0; q < Basis<L>::padded; q += 4) {
-            V wq[4], dq[4];
-#pragma GCC unroll 4
-            for (int c = 0; c < 4; ++c) wq[c] = dq[c] = T(0);
-            for (int n = 0; n < n_angular; ++n) {
-                const V g = simd::load(lane.g + n * stride + k),
-                        dg = simd::load(lane.dg + n * stride + k);
-                const T* u = adjoint + (n * n_basis + 1 + q) * V::width;
-#pragma GCC unroll 4
-                for (int c = 0; c < 4; ++c) {
-                    const V a = u[c * V::width];
-                    wq[c] = simd::fma(a, g, wq[c]);
-                    dq[c] = simd::fma(a, dg, dq[c]);
-                }
-            }
-#pragma GCC unroll 4
-            for (int c = 0; c < 4; ++c) {
-                w[q + c] = wq[c];
-                s = simd::fma(dq[c], b[q + c], s);
-            }
-        }
+            s4[0] = simd::fma(V(adjoint[n * n_basis * V::width]),
+                              simd::load(lane.dg + n * stride + k), s4[0]);
+        // Sixteen accumulators where there are registers for them.
+        constexpr int kGroup = sizeof(V) >= 64 ? 8 : 4;
+        int q = 0;
+        for (; q + kGroup <= Basis<L>::padded; q += kGroup)
+            adjoint_group<kGroup>(lane, adjoint, n_angular, n_basis, k, q, b, w, s4);
+        if (q < Basis<L>::padded)
+            adjoint_group<4>(lane, adjoint, n_angular, n_basis, k, q, b, w, s4);
+        const V s = (s4[0] + s4[1]) + (s4[2] + s4[3]);
         V vx, vy, vz;
         basis_gradient<L, T>(w, b, vx, vy, vz);
         // p = u s + (v - u (u v)) / d

@@ -23,7 +23,14 @@ namespace {
 
 template <class T> void forward(const NepJob<T>& job, NepScratch<T>& scratch, int l) {
     gather(job, scratch, scratch.lane[l]);
-    radial_forward(job, scratch, l);
+    // Common sizes of the radial basis, unrolled.
+    switch (job.p.k_radial) {
+    case 9: radial_forward<T, 9>(job, scratch, l); break;
+    case 11: radial_forward<T, 11>(job, scratch, l); break;
+    case 13: radial_forward<T, 13>(job, scratch, l); break;
+    case 17: radial_forward<T, 17>(job, scratch, l); break;
+    default: radial_forward<T, 0>(job, scratch, l);
+    }
     switch (job.p.l_max) {
     case 1: return angular_forward<T, 1>(job, scratch, l);
     case 2: return angular_forward<T, 2>(job, scratch, l);
@@ -38,7 +45,13 @@ template <class T> void forward(const NepJob<T>& job, NepScratch<T>& scratch, in
 
 template <class T> void backward(const NepJob<T>& job, NepScratch<T>& scratch, int l,
                                  GradientSink<T>& sink) {
-    radial_backward(job, scratch, l, sink);
+    switch (job.p.k_radial) {
+    case 9: radial_backward<T, 9>(job, scratch, l, sink); break;
+    case 11: radial_backward<T, 11>(job, scratch, l, sink); break;
+    case 13: radial_backward<T, 13>(job, scratch, l, sink); break;
+    case 17: radial_backward<T, 17>(job, scratch, l, sink); break;
+    default: radial_backward<T, 0>(job, scratch, l, sink);
+    }
     switch (job.p.l_max) {
     case 1: return angular_backward<T, 1>(job, scratch, l, sink);
     case 2: return angular_backward<T, 2>(job, scratch, l, sink);

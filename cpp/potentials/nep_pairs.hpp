@@ -84,7 +84,7 @@ template <class T> inline void chebyshev(simd::Vec<T> x, int n, simd::Vec<T>* t)
 
 // Neighbors of row i that act on it, into the staging arrays; the end is filled up with neighbors
 // beyond every cutoff, of the last one's species.
-template <class T> void gather(const NepJob<T>& job, NepScratch<T>& scratch, NepLane<T>& lane) {
+template <class T> [[gnu::noinline]] void gather(const NepJob<T>& job, NepScratch<T>& scratch, NepLane<T>& lane) {
     using V = simd::Vec<double>;
     const System& s = job.s;
     const std::int64_t i = lane.row;
@@ -123,27 +123,30 @@ template <class T> void gather(const NepJob<T>& job, NepScratch<T>& scratch, Nep
 }
 
 // Sums of f_k = fc T_k over the neighbors of one species, contracted to descriptors.
-template <class T> struct RadialSums {
+// K is their number, 0: known at run time only.
+template <class T, int K> struct RadialSums {
     using V = simd::Vec<T>;
     const NepJob<T>& job;
     const int type, n_k;
     int species = -1;
-    V sum[kNepMaxBasis];
+    V sum[K ? (K + 3) / 4 * 4 : kNepMaxBasis];
     T q[kNepMaxRadial + kNepLanes];
 
-    RadialSums(const NepJob<T>& j, int t) : job(j), type(t), n_k(j.p.k_radial) {
+    RadialSums(const NepJob<T>& j, int t) : job(j), type(t), n_k(K ? K : j.p.k_radial) {
         for (T& x : q) x = T(0);
     }
-    void add(int of, V fc, V x) {
+    [[gnu::always_inline]] void add(int of, V fc, V x) {
         if (of != species) {
             finish();
             species = of;
+#pragma GCC unroll 17
             for (int k = 0; k < n_k; ++k) sum[k] = T(0);
         }
         V t0 = fc, t1 = fc * x;
         const V two_x = x + x;
         sum[0] = sum[0] + t0;
         if (n_k > 1) sum[1] = sum[1] + t1;
+#pragma GCC unroll 17
         for (int k = 2; k < n_k; ++k) {
             const V t2 = simd::fma(two_x, t1, -t0);
             sum[k] = sum[k] + t2;
@@ -153,9 +156,11 @@ template <class T> struct RadialSums {
     }
     void finish() {
         if (species < 0) return;
-        T phi[kNepMaxBasis + 4];
-        for (int k = n_k; k < n_k + 3 && k < kNepMaxBasis; ++k) sum[k] = T(0);
-        for (int k = 0; k < n_k; k += 4)
+        T phi[kNepMaxBasis] = {};
+        const int n_padded_k = (n_k + 3) / 4 * 4;
+        for (int k = n_k; k < n_padded_k; ++k) sum[k] = T(0);
+#pragma GCC unroll 8
+        for (int k = 0; k < n_padded_k; k += 4)
             simd::store_sums4(phi + k, sum[k], sum[k + 1], sum[k + 2], sum[k + 3]);
         const int n_padded = padded(job.p.n_radial);
         const T* c = job.t.radial_kn +
@@ -171,14 +176,14 @@ template <class T> struct RadialSums {
 
 // From the staged neighbors to distances, radial descriptors (lane l of q) and the neighbors within
 // the angular cutoff.
-template <class T> void radial_forward(const NepJob<T>& job, NepScratch<T>& scratch, int l) {
+template <class T, int K> void radial_forward(const NepJob<T>& job, NepScratch<T>& scratch, int l) {
     using V = simd::Vec<T>;
     NepLane<T>& lane = scratch.lane[l];
     const NepParams& p = job.p;
     const int type = int(job.s.rows[4 * lane.row + 3]);
     const T *inverse_rc = job.t.inverse_rc_radial + type * p.n_types,
             *rc2_angular = job.t.rc2_angular + type * p.n_types;
-    RadialSums<T> sums(job, type);
+    RadialSums<T, K> sums(job, type);
     int n_angular = 0;
     for (int k = 0; k < lane.n; k += V::width) {
         const V dx = simd::load_as<T>(scratch.staged[0] + k),
