@@ -106,9 +106,8 @@ def _descriptors(
     radial = _radial_functions(pairs, model, model.rc_radial, model.c_radial)
     angular = _radial_functions(pairs, model, model.rc_angular, model.c_angular)
     Y, dY = _harmonics(pairs.D / pairs.r[:, None], model.l_max)
-    products = angular[0][:, :, None] * Y[:, None, :]
     S = np.stack(
-        [[sum_at(pairs.i, x, pairs.n) for x in rows.T] for rows in products.transpose(1, 0, 2)]
+        [[sum_at(pairs.i, g * y, pairs.n) for y in Y.T] for g in angular[0].T]
     ).transpose(2, 0, 1)
     q = [np.stack([sum_at(pairs.i, g, pairs.n) for g in radial[0].T], axis=1)]
     q += [value for value, _ in _invariants(S, model)]
@@ -203,9 +202,11 @@ def _pair_gradients(pairs: PairList, d: _Forward, B: Float, model: NepModel) -> 
     for k, (_, slope) in enumerate(_invariants(d.S, model)):
         at = n_radial + k * n_angular
         adjoint += B[:, at : at + n_angular, None] * slope
-    by_pair = adjoint[pairs.i]
-    w = np.einsum("pnm,pn->pm", by_pair, d.angular[0])
-    dw = np.einsum("pnm,pn->pm", by_pair, d.angular[1])
+    w, dw = np.zeros_like(d.Y), np.zeros_like(d.Y)
+    for n in range(n_angular):
+        of_centre = adjoint[pairs.i, n]
+        w += of_centre * d.angular[0][:, n, None]
+        dw += of_centre * d.angular[1][:, n, None]
     s = np.einsum("pn,pn->p", B[pairs.i, :n_radial], d.radial[1]) + (dw * d.Y).sum(axis=1)
     v = np.einsum("pm,pmx->px", w, d.dY)
     u = pairs.D / pairs.r[:, None]
