@@ -104,7 +104,7 @@ template <class T, int K> void radial_backward(const NepJob<T>& job, NepScratch<
         const V c = s * inverse;
         const V dx = simd::load(lane.dx + k), dy = simd::load(lane.dy + k),
                 dz = simd::load(lane.dz + k);
-        sink.add(lane.index + k, lane.n - k, dx, dy, dz, c * dx, c * dy, c * dz);
+        sink.add(lane.index + k, dx, dy, dz, c * dx, c * dy, c * dz);
     }
     lane.energy = double(simd::sum(energy));
 }
@@ -168,7 +168,7 @@ template <class T, int L> void angular_backward(const NepJob<T>& job, NepScratch
         const V inverse = simd::load(lane.a_inverse + k), d = simd::load(lane.d + k);
         const V along = simd::fma(ux, vx, simd::fma(uy, vy, uz * vz));
         const V radial = simd::fnma(along, inverse, s);
-        sink.add(lane.a_index + k, lane.n_angular - k, d * ux, d * uy, d * uz,
+        sink.add(lane.a_index + k, d * ux, d * uy, d * uz,
                  simd::fma(radial, ux, vx * inverse), simd::fma(radial, uy, vy * inverse),
                  simd::fma(radial, uz, vz * inverse));
     }

@@ -83,7 +83,7 @@ template <class T> inline void chebyshev(simd::Vec<T> x, int n, simd::Vec<T>* t)
 }
 
 // Neighbors of row i that act on it, into the staging arrays; the end is filled up with neighbors
-// beyond every cutoff, of the last one's species.
+// beyond every cutoff, of the last one's species, and the centre's own row.
 template <class T> [[gnu::noinline]] void gather(const NepJob<T>& job, NepScratch<T>& scratch, NepLane<T>& lane) {
     using V = simd::Vec<double>;
     const System& s = job.s;
@@ -119,6 +119,7 @@ template <class T> [[gnu::noinline]] void gather(const NepJob<T>& job, NepScratc
         out[0][k] = out[1][k] = out[2][k] = 0.0;
         out[3][k] = far;
         species[k] = last;
+        lane.index[k] = std::int32_t(i);
     }
 }
 
@@ -229,6 +230,7 @@ template <class T, int K> void radial_forward(const NepJob<T>& job, NepScratch<T
         lane.d[k] = T(2 * p.cutoff);
         lane.a_inverse[k] = T(1);
         lane.a_species[k] = last;
+        lane.a_index[k] = std::int32_t(lane.row);
     }
 }
 
@@ -356,10 +358,12 @@ template <class T> struct GradientSink {
     double *entries, *virial_entries;
     CentreSums<T> sums;
 
-    void add(const std::int32_t* index, int n, V dx, V dy, V dz, V px, V py, V pz) {
+    // Lanes without a neighbor hold the centre's row and zero gradients.
+    [[gnu::always_inline]] void add(const std::int32_t* index, V dx, V dy, V dz, V px, V py, V pz) {
         std::int32_t slot[V::width];
-        for (int q = 0; q < V::width && q < n; ++q) slot[q] = slots[index[q]];
-        simd::subtract_rows(entries, slot, px, py, pz, n);
+#pragma GCC unroll 16
+        for (int q = 0; q < V::width; ++q) slot[q] = slots[index[q]];
+        simd::subtract_rows(entries, slot, px, py, pz);
         CentreSums<T>& a = sums;
         a.fx = a.fx + px;
         a.fy = a.fy + py;
@@ -377,10 +381,10 @@ template <class T> struct GradientSink {
         a.wyz = simd::fma(dy, pz, a.wyz);
         a.wxz = simd::fma(dx, pz, a.wxz);
         a.wxy = simd::fma(dx, py, a.wxy);
-        if (virial_entries) add_virials(slot, n, dx, dy, dz, px, py, pz);
+        if (virial_entries) add_virials(slot, dx, dy, dz, px, py, pz);
     }
     // Virial of the neighbor, symmetric part.
-    void add_virials(const std::int32_t* slot, int n, V dx, V dy, V dz, V px, V py, V pz) {
+    [[gnu::noinline]] void add_virials(const std::int32_t* slot, V dx, V dy, V dz, V px, V py, V pz) {
         const V half = T(-0.5);
         const V w[6] = {-(dx * px),
                         -(dy * py),
@@ -391,7 +395,7 @@ template <class T> struct GradientSink {
         for (int c = 0; c < 6; ++c) {
             T lanes[V::width];
             simd::store(lanes, w[c]);
-            for (int q = 0; q < V::width && q < n; ++q)
+            for (int q = 0; q < V::width; ++q)
                 virial_entries[8 * std::int64_t(slot[q]) + c] += double(lanes[q]);
         }
     }

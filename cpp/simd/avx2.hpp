@@ -204,20 +204,19 @@ template <> inline VecF load_as<float>(const double* p) {
                            _mm256_cvtpd_ps(_mm256_loadu_pd(p)));
 }
 
-inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD z, int n) {
+inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD z) {
     VecD r[4];
     transpose4(x.v, y.v, z.v, _mm256_setzero_pd(), r[0], r[1], r[2], r[3]);
     for (int l = 0; l < 4; ++l) {
-        if (l >= n) break;
         double* row = p + 4 * std::int64_t(i[l]);
         _mm256_storeu_pd(row, _mm256_sub_pd(_mm256_loadu_pd(row), r[l].v));
     }
 }
-inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF z, int n) {
+inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF z) {
     auto low = [](VecF a) { return VecD(_mm256_cvtps_pd(_mm256_castps256_ps128(a.v))); };
     auto high = [](VecF a) { return VecD(_mm256_cvtps_pd(_mm256_extractf128_ps(a.v, 1))); };
-    subtract_rows(p, i, low(x), low(y), low(z), n);
-    subtract_rows(p, i + 4, high(x), high(y), high(z), n - 4);
+    subtract_rows(p, i, low(x), low(y), low(z));
+    subtract_rows(p, i + 4, high(x), high(y), high(z));
 }
 
 // compress_store without vpcompress: pext packs the lane numbers of the live lanes (BMI2), which

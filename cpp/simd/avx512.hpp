@@ -217,7 +217,7 @@ template <> inline VecF load_as<float>(const double* p) {
 }
 
 // A 4 x 4 transpose in each 256-bit half: rows l and l + 4 share a register.
-inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD z, int n) {
+inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD z) {
     const __m512d zero = _mm512_setzero_pd();
     const __m512d a = _mm512_unpacklo_pd(x.v, y.v), b = _mm512_unpackhi_pd(x.v, y.v);
     const __m512d c = _mm512_unpacklo_pd(z.v, zero), d = _mm512_unpackhi_pd(z.v, zero);
@@ -230,19 +230,14 @@ inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD
         double* row = p + 4 * std::int64_t(i[l]);
         _mm256_storeu_pd(row, _mm256_sub_pd(_mm256_loadu_pd(row), v));
     };
-    if (n >= 8) {
-        for (int l = 0; l < 4; ++l) subtract(l, _mm512_castpd512_pd256(r[l]));
-        for (int l = 0; l < 4; ++l) subtract(l + 4, _mm512_extractf64x4_pd(r[l], 1));
-    } else {
-        for (int l = 0; l < 4 && l < n; ++l) subtract(l, _mm512_castpd512_pd256(r[l]));
-        for (int l = 0; l < 4 && l + 4 < n; ++l) subtract(l + 4, _mm512_extractf64x4_pd(r[l], 1));
-    }
+    for (int l = 0; l < 4; ++l) subtract(l, _mm512_castpd512_pd256(r[l]));
+    for (int l = 0; l < 4; ++l) subtract(l + 4, _mm512_extractf64x4_pd(r[l], 1));
 }
-inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF z, int n) {
+inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF z) {
     auto low = [](VecF a) { return VecD(_mm512_cvtps_pd(_mm512_castps512_ps256(a.v))); };
     auto high = [](VecF a) { return VecD(_mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1))); };
-    subtract_rows(p, i, low(x), low(y), low(z), n);
-    subtract_rows(p, i + 8, high(x), high(y), high(z), n - 8);
+    subtract_rows(p, i, low(x), low(y), low(z));
+    subtract_rows(p, i + 8, high(x), high(y), high(z));
 }
 
 // Compress in a register and store whole: the memory form of vpcompress is microcoded on AMD.

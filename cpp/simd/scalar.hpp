@@ -62,13 +62,11 @@ inline void load_rows_int(const std::int32_t* p, Int<T> i, Int<T>& x, Int<T>& y,
 template <class T> inline Vec<T> gather(const T* p, Int<T> i) { return p[i.v]; }
 template <class T> inline Vec<T> load_as(const double* p) { return T(*p); }
 template <class T> inline void subtract_rows(double* p, const std::int32_t* i, Vec<T> x, Vec<T> y,
-                                             Vec<T> z, int n) {
-    if (n > 0) {
-        double* r = p + 4 * std::int64_t(*i);
-        r[0] -= double(x.v);
-        r[1] -= double(y.v);
-        r[2] -= double(z.v);
-    }
+                                             Vec<T> z) {
+    double* r = p + 4 * std::int64_t(*i);
+    r[0] -= double(x.v);
+    r[1] -= double(y.v);
+    r[2] -= double(z.v);
 }
 template <class T> inline int compress_store(std::int32_t* p, Int<T> a, Mask<T> m) {
     *p = a.v;

@@ -23,8 +23,9 @@
 //   load_rows_int(p, i, x, y, z, w)      rows of four int32; lanes of double only
 //   gather(p, i)                         p[i[l]]
 //   load_as<T>(p)                        width doubles, converted to T
-//   subtract_rows(p, i, x, y, z, n)      p[4 i[l]] -= x[l], p[4 i[l] + 1] -= y[l], p[4 i[l] + 2] -=
-//   z[l] for l = 0 .. n - 1, one after the other; rows of four doubles in every case
+//   subtract_rows(p, i, x, y, z)         p[4 i[l]] -= x[l], p[4 i[l] + 1] -= y[l], p[4 i[l] + 2] -=
+//   z[l], one lane after the other, i in memory; rows of four doubles for either T, the fourth is
+//   rewritten
 //   compress_store(p, v, m) -> int       writes the live lanes of an Int (or Vec) side by side,
 //   returns their number. It may write
 //                                        up to width values: leave room
