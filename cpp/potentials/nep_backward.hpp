@@ -2,11 +2,70 @@
 // p_ij of all its neighbors. Include from kernels only.
 #pragma once
 
+#include "potentials/nep_basis.hpp"
 #include "potentials/nep_pairs.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
+
+// What the gradients of one centre add up to.
+template <class T> struct CentreSums {
+    using V = simd::Vec<T>;
+    V fx = T(0), fy = T(0), fz = T(0);
+    V wxx = T(0), wyy = T(0), wzz = T(0), wyz = T(0), wxz = T(0), wxy = T(0);
+};
+
+// Where a vector of gradients goes: on the neighbors' entries, and into the sums of the centre.
+template <class T> struct GradientSink {
+    using V = simd::Vec<T>;
+    const NepJob<T>& job;
+    const std::int32_t* slots;
+    double *entries, *virial_entries;
+    CentreSums<T> sums;
+
+    // Lanes without a neighbor hold the centre's row and zero gradients.
+    [[gnu::always_inline]] void add(const std::int32_t* index, V dx, V dy, V dz, V px, V py, V pz) {
+        std::int32_t slot[V::width];
+#pragma GCC unroll 16
+        for (int q = 0; q < V::width; ++q) slot[q] = slots[index[q]];
+        simd::subtract_rows(entries, slot, px, py, pz);
+        CentreSums<T>& a = sums;
+        a.fx = a.fx + px;
+        a.fy = a.fy + py;
+        a.fz = a.fz + pz;
+        if (job.p.dipole) {
+            const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+            a.wxx = simd::fma(r2, px, a.wxx);
+            a.wyy = simd::fma(r2, py, a.wyy);
+            a.wzz = simd::fma(r2, pz, a.wzz);
+            return;
+        }
+        a.wxx = simd::fma(dx, px, a.wxx);
+        a.wyy = simd::fma(dy, py, a.wyy);
+        a.wzz = simd::fma(dz, pz, a.wzz);
+        a.wyz = simd::fma(dy, pz, a.wyz);
+        a.wxz = simd::fma(dx, pz, a.wxz);
+        a.wxy = simd::fma(dx, py, a.wxy);
+        if (virial_entries) add_virials(slot, dx, dy, dz, px, py, pz);
+    }
+    // Virial of the neighbor, symmetric part.
+    [[gnu::noinline]] void add_virials(const std::int32_t* slot, V dx, V dy, V dz, V px, V py, V pz) {
+        const V half = T(-0.5);
+        const V w[6] = {-(dx * px),
+                        -(dy * py),
+                        -(dz * pz),
+                        half * simd::fma(dy, pz, dz * py),
+                        half * simd::fma(dx, pz, dz * px),
+                        half * simd::fma(dx, py, dy * px)};
+        for (int c = 0; c < 6; ++c) {
+            T lanes[V::width];
+            simd::store(lanes, w[c]);
+            for (int q = 0; q < V::width; ++q)
+                virial_entries[8 * std::int64_t(slot[q]) + c] += double(lanes[q]);
+        }
+    }
+};
 
 // Screened nuclear repulsion of one vector of neighbors of one species: half of energy and slope.
 template <class T> struct Repulsion {
@@ -34,15 +93,29 @@ template <class T> Repulsion<T> repulsion(const NepParams& p, int pair, simd::Ve
             simd::keep(live, simd::fma(dv, value, v * slope))};
 }
 
+// Half the repulsion by the neighbors of one vector, added to energy and slope.
+template <class T> [[gnu::noinline]] void repel(const NepJob<T>& job, const NepLane<T>& lane,
+                                                int type, int k, simd::Vec<T>& energy,
+                                                simd::Vec<T>& slope) {
+    using V = simd::Vec<T>;
+    const V dx = simd::load(lane.dx + k), dy = simd::load(lane.dy + k), dz = simd::load(lane.dz + k),
+            inverse = simd::load(lane.inverse + k);
+    const V d = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz)) * inverse;
+    for (int r = 0, begin = 0; r < lane.n_runs; begin = lane.end[r++]) {
+        if (lane.end[r] <= k || begin >= k + V::width) continue;
+        const auto f = repulsion<T>(job.p, type * job.p.n_types + lane.species[r], d, inverse);
+        const auto mask = in_run<T>(k, begin, lane.end[r]);
+        energy = energy + simd::keep(mask, f.energy);
+        slope = slope + simd::keep(mask, f.slope);
+    }
+}
+
 // Coefficients of sum_n B_n g_n for one pair of types: P and dP/dx.
 template <class T> struct RadialSeries {
     T p[kNepMaxBasis + kNepLanes], d[kNepMaxBasis + kNepLanes];
-    int species = -1;
 
-    void choose(const NepJob<T>& job, const NepScratch<T>& scratch, int l, int type, int of) {
+    RadialSeries(const NepJob<T>& job, const NepScratch<T>& scratch, int l, int type, int of) {
         using V = simd::Vec<T>;
-        if (of == species) return;
-        species = of;
         const int n_padded = padded(job.p.k_radial), n_radial = job.p.n_radial;
         const T* c = job.t.radial_nk +
                      std::int64_t(type * job.p.n_types + of) * n_radial * 2 * n_padded;
@@ -59,29 +132,23 @@ template <class T> struct RadialSeries {
     }
 };
 
-template <class T, int K> void radial_backward(const NepJob<T>& job, NepScratch<T>& scratch, int l,
-                                               GradientSink<T>& sink) {
+// Slopes s of the radial part, p_ij = s u, of all neighbors into scratch.fc.
+template <class T, int K> void radial_slopes(const NepJob<T>& job, NepScratch<T>& scratch, int l,
+                                             int type) {
     using V = simd::Vec<T>;
-    NepLane<T>& lane = scratch.lane[l];
-    const NepParams& p = job.p;
-    const int type = int(job.s.rows[4 * lane.row + 3]), n_k = K ? K : p.k_radial;
-    RadialSeries<T> series;
-    const bool repels = p.zbl_phi && job.task == NepTask::energy;
-    const V near = repels ? V(T(1.0 / p.zbl_range)) : V(T(0));
-    V energy = T(0);
-    for (int k = 0; k < lane.n; k += V::width) {
-        const V x = simd::load(lane.x + k), two_x = x + x, dfc = simd::load(lane.dfc + k),
-                dx_fc = simd::load(lane.slope + k), inverse = simd::load(lane.inverse + k);
-        const bool close = repels && simd::any(inverse > near);
-        V s = T(0);
-        by_species(lane.species, k, [&](int of, auto mask, bool one) {
-            series.choose(job, scratch, l, type, of);
+    const NepLane<T>& lane = scratch.lane[l];
+    const int n_k = K ? K : job.p.k_radial;
+    for (int r = 0, begin = 0; r < lane.n_runs; begin = lane.end[r++]) {
+        const int end = r + 1 < lane.n_runs ? lane.end[r] : lane.n + V::width;
+        const RadialSeries<T> series(job, scratch, l, type, lane.species[r]);
+        for (int k = begin / V::width * V::width; k < end && k < lane.n; k += V::width) {
+            const V x = simd::load(lane.x + k), two_x = x + x;
             V t0 = T(1), t1 = x, value = series.p[0], slope = series.d[0];
             if (n_k > 1) {
                 value = simd::fma(V(series.p[1]), x, value);
                 slope = simd::fma(V(series.d[1]), x, slope);
             }
-#pragma GCC unroll 16
+#pragma GCC unroll 32
             for (int m = 2; m < n_k; ++m) {
                 const V t2 = simd::fma(two_x, t1, -t0);
                 value = simd::fma(V(series.p[m]), t2, value);
@@ -89,18 +156,30 @@ template <class T, int K> void radial_backward(const NepJob<T>& job, NepScratch<
                 t0 = t1;
                 t1 = t2;
             }
-            V part = simd::fma(dfc, value, dx_fc * slope);
-            if (close) {
-                const V dx = simd::load(lane.dx + k), dy = simd::load(lane.dy + k),
-                        dz = simd::load(lane.dz + k);
-                const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-                const auto r = repulsion<T>(p, type * p.n_types + of, r2 * inverse, inverse);
-                const auto here = mask & simd::first_n<T>(lane.n - k);
-                energy = energy + simd::keep(here, r.energy);
-                part = part + simd::keep(here, r.slope);
+            V s = simd::fma(simd::load(lane.dfc + k), value, simd::load(lane.slope + k) * slope);
+            if (k < begin || k + V::width > end) {
+                s = simd::keep(in_run<T>(k, begin, end), s);
+                if (begin > k) s = s + simd::load(scratch.fc + k);
             }
-            s = one ? part : s + simd::keep(mask, part);
-        });
+            simd::store(scratch.fc + k, s);
+        }
+    }
+}
+
+template <class T, int K> void radial_backward(const NepJob<T>& job, NepScratch<T>& scratch, int l,
+                                               GradientSink<T>& sink) {
+    using V = simd::Vec<T>;
+    NepLane<T>& lane = scratch.lane[l];
+    const NepParams& p = job.p;
+    const int type = int(job.s.rows[4 * lane.row + 3]);
+    radial_slopes<T, K>(job, scratch, l, type);
+    const bool repels = p.zbl_phi && job.task == NepTask::energy;
+    const V near = repels ? V(T(1.0 / p.zbl_range)) : V(T(0));
+    V energy = T(0);
+    for (int k = 0; k < lane.n; k += V::width) {
+        const V inverse = simd::load(lane.inverse + k);
+        V s = simd::load(scratch.fc + k);
+        if (repels && simd::any(inverse > near)) repel(job, lane, type, k, energy, s);
         const V c = s * inverse;
         const V dx = simd::load(lane.dx + k), dy = simd::load(lane.dy + k),
                 dz = simd::load(lane.dz + k);

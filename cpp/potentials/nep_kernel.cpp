@@ -1,8 +1,8 @@
 // NEP in one pass over blocks of rows; formulas in nep.hpp.
 //
 // A block of rows is worked on in batches of as many centres of one species as a vector has lanes:
-//   1. per centre: neighbors, radial descriptors, S_nb              (nep_pairs.hpp, lanes: neighbors)
-//   2. per batch:  invariants, network, dU/dq, dU/dS_nb             (nep_atoms.hpp, lanes: centres)
+//   1. per centre: neighbors, radial descriptors, S_nb              (nep_pairs.hpp, nep_forward.hpp; lanes: neighbors)
+//   2. per batch:  invariants, network, dU/dq, dU/dS_nb             (nep_atoms.hpp; lanes: centres)
 //   3. per centre: p_ij, added to the block's own rows of forces    (nep_backward.hpp)
 // What pass 3 needs of pass 1 stays in the thread's scratch, some 12 kB per centre of the batch.
 //
@@ -15,6 +15,7 @@
 
 #include "potentials/nep_atoms.hpp"
 #include "potentials/nep_backward.hpp"
+#include "potentials/nep_forward.hpp"
 #include "simd/parallel.hpp"
 
 namespace mdkern {
@@ -23,13 +24,14 @@ namespace {
 
 template <class T> void forward(const NepJob<T>& job, NepScratch<T>& scratch, int l) {
     gather(job, scratch, scratch.lane[l]);
+    measure(job, scratch, scratch.lane[l]);
     // Common sizes of the radial basis, unrolled.
     switch (job.p.k_radial) {
-    case 9: radial_forward<T, 9>(job, scratch, l); break;
-    case 11: radial_forward<T, 11>(job, scratch, l); break;
-    case 13: radial_forward<T, 13>(job, scratch, l); break;
-    case 17: radial_forward<T, 17>(job, scratch, l); break;
-    default: radial_forward<T, 0>(job, scratch, l);
+    case 9: radial_sums<T, 9>(job, scratch, l); break;
+    case 11: radial_sums<T, 11>(job, scratch, l); break;
+    case 13: radial_sums<T, 13>(job, scratch, l); break;
+    case 17: radial_sums<T, 17>(job, scratch, l); break;
+    default: radial_sums<T, 0>(job, scratch, l);
     }
     switch (job.p.l_max) {
     case 1: return angular_forward<T, 1>(job, scratch, l);

@@ -10,25 +10,29 @@
 namespace mdkern {
 namespace {
 
-// Neighbors of one centre; its lane among the centres of a batch.
+// Neighbors of one centre of a batch. They are grouped by species: run r is species[r], up to
+// end[r] among those within the radial cutoff and up to a_end[r] among those within the angular.
 template <class T> struct NepLane {
     std::int64_t row;
     double energy;  // of the repulsion
-    int n, n_angular;
-    int stride;     // of g and dg: n_angular, padded
-    // Within the radial cutoff: vector, 1/d, fc', fc x', x, species, row of the System.
-    T *dx, *dy, *dz, *inverse, *dfc, *slope, *x, *species;
+    int n, n_angular, n_runs;
+    int stride;  // of g and dg: n_angular, padded
+    std::int32_t *species, *end, *a_end;
+    // Within the radial cutoff: vector, 1/d, fc', fc x', x, row of the System.
+    T *dx, *dy, *dz, *inverse, *dfc, *slope, *x;
     std::int32_t* index;
-    // Within the angular cutoff: unit vector, d, 1/d, species, g_n and g_n' (n, stride).
-    T *ux, *uy, *uz, *d, *a_inverse, *a_species, *g, *dg;
+    // Within the angular cutoff: unit vector, d, 1/d, g_n and g_n' (n, stride), row.
+    T *ux, *uy, *uz, *d, *a_inverse, *g, *dg;
     std::int32_t* a_index;
 };
 
 template <class T> struct NepScratch {
     static constexpr int kLanes = 64 / int(sizeof(T));  // centres of a batch at most
     NepLane<T> lane[kLanes];
+    // Of one centre at a time.
     double *staged[4], *staged_species;  // dx, dy, dz, r^2
-    T* basis;           // (padded basis, stride)
+    T* fc;                               // then the radial slope of p_ij
+    T* basis;                            // (padded basis, stride)
     // By centre in the last index: descriptors, dU/dq, hidden layer; S_nb, S_nlm, dU/dS_nb.
     T *q, *slope_q, *hidden, *sums, *harmonics, *adjoint;
 
@@ -39,15 +43,17 @@ template <class T> struct NepScratch {
         const std::size_t room = std::size_t(largest + 2 * kNepLanes) / kNepLanes * kNepLanes;
         for (double*& x : s.staged) walk.take(x, room);
         walk.take(s.staged_species, room);
+        walk.take(s.fc, room);
         for (NepLane<T>& l : s.lane) {
-            T** const arrays[] = {&l.dx, &l.dy, &l.dz, &l.inverse, &l.dfc,       &l.slope,    &l.x,
-                                  &l.ux, &l.uy, &l.uz, &l.d,       &l.a_inverse, &l.a_species,
-                                  &l.species};
+            T** const arrays[] = {&l.dx, &l.dy, &l.dz, &l.inverse, &l.dfc, &l.slope,
+                                  &l.x,  &l.ux, &l.uy, &l.uz,      &l.d,   &l.a_inverse};
             for (T** x : arrays) walk.take(*x, room);
             walk.take(l.g, room * p.n_angular);
             walk.take(l.dg, room * p.n_angular);
             walk.take(l.index, room);
             walk.take(l.a_index, room);
+            std::int32_t** const runs[] = {&l.species, &l.end, &l.a_end};
+            for (std::int32_t** x : runs) walk.take(*x, std::size_t(p.n_types));
         }
         walk.take(s.basis, room * p.n_basis());
         walk.take(s.q, padded(p.n_descriptors) * kLanes);

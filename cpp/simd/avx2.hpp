@@ -333,11 +333,13 @@ inline void store_sums4(double* p, VecD a, VecD b, VecD c, VecD d) {
                   hi = _mm256_permute2f128_pd(ab, cd, 0x31);
     _mm256_storeu_pd(p, _mm256_add_pd(lo, hi));
 }
+// A 4 x 4 transpose in both 128-bit lanes, then the lanes are added up.
 inline void store_sums4(float* p, VecF a, VecF b, VecF c, VecF d) {
-    p[0] = sum(a);
-    p[1] = sum(b);
-    p[2] = sum(c);
-    p[3] = sum(d);
+    const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v));
+    const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c.v, d.v), _mm256_unpackhi_ps(c.v, d.v));
+    const __m256 t =
+        _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
 }
 
 // --- comparison and selection

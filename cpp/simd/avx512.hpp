@@ -344,11 +344,14 @@ inline void store_sums4(double* p, VecD a, VecD b, VecD c, VecD d) {
     _mm_storeu_pd(p, _mm512_castpd512_pd128(t));
     _mm_storeu_pd(p + 2, _mm512_extractf64x2_pd(t, 2));
 }
+// A 4 x 4 transpose in every 128-bit lane, then the lanes are added up.
 inline void store_sums4(float* p, VecF a, VecF b, VecF c, VecF d) {
-    p[0] = sum(a);
-    p[1] = sum(b);
-    p[2] = sum(c);
-    p[3] = sum(d);
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a.v, b.v), _mm512_unpackhi_ps(a.v, b.v));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c.v, d.v), _mm512_unpackhi_ps(c.v, d.v));
+    const __m512 s =
+        _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    const __m256 t = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
+    _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
 }
 
 // --- comparison and selection
