@@ -5,8 +5,8 @@
 // Rows are cut into fixed blocks. Each block has a private row of four doubles ("entry") for every
 // System row that its rows touch: whoever works on the block adds there. Afterwards every atom
 // gathers the entries of its row and of its images, in the order of the blocks. Rows are sorted in
-// space, so a block of 128 touches some ten rows per row of its own: 32 bytes each, against 24
-// bytes for every pair if the pairs' gradients were stored.
+// space, so a block of 128 touches some ten to twenty rows per row of its own, one of 512 half as
+// many: 32 bytes each, against 24 bytes for every pair if the pairs' gradients were stored.
 //
 // The plan (which rows a block touches) is made when the list is; the list is grouped by species
 // at the same time, so that kernels meet neighbors of one species side by side.
@@ -20,9 +20,15 @@
 
 namespace mdkern {
 
-constexpr std::int64_t kForceBlock = 2 * kPairBlock;  // rows
+// Rows per block: some 64 blocks at least, so that many threads have work, and the larger the
+// blocks the fewer rows they share. It follows from the system alone, and the bits from it.
+constexpr std::int64_t kLeastBlock = 2 * kPairBlock, kMostBlock = 8 * kPairBlock;
+static inline constexpr std::int64_t force_block_rows(std::int64_t n_real) {
+    const std::int64_t rows = n_real / 64 / kPairBlock * kPairBlock;
+    return rows < kLeastBlock ? kLeastBlock : rows > kMostBlock ? kMostBlock : rows;
+}
 static inline constexpr std::int64_t n_force_blocks(std::int64_t n_real) {
-    return (n_real + kForceBlock - 1) / kForceBlock;
+    return (n_real + force_block_rows(n_real) - 1) / force_block_rows(n_real);
 }
 
 struct ForceBlocks {

@@ -10,6 +10,7 @@ namespace MDKERN_ISA {
 void force_blocks_rows_compute(const System& s, const Neighbors& list, int n_threads,
                                std::int32_t* marks, std::int64_t* count, const std::int64_t* first,
                                std::int32_t* row) {
+    const std::int64_t rows = force_block_rows(s.n_real);
     parallel_for_thread(n_force_blocks(s.n_real), n_threads, 4, [&](std::int64_t b, int thread) {
         std::int32_t* mark = marks + thread * s.n_total;
         // Marks of earlier passes differ from these: no need to clear them.
@@ -21,10 +22,9 @@ void force_blocks_rows_compute(const System& s, const Neighbors& list, int n_thr
             if (row) row[first[b] + n] = r;
             ++n;
         };
-        const std::int64_t end =
-            (b + 1) * kForceBlock < s.n_real ? (b + 1) * kForceBlock : s.n_real;
-        for (std::int64_t i = b * kForceBlock; i < end; ++i) touch(std::int32_t(i));
-        for (std::int64_t i = b * kForceBlock; i < end; ++i) {
+        const std::int64_t begin = b * rows, end = begin + rows < s.n_real ? begin + rows : s.n_real;
+        for (std::int64_t i = begin; i < end; ++i) touch(std::int32_t(i));
+        for (std::int64_t i = begin; i < end; ++i) {
             const std::int32_t* index = list.index + list.first[i];
             for (std::int32_t k = 0; k < list.count[i]; ++k) touch(index[k]);
         }

@@ -72,8 +72,8 @@ template <class T> class Block {
 
 public:
     Block(const NepJob<T>& j, const ForceBlocks& plan, std::int64_t block, int thread)
-        : job(j), begin(block * kForceBlock) {
-        const std::int64_t last = begin + kForceBlock;
+        : job(j), begin(block * force_block_rows(j.s.n_real)) {
+        const std::int64_t last = begin + force_block_rows(job.s.n_real);
         end = last < job.s.n_real ? last : job.s.n_real;
         NepScratch<T>::layout(job.p, job.work.largest,
                               job.work.scratch + thread * job.work.scratch_bytes, scratch);
@@ -231,8 +231,8 @@ private:
     std::int64_t begin, end;
     std::int32_t* slots = nullptr;
     double *entries = nullptr, *virial_entries = nullptr;
-    std::int64_t row[kForceBlock];
-    double energy[kForceBlock], virial[6];
+    std::int64_t row[kMostBlock];
+    double energy[kMostBlock], virial[6];
 };
 
 template <class T> void compute(NepTask task, const NepParams& p, const NepTables<T>& t,
