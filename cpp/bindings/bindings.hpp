@@ -8,6 +8,7 @@
 #include <string>
 
 #include "neighbors/table.hpp"
+#include "potentials/force_blocks.hpp"
 
 namespace mdkern {
 
@@ -31,6 +32,7 @@ void bind_lennard_jones(py::module_& m);
 void bind_morse(py::module_& m);
 void bind_buckingham(py::module_& m);
 void bind_eam(py::module_& m);
+void bind_nep(py::module_& m);
 void bind_limits(py::module_& m);
 void bind_md(py::module_& m);
 void bind_evaluate(py::module_& m);
@@ -46,6 +48,10 @@ struct PyNeighborTable {
     Buffer<double> scratch_energy, scratch_rows, scratch_sums, scratch_virials, scratch_tiles;
     Buffer<float> scratch_single;
     Buffer<std::int32_t> scratch_count, scratch_index;
+    Buffer<char> scratch_bytes;
+    // Of potentials that scatter over blocks of rows; made anew when the table was.
+    ForceBlockPlan plan;
+    std::int64_t plan_of_build = -1;
 };
 
 // One evaluation of a potential on a table, into buffers of the caller, without Python: what

@@ -29,6 +29,7 @@ PYBIND11_MODULE(_core, m) {
     bind_morse(m);
     bind_buckingham(m);
     bind_eam(m);
+    bind_nep(m);
     bind_limits(m);
     bind_md(m);
     bind_evaluate(m);

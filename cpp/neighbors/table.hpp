@@ -54,6 +54,8 @@ public:
     // build.
     HalfList half(int team);
     std::size_t half_room() const;  // entries that its first[] may point into
+    // The list's memory, for who reorders the neighbors within rows.
+    std::int32_t* index() { return index_.data(); }
     std::int64_t n() const { return n_real_; }
     std::size_t index_room() const {
         return index_.capacity();

@@ -210,6 +210,28 @@ inline void add_rows(double* p, IntD idx, VecD x, VecD y, VecD z, VecD w, std::i
 inline VecD gather(const double* p, IntD i) { return _mm256_i32gather_pd(p, i.v, 8); }
 inline VecF gather(const float* p, IntF i) { return _mm256_i32gather_ps(p, i.v, 4); }
 
+template <class T> inline Vec<T> load_as(const double* p);
+template <> inline VecD load_as<double>(const double* p) { return _mm256_loadu_pd(p); }
+template <> inline VecF load_as<float>(const double* p) {
+    return _mm256_set_m128(_mm256_cvtpd_ps(_mm256_loadu_pd(p + 4)),
+                           _mm256_cvtpd_ps(_mm256_loadu_pd(p)));
+}
+
+inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD z) {
+    VecD r[4];
+    transpose4(x.v, y.v, z.v, _mm256_setzero_pd(), r[0], r[1], r[2], r[3]);
+    for (int l = 0; l < 4; ++l) {
+        double* row = p + 4 * std::int64_t(i[l]);
+        _mm256_storeu_pd(row, _mm256_sub_pd(_mm256_loadu_pd(row), r[l].v));
+    }
+}
+inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF z) {
+    auto low = [](VecF a) { return VecD(_mm256_cvtps_pd(_mm256_castps256_ps128(a.v))); };
+    auto high = [](VecF a) { return VecD(_mm256_cvtps_pd(_mm256_extractf128_ps(a.v, 1))); };
+    subtract_rows(p, i, low(x), low(y), low(z));
+    subtract_rows(p, i + 4, high(x), high(y), high(z));
+}
+
 // compress_store without vpcompress: pext packs the lane numbers of the live lanes (BMI2), which
 // then steer a permute.
 inline __m256i compress_order(unsigned live_bits) {
@@ -324,11 +346,13 @@ inline void store_sums4(double* p, VecD a, VecD b, VecD c, VecD d) {
                   hi = _mm256_permute2f128_pd(ab, cd, 0x31);
     _mm256_storeu_pd(p, _mm256_add_pd(lo, hi));
 }
+// A 4 x 4 transpose in both 128-bit lanes, then the lanes are added up.
 inline void store_sums4(float* p, VecF a, VecF b, VecF c, VecF d) {
-    p[0] = sum(a);
-    p[1] = sum(b);
-    p[2] = sum(c);
-    p[3] = sum(d);
+    const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v));
+    const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c.v, d.v), _mm256_unpackhi_ps(c.v, d.v));
+    const __m256 t =
+        _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
 }
 
 // --- comparison and selection

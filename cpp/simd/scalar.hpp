@@ -69,6 +69,14 @@ template <class T> inline void add_rows(T* p, Int<T> i, Vec<T> x, Vec<T> y, Vec<
     r[3] += w.v;
 }
 template <class T> inline Vec<T> gather(const T* p, Int<T> i) { return p[i.v]; }
+template <class T> inline Vec<T> load_as(const double* p) { return T(*p); }
+template <class T> inline void subtract_rows(double* p, const std::int32_t* i, Vec<T> x, Vec<T> y,
+                                             Vec<T> z) {
+    double* r = p + 4 * std::int64_t(*i);
+    r[0] -= double(x.v);
+    r[1] -= double(y.v);
+    r[2] -= double(z.v);
+}
 template <class T> inline int compress_store(std::int32_t* p, Int<T> a, Mask<T> m) {
     *p = a.v;
     return m.m;

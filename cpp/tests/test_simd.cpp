@@ -261,6 +261,34 @@ void test_add_rows() {
     }
 }
 
+// load_as and subtract_rows: rows of doubles whatever T is, the same row in several lanes too.
+template <class T>
+void test_rows_of_doubles() {
+    constexpr int rows = 9;
+    const Guarded source(W<T> * 8), memory(4 * rows * 8);
+    double* from = source.end<double>() - W<T>;
+    double* p = memory.end<double>() - 4 * rows;
+    Random random;
+    for (int trial = 0; trial < 200; ++trial) {
+        for (int l = 0; l < W<T>; ++l) from[l] = random.uniform(-1, 1);
+        const Vec<T> x = simd::load_as<T>(from);
+        for (int l = 0; l < W<T>; ++l) CHECK(same(lanes(x)[l], T(from[l])), "lane %d", l);
+        T y[W<T>], z[W<T>];
+        std::int32_t i[W<T>];
+        double want[4 * rows];
+        for (int k = 0; k < 4 * rows; ++k) want[k] = p[k] = random.uniform(-1, 1);
+        for (int l = 0; l < W<T>; ++l) {
+            y[l] = T(random.uniform(-1, 1)), z[l] = T(random.uniform(-1, 1));
+            i[l] = trial == 0 ? rows - 1 : random.below(rows);
+            want[4 * i[l]] -= double(T(from[l]));
+            want[4 * i[l] + 1] -= double(y[l]);
+            want[4 * i[l] + 2] -= double(z[l]);
+        }
+        simd::subtract_rows(p, i, x, simd::load(y), simd::load(z));
+        for (int k = 0; k < 4 * rows; ++k) CHECK(same(p[k], want[k]), "trial %d, %d", trial, k);
+    }
+}
+
 template <class T>
 void test_compress() {
     T in[W<T>], out[W<T> + 4];
@@ -537,6 +565,7 @@ void test_type() {
     test_plain_memory<T>();
     test_masked_memory<T>();
     test_gathers<T>();
+    test_rows_of_doubles<T>();
     test_compress<T>();
     if (std::is_same_v<T, double>) test_add_rows();
     test_sums<T>();

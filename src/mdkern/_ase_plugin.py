@@ -22,6 +22,7 @@ else:
             "Buckingham",
             "R. A. Buckingham, Proc. R. Soc. London A 168, 264 (1938)",
         ),
+        ("mdkern-nep", "NEP", "Z. Fan et al., J. Chem. Phys. 157, 114801 (2022)"),
         ("mdkern-eam", "EAM", "M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984)"),
     ):
         __ase_plugins__.add(

@@ -5,5 +5,15 @@ from mdkern.potentials.buckingham import Buckingham
 from mdkern.potentials.eam import EAM
 from mdkern.potentials.lennard_jones import LennardJones
 from mdkern.potentials.morse import Morse
+from mdkern.potentials.nep import NEP, NEPTensor
 
-__all__ = ["EAM", "Buckingham", "LennardJones", "Morse", "Potential", "Result"]
+__all__ = [
+    "EAM",
+    "NEP",
+    "Buckingham",
+    "LennardJones",
+    "Morse",
+    "NEPTensor",
+    "Potential",
+    "Result",
+]

@@ -1,0 +1,5 @@
+"""Descriptors of atomic environments."""
+
+from mdkern.descriptors.nep import NEPDescriptor
+
+__all__ = ["NEPDescriptor"]
