@@ -223,9 +223,8 @@ inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD
     const __m512d c = _mm512_unpacklo_pd(z.v, zero), d = _mm512_unpackhi_pd(z.v, zero);
     const __m512i even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
                   odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-    const __m512d r[4] = {
-        _mm512_permutex2var_pd(a, even, c), _mm512_permutex2var_pd(b, even, d),
-        _mm512_permutex2var_pd(a, odd, c), _mm512_permutex2var_pd(b, odd, d)};
+    const __m512d r[4] = {_mm512_permutex2var_pd(a, even, c), _mm512_permutex2var_pd(b, even, d),
+                          _mm512_permutex2var_pd(a, odd, c), _mm512_permutex2var_pd(b, odd, d)};
     auto subtract = [&](int l, __m256d v) {
         double* row = p + 4 * std::int64_t(i[l]);
         _mm256_storeu_pd(row, _mm256_sub_pd(_mm256_loadu_pd(row), v));

@@ -11,6 +11,7 @@ import typing
 __all__: list[str] = [
     "FMA_FACTOR",
     "NeighborTable",
+    "Nep",
     "Snapshot",
     "available_cpus",
     "available_memory",
@@ -81,6 +82,47 @@ class Snapshot:
     ) -> None: ...
     @property
     def n_atoms(self) -> int: ...
+
+class Nep:
+    def __init__(
+        self,
+        *,
+        l_max: typing.SupportsInt | typing.SupportsIndex,
+        n_radial: typing.SupportsInt | typing.SupportsIndex,
+        n_angular: typing.SupportsInt | typing.SupportsIndex,
+        k_radial: typing.SupportsInt | typing.SupportsIndex,
+        k_angular: typing.SupportsInt | typing.SupportsIndex,
+        hidden: typing.SupportsInt | typing.SupportsIndex,
+        cutoff: typing.SupportsFloat | typing.SupportsIndex,
+        uniform_cutoff: bool,
+        dipole: bool,
+        single: bool,
+        arrays: dict[str, typing.Any],
+    ) -> None: ...
+    def compute(
+        self,
+        neighbors: NeighborTable,
+        virials: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    def descriptors(
+        self, neighbors: NeighborTable, threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def jacobian(
+        self,
+        neighbors: NeighborTable,
+        centre_at: numpy.typing.NDArray[numpy.int32],
+        moving_at: numpy.typing.NDArray[numpy.int32],
+        n_centres: typing.SupportsInt | typing.SupportsIndex,
+        n_moving: typing.SupportsInt | typing.SupportsIndex,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def vjp(
+        self,
+        neighbors: NeighborTable,
+        weights: numpy.typing.NDArray[numpy.float64],
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
 
 def available_cpus() -> int: ...
 def available_memory() -> float: ...

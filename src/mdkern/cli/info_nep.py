@@ -63,7 +63,9 @@ def print_nep(path: str, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    networks = "one network" if len(model.networks.w0) == 1 else f"{len(model.networks.w0)} networks"
+    networks = (
+        "one network" if len(model.networks.w0) == 1 else f"{len(model.networks.w0)} networks"
+    )
     print_fields(
         one_line(path),
         {

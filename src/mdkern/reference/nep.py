@@ -106,9 +106,9 @@ def _descriptors(
     radial = _radial_functions(pairs, model, model.rc_radial, model.c_radial)
     angular = _radial_functions(pairs, model, model.rc_angular, model.c_angular)
     Y, dY = _harmonics(pairs.D / pairs.r[:, None], model.l_max)
-    S = np.stack(
-        [[sum_at(pairs.i, g * y, pairs.n) for y in Y.T] for g in angular[0].T]
-    ).transpose(2, 0, 1)
+    S = np.stack([[sum_at(pairs.i, g * y, pairs.n) for y in Y.T] for g in angular[0].T]).transpose(
+        2, 0, 1
+    )
     q = [np.stack([sum_at(pairs.i, g, pairs.n) for g in radial[0].T], axis=1)]
     q += [value for value, _ in _invariants(S, model)]
     kind = np.asarray(species, dtype=np.int64)
@@ -146,7 +146,7 @@ def _harmonics(u: Float, l_max: int) -> tuple[Float, Float]:
         power.append(power[-1] * (x + 1j * y))
     n_lm = (l_max + 1) ** 2 - 1
     Y, dY = np.zeros((len(x), n_lm)), np.zeros((len(x), n_lm, 3))
-    for l in range(1, l_max + 1):  # noqa: E741
+    for l in range(1, l_max + 1):
         for m in range(l + 1):
             Z = np.polynomial.Polynomial(polynomial(l, m)[0])
             slope = m * power[m - 1] if m else np.zeros_like(power[0])
@@ -162,7 +162,7 @@ def _harmonics(u: Float, l_max: int) -> tuple[Float, Float]:
 def _invariants(S: Float, model: NepModel) -> list[tuple[Float, Float]]:
     """Blocks of the angular descriptors (n, n_angular), each with its derivative by S."""
     blocks = []
-    for l in range(1, model.l_max + 1):  # noqa: E741
+    for l in range(1, model.l_max + 1):
         w = np.zeros(S.shape[-1])
         for m in range(l + 1):
             w[index(l, m, "c")] = weight(l, m) * (2 if m else 1)
@@ -224,7 +224,9 @@ def _zbl(pairs: PairList, model: NepModel) -> tuple[Float, Float]:
     inner, outer = model.zbl.inner[a, b], model.zbl.outer[a, b]
     inside = (r < outer) & (r < model.rc_angular.max())
     inverse_length = (Z[a] ** 0.23 + Z[b] ** 0.23) * 2.134563
-    table = np.broadcast_to(UNIVERSAL, (len(r), 8)) if model.zbl.phi is None else model.zbl.phi[a, b]
+    table = (
+        np.broadcast_to(UNIVERSAL, (len(r), 8)) if model.zbl.phi is None else model.zbl.phi[a, b]
+    )
     x = r * inverse_length
     terms = [table[:, k] * np.exp(-table[:, k + 1] * x) for k in (0, 2, 4, 6)]
     phi = sum(terms)
