@@ -157,7 +157,7 @@ def test_the_same_bits_for_any_number_of_threads(precision: str) -> None:
         (lambda d, a: d.derivatives(a, include=[0], exclude=[1]), "include, exclude: both given"),
         (lambda d, a: d.derivatives(a, method="numerical"), "method: 'numerical'; expected 'auto'"),
         (lambda d, a: d.derivatives(a, attach=False), "attach: False; the centers are atoms"),
-        (lambda d, a: d.create(Atoms("Xe")), "atom 0 is Xe; the potential has O, H, C"),
+        (lambda d, _: d.create(Atoms("Xe")), "atom 0 is Xe; the potential has O, H, C"),
     ],
 )
 def test_bad_arguments(call: Any, message: str) -> None:

@@ -186,8 +186,8 @@ void bind_nep(py::module_& m) {
                 const std::int64_t n = neighbors.table.n();
                 check_shape(centre_at, "centre_at", {n});
                 check_shape(moving_at, "moving_at", {n});
-                DoubleArray jacobian(py::array::ShapeContainer{
-                    n_centres, n_moving, std::int64_t(3), std::int64_t(nep.p.n_descriptors)});
+                DoubleArray jacobian(py::array::ShapeContainer{n_centres, n_moving, std::int64_t(3),
+                                                               std::int64_t(nep.p.n_descriptors)});
                 PyResult out(n, false);
                 NepWork work;
                 work.jacobian = jacobian.mutable_data();

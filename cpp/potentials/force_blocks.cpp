@@ -17,8 +17,7 @@ void ForceBlockPlan::build(const System& s, const Neighbors& list, std::int32_t*
         largest_ = std::max<std::int64_t>(largest_, list.count[i]);
 
     std::int32_t* marks = marks_.reserve(team * std::max(s.n_total, largest_));
-    if (n_species > 1)
-        group_by_species_compute(s, list, n_species, team, index, marks, largest_);
+    if (n_species > 1) group_by_species_compute(s, list, n_species, team, index, marks, largest_);
     std::fill_n(marks, team * s.n_total, -1);
     std::int64_t* first = first_.reserve(n_blocks_ + 1);
     force_blocks_rows_compute(s, list, team, marks, first + 1, nullptr, nullptr);
@@ -41,8 +40,7 @@ void ForceBlockPlan::build(const System& s, const Neighbors& list, std::int32_t*
         sum += start[i];
         start[i] = sum;  // where the next atom begins; filled from behind
     }
-    for (std::int64_t e = n_entries_; e-- > 0;)
-        entry[--start[s.owner[row[e]]]] = std::int32_t(e);
+    for (std::int64_t e = n_entries_; e-- > 0;) entry[--start[s.owner[row[e]]]] = std::int32_t(e);
 }
 
 }  // namespace mdkern

@@ -46,9 +46,9 @@ MDKERN_KERNEL(force_blocks_rows_compute,
                std::int64_t* count, const std::int64_t* first, std::int32_t* row))
 // Reorders the neighbors of each row by species, those of one species in their former order. index
 // is the memory of the list; room: (n_threads, largest count); n_species <= kMaxSpecies.
-MDKERN_KERNEL(group_by_species_compute, (const System&, const Neighbors&, int n_species,
-                                         int n_threads, std::int32_t* index, std::int32_t* room,
-                                         std::int64_t largest))
+MDKERN_KERNEL(group_by_species_compute,
+              (const System&, const Neighbors&, int n_species, int n_threads, std::int32_t* index,
+               std::int32_t* room, std::int64_t largest))
 constexpr int kMaxSpecies = 128;
 // out[width o + c] = sum of entries[stride e + c] over the entries of atom o, c < width <= 8.
 MDKERN_KERNEL(force_blocks_gather_compute,

@@ -22,7 +22,8 @@ void force_blocks_rows_compute(const System& s, const Neighbors& list, int n_thr
             if (row) row[first[b] + n] = r;
             ++n;
         };
-        const std::int64_t begin = b * rows, end = begin + rows < s.n_real ? begin + rows : s.n_real;
+        const std::int64_t begin = b * rows,
+                           end = begin + rows < s.n_real ? begin + rows : s.n_real;
         for (std::int64_t i = begin; i < end; ++i) touch(std::int32_t(i));
         for (std::int64_t i = begin; i < end; ++i) {
             const std::int32_t* index = list.index + list.first[i];

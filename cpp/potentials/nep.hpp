@@ -77,12 +77,12 @@ template <class T> struct NepTables {
 struct NepWork {
     char* scratch = nullptr;  // (n_threads, scratch_bytes)
     std::size_t scratch_bytes = 0;
-    std::int64_t largest = 0;         // neighbors of one row
-    std::int32_t* slots = nullptr;    // (n_threads, n_total)
-    double* entries = nullptr;        // (n_entries, 4)
-    double* virial_entries = nullptr; // (n_entries, 8) or null
-    const double* weights = nullptr;  // (n, n_descriptors), caller's order: NepTask::vjp
-    double* descriptors = nullptr;    // (n, n_descriptors), caller's order: NepTask::descriptor
+    std::int64_t largest = 0;          // neighbors of one row
+    std::int32_t* slots = nullptr;     // (n_threads, n_total)
+    double* entries = nullptr;         // (n_entries, 4)
+    double* virial_entries = nullptr;  // (n_entries, 8) or null
+    const double* weights = nullptr;   // (n, n_descriptors), caller's order: NepTask::vjp
+    double* descriptors = nullptr;     // (n, n_descriptors), caller's order: NepTask::descriptor
     // NepTask::jacobian: (n_centres, n_moving, 3, n_descriptors), zero at first; row of each atom
     // in its first two axes, or -1 (n), caller's order.
     double* jacobian = nullptr;
@@ -94,8 +94,8 @@ struct NepWork {
 std::size_t nep_scratch_bytes(const NepParams& p, std::int64_t largest, std::size_t real_bytes);
 
 MDKERN_KERNEL(nep_double_compute,
-              (NepTask, const NepParams&, const NepTables<double>&, const System&,
-               const Neighbors&, const ForceBlocks&, const NepWork&, int n_threads, const Result&))
+              (NepTask, const NepParams&, const NepTables<double>&, const System&, const Neighbors&,
+               const ForceBlocks&, const NepWork&, int n_threads, const Result&))
 MDKERN_KERNEL(nep_single_compute,
               (NepTask, const NepParams&, const NepTables<float>&, const System&, const Neighbors&,
                const ForceBlocks&, const NepWork&, int n_threads, const Result&))

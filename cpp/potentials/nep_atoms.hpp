@@ -9,7 +9,8 @@ namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
 
-// out[j] = sum_k in[k] w[k ld + j], j < n_out (a multiple of eight is computed), lanes side by side.
+// out[j] = sum_k in[k] w[k ld + j], j < n_out (a multiple of eight is computed), lanes side by
+// side.
 template <class T, class Finish> void product(const T* w, int ld, const T* in, int n_in, int n_out,
                                               const Finish& finish) {
     using V = simd::Vec<T>;
@@ -63,9 +64,9 @@ template <class T> [[gnu::noinline]] void invariants(const NepParams& p, NepScra
         for (int i = 0; i < n_lm; ++i) simd::store(s + i * V::width, V(T(0)));
         for (int e = 0; e < p.n_map; ++e) {
             T* to = s + p.map[2 * e] * V::width;
-            simd::store(to, simd::fma(V(T(p.map_c[e])),
-                                      simd::load(sums + p.map[2 * e + 1] * V::width),
-                                      simd::load(to)));
+            simd::store(to,
+                        simd::fma(V(T(p.map_c[e])), simd::load(sums + p.map[2 * e + 1] * V::width),
+                                  simd::load(to)));
         }
         auto put = [&](int block, V q) {
             simd::store(scratch.q + (p.n_radial + block * p.n_angular + n) * V::width, q);
@@ -82,8 +83,8 @@ template <class T> [[gnu::noinline]] void invariants(const NepParams& p, NepScra
         }
         const Cubic<T> cubic{p, s};
         for (int body = 0; body < p.n_bodies; ++body)
-            put(p.l_max + body, p.bodies[2 * body] < 0 ? V(T(7.0 / 15.0)) * first * first
-                                                       : cubic.value(body));
+            put(p.l_max + body,
+                p.bodies[2 * body] < 0 ? V(T(7.0 / 15.0)) * first * first : cubic.value(body));
     }
 }
 
@@ -94,8 +95,7 @@ template <class T> [[gnu::noinline]] void adjoints(const NepParams& p, NepScratc
     for (int n = 0; n < p.n_angular; ++n) {
         const T* s = scratch.harmonics + n * n_basis * V::width;
         auto slope_of = [&](int block) {
-            return simd::load(scratch.slope_q +
-                              (p.n_radial + block * p.n_angular + n) * V::width);
+            return simd::load(scratch.slope_q + (p.n_radial + block * p.n_angular + n) * V::width);
         };
         V u[(kNepMaxL + 1) * (kNepMaxL + 1)];
         for (int l = 1; l <= p.l_max; ++l) {
@@ -122,7 +122,8 @@ template <class T> [[gnu::noinline]] void adjoints(const NepParams& p, NepScratc
 }
 
 // Energies of the centres, and dU/dq.
-template <class T> [[gnu::noinline]] simd::Vec<T> network(const NepJob<T>& job, NepScratch<T>& scratch, int type) {
+template <class T> [[gnu::noinline]] simd::Vec<T> network(const NepJob<T>& job,
+                                                          NepScratch<T>& scratch, int type) {
     using V = simd::Vec<T>;
     const NepParams& p = job.p;
     const int net = p.one_network ? 0 : type, hidden = padded(p.hidden),

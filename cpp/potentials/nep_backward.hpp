@@ -50,7 +50,8 @@ template <class T> struct GradientSink {
         if (virial_entries) add_virials(slot, dx, dy, dz, px, py, pz);
     }
     // Virial of the neighbor, symmetric part.
-    [[gnu::noinline]] void add_virials(const std::int32_t* slot, V dx, V dy, V dz, V px, V py, V pz) {
+    [[gnu::noinline]] void add_virials(const std::int32_t* slot, V dx, V dy, V dz, V px, V py,
+                                       V pz) {
         const V half = T(-0.5);
         const V w[6] = {-(dx * px),
                         -(dy * py),
@@ -89,8 +90,7 @@ template <class T> Repulsion<T> repulsion(const NepParams& p, int pair, simd::Ve
     const auto flat = d < V(inner), live = (d < V(T(p.zbl_outer[pair]))) & (d < V(T(p.zbl_range)));
     const V value = simd::select(flat, V(T(1)), f.value);
     const V slope = simd::select(flat, V(T(0)), f.derivative);
-    return {simd::keep(live, v * value),
-            simd::keep(live, simd::fma(dv, value, v * slope))};
+    return {simd::keep(live, v * value), simd::keep(live, simd::fma(dv, value, v * slope))};
 }
 
 // Half the repulsion by the neighbors of one vector, added to energy and slope.
@@ -98,8 +98,8 @@ template <class T> [[gnu::noinline]] void repel(const NepJob<T>& job, const NepL
                                                 int type, int k, simd::Vec<T>& energy,
                                                 simd::Vec<T>& slope) {
     using V = simd::Vec<T>;
-    const V dx = simd::load(lane.dx + k), dy = simd::load(lane.dy + k), dz = simd::load(lane.dz + k),
-            inverse = simd::load(lane.inverse + k);
+    const V dx = simd::load(lane.dx + k), dy = simd::load(lane.dy + k),
+            dz = simd::load(lane.dz + k), inverse = simd::load(lane.inverse + k);
     const V d = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz)) * inverse;
     for (int r = 0, begin = 0; r < lane.n_runs; begin = lane.end[r++]) {
         if (lane.end[r] <= k || begin >= k + V::width) continue;
@@ -117,8 +117,8 @@ template <class T> struct RadialSeries {
     RadialSeries(const NepJob<T>& job, const NepScratch<T>& scratch, int l, int type, int of) {
         using V = simd::Vec<T>;
         const int n_padded = padded(job.p.k_radial), n_radial = job.p.n_radial;
-        const T* c = job.t.radial_nk +
-                     std::int64_t(type * job.p.n_types + of) * n_radial * 2 * n_padded;
+        const T* c =
+            job.t.radial_nk + std::int64_t(type * job.p.n_types + of) * n_radial * 2 * n_padded;
         for (int k = 0; k < job.p.k_radial; k += V::width) {
             V value = T(0), slope = T(0);
             for (int n = 0; n < n_radial; ++n) {
@@ -216,8 +216,8 @@ template <int kGroup, class T> [[gnu::always_inline]] inline void adjoint_group(
     }
 }
 
-template <class T, int L> void angular_backward(const NepJob<T>& job, NepScratch<T>& scratch,
-                                                int l, GradientSink<T>& sink) {
+template <class T, int L> void angular_backward(const NepJob<T>& job, NepScratch<T>& scratch, int l,
+                                                GradientSink<T>& sink) {
     using V = simd::Vec<T>;
     NepLane<T>& lane = scratch.lane[l];
     const int stride = lane.stride, n_angular = job.p.n_angular, n_basis = job.p.n_basis();
@@ -247,9 +247,8 @@ template <class T, int L> void angular_backward(const NepJob<T>& job, NepScratch
         const V inverse = simd::load(lane.a_inverse + k), d = simd::load(lane.d + k);
         const V along = simd::fma(ux, vx, simd::fma(uy, vy, uz * vz));
         const V radial = simd::fnma(along, inverse, s);
-        sink.add(lane.a_index + k, d * ux, d * uy, d * uz,
-                 simd::fma(radial, ux, vx * inverse), simd::fma(radial, uy, vy * inverse),
-                 simd::fma(radial, uz, vz * inverse));
+        sink.add(lane.a_index + k, d * ux, d * uy, d * uz, simd::fma(radial, ux, vx * inverse),
+                 simd::fma(radial, uy, vy * inverse), simd::fma(radial, uz, vz * inverse));
     }
 }
 

@@ -10,7 +10,7 @@ namespace MDKERN_ISA {
 namespace {
 
 template <int L> struct Basis {
-    static constexpr int n = (L + 1) * (L + 1) - 1;     // without the constant
+    static constexpr int n = (L + 1) * (L + 1) - 1;  // without the constant
     static constexpr int padded = (n + 3) / 4 * 4;
     // Place of z^k Re/Im (x + i y)^m; -1 is the constant.
     static constexpr int at(int m, int part, int k) {

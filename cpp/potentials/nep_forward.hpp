@@ -42,8 +42,8 @@ template <class T, int K> void radial_sums(const NepJob<T>& job, NepScratch<T>& 
 #pragma GCC unroll 8
         for (int m = 0; m < kMost; m += 4)
             simd::store_sums4(phi + m, sum[m], sum[m + 1], sum[m + 2], sum[m + 3]);
-        const T* c = job.t.radial_kn +
-                     std::int64_t(type * job.p.n_types + lane.species[r]) * n_k * n_padded;
+        const T* c =
+            job.t.radial_kn + std::int64_t(type * job.p.n_types + lane.species[r]) * n_k * n_padded;
         for (int n = 0; n < n_radial; n += V::width) {
             V total = simd::load(q + n);
             for (int m = 0; m < n_k; ++m)
@@ -56,9 +56,11 @@ template <class T, int K> void radial_sums(const NepJob<T>& job, NepScratch<T>& 
 
 // g_n and g_n' of one vector of neighbors, those in [begin, end), which are of one species with
 // these coefficients.
-template <class T> [[gnu::always_inline]] inline void angular_functions(
-    const NepLane<T>& lane, const Switch<T>& f, const T* table, int n_angular, int n_k, int k,
-    int begin, int end) {
+template <class T> [[gnu::always_inline]] inline void angular_functions(const NepLane<T>& lane,
+                                                                        const Switch<T>& f,
+                                                                        const T* table,
+                                                                        int n_angular, int n_k,
+                                                                        int k, int begin, int end) {
     using V = simd::Vec<T>;
     V t[kNepMaxBasis];
     const V two_x = f.x + f.x;

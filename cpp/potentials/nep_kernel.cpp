@@ -1,7 +1,8 @@
 // NEP in one pass over blocks of rows; formulas in nep.hpp.
 //
 // A block of rows is worked on in batches of as many centres of one species as a vector has lanes:
-//   1. per centre: neighbors, radial descriptors, S_nb              (nep_pairs.hpp, nep_forward.hpp; lanes: neighbors)
+//   1. per centre: neighbors, radial descriptors, S_nb              (nep_pairs.hpp,
+//   nep_forward.hpp; lanes: neighbors)
 //   2. per batch:  invariants, network, dU/dq, dU/dS_nb             (nep_atoms.hpp; lanes: centres)
 //   3. per centre: p_ij, added to the block's own rows of forces    (nep_backward.hpp)
 // What pass 3 needs of pass 1 stays in the thread's scratch, some 12 kB per centre of the batch.
@@ -27,42 +28,76 @@ template <class T> void forward(const NepJob<T>& job, NepScratch<T>& scratch, in
     measure(job, scratch, scratch.lane[l]);
     // Common sizes of the radial basis, unrolled.
     switch (job.p.k_radial) {
-    case 9: radial_sums<T, 9>(job, scratch, l); break;
-    case 11: radial_sums<T, 11>(job, scratch, l); break;
-    case 13: radial_sums<T, 13>(job, scratch, l); break;
-    case 17: radial_sums<T, 17>(job, scratch, l); break;
-    default: radial_sums<T, 0>(job, scratch, l);
+        case 9:
+            radial_sums<T, 9>(job, scratch, l);
+            break;
+        case 11:
+            radial_sums<T, 11>(job, scratch, l);
+            break;
+        case 13:
+            radial_sums<T, 13>(job, scratch, l);
+            break;
+        case 17:
+            radial_sums<T, 17>(job, scratch, l);
+            break;
+        default:
+            radial_sums<T, 0>(job, scratch, l);
     }
     switch (job.p.l_max) {
-    case 1: return angular_forward<T, 1>(job, scratch, l);
-    case 2: return angular_forward<T, 2>(job, scratch, l);
-    case 3: return angular_forward<T, 3>(job, scratch, l);
-    case 4: return angular_forward<T, 4>(job, scratch, l);
-    case 5: return angular_forward<T, 5>(job, scratch, l);
-    case 6: return angular_forward<T, 6>(job, scratch, l);
-    case 7: return angular_forward<T, 7>(job, scratch, l);
-    default: return angular_forward<T, 8>(job, scratch, l);
+        case 1:
+            return angular_forward<T, 1>(job, scratch, l);
+        case 2:
+            return angular_forward<T, 2>(job, scratch, l);
+        case 3:
+            return angular_forward<T, 3>(job, scratch, l);
+        case 4:
+            return angular_forward<T, 4>(job, scratch, l);
+        case 5:
+            return angular_forward<T, 5>(job, scratch, l);
+        case 6:
+            return angular_forward<T, 6>(job, scratch, l);
+        case 7:
+            return angular_forward<T, 7>(job, scratch, l);
+        default:
+            return angular_forward<T, 8>(job, scratch, l);
     }
 }
 
 template <class T> void backward(const NepJob<T>& job, NepScratch<T>& scratch, int l,
                                  GradientSink<T>& sink) {
     switch (job.p.k_radial) {
-    case 9: radial_backward<T, 9>(job, scratch, l, sink); break;
-    case 11: radial_backward<T, 11>(job, scratch, l, sink); break;
-    case 13: radial_backward<T, 13>(job, scratch, l, sink); break;
-    case 17: radial_backward<T, 17>(job, scratch, l, sink); break;
-    default: radial_backward<T, 0>(job, scratch, l, sink);
+        case 9:
+            radial_backward<T, 9>(job, scratch, l, sink);
+            break;
+        case 11:
+            radial_backward<T, 11>(job, scratch, l, sink);
+            break;
+        case 13:
+            radial_backward<T, 13>(job, scratch, l, sink);
+            break;
+        case 17:
+            radial_backward<T, 17>(job, scratch, l, sink);
+            break;
+        default:
+            radial_backward<T, 0>(job, scratch, l, sink);
     }
     switch (job.p.l_max) {
-    case 1: return angular_backward<T, 1>(job, scratch, l, sink);
-    case 2: return angular_backward<T, 2>(job, scratch, l, sink);
-    case 3: return angular_backward<T, 3>(job, scratch, l, sink);
-    case 4: return angular_backward<T, 4>(job, scratch, l, sink);
-    case 5: return angular_backward<T, 5>(job, scratch, l, sink);
-    case 6: return angular_backward<T, 6>(job, scratch, l, sink);
-    case 7: return angular_backward<T, 7>(job, scratch, l, sink);
-    default: return angular_backward<T, 8>(job, scratch, l, sink);
+        case 1:
+            return angular_backward<T, 1>(job, scratch, l, sink);
+        case 2:
+            return angular_backward<T, 2>(job, scratch, l, sink);
+        case 3:
+            return angular_backward<T, 3>(job, scratch, l, sink);
+        case 4:
+            return angular_backward<T, 4>(job, scratch, l, sink);
+        case 5:
+            return angular_backward<T, 5>(job, scratch, l, sink);
+        case 6:
+            return angular_backward<T, 6>(job, scratch, l, sink);
+        case 7:
+            return angular_backward<T, 7>(job, scratch, l, sink);
+        default:
+            return angular_backward<T, 8>(job, scratch, l, sink);
     }
 }
 
@@ -167,8 +202,8 @@ private:
                     T(job.work.weights[o * job.p.n_descriptors + d]);
         }
     }
-    // One unit vector dU/dq after the other. The sink leaves -dq/dr_j in the entries of the neighbors
-    // and nothing in the centre's own, which gets what keeps the sum zero.
+    // One unit vector dU/dq after the other. The sink leaves -dq/dr_j in the entries of the
+    // neighbors and nothing in the centre's own, which gets what keeps the sum zero.
     void write_jacobian(int n) {
         const int n_d = job.p.n_descriptors;
         for (int d = 0; d < n_d; ++d) {
@@ -244,8 +279,7 @@ template <class T> void compute(NepTask task, const NepParams& p, const NepTable
         block.run(out);
     });
     if (task == NepTask::descriptor || task == NepTask::jacobian) return;
-    if (out.forces)
-        force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces);
+    if (out.forces) force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces);
     if (out.virials && work.virial_entries)
         force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials);
 }

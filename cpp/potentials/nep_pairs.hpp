@@ -83,7 +83,8 @@ template <class T> void gather(const NepJob<T>& job, NepScratch<T>& scratch, Nep
     const V x = p[0], y = p[1], z = p[2];
     const double* keep = job.p.keep + std::int64_t(p[3]) * job.p.n_types;
     const bool uniform = job.p.uniform_cutoff, mixed = job.p.n_types > 1;
-    const std::int32_t *begin = job.list.index + job.list.first[i], *end = begin + job.list.count[i];
+    const std::int32_t *begin = job.list.index + job.list.first[i],
+                       *end = begin + job.list.count[i];
     double **out = scratch.staged, *species = scratch.staged_species;
     int n = 0;
     for (const std::int32_t* k = begin; k < end; k += V::width) {
@@ -162,8 +163,7 @@ template <class T> void measure(const NepJob<T>& job, NepScratch<T>& scratch, Ne
         simd::store(scratch.fc + k, f.fc);
         const auto within = (r2 < limit) & simd::first_n<T>(lane.n - k);
         for (; run < lane.n_runs && lane.end[run] <= k + V::width; ++run)
-            lane.a_end[run] =
-                n_angular + simd::count(within & simd::first_n<T>(lane.end[run] - k));
+            lane.a_end[run] = n_angular + simd::count(within & simd::first_n<T>(lane.end[run] - k));
         simd::compress_store(lane.ux + n_angular, dx * inverse, within);
         simd::compress_store(lane.uy + n_angular, dy * inverse, within);
         simd::compress_store(lane.uz + n_angular, dz * inverse, within);

@@ -37,49 +37,49 @@ _METALS = (
 # Shapes of public models: what the time of an evaluation depends on.
 PUBLIC_SIZES: dict[str, dict[str, object]] = {
     # Fan et al., J. Chem. Phys. 157, 114801 (2022)
-    "Si_2022_5body": dict(
-        species=["Si"],
-        cutoffs=[5.0, 5.0],
-        n_max=(10, 10),
-        basis=(10, 10),
-        bodies=["222", "1111"],
-        hidden=50,
-    ),
+    "Si_2022_5body": {
+        "species": ["Si"],
+        "cutoffs": [5.0, 5.0],
+        "n_max": (10, 10),
+        "basis": (10, 10),
+        "bodies": ["222", "1111"],
+        "hidden": 50,
+    },
     # Fan et al., J. Phys.: Condens. Matter 36, 245901 (2024)
-    "C_2024": dict(
-        species=["C"],
-        cutoffs=[7.0, 4.0],
-        n_max=(12, 8),
-        basis=(16, 12),
-        bodies=["222", "1111"],
-        hidden=100,
-    ),
+    "C_2024": {
+        "species": ["C"],
+        "cutoffs": [7.0, 4.0],
+        "n_max": (12, 8),
+        "basis": (16, 12),
+        "bodies": ["222", "1111"],
+        "hidden": 100,
+    },
     # Song et al., Nat. Commun. 15, 10208 (2024)
-    "UNEP-v1": dict(
-        species=_METALS,
-        cutoffs=[6.0, 5.0],
-        n_max=(4, 4),
-        basis=(8, 8),
-        bodies=["222", "1111"],
-        hidden=80,
-        zbl=[1.0, 2.0],
-    ),
-    "BaZrO3": dict(
-        species=["Ba", "Zr", "O"],
-        cutoffs=[8.0, 4.0],
-        n_max=(8, 6),
-        basis=(8, 8),
-        bodies=["222"],
-        hidden=50,
-    ),
-    "water": dict(
-        species=["O", "H"],
-        cutoffs=[6.0, 4.0],
-        n_max=(4, 4),
-        basis=(8, 8),
-        bodies=["222"],
-        hidden=30,
-    ),
+    "UNEP-v1": {
+        "species": _METALS,
+        "cutoffs": [6.0, 5.0],
+        "n_max": (4, 4),
+        "basis": (8, 8),
+        "bodies": ["222", "1111"],
+        "hidden": 80,
+        "zbl": [1.0, 2.0],
+    },
+    "BaZrO3": {
+        "species": ["Ba", "Zr", "O"],
+        "cutoffs": [8.0, 4.0],
+        "n_max": (8, 6),
+        "basis": (8, 8),
+        "bodies": ["222"],
+        "hidden": 50,
+    },
+    "water": {
+        "species": ["O", "H"],
+        "cutoffs": [6.0, 4.0],
+        "n_max": (4, 4),
+        "basis": (8, 8),
+        "bodies": ["222"],
+        "hidden": 30,
+    },
 }
 
 

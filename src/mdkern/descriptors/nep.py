@@ -104,7 +104,9 @@ class NEPDescriptor:
         -------
         (n_centers, n_features) array, or a list of them
         """
-        if not hasattr(a, "arrays"):
+        from ase import Atoms
+
+        if not isinstance(a, Atoms):
             return [self.create(x, None if centers is None else c) for x, c in _zip(a, centers)]
         q = self._kernel.descriptors(self._table(a), self._n_threads)
         q *= self.model.q_scaler

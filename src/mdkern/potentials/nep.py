@@ -127,7 +127,9 @@ class NEPTensor:
             return np.asarray(virial[:3])
         xx, yy, zz, yz, xz, xy = virial
         isotropic = self._scalar.compute(neighbors, False, threads)[0]
-        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]) + isotropic * np.eye(3)
+        return np.asarray(
+            np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]) + isotropic * np.eye(3)
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("_kernel", "_scalar")}
@@ -222,7 +224,7 @@ def _angular_algebra(model: NepModel) -> dict[str, Array]:
     """Harmonics by monomials, weights of the 3-body and terms of the 4- and 5-body descriptors."""
     rows, coefficients = [], []
     weights = np.empty((model.l_max + 1) ** 2 - 1)
-    for l in range(1, model.l_max + 1):  # noqa: E741
+    for l in range(1, model.l_max + 1):
         for m in range(l + 1):
             for part in ("c", "s") if m else ("c",):
                 place = index(l, m, part)
@@ -231,15 +233,17 @@ def _angular_algebra(model: NepModel) -> dict[str, Array]:
                     if c:
                         rows.append((place, _basis_place(model.l_max, m, part, k)))
                         coefficients.append(float(c))
-    bodies, terms, term_c = [], [], []
+    bodies: list[tuple[int, int]] = []
+    terms: list[tuple[int, int, int]] = []
+    term_c: list[float] = []
     for name in model.bodies:
         if name == "1111":
             bodies.append((-1, -1))
             continue
         begin = len(terms)
-        for c, i, j, k in cubic_terms(*BODY_ORDERS[name]):
+        for value, i, j, k in cubic_terms(*BODY_ORDERS[name]):
             terms.append((i, j, k))
-            term_c.append(c)
+            term_c.append(value)
         bodies.append((begin, len(terms)))
     return {
         "map": np.array(rows, dtype=np.int32).reshape(-1, 2),

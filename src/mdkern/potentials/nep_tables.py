@@ -9,13 +9,13 @@ from math import factorial, gcd, lcm, pi, sqrt
 __all__ = ["cubic_terms", "index", "polynomial", "weight"]
 
 
-def index(l: int, m: int, part: str = "c") -> int:  # noqa: E741
+def index(l: int, m: int, part: str = "c") -> int:
     """Place of a sum in the order l0, 1c, 1s, 2c, 2s, ... of l = 1, 2, ...; part is "c" or "s"."""
     return l * l - 1 + (0 if m == 0 else 2 * m - (part == "c"))
 
 
 @cache
-def _derivative_of_legendre(l: int, m: int) -> tuple[Fraction, ...]:  # noqa: E741
+def _derivative_of_legendre(l: int, m: int) -> tuple[Fraction, ...]:
     """Coefficients of d^m P_l / dz^m, lowest power first."""
     c = [Fraction(0)] * (l + 1)
     for k in range(l // 2 + 1):
@@ -30,7 +30,7 @@ def _derivative_of_legendre(l: int, m: int) -> tuple[Fraction, ...]:  # noqa: E7
 
 
 @cache
-def polynomial(l: int, m: int) -> tuple[tuple[int, ...], Fraction]:  # noqa: E741
+def polynomial(l: int, m: int) -> tuple[tuple[int, ...], Fraction]:
     """Z_lm(z), d^m P_l / dz^m divided by s_lm so that its coefficients are coprime integers.
 
     Returns the integers, lowest power first, and s_lm.
@@ -42,7 +42,7 @@ def polynomial(l: int, m: int) -> tuple[tuple[int, ...], Fraction]:  # noqa: E74
 
 
 @cache
-def weight(l: int, m: int) -> float:  # noqa: E741
+def weight(l: int, m: int) -> float:
     """C_lm = (2l+1)/(4 pi) (l-m)!/(l+m)! s_lm^2 (Fan et al., J. Chem. Phys. 157, 114801 (2022))."""
     s = polynomial(l, m)[1]
     return float((2 * l + 1) * Fraction(factorial(l - m), factorial(l + m)) * s * s) / (4 * pi)
@@ -51,20 +51,20 @@ def weight(l: int, m: int) -> float:  # noqa: E741
 def _wigner_3j(l1: int, l2: int, l3: int, m1: int, m2: int, m3: int) -> float:
     """Racah's formula; m1 + m2 + m3 = 0 and l1, l2, l3 form a triangle."""
     f = factorial
-    total = 0
     low = max(0, l2 - l3 - m1, l1 - l3 + m2)
     high = min(l1 + l2 - l3, l1 - m1, l2 + m2)
-    total_fraction = Fraction(0)
+    total = Fraction(0)
     for k in range(low, high + 1):
-        total = f(k) * f(l1 + l2 - l3 - k) * f(l1 - m1 - k) * f(l2 + m2 - k)
-        total *= f(l3 - l2 + m1 + k) * f(l3 - l1 - m2 + k)
-        total_fraction += Fraction((-1) ** k, total)
+        product = f(k) * f(l1 + l2 - l3 - k) * f(l1 - m1 - k) * f(l2 + m2 - k)
+        product *= f(l3 - l2 + m1 + k) * f(l3 - l1 - m2 + k)
+        total += Fraction((-1) ** k, product)
     triangle = Fraction(f(l1 + l2 - l3) * f(l1 - l2 + l3) * f(l2 + l3 - l1), f(l1 + l2 + l3 + 1))
     parts = f(l1 - m1) * f(l1 + m1) * f(l2 - m2) * f(l2 + m2) * f(l3 - m3) * f(l3 + m3)
-    return (-1) ** (l1 - l2 - m3) * sqrt(triangle * parts) * float(total_fraction)
+    sign = -1.0 if (l1 - l2 - m3) % 2 else 1.0
+    return sign * sqrt(triangle * parts) * float(total)
 
 
-def _linear(l: int, m: int) -> list[tuple[complex, int]]:  # noqa: E741
+def _linear(l: int, m: int) -> list[tuple[complex, int]]:
     """A_lm as a linear form of the sums S: [(coefficient, index)]."""
     a = sqrt(weight(l, abs(m)))
     if m == 0:

@@ -146,7 +146,7 @@ def _harmonics(u: Float, l_max: int) -> tuple[Float, Float]:
         power.append(power[-1] * (x + 1j * y))
     n_lm = (l_max + 1) ** 2 - 1
     Y, dY = np.zeros((len(x), n_lm)), np.zeros((len(x), n_lm, 3))
-    for l in range(1, l_max + 1):  # noqa: E741
+    for l in range(1, l_max + 1):
         for m in range(l + 1):
             Z = np.polynomial.Polynomial(polynomial(l, m)[0])
             slope = m * power[m - 1] if m else np.zeros_like(power[0])
@@ -162,7 +162,7 @@ def _harmonics(u: Float, l_max: int) -> tuple[Float, Float]:
 def _invariants(S: Float, model: NepModel) -> list[tuple[Float, Float]]:
     """Blocks of the angular descriptors (n, n_angular), each with its derivative by S."""
     blocks = []
-    for l in range(1, model.l_max + 1):  # noqa: E741
+    for l in range(1, model.l_max + 1):
         w = np.zeros(S.shape[-1])
         for m in range(l + 1):
             w[index(l, m, "c")] = weight(l, m) * (2 if m else 1)
