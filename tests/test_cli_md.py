@@ -306,6 +306,38 @@ def _frame(k: int) -> Atoms:
     return atoms
 
 
+def test_extxyz_is_written_to_the_letter_of_ase() -> None:
+    from io import StringIO
+
+    from ase.constraints import FixAtoms
+
+    rng = np.random.default_rng(0)
+    for case in range(8):
+        atoms = bulk("NaCl", "rocksalt", a=5.6, cubic=True) * (1, 1, 1 + case % 3)
+        atoms.positions += rng.normal(scale=10.0 ** (case - 3), size=atoms.positions.shape)
+        atoms.set_momenta(rng.normal(size=(len(atoms), 3)))
+        atoms.info.update(step=case, name="two words", mdkern_command="mdkern md 'a b'")
+        results: dict[str, Any] = {"energy": -1.5, "forces": rng.normal(size=(len(atoms), 3))}
+        if case % 2:
+            results["stress"] = rng.normal(size=6)
+            atoms.arrays["ref_forces"] = rng.normal(size=(len(atoms), 3))
+            atoms.arrays["weight"] = rng.normal(size=len(atoms))
+        if case == 4:
+            atoms.pbc = (True, False, True)
+            atoms.set_tags(range(len(atoms)))
+        if case == 5:
+            atoms.set_constraint(FixAtoms([1]))
+        if case == 6:
+            results["energies"] = rng.normal(size=len(atoms))
+        if case == 7:
+            atoms = atoms[:1]
+            results["forces"] = results["forces"][:1]
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        wanted = StringIO()
+        write(wanted, atoms, format="extxyz")
+        assert trajectory.extxyz_text(atoms) == wanted.getvalue()
+
+
 def test_background_writer_keeps_order_and_raises() -> None:
     class Slow:
         def __init__(self) -> None:

@@ -93,6 +93,7 @@ struct PyMdLoop {
     }
     void publish(DoubleArray& x, DoubleArray& p, DoubleArray& cell) {
         check_arrays(x, p, cell);
+        if (!loop->placed()) throw std::invalid_argument("the run has no state to go back to");
         loop->positions(x.mutable_data());
         loop->momenta(p.mutable_data());
         loop->cell(cell.mutable_data());

@@ -36,6 +36,7 @@ void bind_nep(py::module_& m);
 void bind_limits(py::module_& m);
 void bind_md(py::module_& m);
 void bind_evaluate(py::module_& m);
+void bind_text(py::module_& m);
 
 // A table together with the options it is built with, as Python holds it.
 struct PyNeighborTable {

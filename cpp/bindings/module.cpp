@@ -33,4 +33,5 @@ PYBIND11_MODULE(_core, m) {
     bind_limits(m);
     bind_md(m);
     bind_evaluate(m);
+    bind_text(m);
 }

@@ -1,6 +1,7 @@
 #include "md/loop.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -70,7 +71,7 @@ void MdLoop::set_atoms(std::int64_t n, const double* mass, const bool* mobile,
     double* m = mass_in_.reserve(n);
     for (std::int64_t i = 0; i < n; ++i) {
         total_mass_ += mass[i];
-        m[i] = !mobile[i] ? std::numeric_limits<double>::infinity() : mass[i];
+        m[i] = mobile[i] ? mass[i] : std::numeric_limits<double>::infinity();
     }
     std::copy_n(species, n, species_in_.reserve(n));
     std::copy_n(pbc, 3, pbc_);

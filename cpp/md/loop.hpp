@@ -10,7 +10,6 @@
 // time as positions. Whether and when it is called changes no bit of the trajectory.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -89,6 +88,7 @@ public:
     void sample();  // a row of samples() now
     std::vector<double>& samples() { return samples_; }
     std::int64_t n() const { return n_; }
+    bool placed() const { return placed_; }  // false: no state to go on from
     const std::shared_ptr<MdScheme>& scheme() const { return scheme_; }
 
 private:

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import queue
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = [
     "BackgroundWriter",
     "FrameWriter",
     "LogWriter",
+    "extxyz_text",
     "open_trajectory",
     "snapshot",
     "trajectory_format",
@@ -66,6 +68,57 @@ def _create(path: str, overwrite: bool) -> TextIO:
     return Path(path).open("w" if overwrite else "x", encoding="utf-8")
 
 
+def extxyz_text(frame: Atoms) -> str:
+    """A frame as ASE writes it, to the letter; the rows of numbers are formatted in the core where they can be."""
+    from ase.io import write
+
+    columns = _columns(frame)
+    text = io.StringIO()
+    if columns is None:
+        write(text, frame, format="extxyz")
+        return text.getvalue()
+    import numpy as np
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    from mdkern import _core
+
+    # ASE says what the second line has to say, for one atom of them.
+    one = frame[[0]]
+    if frame.calc is not None:
+        results = {k: v[:1] if k == "forces" else v for k, v in frame.calc.results.items()}
+        one.calc = SinglePointCalculator(one, **results)
+    write(text, one, format="extxyz")
+    head = text.getvalue().splitlines()[1]
+    properties = dict.fromkeys(re.findall(r"(\w+):[SR]:[13]", head.partition("Properties=")[2]))
+    if list(properties)[:2] != ["species", "pos"] or set(properties) != {
+        "species",
+        "pos",
+        *columns,
+    }:
+        text = io.StringIO()
+        write(text, frame, format="extxyz")
+        return text.getvalue()
+    values = [frame.positions, *(columns[name] for name in list(properties)[2:])]
+    table = np.hstack([np.reshape(v, (len(frame), -1)) for v in values])
+    rows = _core.format_rows(frame.get_chemical_symbols(), np.ascontiguousarray(table))
+    return f"{len(frame)}\n{head}\n{rows.decode()}"
+
+
+def _columns(frame: Atoms) -> dict[str, Any] | None:
+    """Arrays beside symbols and positions; None where one is not plain numbers per atom, which is left to ASE."""
+    columns = {k: v for k, v in frame.arrays.items() if k not in ("numbers", "positions")}
+    results = {} if frame.calc is None else frame.calc.results
+    if "forces" in results:
+        columns["forces"] = results["forces"]
+    shapes = ((len(frame),), (len(frame), 3))
+    plain = all(v.dtype == float and v.shape in shapes for v in columns.values())
+    known = set(results) <= {"energy", "forces", "stress"}
+    words = all(re.fullmatch(r"\w+", name) for name in columns)
+    return (
+        columns if plain and known and words and len(frame) > 1 and not frame.constraints else None
+    )
+
+
 class FrameWriter(Protocol):
     """Takes frames; each one is on disk when `write` returns."""
 
@@ -79,12 +132,8 @@ class _ExtxyzWriter:
         self._file = _create(path, overwrite)
 
     def write(self, frame: Atoms) -> None:
-        from ase.io import write
-
         # In one piece, so that no half frame is left where the process is killed.
-        text = io.StringIO()
-        write(text, frame, format="extxyz")
-        self._file.write(text.getvalue())
+        self._file.write(extxyz_text(frame))
         self._file.flush()
 
     def close(self) -> None:
