@@ -28,8 +28,6 @@ __all__ = [
     "nep_descriptors",
     "nep_dipole",
     "nep_polarizability",
-    "neighbor_list",
-    "neighbor_list_binned",
     "normal_deviates",
     "philox4x32",
     "velocity_verlet",
