@@ -29,4 +29,6 @@ PYBIND11_MODULE(_core, m) {
     bind_buckingham(m);
     bind_eam(m);
     bind_limits(m);
+    bind_soap(m);
+    bind_acsf(m);
 }

@@ -3,6 +3,10 @@
 
 #include <cstdint>
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 namespace mdkern {
 namespace MDKERN_ISA {
 
@@ -21,6 +25,17 @@ template <class Body> inline void parallel_for(std::int64_t n, int n_threads, in
 #pragma omp parallel for num_threads(n_threads) schedule(static)
         for (std::int64_t k = 0; k < n; ++k) body(k);
     }
+}
+
+// The same with body(k, thread), 0 <= thread < n_threads, for bodies with scratch per thread.
+template <class Body> inline void parallel_for_thread(std::int64_t n, int n_threads, int chunk,
+                                                      const Body& body) {
+#if defined(_OPENMP)
+    const auto numbered = [&](std::int64_t k) { body(k, n_threads > 1 ? omp_get_thread_num() : 0); };
+#else
+    const auto numbered = [&](std::int64_t k) { body(k, 0); };
+#endif
+    parallel_for(n, n_threads, chunk, numbered);
 }
 
 }  // namespace MDKERN_ISA

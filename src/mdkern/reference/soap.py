@@ -105,38 +105,33 @@ def radial_polynomial(r_cut: float, n_max: int, l_max: int, sigma: float) -> Cal
 
     def f(r: Any) -> Any:
         r = np.asarray(r)
-        z = np.multiply.outer(2.0 * eta * x, r)  # (q, ...)
-        decay = np.exp(-eta * np.subtract.outer(x, r) ** 2)
-        tail = (1,) * r.ndim
-        return np.array(
-            [
-                4.0 * np.pi * np.einsum(
-                    "nq,q...->n...",
-                    g * w * x**2,
-                    decay * (2.0 * eta * x.reshape(-1, *tail)) ** l * _bessel(l, z),
-                )
-                for l in range(l_max + 1)
-            ]
-        )  # fmt: skip
+        decay = np.exp(-eta * np.subtract.outer(x, r) ** 2)  # (quadrature points, ...)
+        bessel = _bessel(l_max, np.multiply.outer(2.0 * eta * x, r))
+        powers = (2.0 * eta * x) ** np.arange(l_max + 1)[:, None]
+        return 4.0 * np.pi * np.einsum("nq,lq,q...,lq...->ln...", g * w * x**2, powers, decay, bessel, optimize=True)
 
     return f
 
 
-def _bessel(l: int, z: Any) -> Any:
-    """exp(-z) i_l(z) / z^l, i_l the modified spherical Bessel function of the first kind, Re z >= 0."""
-    from scipy.special import factorial2, ive
-
-    # Below 1 the series (1 + z^2 / (2 (2l+3)) + ...) / (2l+1)!!.
-    small = np.abs(z) < 1.0
-    s = np.where(small, z, 0.0)
-    term = total = np.ones_like(s)
-    for k in range(1, 13):
-        term = term * (0.5 * s * s) / (k * (2 * l + 2 * k + 1))
-        total = total + term
-    big = np.where(small, 1.0, z)
-    # SciPy scales by exp(-|Re z|), not exp(-z).
-    scaled = np.exp(np.real(big) - big) * ive(l + 0.5, big) * np.sqrt(np.pi / (2.0 * big)) / big**l
-    return np.where(small, np.exp(-s) * total / factorial2(2 * l + 1), scaled)
+def _bessel(l_max: int, z: Any) -> Any:
+    """exp(-z) i_l(z) / z^l for l = 0 .. l_max, i_l the modified spherical Bessel functions, Re z >= 0."""
+    # Upward recurrence where it is stable, |z| > l + 2; below the series in z^2.
+    big = np.where(np.abs(z) > 2.0, z, 2.0)
+    damped = np.exp(-2.0 * big)
+    f = [0.5 * (1 - damped) / big, 0.5 * ((1 + damped) - (1 - damped) / big) / big]
+    out = []
+    for l in range(l_max + 1):
+        if l > 1:
+            f.append(f[l - 2] - (2 * l - 1) / big * f[l - 1])
+        small = np.abs(z) <= l + 2.0
+        s = np.where(small, z, 0.0)
+        term = total = np.ones_like(s)
+        for k in range(1, 16 + l):
+            term = term * (0.5 * s * s) / (k * (2 * l + 2 * k + 1))
+            total = total + term
+        odd = np.prod(np.arange(1, 2 * l + 2, 2), dtype=np.float64)
+        out.append(np.where(small, np.exp(-s) * total / odd, f[l] / big**l))
+    return np.array(out)
 
 
 def weight(r: Float, weighting: Mapping[str, Any] | None) -> Float:

@@ -1,0 +1,393 @@
+// Pieces that the SOAP kernels share: neighbors by channel, harmonics, radial functions, densities.
+//
+// Operations per neighbor, with L = l_max + 1 and N = n_max: radial functions 14 L N, sums into the
+// coefficients 2 L^2 N, harmonics about 5 L^2. Registers hold one vector over n of up to kRows rows m,
+// so a neighbor costs L N / width loads of table rows times kSoapOrder and one broadcast per harmonic.
+// Include from kernels only.
+#pragma once
+
+#include "descriptors/soap.hpp"
+#include "simd/math.hpp"
+#include "simd/parallel.hpp"
+#include "simd/simd.hpp"
+
+namespace mdkern {
+namespace MDKERN_ISA {
+namespace soap {
+
+using V = simd::Vec<double>;
+constexpr int W = V::width;
+constexpr int kRows = W == 8 ? 14 : 8;  // rows of coefficients that stay in registers
+constexpr std::int32_t kLanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+// Working memory of one thread, carved out of one allocation.
+struct Work {
+    double *x, *y, *z, *tx, *ty, *tz;               // neighbors by channel, and as they are listed
+    std::int32_t *source, *species, *from, *kind;   // place in the list (-1: the center), species
+    std::int32_t* start;                            // (n_channels + 1) by channel
+    std::int32_t* present;                          // (n_channels)
+    double *u, *w, *dw, *ux, *uy, *uz, *inverse_r;  // of a tile
+    std::int32_t* cell;
+    double* s;                 // harmonics times weight
+    double *f, *df;            // radial functions of a tile, one l
+    double* sums;              // (6, tile)
+    double *c, *adjoint;       // coefficients, and derivatives by them
+    double *pack, *transposed; // weights of a block
+    double* features;          // (n_features)
+    double* dc;                // (9) derivatives of the coefficients, summed over neighbors
+    double* change;            // (3, 2 l_max + 1, n_stride) those of one neighbor and l
+    double *along, *across;    // (3, 2 l_max + 1, tile) their parts that multiply dF and F
+    std::int32_t* visited;     // blocks of the present center
+};
+
+inline Work carve(const SoapParams& p, double* at, std::int64_t longest) {
+    auto take = [&](std::int64_t n) {
+        double* r = at;
+        at += (n + 7) / 8 * 8;
+        return r;
+    };
+    auto ints = [&](std::int64_t n) { return reinterpret_cast<std::int32_t*>(take(n / 2 + 1)); };
+    const std::int64_t near = longest + 24, tile = kSoapTile + 8, lm = soap_lm(p);
+    Work k;
+    for (double** v : {&k.x, &k.y, &k.z, &k.tx, &k.ty, &k.tz}) *v = take(near);
+    for (std::int32_t** v : {&k.source, &k.species, &k.from, &k.kind}) *v = ints(near);
+    k.start = ints(p.n_channels + 2);
+    k.present = ints(p.n_channels + 2);
+    for (double** v : {&k.u, &k.w, &k.dw, &k.ux, &k.uy, &k.uz, &k.inverse_r}) *v = take(tile);
+    k.cell = ints(tile);
+    k.s = take(lm * kSoapTile);
+    k.f = take(p.n_stride * kSoapTile);
+    k.df = take(p.n_stride * kSoapTile);
+    k.sums = take(6 * kSoapTile);
+    k.c = take(soap_coefficients(p));
+    k.adjoint = take(soap_coefficients(p));
+    k.dc = take(9 * soap_coefficients(p));
+    k.change = take(3 * (2 * p.l_max + 1) * p.n_stride);
+    k.along = take(3 * (2 * p.l_max + 1) * kSoapTile);
+    k.across = take(3 * (2 * p.l_max + 1) * kSoapTile);
+    k.visited = ints(near);
+    k.pack = take(p.n_max * p.n_stride);
+    k.transposed = take(p.n_max * p.n_stride);
+    k.features = take(p.n_features);
+    return k;
+}
+
+// Neighbors of a row within the cutoff, and the atom on it, grouped by channel.
+inline void pack(const SoapParams& p, const System& s, const Neighbors& list, std::int64_t row,
+                 const Work& k) {
+    const double* centre = s.rows + 4 * row;
+    const V x0 = centre[0], y0 = centre[1], z0 = centre[2], reach = p.cutoff * p.cutoff;
+    const std::int32_t *index = list.index + list.first[row], count = list.count[row];
+    const auto lanes = simd::load_int<double>(kLanes);
+    int n = 0;
+    for (int at = 0; at < count; at += W) {
+        const auto live = simd::first_n<double>(count - at);
+        V x, y, z, kind;
+        simd::load_rows(s.rows, simd::load_int<double>(index + at, live), x, y, z, kind);
+        x = x - x0;
+        y = y - y0;
+        z = z - z0;
+        const V r2 = simd::fma(x, x, simd::fma(y, y, z * z));
+        const auto in = live & (r2 <= reach) & (V(-0.5) < kind);
+        simd::compress_store(k.tx + n, x, in);
+        simd::compress_store(k.ty + n, y, in);
+        simd::compress_store(k.tz + n, z, in);
+        simd::compress_store(k.from + n, lanes + simd::set_int<double>(at), in);
+        n += simd::compress_store(k.kind + n, simd::to_int(kind), in);
+    }
+    if (centre[3] > -0.5) {
+        k.tx[n] = k.ty[n] = k.tz[n] = 0.0;
+        k.from[n] = -1;
+        k.kind[n++] = std::int32_t(centre[3]);
+    }
+    const int channels = p.n_channels;
+    for (int ch = 0; ch <= channels; ++ch) k.start[ch] = 0;
+    for (int j = 0; j < n; ++j) ++k.start[p.channel[k.kind[j]] + 1];
+    for (int ch = 0; ch < channels; ++ch) {
+        k.present[ch] = k.start[ch + 1] > 0;
+        k.start[ch + 1] += k.start[ch];
+    }
+    if (p.total >= 0) k.present[p.total] = n > 0;
+    for (int j = 0; j < n; ++j) {
+        const int to = k.start[p.channel[k.kind[j]]]++;
+        k.x[to] = k.tx[j];
+        k.y[to] = k.ty[j];
+        k.z[to] = k.tz[j];
+        k.source[to] = k.from[j];
+        k.species[to] = k.kind[j];
+    }
+    for (int ch = channels; ch > 0; --ch) k.start[ch] = k.start[ch - 1];
+    k.start[0] = 0;
+}
+
+// w(r) and its slope, without the weight of the species.
+inline void weight(const SoapParams& p, V r, V& w, V& dw) {
+    const auto centre = r == V(0.0);
+    w = V(p.c);
+    dw = V(0.0);
+    if (p.weighting == SoapWeight::none) {
+        w = V(1.0);
+    } else if (p.weighting == SoapWeight::poly) {
+        const V x = simd::min(r / V(p.r0), V(1.0));
+        const V t = simd::fma(x * x, simd::fma(x, V(2.0), V(-3.0)), V(1.0));
+        const V lt = math::log(simd::max(t, V(1e-300)));
+        const auto in = V(0.0) < t;
+        w = simd::keep(in, w * math::exp(lt * V(p.m)));
+        dw = simd::keep(in, V(6.0 * p.c * p.m / p.r0) * x * (x - V(1.0)) *
+                                math::exp(lt * V(p.m - 1.0)));
+    } else if (p.weighting == SoapWeight::pow) {
+        const V q = math::exp(math::log(r / V(p.r0)) * V(p.m));
+        const V inverse = V(1.0) / (V(p.d) + q);
+        w = w * inverse;
+        dw = select(centre, V(0.0), -(w * inverse) * V(p.m) * q / r);
+    } else {
+        const V e = math::exp(-r / V(p.r0));
+        const V inverse = V(1.0) / (V(p.d) + e);
+        w = w * inverse;
+        dw = w * inverse * e / V(p.r0);
+    }
+    if (p.has_w0) w = select(centre, V(p.w0), w);
+    if (p.switch_width > 0.0) {
+        const V x = (r - V(p.cutoff - p.switch_width)) / V(p.switch_width);
+        const auto f = math::quintic_switch(x);
+        dw = simd::fma(dw, f.value, w * f.derivative / V(p.switch_width));
+        w = w * f.value;
+    }
+}
+
+// Place in the radial table, weight and scaled vector of the neighbors [j, j + n).
+inline void geometry(const SoapParams& p, const Work& k, int j, int n) {
+    const V scale = 1.0 / p.cutoff, per_cell = double(p.n_cells) / p.cutoff;
+    const V last = double(p.n_cells - 1);
+    const bool plain = p.weighting == SoapWeight::none && !p.has_w0 && p.switch_width <= 0.0;
+    for (int t = 0; t < n; t += W) {
+        const auto live = simd::first_n<double>(n - t);
+        const V x = simd::load(k.x + j + t, live), y = simd::load(k.y + j + t, live),
+                z = simd::load(k.z + j + t, live);
+        const V r = simd::sqrt(simd::fma(x, x, simd::fma(y, y, z * z)));
+        const V place = r * per_cell, cell = simd::min(simd::floor(place), last);
+        simd::store(k.u + t, simd::fma(V(2.0), place - cell, V(-1.0)));
+        simd::store_int(k.cell + t, simd::to_int(cell));
+        simd::store(k.ux + t, x * scale);
+        simd::store(k.uy + t, y * scale);
+        simd::store(k.uz + t, z * scale);
+        simd::store(k.inverse_r + t, select(r == V(0.0), V(0.0), V(1.0) / r));
+        const V of_species = simd::gather(
+            p.species_weight, simd::load_int<double>(k.species + j + t, live));
+        if (plain) {
+            simd::store(k.w + t, of_species);
+            continue;
+        }
+        V w, dw;
+        weight(p, r, w, dw);
+        simd::store(k.w + t, w * of_species);
+        simd::store(k.dw + t, dw * of_species);
+    }
+    if (plain)
+        for (int t = 0; t < n; ++t) k.dw[t] = 0.0;
+}
+
+// q_lm, cos and sin parts: S_lm = q_lm a_m, q_lm b_m. `first`: q_00 of each neighbor.
+// q_mm = a q_(m-1)(m-1), q_lm = a z q_(l-1)m - b r^2 q_(l-2)m.
+struct Parts {
+    V q[(kSoapMaxL + 1) * (kSoapMaxL + 2) / 2], a[kSoapMaxL + 1], b[kSoapMaxL + 1];
+};
+inline void harmonic_parts(const SoapParams& p, V x, V y, V z, V first, Parts& o) {
+    const V r2 = simd::fma(x, x, simd::fma(y, y, z * z));
+    o.a[0] = 1.0;
+    o.b[0] = 0.0;
+    for (int m = 1; m <= p.l_max; ++m) {
+        o.a[m] = simd::fnma(y, o.b[m - 1], x * o.a[m - 1]);
+        o.b[m] = simd::fma(x, o.b[m - 1], y * o.a[m - 1]);
+    }
+    o.q[0] = V(p.harmonics[0]) * first;
+    for (int l = 1; l <= p.l_max; ++l) {
+        const int at = l * (l + 1) / 2, up = at - l, upper = up - l + 1;
+        const double* h = p.harmonics + 4 * at;
+        for (int m = 0; m < l - 1; ++m)
+            o.q[at + m] = simd::fnma(V(h[4 * m + 1]) * r2, o.q[upper + m],
+                                     V(h[4 * m]) * z * o.q[up + m]);
+        o.q[at + l - 1] = V(h[4 * (l - 1)]) * z * o.q[up + l - 1];
+        o.q[at + l] = V(h[4 * l]) * o.q[up + l - 1];
+    }
+}
+
+// Harmonics times weight of a tile, s[lm][tile].
+inline void harmonics(const SoapParams& p, const Work& k, int n) {
+    Parts o;
+    for (int t = 0; t < n; t += W) {
+        harmonic_parts(p, simd::load(k.ux + t), simd::load(k.uy + t), simd::load(k.uz + t),
+                       simd::load(k.w + t), o);
+        for (int l = 0; l <= p.l_max; ++l) {
+            const int at = l * (l + 1) / 2;
+            double* s = k.s + l * l * kSoapTile + t;
+            simd::store(s, o.q[at]);
+            for (int m = 1; m <= l; ++m) {
+                simd::store(s + (2 * m - 1) * kSoapTile, o.q[at + m] * o.a[m]);
+                simd::store(s + 2 * m * kSoapTile, o.q[at + m] * o.b[m]);
+            }
+        }
+    }
+}
+
+// F_nl of a tile, f[neighbor][n]; with kSlope also dF / du, u the variable of the table.
+template <bool kSlope> inline void radial(const SoapParams& p, const Work& k, int l, int n) {
+    const std::int64_t row = std::int64_t(kSoapOrder) * p.n_stride;
+    // The second pass reads whole rows; their ends are zeros of the table.
+    const int end = kSlope ? p.n_stride : p.n_max;
+    for (int j = 0; j < n; ++j) {
+        const double* cell = p.table + (std::int64_t(k.cell[j]) * (p.l_max + 1) + l) * row;
+        const V u = k.u[j];
+        for (int v = 0; v < end; v += W) {
+            const double* c = cell + v;
+            V f = simd::load(c + (kSoapOrder - 1) * p.n_stride), df = V(0.0);
+            for (int o = kSoapOrder - 2; o >= 0; --o) {
+                if constexpr (kSlope) df = simd::fma(df, u, f);
+                f = simd::fma(f, u, simd::load(c + o * p.n_stride));
+            }
+            simd::store(k.f + j * p.n_stride + v, f);
+            if constexpr (kSlope) simd::store(k.df + j * p.n_stride + v, df);
+        }
+    }
+}
+
+// c[m][n] += sum_j s[m][j] f[j][n] for M rows and one vector of n.
+template <int M>
+inline void add_rows(const double* s, const double* f, int stride, int n, double* c) {
+    V sum[M];
+    for (int m = 0; m < M; ++m) sum[m] = simd::load(c + m * stride);
+    for (int j = 0; j < n; ++j) {
+        const V row = simd::load(f + j * stride);
+        for (int m = 0; m < M; ++m) sum[m] = simd::fma(row, V(s[m * kSoapTile + j]), sum[m]);
+    }
+    for (int m = 0; m < M; ++m) simd::store(c + m * stride, sum[m]);
+}
+// `rows` of them, as a block of the largest size that fits, repeatedly.
+template <int M = kRows>
+inline void add_block(const double* s, const double* f, int stride, int n, double* c, int rows) {
+    if constexpr (M > 0) {
+        if (rows >= M) {
+            add_rows<M>(s, f, stride, n, c);
+            add_block<M>(s + M * kSoapTile, f, stride, n, c + M * stride, rows - M);
+        } else {
+            add_block<M - 1>(s, f, stride, n, c, rows);
+        }
+    }
+}
+
+// Coefficients of all present channels of the packed neighbors.
+inline void density(const SoapParams& p, const Work& k) {
+    const std::int64_t lm = soap_lm(p), size = lm * p.n_stride;
+    for (int ch = 0; ch < p.n_channels; ++ch) {
+        if (ch == p.total || !k.present[ch]) continue;
+        double* c = k.c + ch * size;
+        for (std::int64_t i = 0; i < size; ++i) c[i] = 0.0;
+        for (int j = k.start[ch]; j < k.start[ch + 1]; j += kSoapTile) {
+            const int left = k.start[ch + 1] - j, n = left < kSoapTile ? left : kSoapTile;
+            geometry(p, k, j, n);
+            harmonics(p, k, n);
+            for (int l = 0; l <= p.l_max; ++l) {
+                radial<false>(p, k, l, n);
+                for (int v = 0; v < p.n_max; v += W)
+                    add_block(k.s + l * l * kSoapTile, k.f + v, p.n_stride, n,
+                              c + l * l * p.n_stride + v, 2 * l + 1);
+            }
+        }
+    }
+    if (p.total < 0 || !k.present[p.total]) return;
+    double* sum = k.c + p.total * size;
+    for (std::int64_t i = 0; i < size; ++i) sum[i] = 0.0;
+    for (int ch = 0; ch < p.n_channels; ++ch)
+        if (ch != p.total && k.present[ch])
+            for (std::int64_t i = 0; i < size; ++i) sum[i] += k.c[ch * size + i];
+}
+
+// out[r][n'] = sum_m a[m][r] b[m][n'] (+ sum_m b2 a2, where kTwo) for R rows and one vector of n'.
+template <int R, bool kTwo>
+inline void product_rows(const double* a, const double* b, const double* a2, const double* b2,
+                         int stride, int terms, V* sum) {
+    for (int r = 0; r < R; ++r) sum[r] = V(0.0);
+    for (int m = 0; m < terms; ++m) {
+        const V row = simd::load(b + m * stride);
+        for (int r = 0; r < R; ++r) sum[r] = simd::fma(row, V(a[m * stride + r]), sum[r]);
+        if constexpr (kTwo) {
+            const V row2 = simd::load(b2 + m * stride);
+            for (int r = 0; r < R; ++r) sum[r] = simd::fma(row2, V(a2[m * stride + r]), sum[r]);
+        }
+    }
+}
+
+// Features of one block and l: n rows of n', those with n' >= n where triangle. Two products are
+// added, a b + a2 b2, where kTwo. `out` begins with feature (n, n') = (0, 0).
+template <int R, bool kTwo>
+inline double* product_chunk(const SoapParams& p, bool triangle, int n, const double* a,
+                             const double* b, const double* a2, const double* b2, int terms,
+                             double* out) {
+    const int N = p.n_max;
+    double* row[R];
+    for (int r = 0; r < R; ++r) {  // row[r] + n' is the place of (n + r, n')
+        row[r] = triangle ? out - (n + r) : out;
+        out += triangle ? N - n - r : N;
+    }
+    for (int v = triangle ? n / W * W : 0; v < N; v += W) {
+        V sum[R];
+        product_rows<R, kTwo>(a + n, b + v, kTwo ? a2 + n : nullptr, kTwo ? b2 + v : nullptr,
+                              p.n_stride, terms, sum);
+        const auto upto = simd::first_n<double>(N - v);
+        for (int r = 0; r < R; ++r) {
+            if (triangle && n + r > v) {
+                if (n + r < v + W)
+                    simd::store(row[r] + v, sum[r],
+                                upto & simd::not_(simd::first_n<double>(n + r - v)));
+            } else if (v + W <= N) {
+                simd::store(row[r] + v, sum[r]);
+            } else {
+                simd::store(row[r] + v, sum[r], upto);
+            }
+        }
+    }
+    return out;
+}
+template <bool kTwo>
+inline void product(const SoapParams& p, bool triangle, const double* a, const double* b,
+                    const double* a2, const double* b2, int terms, double* out) {
+    int n = 0;
+    for (; n + 8 <= p.n_max; n += 8)
+        out = product_chunk<8, kTwo>(p, triangle, n, a, b, a2, b2, terms, out);
+    for (; n + 4 <= p.n_max; n += 4)
+        out = product_chunk<4, kTwo>(p, triangle, n, a, b, a2, b2, terms, out);
+    for (; n < p.n_max; ++n)
+        out = product_chunk<1, kTwo>(p, triangle, n, a, b, a2, b2, terms, out);
+}
+
+static inline std::int64_t block_size(const SoapParams& p, const SoapBlock& block) {
+    return block.triangle ? p.n_max * (p.n_max + 1) / 2 : p.n_max * p.n_max;
+}
+
+// Power spectrum of coefficients c; blocks of absent channels are zero.
+inline void power(const SoapParams& p, const double* c, const std::int32_t* present, double* out) {
+    const std::int64_t size = soap_lm(p) * p.n_stride;
+    for (int k = 0; k < p.n_blocks; ++k) {
+        const SoapBlock& block = p.blocks[k];
+        const std::int64_t per_l = block_size(p, block);
+        double* to = out + block.offset;
+        if (present && !(present[block.first] && present[block.second])) {
+            for (std::int64_t i = 0; i < per_l * (p.l_max + 1); ++i) to[i] = 0.0;
+            continue;
+        }
+        const double *a = c + block.first * size, *b = c + block.second * size;
+        for (int l = 0; l <= p.l_max; ++l) {
+            const std::int64_t at = std::int64_t(l) * l * p.n_stride;
+            product<false>(p, block.triangle, a + at, b + at, nullptr, nullptr, 2 * l + 1,
+                           to + l * per_l);
+        }
+    }
+}
+
+inline void convert(const double* from, std::int64_t n, float* to) {
+    for (std::int64_t i = 0; i < n; ++i) to[i] = float(from[i]);
+}
+
+}  // namespace soap
+}  // namespace MDKERN_ISA
+}  // namespace mdkern

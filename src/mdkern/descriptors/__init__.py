@@ -1,0 +1,7 @@
+"""Descriptors of atomic environments, with derivatives."""
+
+from mdkern.descriptors.base import Descriptor
+from mdkern.descriptors.jacobian import SparseJacobian
+from mdkern.descriptors.soap import SOAP
+
+__all__ = ["SOAP", "Descriptor", "SparseJacobian"]
