@@ -1,7 +1,163 @@
 #include "bindings/descriptors.hpp"
+#include "descriptors/acsf.hpp"
 
 namespace mdkern {
 
-void bind_acsf(py::module_&) {}
+namespace {
+
+constexpr std::int64_t kGrain = 8;  // centers worth a thread
+
+struct PyAcsf {
+    IntArray group;
+    DoubleArray g2, g3;
+    struct Angular {
+        IntArray eta_of, angle_of, integer;
+        DoubleArray eta, angle;
+    } closed, open;
+    AcsfParams params;
+
+    AcsfTask task(PyNeighborTable& neighbors, const CenterRows& centers, int team,
+                  bool jacobian) const {
+        AcsfTask t;
+        t.centers = centers.view();
+        t.scratch_stride = (acsf_scratch(params, centers.longest, jacobian) + 7) / 8 * 8;
+        t.scratch = neighbors.scratch_rows.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
+        return t;
+    }
+};
+
+// (eta_of, angle_of, eta, angle, integer) of one kind of functions of triplets
+PyAcsf::Angular keep_angular(const py::tuple& t) {
+    return {t[0].cast<IntArray>(), t[1].cast<IntArray>(), t[4].cast<IntArray>(),
+            t[2].cast<DoubleArray>(), t[3].cast<DoubleArray>()};
+}
+AcsfAngular angular_view(const PyAcsf::Angular& a, int offset) {
+    AcsfAngular v;
+    v.n = int(a.eta_of.shape(0));
+    v.n_eta = int(a.eta.shape(0));
+    v.n_angle = int(a.angle.shape(0));
+    check_shape(a.angle_of, "angle_of", {v.n});
+    check_shape(a.angle, "angle", {v.n_angle, 3});
+    check_shape(a.integer, "integer", {v.n_angle});
+    for (int i = 0; i < v.n; ++i)
+        if (a.eta_of.data()[i] < 0 || a.eta_of.data()[i] >= v.n_eta || a.angle_of.data()[i] < 0 ||
+            a.angle_of.data()[i] >= v.n_angle)
+            throw std::invalid_argument("Acsf: index of a function out of range");
+    v.eta_of = a.eta_of.data();
+    v.angle_of = a.angle_of.data();
+    v.eta = a.eta.data();
+    v.angle = a.angle.data();
+    v.integer = a.integer.data();
+    v.offset = offset;
+    return v;
+}
+
+std::unique_ptr<PyAcsf> make_acsf(int n_species, double cutoff, const DoubleArray& g2,
+                                  const DoubleArray& g3, const py::tuple& closed,
+                                  const py::tuple& open) {
+    auto a = std::make_unique<PyAcsf>();
+    AcsfParams& p = a->params;
+    check_shape(g2, "g2", {-1, 2});
+    check_shape(g3, "g3", {-1});
+    a->g2 = g2;
+    a->g3 = g3;
+    a->closed = keep_angular(closed);
+    a->open = keep_angular(open);
+    a->group = IntArray(n_species);
+    for (int z = 0; z < n_species; ++z) a->group.mutable_data()[z] = z;
+    p.n_species = n_species;
+    p.cutoff = cutoff;
+    p.group = a->group.data();
+    p.n2 = int(g2.shape(0));
+    p.n3 = int(g3.shape(0));
+    p.g2 = a->g2.data();
+    p.g3 = a->g3.data();
+    p.closed = angular_view(a->closed, 0);
+    p.open = angular_view(a->open, p.closed.n);
+    p.n_features = p.pair_offset(n_species, 0);
+    return a;
+}
+
+py::array values(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
+                 bool single, int threads) {
+    const CenterRows rows = py_centers(centers, neighbors);
+    return py_values(rows, acsf.params.n_features, single, [&](double* out, float* out_single) {
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
+        acsf_values_compute(acsf.params, neighbors.table.system(), neighbors.table.neighbors(),
+                            acsf.task(neighbors, rows, team, false), team, out, out_single);
+    });
+}
+
+py::tuple vjp(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
+              const DoubleArray& weights, const Int64Array& weight_row, int threads) {
+    const CenterRows rows = py_centers(centers, neighbors);
+    const auto row_of = weight_rows(weights, weight_row, rows, acsf.params.n_features);
+    const double* w = weights.data();
+    return py_gradients(neighbors, rows, threads, kGrain,
+                        [&](const PairGradients& out, double* energies, int team) {
+                            const AcsfVjpTask job{w, row_of.data(), energies, out};
+                            acsf_vjp_compute(acsf.params, neighbors.table.system(),
+                                             neighbors.table.neighbors(),
+                                             acsf.task(neighbors, rows, team, false), job, team);
+                        });
+}
+
+}  // namespace
+
+void bind_acsf(py::module_& m) {
+    const auto jacobian = [](const PyAcsf& acsf, PyNeighborTable& neighbors, const CenterRows& rows,
+                             const AcsfJacobianTask& job, int team) {
+        acsf_jacobian_compute(acsf.params, neighbors.table.system(), neighbors.table.neighbors(),
+                              acsf.task(neighbors, rows, team, true), job, team);
+    };
+    py::class_<PyAcsf>(m, "Acsf")
+        .def(py::init(&make_acsf), py::arg("n_species"), py::arg("cutoff"),
+             py::arg("g2").noconvert(), py::arg("g3").noconvert(), py::arg("closed"),
+             py::arg("open"))
+        .def_property_readonly("n_features", [](const PyAcsf& a) { return a.params.n_features; })
+        .def("values", &values, py::arg("neighbors"), py::arg("centers"), py::arg("single"),
+             py::arg("threads"))
+        .def("vjp", &vjp, py::arg("neighbors"), py::arg("centers"), py::arg("weights").noconvert(),
+             py::arg("weight_row").noconvert(), py::arg("threads"))
+        .def(
+            "sparse_jacobian",
+            [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
+                       const IntArray& column, bool attach, bool single, int threads) {
+                const CenterRows rows = py_centers(centers, neighbors);
+                return py_sparse_jacobian(
+                    neighbors, rows, column, acsf.params.n_features, single, threads,
+                    [&](const Pattern& pattern, double* out, float* out_single, int team) {
+                        jacobian(acsf, neighbors, rows,
+                                 {pattern.view(attach), out, out_single, nullptr}, team);
+                    });
+            },
+            py::arg("neighbors"), py::arg("centers"), py::arg("column").noconvert(),
+            py::arg("attach"), py::arg("single"), py::arg("threads"))
+        .def(
+            "dense_jacobian",
+            [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
+                       const IntArray& column, bool attach, py::array out, int threads) {
+                const CenterRows rows = py_centers(centers, neighbors);
+                py_dense_jacobian(
+                    neighbors, rows, column, acsf.params.n_features, false, out, threads,
+                    [&](const Pattern& pattern, double* to, float* to_single, int team) {
+                        jacobian(acsf, neighbors, rows,
+                                 {pattern.view(attach), to, to_single, nullptr}, team);
+                    });
+            },
+            py::arg("neighbors"), py::arg("centers"), py::arg("column").noconvert(),
+            py::arg("attach"), py::arg("out").noconvert(), py::arg("threads"))
+        .def(
+            "strain",
+            [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
+                       int threads) {
+                const CenterRows rows = py_centers(centers, neighbors);
+                return py_strain(rows, acsf.params.n_features, [&](double* out) {
+                    jacobian(acsf, neighbors, rows, {{}, nullptr, nullptr, out},
+                             team_size(threads, std::int64_t(rows.row.size()), kGrain));
+                });
+            },
+            py::arg("neighbors"), py::arg("centers"), py::arg("threads"));
+}
 
 }  // namespace mdkern

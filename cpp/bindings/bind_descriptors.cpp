@@ -25,13 +25,18 @@ const std::int32_t* py_columns(const IntArray& column, PyNeighborTable& neighbor
     return column.data();
 }
 
-void check_weights(const DoubleArray& weights, const Int64Array& weight_row, std::int64_t n_centers,
-                   std::int64_t n_features) {
+std::vector<std::int64_t> weight_rows(const DoubleArray& weights, const Int64Array& weight_row,
+                                      const CenterRows& centers, std::int64_t n_features) {
+    const auto n = std::int64_t(centers.row.size());
     check_shape(weights, "weights", {-1, n_features});
-    check_shape(weight_row, "weight_row", {n_centers});
-    for (std::int64_t c = 0; c < n_centers; ++c)
-        if (weight_row.data()[c] < 0 || weight_row.data()[c] >= weights.shape(0))
+    check_shape(weight_row, "weight_row", {n});
+    std::vector<std::int64_t> out;
+    for (std::int64_t k : centers.output) {
+        out.push_back(weight_row.data()[k]);
+        if (out.back() < 0 || out.back() >= weights.shape(0))
             throw std::invalid_argument("weight_row: beyond the last row of weights");
+    }
+    return out;
 }
 
 }  // namespace mdkern

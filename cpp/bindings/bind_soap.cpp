@@ -84,17 +84,11 @@ std::unique_ptr<PySoap> make_soap(int n_max, int l_max, double cutoff, const Dou
 py::array values(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                  bool single, int threads) {
     const CenterRows rows = py_centers(centers, neighbors);
-    const auto n = std::int64_t(rows.row.size());
-    const py::array::ShapeContainer shape{n, soap.params.n_features};
-    py::array out = single ? py::array(new_array<float>(shape)) : py::array(new_array<double>(shape));
-    void* data = out.mutable_data();
-    py::gil_scoped_release nogil;
-    const int team = team_size(threads, n, kGrain);
-    soap_values_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
-                        soap.task(neighbors, rows, team), team,
-                        single ? nullptr : static_cast<double*>(data),
-                        single ? static_cast<float*>(data) : nullptr);
-    return out;
+    return py_values(rows, soap.params.n_features, single, [&](double* out, float* out_single) {
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
+        soap_values_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
+                            soap.task(neighbors, rows, team), team, out, out_single);
+    });
 }
 
 // Mean of the coefficients over centers.
@@ -129,13 +123,10 @@ py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& 
               int threads) {
     const SoapParams& p = soap.params;
     const CenterRows rows = py_centers(centers, neighbors);
-    const auto n = std::int64_t(rows.row.size());
-    check_weights(weights, weight_row, n, p.n_features);
+    const auto row_of = weight_rows(weights, weight_row, rows, p.n_features);
     DoubleArray keep;
     const double* c = coefficients(soap, mean_or_none, keep);
     const double* w = weights.data();
-    std::vector<std::int64_t> row_of;
-    for (std::int64_t k : rows.output) row_of.push_back(weight_row.data()[k]);
     return py_gradients(neighbors, rows, threads, kGrain,
                         [&](const PairGradients& out, double* energies, int team) {
                             const SoapTask task = soap.task(neighbors, rows, team);
@@ -232,22 +223,16 @@ void bind_soap(py::module_& m) {
             [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                const py::object& mean_or_none, int threads) {
                 const CenterRows rows = py_centers(centers, neighbors);
-                const auto n = std::int64_t(rows.row.size());
                 DoubleArray keep;
-                const double* c = coefficients(soap, mean_or_none, keep);
-                DoubleArray out(py::array::ShapeContainer{n, std::int64_t(3), std::int64_t(3),
-                                                          soap.params.n_features});
-                double* data = out.mutable_data();
-                std::fill_n(data, out.size(), 0.0);
-                py::gil_scoped_release nogil;
                 SoapJacobianTask job;
-                job.mean = c;
-                job.strain = data;
-                const int team = team_size(threads, n, kGrain);
-                soap_jacobian_compute(soap.params, neighbors.table.system(),
-                                      neighbors.table.neighbors(),
-                                      soap.task(neighbors, rows, team), job, team);
-                return out;
+                job.mean = coefficients(soap, mean_or_none, keep);
+                return py_strain(rows, soap.params.n_features, [&](double* out) {
+                    job.strain = out;
+                    const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
+                    soap_jacobian_compute(soap.params, neighbors.table.system(),
+                                          neighbors.table.neighbors(),
+                                          soap.task(neighbors, rows, team), job, team);
+                });
             },
             py::arg("neighbors"), py::arg("centers"), py::arg("mean"), py::arg("threads"));
 }

@@ -2,6 +2,9 @@
 // kernel. A descriptor brings the kernel; everything else is here.
 #pragma once
 
+#include <algorithm>
+#include <vector>
+
 #include "bindings/bindings.hpp"
 #include "core/threads.hpp"
 #include "descriptors/pattern.hpp"
@@ -12,9 +15,34 @@ namespace mdkern {
 CenterRows py_centers(const py::object& centers, PyNeighborTable& neighbors);
 // Column of each atom, (n_real), as the caller gives it; checks its length.
 const std::int32_t* py_columns(const IntArray& column, PyNeighborTable& neighbors);
-// A row of `weights` per center: checks shape and range.
-void check_weights(const DoubleArray& weights, const Int64Array& weight_row, std::int64_t n_centers,
-                   std::int64_t n_features);
+// Row of `weights` of each center in its own order; checks shapes and range.
+std::vector<std::int64_t> weight_rows(const DoubleArray& weights, const Int64Array& weight_row,
+                                      const CenterRows& centers, std::int64_t n_features);
+
+// run(double* or null, float* or null) fills (n_centers, n_features).
+template <class Run>
+py::array py_values(const CenterRows& centers, std::int64_t n_features, bool single,
+                    const Run& run) {
+    const py::array::ShapeContainer shape{std::int64_t(centers.row.size()), n_features};
+    py::array out =
+        single ? py::array(new_array<float>(shape)) : py::array(new_array<double>(shape));
+    void* data = out.mutable_data();
+    py::gil_scoped_release nogil;
+    run(single ? nullptr : static_cast<double*>(data), single ? static_cast<float*>(data) : nullptr);
+    return out;
+}
+
+// run(double*) adds to (n_centers, 3, 3, n_features), which is zero.
+template <class Run>
+DoubleArray py_strain(const CenterRows& centers, std::int64_t n_features, const Run& run) {
+    const std::int64_t n = std::int64_t(centers.row.size());
+    auto out = new_array<double>({n, std::int64_t(3), std::int64_t(3), n_features});
+    double* data = out.mutable_data();
+    py::gil_scoped_release nogil;
+    std::fill_n(data, 9 * n * n_features, 0.0);
+    run(data);
+    return out;
+}
 
 // run(PairGradients, energies, team) computes; returns (gradient (n, 3) in the caller's order, virials (n_centers, 9) and
 // energies (n_centers) in the order of the centers).

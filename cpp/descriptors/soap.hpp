@@ -55,7 +55,7 @@ static inline constexpr std::int64_t soap_coefficients(const SoapParams& p) {
 }
 // Doubles of working memory of one thread, for environments of at most `longest` neighbors.
 static inline constexpr std::int64_t soap_scratch(const SoapParams& p, std::int64_t longest) {
-    return 10 * (longest + 48) + (soap_lm(p) + 2 * p.n_stride + 12 * p.l_max + 64) * (kSoapTile + 8) +
+    return near_scratch(longest, p.n_channels) + longest + (soap_lm(p) + 2 * p.n_stride + 12 * p.l_max + 64) * (kSoapTile + 8) +
            11 * soap_coefficients(p) + 3 * (2 * p.l_max + 1) * p.n_stride +
            2 * p.n_max * p.n_stride + p.n_features + 2 * p.n_channels + 512;
 }

@@ -240,8 +240,8 @@ private:
 template <class T>
 void jacobian(const SoapParams& p, const System& s, const Neighbors& list, const SoapTask& task,
               const SoapJacobianTask& job, int n_threads, T* values) {
-    const auto center = [&](std::int64_t c, std::int64_t low, std::int64_t high, const Work& k) {
-        pack(p, s, list, task.centers.row[c], k);
+    const auto center = [&](std::int64_t c, std::int64_t low, std::int64_t high, Work k) {
+        gather(p, s, list, task.centers.row[c], k);
         if (job.mean)
             for (int ch = 0; ch < p.n_channels; ++ch) k.present[ch] |= 2;
         else
@@ -250,7 +250,7 @@ void jacobian(const SoapParams& p, const System& s, const Neighbors& list, const
         one.run(job.mean ? job.mean : k.c);
     };
     const auto work = [&](int thread) {
-        const Work k = carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest);
+        Work k = carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest);
         // Rows end in zeros, also where no kernel writes them.
         for (std::int64_t i = 0; i < 3 * (2 * p.l_max + 1) * p.n_stride; ++i) k.change[i] = 0.0;
         return k;

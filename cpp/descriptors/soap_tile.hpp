@@ -6,6 +6,7 @@
 // Include from kernels only.
 #pragma once
 
+#include "descriptors/near.hpp"
 #include "descriptors/soap.hpp"
 #include "simd/math.hpp"
 #include "simd/parallel.hpp"
@@ -18,13 +19,9 @@ namespace soap {
 using V = simd::Vec<double>;
 constexpr int W = V::width;
 constexpr int kRows = W == 8 ? 14 : 8;  // rows of coefficients that stay in registers
-constexpr std::int32_t kLanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 // Working memory of one thread, carved out of one allocation.
-struct Work {
-    double *x, *y, *z, *tx, *ty, *tz;               // neighbors by channel, and as they are listed
-    std::int32_t *source, *species, *from, *kind;   // place in the list (-1: the center), species
-    std::int32_t* start;                            // (n_channels + 1) by channel
+struct Work : Near {
     std::int32_t* present;                          // (n_channels)
     double *u, *w, *dw, *ux, *uy, *uz, *inverse_r;  // of a tile
     std::int32_t* cell;
@@ -41,17 +38,12 @@ struct Work {
 };
 
 inline Work carve(const SoapParams& p, double* at, std::int64_t longest) {
-    auto take = [&](std::int64_t n) {
-        double* r = at;
-        at += (n + 7) / 8 * 8;
-        return r;
-    };
-    auto ints = [&](std::int64_t n) { return reinterpret_cast<std::int32_t*>(take(n / 2 + 1)); };
-    const std::int64_t near = longest + 24, tile = kSoapTile + 8, lm = soap_lm(p);
+    Arena arena{at};
+    auto take = [&](std::int64_t n) { return arena.take(n); };
+    auto ints = [&](std::int64_t n) { return arena.ints(n); };
+    const std::int64_t tile = kSoapTile + 8, lm = soap_lm(p);
     Work k;
-    for (double** v : {&k.x, &k.y, &k.z, &k.tx, &k.ty, &k.tz}) *v = take(near);
-    for (std::int32_t** v : {&k.source, &k.species, &k.from, &k.kind}) *v = ints(near);
-    k.start = ints(p.n_channels + 2);
+    static_cast<Near&>(k) = take_near(arena, longest, p.n_channels);
     k.present = ints(p.n_channels + 2);
     for (double** v : {&k.u, &k.w, &k.dw, &k.ux, &k.uy, &k.uz, &k.inverse_r}) *v = take(tile);
     k.cell = ints(tile);
@@ -65,7 +57,7 @@ inline Work carve(const SoapParams& p, double* at, std::int64_t longest) {
     k.change = take(3 * (2 * p.l_max + 1) * p.n_stride);
     k.along = take(3 * (2 * p.l_max + 1) * kSoapTile);
     k.across = take(3 * (2 * p.l_max + 1) * kSoapTile);
-    k.visited = ints(near);
+    k.visited = ints(longest + kNearRoom);
     k.pack = take(p.n_max * p.n_stride);
     k.transposed = take(p.n_max * p.n_stride);
     k.features = take(p.n_features);
@@ -73,51 +65,11 @@ inline Work carve(const SoapParams& p, double* at, std::int64_t longest) {
 }
 
 // Neighbors of a row within the cutoff, and the atom on it, grouped by channel.
-inline void pack(const SoapParams& p, const System& s, const Neighbors& list, std::int64_t row,
-                 const Work& k) {
-    const double* centre = s.rows + 4 * row;
-    const V x0 = centre[0], y0 = centre[1], z0 = centre[2], reach = p.cutoff * p.cutoff;
-    const std::int32_t *index = list.index + list.first[row], count = list.count[row];
-    const auto lanes = simd::load_int<double>(kLanes);
-    int n = 0;
-    for (int at = 0; at < count; at += W) {
-        const auto live = simd::first_n<double>(count - at);
-        V x, y, z, kind;
-        simd::load_rows(s.rows, simd::load_int<double>(index + at, live), x, y, z, kind);
-        x = x - x0;
-        y = y - y0;
-        z = z - z0;
-        const V r2 = simd::fma(x, x, simd::fma(y, y, z * z));
-        const auto in = live & (r2 <= reach) & (V(-0.5) < kind);
-        simd::compress_store(k.tx + n, x, in);
-        simd::compress_store(k.ty + n, y, in);
-        simd::compress_store(k.tz + n, z, in);
-        simd::compress_store(k.from + n, lanes + simd::set_int<double>(at), in);
-        n += simd::compress_store(k.kind + n, simd::to_int(kind), in);
-    }
-    if (centre[3] > -0.5) {
-        k.tx[n] = k.ty[n] = k.tz[n] = 0.0;
-        k.from[n] = -1;
-        k.kind[n++] = std::int32_t(centre[3]);
-    }
-    const int channels = p.n_channels;
-    for (int ch = 0; ch <= channels; ++ch) k.start[ch] = 0;
-    for (int j = 0; j < n; ++j) ++k.start[p.channel[k.kind[j]] + 1];
-    for (int ch = 0; ch < channels; ++ch) {
-        k.present[ch] = k.start[ch + 1] > 0;
-        k.start[ch + 1] += k.start[ch];
-    }
-    if (p.total >= 0) k.present[p.total] = n > 0;
-    for (int j = 0; j < n; ++j) {
-        const int to = k.start[p.channel[k.kind[j]]]++;
-        k.x[to] = k.tx[j];
-        k.y[to] = k.ty[j];
-        k.z[to] = k.tz[j];
-        k.source[to] = k.from[j];
-        k.species[to] = k.kind[j];
-    }
-    for (int ch = channels; ch > 0; --ch) k.start[ch] = k.start[ch - 1];
-    k.start[0] = 0;
+inline void gather(const SoapParams& p, const System& s, const Neighbors& list, std::int64_t row,
+                   Work& k) {
+    pack(s, list, row, p.cutoff, p.channel, p.n_channels, true, k);
+    for (int ch = 0; ch < p.n_channels; ++ch) k.present[ch] = k.start[ch + 1] > k.start[ch];
+    if (p.total >= 0) k.present[p.total] = k.n > 0;
 }
 
 // w(r) and its slope, without the weight of the species.

@@ -175,7 +175,7 @@ void tile_gradients(const SoapParams& p, const Work& k, int n, const double* b) 
 
 void soap_adjoint_compute(const SoapParams& p, const double* c, const double* weights,
                           double* scratch, double* out) {
-    const Work k = carve(p, scratch, 0);
+    Work k = carve(p, scratch, 0);
     adjoint(p, c, weights, nullptr, k, out);
 }
 
@@ -183,11 +183,11 @@ void soap_vjp_compute(const SoapParams& p, const System& s, const Neighbors& lis
                       const SoapTask& task, const SoapVjpTask& vjp, int n_threads) {
     const std::int64_t size = soap_lm(p) * p.n_stride;
     parallel_for_thread(task.centers.n, n_threads, 4, [&](std::int64_t c, int thread) {
-        const Work k = carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest);
+        Work k = carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest);
         const std::int64_t row = task.centers.row[c];
         double* pairs = vjp.out.pairs + 3 * list.first[row];
         for (std::int64_t i = 0; i < 3 * std::int64_t(list.count[row]); ++i) pairs[i] = 0.0;
-        pack(p, s, list, row, k);
+        gather(p, s, list, row, k);
         const double* b = vjp.adjoint;
         if (!b) {
             density(p, k);

@@ -68,6 +68,7 @@ template <class T> inline int compress_store(T* p, Vec<T> a, Mask<T> m) {
     *p = a.v;
     return m.m;
 }
+template <class T> inline Vec<T> expand_load(const T* p, Mask<T> m) { return m.m ? *p : T(0); }
 template <class T> inline void store_interleaved3(T* p, Vec<T> x, Vec<T> y, Vec<T> z, int n) {
     if (n > 0) {
         p[0] = x.v;
@@ -131,6 +132,7 @@ template <class T> inline bool any(Mask<T> a) { return a.m; }
 template <class T> inline bool all(Mask<T> a) { return a.m; }
 template <class T> inline int count(Mask<T> a) { return a.m; }
 template <class T> inline unsigned bits(Mask<T> a) { return a.m; }
+template <class T> inline Mask<T> from_bits(unsigned b) { return {(b & 1u) != 0}; }
 template <class T> inline Mask<T> first_n(std::int64_t n) { return {n > 0}; }
 template <class T> inline Vec<T> select(Mask<T> m, Vec<T> a, Vec<T> b) { return m.m ? a : b; }
 template <class T> inline Vec<T> keep(Mask<T> m, Vec<T> a) { return m.m ? a.v : T(0); }

@@ -6,6 +6,7 @@ methods ``values``, ``vjp``, ``sparse_jacobian``, ``dense_jacobian`` and ``strai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from mdkern.neighbors import _threads
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Descriptor", "Environments", "species_numbers"]
+__all__ = ["Descriptor", "Environments", "positive", "species_numbers"]
 
 Float = NDArray[np.float64]
 _STEP = 1e-4  # Angstrom, of DScribe's central differences
@@ -60,6 +61,14 @@ def species_numbers(species: Any) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not (
+        math.isfinite(value) and value > 0
+    ):
+        raise ValueError(f"{name}: {value!r}; expected a positive finite number")
+    return float(value)
+
+
 class Descriptor:
     """Base of descriptors of atomic environments.
 
@@ -74,6 +83,7 @@ class Descriptor:
     """
 
     _kernels: Any  # object of the core
+    _arguments: dict[str, Any]  # of the constructor: what a copy is made from
     _attach = False  # what `attach=None` means in derivatives
     _points = True  # centers may be positions
 
@@ -98,6 +108,16 @@ class Descriptor:
         self.dtype = np.dtype(dtype)
         self._kind = np.full(256, -1, dtype=np.int32)
         self._kind[list(self.species)] = np.arange(len(self.species))
+
+    # The compiled part is made anew from the parameters.
+    def __getstate__(self) -> dict[str, Any]:
+        return {"arguments": self._arguments}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["arguments"])  # type: ignore[misc]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Descriptor:
+        return type(self)(**self._arguments)
 
     # --- what a descriptor tells about itself
 

@@ -12,7 +12,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from mdkern import _core
-from mdkern.descriptors.base import Descriptor, Environments, species_numbers
+from mdkern.descriptors.base import Descriptor, Environments, positive, species_numbers
 from mdkern.descriptors.radial import RadialTable, tabulate
 
 __all__ = ["SOAP"]
@@ -75,8 +75,8 @@ class SOAP(Descriptor):
         sigma: float = 1.0,
         rbf: str = "gto",
         weighting: Mapping[str, Any] | None = None,
-        average: str = "off",
         compression: Mapping[str, Any] | None = None,
+        average: str = "off",
         periodic: bool = False,
         sparse: bool = False,
         dtype: str = "float64",
@@ -85,8 +85,8 @@ class SOAP(Descriptor):
     ) -> None:
         self._arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         self.weighting = _check_weighting(weighting)
-        r_cut = _weighting_reach(self.weighting) if r_cut is None else _positive("r_cut", r_cut)
-        self.sigma = _positive("sigma", sigma)
+        r_cut = _weighting_reach(self.weighting) if r_cut is None else positive("r_cut", r_cut)
+        self.sigma = positive("sigma", sigma)
         if rbf not in ("gto", "polynomial"):
             raise ValueError(f"rbf: {rbf!r}; expected 'gto' or 'polynomial'")
         if rbf == "gto" and r_cut <= 1.0:
@@ -100,21 +100,11 @@ class SOAP(Descriptor):
         super().__init__(
             species, r_cut, end, periodic=periodic, sparse=sparse, dtype=dtype, average=average
         )
-        self.smooth_cutoff = 0.0 if smooth_cutoff is None else _positive("smooth_cutoff", smooth_cutoff)
+        self.smooth_cutoff = 0.0 if smooth_cutoff is None else positive("smooth_cutoff", smooth_cutoff)
         if self.smooth_cutoff > end:
             raise ValueError(f"smooth_cutoff: {smooth_cutoff}; expected at most the reach, {end:g}")
         self.mode, self.species_weights = self._check_compression(compression)
         self._kernels = self._make_kernels()
-
-    # The compiled part is made anew from the parameters.
-    def __getstate__(self) -> dict[str, Any]:
-        return {"arguments": self._arguments}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state["arguments"])  # type: ignore[misc]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> SOAP:
-        return type(self)(**self._arguments)
 
     def __repr__(self) -> str:
         names = ", ".join(f"{k}={v!r}" for k, v in self._arguments.items() if v is not None)
@@ -238,14 +228,6 @@ class SOAP(Descriptor):
 
     def _strain(self, env: Environments, team: int) -> Any:
         return self._kernels.strain(env.table, env.centers, self._mean(env, team), team)
-
-
-def _positive(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not (
-        math.isfinite(value) and value > 0
-    ):
-        raise ValueError(f"{name}: {value!r}; expected a positive finite number")
-    return float(value)
 
 
 def _integer(name: str, value: Any, low: int, high: int) -> int:
