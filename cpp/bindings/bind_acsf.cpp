@@ -11,8 +11,8 @@ struct PyAcsf {
     IntArray group;
     DoubleArray g2, g3;
     struct Angular {
-        IntArray eta_of, angle_of, integer;
-        DoubleArray eta, angle;
+        IntArray eta_of, angle_of, eta_power, zeta_power, lambda_of;
+        DoubleArray factor, eta, zeta, lambda;
     } closed, open;
     AcsfParams params;
 
@@ -26,35 +26,55 @@ struct PyAcsf {
     }
 };
 
-// (eta_of, angle_of, eta, angle, integer) of one kind of functions of triplets
-PyAcsf::Angular keep_angular(const py::tuple& t) {
-    return {t[0].cast<IntArray>(), t[1].cast<IntArray>(), t[4].cast<IntArray>(),
-            t[2].cast<DoubleArray>(), t[3].cast<DoubleArray>()};
+// Arrays of one kind of functions of triplets, by name as in AcsfAngular.
+PyAcsf::Angular keep_angular(const py::dict& d) {
+    const auto ints = [&](const char* name) { return d[name].cast<IntArray>(); };
+    const auto doubles = [&](const char* name) { return d[name].cast<DoubleArray>(); };
+    return {ints("eta_of"),    ints("angle_of"),  ints("eta_power"), ints("zeta_power"),
+            ints("lambda_of"), doubles("factor"), doubles("eta"),    doubles("zeta"),
+            doubles("lambda")};
+}
+void check_range(const IntArray& a, const char* name, std::int64_t low, std::int64_t high) {
+    for (py::ssize_t i = 0; i < a.size(); ++i)
+        if (a.data()[i] < low || a.data()[i] >= high)
+            throw std::invalid_argument(std::string(name) + ": out of range");
 }
 AcsfAngular angular_view(const PyAcsf::Angular& a, int offset) {
     AcsfAngular v;
     v.n = int(a.eta_of.shape(0));
     v.n_eta = int(a.eta.shape(0));
-    v.n_angle = int(a.angle.shape(0));
+    v.n_angle = int(a.zeta.shape(0));
+    v.n_lambda = int(a.lambda.shape(0));
     check_shape(a.angle_of, "angle_of", {v.n});
-    check_shape(a.angle, "angle", {v.n_angle, 3});
-    check_shape(a.integer, "integer", {v.n_angle});
-    for (int i = 0; i < v.n; ++i)
-        if (a.eta_of.data()[i] < 0 || a.eta_of.data()[i] >= v.n_eta || a.angle_of.data()[i] < 0 ||
-            a.angle_of.data()[i] >= v.n_angle)
-            throw std::invalid_argument("Acsf: index of a function out of range");
+    check_shape(a.factor, "factor", {v.n});
+    check_shape(a.eta_power, "eta_power", {v.n_eta, 2});
+    check_shape(a.zeta_power, "zeta_power", {v.n_angle, 2});
+    check_shape(a.lambda_of, "lambda_of", {v.n_angle});
+    check_range(a.eta_of, "eta_of", 0, v.n_eta);
+    check_range(a.angle_of, "angle_of", 0, v.n_angle);
+    check_range(a.lambda_of, "lambda_of", 0, v.n_lambda);
+    check_range(a.eta_power, "eta_power", -1, 65);
+    check_range(a.zeta_power, "zeta_power", -1, 65);
+    for (int i = 0; i < v.n_eta; ++i)
+        if (a.eta_power.data()[2 * i] >= i) throw std::invalid_argument("eta_power: not earlier");
+    for (int i = 0; i < v.n_angle; ++i)
+        if (a.zeta_power.data()[2 * i] >= i) throw std::invalid_argument("zeta_power: not earlier");
     v.eta_of = a.eta_of.data();
     v.angle_of = a.angle_of.data();
+    v.factor = a.factor.data();
     v.eta = a.eta.data();
-    v.angle = a.angle.data();
-    v.integer = a.integer.data();
+    v.eta_power = a.eta_power.data();
+    v.zeta = a.zeta.data();
+    v.zeta_power = a.zeta_power.data();
+    v.lambda_of = a.lambda_of.data();
+    v.lambda = a.lambda.data();
     v.offset = offset;
     return v;
 }
 
 std::unique_ptr<PyAcsf> make_acsf(int n_species, double cutoff, const DoubleArray& g2,
-                                  const DoubleArray& g3, const py::tuple& closed,
-                                  const py::tuple& open) {
+                                  const DoubleArray& g3, const py::dict& closed,
+                                  const py::dict& open) {
     auto a = std::make_unique<PyAcsf>();
     AcsfParams& p = a->params;
     check_shape(g2, "g2", {-1, 2});

@@ -12,15 +12,21 @@ namespace mdkern {
 constexpr int kAcsfTile = 128;  // triplets that are treated together
 
 // Functions of triplets, G4 (closed: with the third side) or G5, each the product of a function of the
-// distances (eta) and one of the angle (zeta, lambda), of which every one is computed once.
+// distances, exp(-eta s), and one of the angle, (1 + lambda cos)^zeta. Every distinct one is computed once, as a power
+// of an earlier one where that is possible. The factors 2^(1 - zeta) are applied to sums and weights.
 struct AcsfAngular {
     int n = 0;
     const std::int32_t *eta_of = nullptr, *angle_of = nullptr;  // (n)
-    int n_eta = 0, n_angle = 0;
-    const double* eta = nullptr;            // (n_eta)
-    const double* angle = nullptr;          // (n_angle, 3) zeta, lambda, 2^(1 - zeta)
-    const std::int32_t* integer = nullptr;  // (n_angle) zeta where it is an integer, else -1
-    int offset = 0;                         // of the first feature of a pair of species
+    const double* factor = nullptr;                             // (n) 2^(1 - zeta)
+    int n_eta = 0, n_angle = 0, n_lambda = 0;
+    const double* eta = nullptr;               // (n_eta)
+    const std::int32_t* eta_power = nullptr;   // (n_eta, 2) earlier one and exponent; -1: by exp
+    const double* zeta = nullptr;              // (n_angle)
+    const std::int32_t* zeta_power = nullptr;  // (n_angle, 2) earlier one (-1: 1 + lambda cos) and
+                                               // exponent; exponent 0: by exp and log
+    const std::int32_t* lambda_of = nullptr;   // (n_angle)
+    const double* lambda = nullptr;            // (n_lambda)
+    int offset = 0;                            // of the first feature of a pair of species
 };
 
 struct AcsfParams {
@@ -43,7 +49,8 @@ struct AcsfParams {
 static inline constexpr std::int64_t acsf_scratch(const AcsfParams& p, std::int64_t longest,
                                                   bool jacobian) {
     const std::int64_t near = longest + kNearRoom;
-    const std::int64_t factors = p.closed.n_eta + p.open.n_eta + 2 * (p.closed.n_angle + p.open.n_angle);
+    const std::int64_t factors =
+        p.closed.n_eta + p.open.n_eta + 4 * (p.closed.n_angle + p.open.n_angle);
     return near_scratch(longest, p.n_species) + 12 * near +
            (14 + factors) * (kAcsfTile + 32) + 8 * (p.n_features + p.closed.n + p.open.n + 16) +
            (jacobian ? 3 * near * p.n_features + longest : 0) + p.n_features + 1024;

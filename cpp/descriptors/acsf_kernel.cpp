@@ -29,8 +29,13 @@ void angular_values(const AcsfParams& p, const AcsfAngular& set, Work& k, double
     for (int a = 0; a < p.n_species; ++a)
         for (int b = 0; b <= a; ++b) {
             for (int i = 0; i < set.n; ++i) simd::store(k.sums + 8 * i, V(0.0));
-            triplets<kClosed>(p, a, b, k, [&] {
+            triplets<kClosed, false>(p, a, b, k, [&] {
                 tile_functions<kClosed, false>(p, set, k);
+                for (int i = 0; i < set.n_eta; ++i)
+                    for (int t = 0; t < k.n_tile; t += W) {
+                        double* a_t = k.a + i * kAcsfTile + t;
+                        simd::store(a_t, simd::load(a_t) * simd::load(k.cut + t));
+                    }
                 for (int i = 0; i < set.n; ++i) {
                     const double *e = k.a + set.eta_of[i] * kAcsfTile,
                                  *c = k.b + set.angle_of[i] * kAcsfTile;
@@ -41,7 +46,7 @@ void angular_values(const AcsfParams& p, const AcsfAngular& set, Work& k, double
                 }
             });
             double* to = out + p.pair_offset(a, b) + set.offset;
-            for (int i = 0; i < set.n; ++i) to[i] = simd::sum(simd::load(k.sums + 8 * i));
+            for (int i = 0; i < set.n; ++i) to[i] = set.factor[i] * simd::sum(simd::load(k.sums + 8 * i));
         }
 }
 
@@ -80,9 +85,10 @@ void weigh(const AcsfAngular& set, Work& k, const double* w, double& energy) {
             V value = 0.0, change = 0.0;
             for (int q = 0; q < set.n; ++q) {
                 if (set.eta_of[q] != i) continue;
-                value = simd::fma(V(w[q]), simd::load(k.b + set.angle_of[q] * kAcsfTile + t), value);
+                const V weight = w[q] * set.factor[q];
+                value = simd::fma(weight, simd::load(k.b + set.angle_of[q] * kAcsfTile + t), value);
                 change =
-                    simd::fma(V(w[q]), simd::load(k.db + set.angle_of[q] * kAcsfTile + t), change);
+                    simd::fma(weight, simd::load(k.db + set.angle_of[q] * kAcsfTile + t), change);
             }
             const V a = simd::load(k.a + i * kAcsfTile + t), av = a * value;
             e = e + av;
@@ -154,7 +160,7 @@ void angular_gradients(const AcsfParams& p, const AcsfAngular& set, Work& k, con
     for (int a = 0; a < p.n_species; ++a)
         for (int b = 0; b <= a; ++b) {
             const double* weight = w + p.pair_offset(a, b) + set.offset;
-            triplets<kClosed>(p, a, b, k, [&] {
+            triplets<kClosed, true>(p, a, b, k, [&] {
                 tile_functions<kClosed, true>(p, set, k);
                 weigh<kClosed>(set, k, weight, energy);
                 spread<kClosed>(k, k.gx, k.gy, k.gz);
@@ -185,13 +191,14 @@ template <bool kClosed>
 void angular_jacobian(const AcsfParams& p, const AcsfAngular& set, Work& k) {
     for (int a = 0; a < p.n_species && set.n > 0; ++a)
         for (int b = 0; b <= a; ++b)
-            triplets<kClosed>(p, a, b, k, [&] {
+            triplets<kClosed, true>(p, a, b, k, [&] {
                 tile_functions<kClosed, true>(p, set, k);
                 for (int q = 0; q < set.n; ++q) {
                     AcsfAngular one = set;
                     one.n = 1;
                     one.eta_of += q;
                     one.angle_of += q;
+                    one.factor += q;
                     one.eta = set.eta + *one.eta_of;
                     one.n_eta = 1;
                     const std::int32_t first = 0;

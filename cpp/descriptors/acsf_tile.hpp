@@ -35,7 +35,8 @@ struct Work : Near {
     double *cosine, *squares, *side, *cut;
     double *p2, *e, *pc, *q;
     double *slope_cut, *inverse_side, *full;  // of the third side
-    double *a, *b, *db;                       // functions (n_eta, tile), (n_angle, tile), slopes
+    double *a, *b, *db, *base;                // functions (n_eta, tile), (n_angle, tile), slopes,
+                                              // (n_lambda, tile)
     double* sums;                             // (n_features, 8) sums per lane
     double* row;                              // (n_features)
     std::int32_t* visited;
@@ -57,6 +58,7 @@ inline void carve(const AcsfParams& p, double* at, std::int64_t longest, bool ja
     k.a = arena.take((p.closed.n_eta + p.open.n_eta) * kAcsfTile);
     k.b = arena.take((p.closed.n_angle + p.open.n_angle) * kAcsfTile);
     k.db = arena.take((p.closed.n_angle + p.open.n_angle) * kAcsfTile);
+    k.base = arena.take((p.closed.n_angle + p.open.n_angle) * kAcsfTile);
     k.sums = arena.take(8 * (p.closed.n + p.open.n + 1));
     k.row = arena.take(p.n_features);
     k.visited = arena.ints(jacobian ? longest + kNearRoom : 0);
@@ -102,57 +104,104 @@ inline void radial_function(const AcsfParams& p, int k, V r, V f, V df, V& g, V&
     }
 }
 
-// Functions of the distances and of the angle on the tile; with kSlope slopes by the cosine.
-template <bool kClosed, bool kSlope>
-inline void tile_functions(const AcsfParams& p, const AcsfAngular& set, Work& k) {
+// to[t] = from[t]^K
+template <int K> inline void raise(const double* from, int n, double* to) {
+    for (int t = 0; t < n; t += W) simd::store(to + t, math::pow_int<K>(simd::load(from + t)));
+}
+inline void raise(const double* from, int exponent, int n, double* to) {
+    switch (exponent) {
+    case 1: return raise<1>(from, n, to);
+    case 2: return raise<2>(from, n, to);
+    case 3: return raise<3>(from, n, to);
+    case 4: return raise<4>(from, n, to);
+    case 6: return raise<6>(from, n, to);
+    case 8: return raise<8>(from, n, to);
+    case 16: return raise<16>(from, n, to);
+    }
+    for (int t = 0; t < n; t += W)
+        simd::store(to + t, math::pow_int(simd::load(from + t), exponent));
+}
+
+// s, and the product of the cutoff functions, of every triplet of the tile.
+template <bool kClosed, bool kSlope> inline void tile_sides(const AcsfParams& p, Work& k) {
     const V inverse_cutoff = 1.0 / p.cutoff;
-    // The last vector is filled up with triplets that have no weight.
-    simd::store(k.cosine + k.n_tile, V(0.0));
-    simd::store(k.squares + k.n_tile, V(0.0));
-    simd::store(k.side + k.n_tile, V(1.0));
-    simd::store(k.cut + k.n_tile, V(0.0));
     for (int t = 0; t < k.n_tile; t += W) {
-        V s = simd::load(k.squares + t), cut = simd::load(k.cut + t);
         if constexpr (kClosed) {
-            const V side2 = simd::load(k.side + t), side = simd::sqrt(side2);
+            const V side2 = simd::load(k.side + t), side = simd::sqrt(side2),
+                    cut = simd::load(k.cut + t);
             const auto f = math::cosine_cutoff(side, inverse_cutoff);
-            s = s + side2;
+            simd::store(k.squares + t, simd::load(k.squares + t) + side2);
+            simd::store(k.cut + t, cut * f.value);
             if constexpr (kSlope) {
                 simd::store(k.full + t, f.value);
                 simd::store(k.slope_cut + t, cut * f.derivative);
-                simd::store(k.inverse_side + t,
-                            select(side == V(0.0), V(0.0), V(1.0) / side));
+                simd::store(k.inverse_side + t, select(side == V(0.0), V(0.0), V(1.0) / side));
             }
-            cut = cut * f.value;
         } else if constexpr (kSlope) {
             simd::store(k.full + t, V(1.0));
         }
-        simd::store(k.cut + t, cut);
-        for (int i = 0; i < set.n_eta; ++i) {
-            const V e = math::exp(V(-set.eta[i]) * s);
-            simd::store(k.a + i * kAcsfTile + t, kSlope ? e : e * cut);
+    }
+}
+
+// Functions of the distances and of the angle on the tile; with kSlope slopes by the cosine.
+template <bool kClosed, bool kSlope>
+inline void tile_functions(const AcsfParams& p, const AcsfAngular& set, Work& k) {
+    const int n = k.n_tile;
+    // The last vector is filled up with triplets that have no weight.
+    simd::store(k.cosine + n, V(0.0));
+    simd::store(k.squares + n, V(0.0));
+    simd::store(k.side + n, V(1.0));
+    simd::store(k.cut + n, V(0.0));
+    tile_sides<kClosed, kSlope>(p, k);
+    for (int i = 0; i < set.n_eta; ++i) {
+        double* to = k.a + i * kAcsfTile;
+        if (set.eta_power[2 * i] >= 0) {
+            raise(k.a + set.eta_power[2 * i] * kAcsfTile, set.eta_power[2 * i + 1], n, to);
+        } else {
+            const V eta = -set.eta[i];
+            for (int t = 0; t < n; t += W)
+                simd::store(to + t, math::exp(eta * simd::load(k.squares + t)));
         }
-        const V cosine = simd::load(k.cosine + t);
-        for (int i = 0; i < set.n_angle; ++i) {
-            const double zeta = set.angle[3 * i], lambda = set.angle[3 * i + 1],
-                         factor = set.angle[3 * i + 2];
-            // Rounding must not make the base negative: zeta need not be an integer.
-            const V base = simd::max(simd::fma(V(lambda), cosine, V(1.0)), V(0.0));
-            V power;  // base^(zeta - 1)
-            if (set.integer[i] > 0)
-                power = math::pow_int(base, set.integer[i] - 1);
-            else
-                power = simd::keep(V(0.0) < base, math::exp(math::log(base) * V(zeta - 1.0)));
-            simd::store(k.b + i * kAcsfTile + t, V(factor) * base * power);
-            if constexpr (kSlope)
-                simd::store(k.db + i * kAcsfTile + t, V(factor * zeta * lambda) * power);
+    }
+    for (int i = 0; i < set.n_lambda; ++i) {
+        const V lambda = set.lambda[i];
+        double* to = k.base + i * kAcsfTile;
+        // Rounding must not make the base negative: zeta need not be an integer.
+        for (int t = 0; t < n; t += W)
+            simd::store(to + t, simd::max(simd::fma(lambda, simd::load(k.cosine + t), V(1.0)),
+                                          V(0.0)));
+    }
+    for (int i = 0; i < set.n_angle; ++i) {
+        const double *base = k.base + set.lambda_of[i] * kAcsfTile;
+        double* to = k.b + i * kAcsfTile;
+        const int from = set.zeta_power[2 * i], exponent = set.zeta_power[2 * i + 1];
+        if (exponent > 0) {
+            raise(from >= 0 ? k.b + from * kAcsfTile : base, exponent, n, to);
+        } else {
+            const V zeta = set.zeta[i];
+            for (int t = 0; t < n; t += W) {
+                const V x = simd::load(base + t);
+                simd::store(to + t, simd::keep(V(0.0) < x, math::exp(math::log(x) * zeta)));
+            }
+        }
+        if constexpr (kSlope) {
+            // zeta lambda base^zeta / base; without the division where zeta is 1, as base may be 0.
+            const V factor = set.zeta[i] * set.lambda[set.lambda_of[i]];
+            double* slope = k.db + i * kAcsfTile;
+            for (int t = 0; t < n; t += W) {
+                const V x = simd::load(base + t);
+                simd::store(slope + t, set.zeta[i] == 1.0
+                                           ? factor
+                                           : simd::keep(V(0.0) < x,
+                                                        factor * simd::load(to + t) / x));
+            }
         }
     }
 }
 
 // Fills the tile with the triplets of groups a and b, and calls flush() where it is full, and at the
 // end. j from group a, k from group b; within one group k > j.
-template <bool kClosed, class Flush>
+template <bool kClosed, bool kSegments, class Flush>
 inline void triplets(const AcsfParams& p, int a, int b, Work& k, const Flush& flush) {
     const V reach = p.cutoff * p.cutoff;
     k.n_tile = k.n_segments = 0;
@@ -182,7 +231,7 @@ inline void triplets(const AcsfParams& p, int a, int b, Work& k, const Flush& fl
             simd::compress_store(k.squares + at, simd::fma(rk, rk, r2), live);
             if constexpr (kClosed) simd::compress_store(k.side + at, side2, live);
             k.n_tile += simd::compress_store(k.cut + at, f * simd::load(k.f + i), live);
-            k.segments[k.n_segments++] = {j, i, at, simd::bits(live)};
+            if constexpr (kSegments) k.segments[k.n_segments++] = {j, i, at, simd::bits(live)};
         }
     }
     if (k.n_tile) flush();

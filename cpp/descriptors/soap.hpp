@@ -18,6 +18,7 @@ namespace mdkern {
 constexpr int kSoapOrder = 8;   // coefficients of a cell of the radial table
 constexpr int kSoapMaxL = 20;
 constexpr int kSoapTile = 32;   // neighbors that are treated together
+constexpr int kSoapGroup = 8;   // the same for a Jacobian
 
 enum class SoapWeight : int { none = 0, poly = 1, pow = 2, exp = 3 };
 
@@ -53,11 +54,17 @@ static inline constexpr std::int64_t soap_lm(const SoapParams& p) {
 static inline constexpr std::int64_t soap_coefficients(const SoapParams& p) {
     return p.n_channels * soap_lm(p) * p.n_stride;
 }
+// Rows of radial functions in working memory: a tile and one l, or a group and all l.
+static inline constexpr std::int64_t soap_radial_rows(const SoapParams& p) {
+    const std::int64_t all = std::int64_t(p.l_max + 1) * kSoapGroup;
+    return all > kSoapTile ? all : kSoapTile;
+}
 // Doubles of working memory of one thread, for environments of at most `longest` neighbors.
 static inline constexpr std::int64_t soap_scratch(const SoapParams& p, std::int64_t longest) {
-    return near_scratch(longest, p.n_channels) + longest + (soap_lm(p) + 2 * p.n_stride + 12 * p.l_max + 64) * (kSoapTile + 8) +
-           11 * soap_coefficients(p) + 3 * (2 * p.l_max + 1) * p.n_stride +
-           2 * p.n_max * p.n_stride + p.n_features + 2 * p.n_channels + 512;
+    return near_scratch(longest, p.n_channels) + longest + (soap_lm(p) + 20) * (kSoapTile + 8) +
+           2 * p.n_stride * soap_radial_rows(p) + 11 * soap_coefficients(p) +
+           3 * soap_lm(p) * (p.n_stride + 2 * kSoapGroup) + 2 * p.n_max * p.n_stride +
+           p.n_features + 2 * p.n_channels + 512;
 }
 
 struct SoapTask {

@@ -13,45 +13,53 @@ using namespace soap;
 
 namespace {
 
-// One center's output: where a feature block goes, and how.
-template <class T>
-struct Output {
-    T* to;     // (n_features) of one direction
-    bool add;  // or write
-    void put(const double* from, std::int64_t offset, std::int64_t n) const {
-        T* t = to + offset;
-        if (add)
-            for (std::int64_t i = 0; i < n; ++i) t[i] += T(from[i]);
-        else
-            for (std::int64_t i = 0; i < n; ++i) t[i] = T(from[i]);
-    }
-};
+// A finished row of features goes past the caches: a Jacobian is larger than they are.
+inline void write_row(const double* from, std::int64_t n, double* to) {
+    std::int64_t i = 0;
+    for (; i < n && (reinterpret_cast<std::uintptr_t>(to + i) & 63); ++i) to[i] = from[i];
+    for (; i + W <= n; i += W) simd::stream(to + i, simd::load(from + i));
+    for (; i < n; ++i) to[i] = from[i];
+}
+inline void write_row(const double* from, std::int64_t n, float* to) { convert(from, n, to); }
+template <class T> inline void add_row(const double* from, std::int64_t n, T* to) {
+    for (std::int64_t i = 0; i < n; ++i) to[i] += T(from[i]);
+}
 
-// Features of one l whose coefficients of channel z change by dc (2 l + 1, n_stride).
-template <class T>
-void change_features(const SoapParams& p, const Work& k, const double* c, int z, int l,
-                     const double* dc, const Output<T>& out) {
-    const std::int64_t size = soap_lm(p) * p.n_stride, at = std::int64_t(l) * l * p.n_stride;
+// Whether a change of channel z changes the features of a block.
+inline bool touches(const SoapParams& p, const Work& k, const SoapBlock& block, int z) {
+    const bool one = block.first == z || block.first == p.total;
+    const bool two = block.second == z || block.second == p.total;
+    return (one && (two || k.present[block.second])) || (two && k.present[block.first]);
+}
+
+// Features for coefficients of channel z that change by dc; those of blocks that do not change are left alone.
+// dc is (lm, n_stride), or, of `sets` directions, for every l (sets, 2 l + 1, n_stride), of which `x` is meant.
+void change_features(const SoapParams& p, const Work& k, const double* c, int z, const double* dc,
+                     int sets, int x, double* out) {
+    const std::int64_t size = soap_lm(p) * p.n_stride;
     for (int q = 0; q < p.n_blocks; ++q) {
         const SoapBlock& block = p.blocks[q];
+        if (!touches(p, k, block, z)) continue;
         const bool one = block.first == z || block.first == p.total;
         const bool two = block.second == z || block.second == p.total;
-        if (!(one || two)) continue;
-        const double *a = c + block.first * size + at, *b = c + block.second * size + at;
-        const std::int64_t per_l = block_size(p, block), offset = block.offset + l * per_l;
-        if (one && two)
-            product<true>(p, block.triangle, dc, b, a, dc, 2 * l + 1, k.features);
-        else if (!k.present[one ? block.second : block.first])
-            continue;
-        else if (one)
-            product<false>(p, block.triangle, dc, b, nullptr, nullptr, 2 * l + 1, k.features);
-        else
-            product<false>(p, block.triangle, a, dc, nullptr, nullptr, 2 * l + 1, k.features);
-        out.put(k.features, offset, per_l);
+        const std::int64_t per_l = block_size(p, block);
+        for (int l = 0; l <= p.l_max; ++l) {
+            const std::int64_t at = std::int64_t(l) * l * p.n_stride;
+            const double *a = c + block.first * size + at, *b = c + block.second * size + at;
+            const int terms = 2 * l + 1;
+            const double* d = dc + sets * at + x * terms * p.n_stride;
+            double* to = out + block.offset + l * per_l;
+            if (one && two)
+                product<true>(p, block.triangle, d, b, a, d, terms, to);
+            else if (one)
+                product<false>(p, block.triangle, d, b, nullptr, nullptr, terms, to);
+            else
+                product<false>(p, block.triangle, a, d, nullptr, nullptr, terms, to);
+        }
     }
 }
 
-// dc_x[m] = across_x[m] F + along_x[m] dF/du for one l of a tile; the factor is that of an average.
+// dc_x[m] = across_x[m] F + along_x[m] dF/du for one l of a group; the factor is that of an average.
 void change_factors(const SoapParams& p, const Work& k, const Parts& y, int l, int t,
                     double factor) {
     const V per_r = 2.0 * double(p.n_cells) / p.cutoff, scale = 1.0 / p.cutoff;
@@ -75,7 +83,7 @@ void change_factors(const SoapParams& p, const Work& k, const Parts& y, int l, i
         const V g[3] = {gx, gy, axial}, value = q * part;
         for (int x = 0; x < 3; ++x) {
             const V direction = value * u[x] * to_unit;
-            const int to = (x * rows + i) * kSoapTile + t;
+            const int to = (3 * l * l + x * rows + i) * kSoapGroup + t;
             simd::store(k.along + to, w * per_r * direction);
             simd::store(k.across + to, simd::fma(w * scale, g[x], dw * direction));
         }
@@ -111,19 +119,19 @@ public:
                     k.dc[z * sets * per_channel + i] = 0.0;
         for (int z = 0; z < p.n_channels; ++z) {
             if (z == p.total) continue;
-            for (int j = k.start[z]; j < k.start[z + 1]; j += kSoapTile) {
+            untouched(z);
+            for (int j = k.start[z]; j < k.start[z + 1]; j += kSoapGroup) {
                 const int left = k.start[z + 1] - j;
-                tile(coefficients, z, j, left < kSoapTile ? left : kSoapTile, first);
+                group(coefficients, z, j, left < kSoapGroup ? left : kSoapGroup, first);
             }
         }
         if (task.strain)
-            totals(coefficients, sets, [&](int x) {
-                return Output<double>{task.strain + (9 * output + x) * p.n_features, true};
-            });
+            totals(coefficients, sets, task.strain + 9 * output * p.n_features);
         else if (task.blocks.attach && wanted(task.blocks.own[c]))
             totals(coefficients, sets, own(first));
         for (std::int64_t b = 0; b < n_own; ++b)
             if (!k.visited[b]) clear(first + b);
+        simd::stream_end();
     }
 
 private:
@@ -132,26 +140,36 @@ private:
         T* to = values + block * 3 * p.n_features;
         for (std::int64_t i = 0; i < 3 * p.n_features; ++i) to[i] = T(0);
     }
-    // Whether features are added to the block (or written: its first visit, in new memory). Blocks
-    // of features that a channel leaves alone are cleared.
+    // Whether features are added to the block, or written: its first visit, in new memory.
     bool visit(std::int64_t block, std::int64_t first) const {
-        if (!task.blocks.first) return true;
-        const bool before = k.visited[block - first];
+        if (!task.blocks.first || k.visited[block - first]) return true;
         k.visited[block - first] = 1;
-        if (!before && p.n_blocks > 1) clear(block);
-        return before || p.n_blocks > 1;
+        return false;
     }
-    auto own(std::int64_t first) const {
+    T* own(std::int64_t first) const {
         const std::int64_t block = task.blocks.own[c];
-        if (task.blocks.first && !k.visited[block - first]) clear(block);
-        if (task.blocks.first) k.visited[block - first] = 1;
-        return [this, block](int x) {
-            return Output<T>{values + (3 * block + x) * p.n_features, true};
-        };
+        if (!visit(block, first)) clear(block);
+        return values + 3 * block * p.n_features;
+    }
+    // Zeros in the row where neighbors of channel z change nothing.
+    void untouched(int z) const {
+        for (int q = 0; q < p.n_blocks; ++q) {
+            if (touches(p, k, p.blocks[q], z)) continue;
+            const std::int64_t n = block_size(p, p.blocks[q]) * (p.l_max + 1);
+            for (std::int64_t i = 0; i < n; ++i) k.features[p.blocks[q].offset + i] = 0.0;
+        }
+    }
+    // The row, which belongs to channel z, into the Jacobian.
+    template <class To> void put(int z, bool add, To* to) const {
+        if (!add) return write_row(k.features, p.n_features, to);
+        for (int q = 0; q < p.n_blocks; ++q) {
+            const SoapBlock& b = p.blocks[q];
+            if (touches(p, k, b, z))
+                add_row(k.features + b.offset, block_size(p, b) * (p.l_max + 1), to + b.offset);
+        }
     }
     // Features for the changes summed over neighbors; minus them where the center moves.
-    template <class To>
-    void totals(const double* coefficients, int sets, const To& to) const {
+    template <class To> void totals(const double* coefficients, int sets, To* to) const {
         const std::int64_t per_channel = soap_lm(p) * p.n_stride;
         for (int z = 0; z < p.n_channels; ++z) {
             if (z == p.total || !k.present[z]) continue;
@@ -159,72 +177,75 @@ private:
                 double* dc = k.dc + (z * sets + x) * per_channel;
                 if (!task.strain)
                     for (std::int64_t i = 0; i < per_channel; ++i) dc[i] = -dc[i];
-                for (int l = 0; l <= p.l_max; ++l)
-                    change_features(p, k, coefficients, z, l, dc + std::int64_t(l) * l * p.n_stride,
-                                    to(x));
+                change_features(p, k, coefficients, z, dc, 1, 0, k.features);
+                put(z, true, to + x * p.n_features);
             }
         }
     }
 
-    void tile(const double* coefficients, int z, int j, int n, std::int64_t first) const {
+    void group(const double* coefficients, int z, int j, int n, std::int64_t first) const {
         geometry(p, k, j, n);
-        Parts y[kSoapTile / W];
-        std::int64_t block[kSoapTile];
-        bool add[kSoapTile];
-        for (int t = 0; t < n; t += W)
+        const std::int64_t rows = std::int64_t(kSoapGroup) * p.n_stride;
+        for (int l = 0; l <= p.l_max; ++l)
+            radial<true>(p, k, l, n, k.f + l * rows, k.df + l * rows);
+        Parts y;
+        for (int t = 0; t < n; t += W) {
             harmonic_parts(p, simd::load(k.ux + t), simd::load(k.uy + t), simd::load(k.uz + t),
-                           V(1.0), y[t / W]);
-        for (int t = 0; t < n; ++t) {
-            const std::int32_t source = k.source[j + t];
-            block[t] = -1;
-            if (task.strain) continue;
-            if (source >= 0)
-                block[t] = pair[source];
-            else if (!task.blocks.attach)
-                block[t] = task.blocks.own[c];
-            if (!wanted(block[t])) block[t] = -1;
-            if (block[t] >= 0) add[t] = visit(block[t], first);
+                           V(1.0), y);
+            for (int l = 0; l <= p.l_max; ++l) change_factors(p, k, y, l, t, task.factor);
         }
         const bool sum = task.strain || (task.blocks.attach && wanted(task.blocks.own[c]));
-        for (int l = 0; l <= p.l_max; ++l) {
-            radial<true>(p, k, l, n);
-            for (int t = 0; t < n; t += W) change_factors(p, k, y[t / W], l, t, task.factor);
-            for (int t = 0; t < n; ++t) {
-                if (block[t] < 0 && !(sum && k.source[j + t] >= 0)) continue;
-                changes(l, t);
-                if (sum && k.source[j + t] >= 0) add_total(z, l, j + t);
-                if (block[t] < 0) continue;
-                for (int x = 0; x < 3; ++x)
-                    change_features(
-                        p, k, coefficients, z, l, k.change + x * (2 * l + 1) * p.n_stride,
-                        Output<T>{values + (3 * block[t] + x) * p.n_features, add[t]});
+        for (int t = 0; t < n; ++t) {
+            const bool add_to_sum = sum && k.source[j + t] >= 0;
+            const std::int64_t block = block_of(k.source[j + t]);
+            if (block < 0 && !add_to_sum) continue;
+            for (int l = 0; l <= p.l_max; ++l) changes(l, t);
+            if (add_to_sum) add_total(z, j + t);
+            if (block < 0) continue;
+            const bool add = visit(block, first);
+            for (int x = 0; x < 3; ++x) {
+                change_features(p, k, coefficients, z, k.change, 3, x, k.features);
+                put(z, add, values + (3 * block + x) * p.n_features);
             }
         }
     }
-    // dc of one neighbor and l, (3, 2 l + 1, n_stride)
+    std::int64_t block_of(std::int32_t source) const {
+        if (task.strain) return -1;
+        const std::int64_t block =
+            source >= 0 ? pair[source] : task.blocks.attach ? -1 : task.blocks.own[c];
+        return wanted(block) ? block : -1;
+    }
+    // dc of one neighbor and l, (3, 2 l + 1, n_stride) at 3 l^2 rows
     void changes(int l, int t) const {
         const int rows = 3 * (2 * l + 1);
+        const double *f_row = k.f + (l * kSoapGroup + t) * p.n_stride,
+                     *df_row = k.df + (l * kSoapGroup + t) * p.n_stride;
+        const double *across = k.across + 3 * l * l * kSoapGroup + t,
+                     *along = k.along + 3 * l * l * kSoapGroup + t;
+        double* to = k.change + 3 * l * l * p.n_stride;
         for (int v = 0; v < p.n_max; v += W) {
-            const V f = simd::load(k.f + t * p.n_stride + v),
-                    df = simd::load(k.df + t * p.n_stride + v);
+            const V f = simd::load(f_row + v), df = simd::load(df_row + v);
             for (int i = 0; i < rows; ++i)
-                simd::store(k.change + i * p.n_stride + v,
-                            simd::fma(V(k.across[i * kSoapTile + t]), f,
-                                      V(k.along[i * kSoapTile + t]) * df));
+                simd::store(to + i * p.n_stride + v,
+                            simd::fma(V(across[i * kSoapGroup]), f, V(along[i * kSoapGroup]) * df));
         }
     }
-    void add_total(int z, int l, int j) const {
-        const std::int64_t per_channel = soap_lm(p) * p.n_stride, at = std::int64_t(l) * l * p.n_stride;
-        const std::int64_t n = std::int64_t(2 * l + 1) * p.n_stride;
+    void add_total(int z, int j) const {
+        const std::int64_t per_channel = soap_lm(p) * p.n_stride;
         const double r[3] = {k.x[j], k.y[j], k.z[j]};
-        for (int x = 0; x < 3; ++x) {
-            const double* from = k.change + x * n;
-            for (int a = 0; a < (task.strain ? 3 : 1); ++a) {
-                const int set = task.strain ? 9 * z + 3 * a + x : 3 * z + x;
-                double* to = k.dc + set * per_channel + at;
-                const V factor = task.strain ? r[a] : 1.0;
-                for (std::int64_t i = 0; i < n; i += W)
-                    simd::store(to + i, simd::fma(factor, simd::load(from + i), simd::load(to + i)));
+        for (int l = 0; l <= p.l_max; ++l) {
+            const std::int64_t at = std::int64_t(l) * l * p.n_stride;
+            const std::int64_t n = std::int64_t(2 * l + 1) * p.n_stride;
+            for (int x = 0; x < 3; ++x) {
+                const double* from = k.change + 3 * at + x * n;
+                for (int a = 0; a < (task.strain ? 3 : 1); ++a) {
+                    const int set = task.strain ? 9 * z + 3 * a + x : 3 * z + x;
+                    double* to = k.dc + set * per_channel + at;
+                    const V factor = task.strain ? r[a] : 1.0;
+                    for (std::int64_t i = 0; i < n; i += W)
+                        simd::store(to + i,
+                                    simd::fma(factor, simd::load(from + i), simd::load(to + i)));
+                }
             }
         }
     }
@@ -252,7 +273,7 @@ void jacobian(const SoapParams& p, const System& s, const Neighbors& list, const
     const auto work = [&](int thread) {
         Work k = carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest);
         // Rows end in zeros, also where no kernel writes them.
-        for (std::int64_t i = 0; i < 3 * (2 * p.l_max + 1) * p.n_stride; ++i) k.change[i] = 0.0;
+        for (std::int64_t i = 0; i < 3 * soap_lm(p) * p.n_stride; ++i) k.change[i] = 0.0;
         return k;
     };
     if (job.one_row) {

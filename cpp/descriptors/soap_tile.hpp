@@ -32,8 +32,9 @@ struct Work : Near {
     double *pack, *transposed; // weights of a block
     double* features;          // (n_features)
     double* dc;                // (9) derivatives of the coefficients, summed over neighbors
-    double* change;            // (3, 2 l_max + 1, n_stride) those of one neighbor and l
-    double *along, *across;    // (3, 2 l_max + 1, tile) their parts that multiply dF and F
+    // Of a Jacobian, for kSoapGroup neighbors and all l: derivatives of one neighbor's coefficients, and their
+    // parts that multiply dF and F.
+    double *change, *along, *across;
     std::int32_t* visited;     // blocks of the present center
 };
 
@@ -48,15 +49,15 @@ inline Work carve(const SoapParams& p, double* at, std::int64_t longest) {
     for (double** v : {&k.u, &k.w, &k.dw, &k.ux, &k.uy, &k.uz, &k.inverse_r}) *v = take(tile);
     k.cell = ints(tile);
     k.s = take(lm * kSoapTile);
-    k.f = take(p.n_stride * kSoapTile);
-    k.df = take(p.n_stride * kSoapTile);
+    k.f = take(p.n_stride * soap_radial_rows(p));
+    k.df = take(p.n_stride * soap_radial_rows(p));
     k.sums = take(6 * kSoapTile);
     k.c = take(soap_coefficients(p));
     k.adjoint = take(soap_coefficients(p));
     k.dc = take(9 * soap_coefficients(p));
-    k.change = take(3 * (2 * p.l_max + 1) * p.n_stride);
-    k.along = take(3 * (2 * p.l_max + 1) * kSoapTile);
-    k.across = take(3 * (2 * p.l_max + 1) * kSoapTile);
+    k.change = take(3 * lm * p.n_stride);
+    k.along = take(3 * lm * kSoapGroup);
+    k.across = take(3 * lm * kSoapGroup);
     k.visited = ints(longest + kNearRoom);
     k.pack = take(p.n_max * p.n_stride);
     k.transposed = take(p.n_max * p.n_stride);
@@ -182,8 +183,9 @@ inline void harmonics(const SoapParams& p, const Work& k, int n) {
     }
 }
 
-// F_nl of a tile, f[neighbor][n]; with kSlope also dF / du, u the variable of the table.
-template <bool kSlope> inline void radial(const SoapParams& p, const Work& k, int l, int n) {
+// F_nl of a tile, to[neighbor][n]; with kSlope also dF / du, u the variable of the table.
+template <bool kSlope>
+inline void radial(const SoapParams& p, const Work& k, int l, int n, double* to, double* slope) {
     const std::int64_t row = std::int64_t(kSoapOrder) * p.n_stride;
     // The second pass reads whole rows; their ends are zeros of the table.
     const int end = kSlope ? p.n_stride : p.n_max;
@@ -197,8 +199,8 @@ template <bool kSlope> inline void radial(const SoapParams& p, const Work& k, in
                 if constexpr (kSlope) df = simd::fma(df, u, f);
                 f = simd::fma(f, u, simd::load(c + o * p.n_stride));
             }
-            simd::store(k.f + j * p.n_stride + v, f);
-            if constexpr (kSlope) simd::store(k.df + j * p.n_stride + v, df);
+            simd::store(to + j * p.n_stride + v, f);
+            if constexpr (kSlope) simd::store(slope + j * p.n_stride + v, df);
         }
     }
 }
@@ -239,7 +241,7 @@ inline void density(const SoapParams& p, const Work& k) {
             geometry(p, k, j, n);
             harmonics(p, k, n);
             for (int l = 0; l <= p.l_max; ++l) {
-                radial<false>(p, k, l, n);
+                radial<false>(p, k, l, n, k.f, nullptr);
                 for (int v = 0; v < p.n_max; v += W)
                     add_block(k.s + l * l * kSoapTile, k.f + v, p.n_stride, n,
                               c + l * l * p.n_stride + v, 2 * l + 1);

@@ -14,6 +14,8 @@
 //
 // Memory
 //   load(p), store(p, v)                 width consecutive values, no alignment needed
+//   stream(p, v)                         as store, past the caches; p aligned to the vector; double only.
+//                                        stream_end() orders such stores before what follows
 //   load(p, m), store(p, v, m)           masked: dead lanes read as zero, are not written, and
 //   never touch memory load_int<T>(p), load_int<T>(p, m)    int32 from memory; store_int(p, v)
 //   load_rows(p, i, x, y, z, w)          x[l] = p[4 i[l]], y[l] = p[4 i[l] + 1], ...: rows of four,

@@ -131,18 +131,46 @@ def _angular(name: str, given: ArrayLike | None) -> Float:
     return rows
 
 
-def _factors(rows: Float) -> tuple[Any, Any, Any, Any, Any]:
-    """Each function as a pair of a function of the distances and one of the angle: indices, and the distinct ones."""
+def _exponent(x: float, of: float) -> int:
+    """k where x = k of within rounding and k is small, else 0."""
+    if of <= 0:
+        return 0
+    k = round(x / of)
+    return k if 1 <= k <= _MAX_INTEGER and abs(x - k * of) <= 4e-16 * x else 0
+
+
+def _earlier(values: Any, candidates: Any, i: int) -> tuple[int, int]:
+    """The candidate of which value i is the smallest power, and the exponent; (-1, 0): none."""
+    found = [(_exponent(values[i], values[j]), j) for j in candidates]
+    k, j = min(((k, j) for k, j in found if k), default=(0, -1))
+    return j, k
+
+
+def _factors(rows: Float) -> dict[str, Any]:
+    """Each function as a product: indices of the distinct factors, and of what each of them is a power (acsf.hpp)."""
     eta, eta_of = np.unique(rows[:, 0], return_inverse=True)
-    angle, angle_of = np.unique(rows[:, 1:], axis=0, return_inverse=True)
-    zeta = angle[:, 0]
-    whole = (zeta == np.round(zeta)) & (zeta <= _MAX_INTEGER)
-    integer = np.where(whole, zeta, -1).astype(np.int32)
-    angle = np.column_stack([angle, 2.0 ** (1.0 - zeta)])
-    return (
-        eta_of.ravel().astype(np.int32),
-        angle_of.ravel().astype(np.int32),
-        np.ascontiguousarray(eta),
-        np.ascontiguousarray(angle),
-        integer,
-    )
+    eta_power = [_earlier(eta, range(i), i) for i in range(len(eta))]
+    angle, angle_of = np.unique(rows[:, [2, 1]], axis=0, return_inverse=True)  # by lambda, then zeta
+    lam, lambda_of = np.unique(angle[:, 0], return_inverse=True)
+    lambda_of, zeta = lambda_of.ravel(), angle[:, 1].copy()
+    zeta_power = []
+    for i, z in enumerate(zeta):
+        j, k = _earlier(zeta, [j for j in range(i) if lambda_of[j] == lambda_of[i]], i)
+        whole = int(z) if z == int(z) and z <= _MAX_INTEGER else 0
+        zeta_power.append((j, k) if k else (-1, whole))
+    integers = {
+        "eta_of": eta_of,
+        "angle_of": angle_of,
+        "lambda_of": lambda_of,
+        "eta_power": np.reshape(eta_power, (-1, 2)),
+        "zeta_power": np.reshape(zeta_power, (-1, 2)),
+    }
+    return {
+        **{k: np.ascontiguousarray(np.asarray(v), dtype=np.int32) for k, v in integers.items()},
+        "eta_of": np.asarray(eta_of).ravel().astype(np.int32),
+        "angle_of": np.asarray(angle_of).ravel().astype(np.int32),
+        "factor": 2.0 ** (1.0 - rows[:, 1]),
+        "eta": eta,
+        "zeta": zeta,
+        "lambda": lam,
+    }
