@@ -109,9 +109,9 @@ py::array values(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::objec
 }
 
 py::tuple vjp(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
-              const DoubleArray& weights, const Int64Array& weight_row, int threads) {
+              const DoubleArray& weights, const py::object& weight_row, int threads) {
     const CenterRows rows = py_centers(centers, neighbors);
-    const auto row_of = weight_rows(weights, weight_row, rows, acsf.params.n_features);
+    const auto row_of = weight_rows(weights, weight_row, rows, neighbors.table.system(), acsf.params.n_features);
     const double* w = weights.data();
     return py_gradients(neighbors, rows, threads, kGrain,
                         [&](const PairGradients& out, double* energies, int team) {
@@ -138,7 +138,7 @@ void bind_acsf(py::module_& m) {
         .def("values", &values, py::arg("neighbors"), py::arg("centers"), py::arg("single"),
              py::arg("threads"))
         .def("vjp", &vjp, py::arg("neighbors"), py::arg("centers"), py::arg("weights").noconvert(),
-             py::arg("weight_row").noconvert(), py::arg("threads"))
+             py::arg("weight_row"), py::arg("threads"))
         .def(
             "sparse_jacobian",
             [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,

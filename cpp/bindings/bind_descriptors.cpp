@@ -25,15 +25,21 @@ const std::int32_t* py_columns(const IntArray& column, PyNeighborTable& neighbor
     return column.data();
 }
 
-std::vector<std::int64_t> weight_rows(const DoubleArray& weights, const Int64Array& weight_row,
-                                      const CenterRows& centers, std::int64_t n_features) {
-    const auto n = std::int64_t(centers.row.size());
+std::vector<std::int64_t> weight_rows(const DoubleArray& weights, const py::object& weight_row,
+                                      const CenterRows& centers, const System& s,
+                                      std::int64_t n_features) {
+    const std::size_t n = centers.row.size();
     check_shape(weights, "weights", {-1, n_features});
-    check_shape(weight_row, "weight_row", {n});
-    std::vector<std::int64_t> out;
-    for (std::int64_t k : centers.output) {
-        out.push_back(weight_row.data()[k]);
-        if (out.back() < 0 || out.back() >= weights.shape(0))
+    Int64Array given;
+    if (!weight_row.is_none()) {
+        given = weight_row.cast<Int64Array>();
+        check_shape(given, "weight_row", {std::int64_t(n)});
+    }
+    std::vector<std::int64_t> out(n);
+    for (std::size_t c = 0; c < n; ++c) {
+        out[c] = weight_row.is_none() ? std::int64_t(s.rows[4 * std::int64_t(centers.row[c]) + 3])
+                                      : given.data()[centers.output[c]];
+        if (out[c] < 0 || out[c] >= weights.shape(0))
             throw std::invalid_argument("weight_row: beyond the last row of weights");
     }
     return out;

@@ -278,6 +278,15 @@ void bind_neighbors(py::module_& m) {
                 return py::make_tuple(first, out.result());
             },
             py::arg("quantities"), py::arg("threads"))
+        .def_property_readonly("species",
+                               [](const PyNeighborTable& t) {
+                                   const System s = t.table.system();
+                                   IntArray out(s.n_real);
+                                   for (std::int64_t i = 0; i < s.n_real; ++i)
+                                       out.mutable_data()[s.order[i]] =
+                                           std::int32_t(s.rows[4 * i + 3]);
+                                   return out;
+                               })
         .def_property_readonly("n_atoms", [](const PyNeighborTable& t) { return t.table.n(); })
         .def_property_readonly(
             "n_images",

@@ -119,11 +119,11 @@ const double* coefficients(const PySoap& soap, const py::object& given, DoubleAr
 }
 
 py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
-              const DoubleArray& weights, const Int64Array& weight_row, const py::object& mean_or_none,
+              const DoubleArray& weights, const py::object& weight_row, const py::object& mean_or_none,
               int threads) {
     const SoapParams& p = soap.params;
     const CenterRows rows = py_centers(centers, neighbors);
-    const auto row_of = weight_rows(weights, weight_row, rows, p.n_features);
+    const auto row_of = weight_rows(weights, weight_row, rows, neighbors.table.system(), p.n_features);
     DoubleArray keep;
     const double* c = coefficients(soap, mean_or_none, keep);
     const double* w = weights.data();
@@ -170,7 +170,7 @@ void bind_soap(py::module_& m) {
             },
             py::arg("coefficients").noconvert())
         .def("vjp", &vjp, py::arg("neighbors"), py::arg("centers"), py::arg("weights").noconvert(),
-             py::arg("weight_row").noconvert(), py::arg("mean"), py::arg("threads"))
+             py::arg("weight_row"), py::arg("mean"), py::arg("threads"))
         .def(
             "sparse_jacobian",
             [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,

@@ -15,9 +15,10 @@ namespace mdkern {
 CenterRows py_centers(const py::object& centers, PyNeighborTable& neighbors);
 // Column of each atom, (n_real), as the caller gives it; checks its length.
 const std::int32_t* py_columns(const IntArray& column, PyNeighborTable& neighbors);
-// Row of `weights` of each center in its own order; checks shapes and range.
-std::vector<std::int64_t> weight_rows(const DoubleArray& weights, const Int64Array& weight_row,
-                                      const CenterRows& centers, std::int64_t n_features);
+// Row of `weights` of each center in its own order, None: that of its species; checks shapes and range.
+std::vector<std::int64_t> weight_rows(const DoubleArray& weights, const py::object& weight_row,
+                                      const CenterRows& centers, const System& s,
+                                      std::int64_t n_features);
 
 // run(double* or null, float* or null) fills (n_centers, n_features).
 template <class Run>

@@ -19,7 +19,7 @@ from mdkern.errors import FormatError, MDKernError
 from mdkern.neighbors import _threads
 from mdkern.potentials.base import SpeciesMap
 
-__all__ = ["EAM", "Buckingham", "Calculator", "LennardJones", "Morse", "load"]
+__all__ = ["EAM", "Buckingham", "Calculator", "LennardJones", "LinearModel", "Morse", "load"]
 
 
 class AtomsError(MDKernError, InputError, ValueError):
@@ -270,6 +270,8 @@ def _plain(value: Any) -> Any:
         return os.fspath(value)
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value.item() if isinstance(value, np.generic) else value
@@ -305,7 +307,13 @@ class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
         return cls("zhou2004", elements=list(elements), cutoff=cutoff, **kwargs)
 
 
-_LOADERS: tuple[type[Calculator], ...] = (EAM,)
+class LinearModel(Calculator, potential=potentials.LinearModel, name="mdkern-linear"):
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model; see :meth:`mdkern.potentials.LinearModel.save`."""
+        self.potential.save(path)
+
+
+_LOADERS: tuple[type[Calculator], ...] = (LinearModel, EAM)
 
 
 def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:

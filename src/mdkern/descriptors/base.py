@@ -7,7 +7,7 @@ methods ``values``, ``vjp``, ``sparse_jacobian``, ``dense_jacobian`` and ``strai
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +118,10 @@ class Descriptor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Descriptor:
         return type(self)(**self._arguments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and arguments as JSON has them; :func:`mdkern.descriptors.from_dict` makes it again."""
+        return {"descriptor": type(self).__name__, **{k: _plain(v) for k, v in self._arguments.items()}}
 
     # --- what a descriptor tells about itself
 
@@ -346,11 +350,18 @@ class Descriptor:
         gradient, virials, _ = self._gradients(env, w, row, team)
         return gradient[: env.n_atoms], virials.sum(axis=0).reshape(3, 3)
 
+    def weighted(self, table: Any, weights: Float, threads: int = 0) -> tuple[Float, Float, Float]:
+        """Of ``sum_i weights[species of i] . D_i`` on a neighbor table: gradient (n, 3), virials (n, 9) and values (n,) of the atoms."""
+        return self._weighted(Environments(table, None, 0, 0), weights, None, threads)
+
     # --- what a descriptor may do its own way
 
     def _gradients(self, env: Environments, w: Float, row: Any, team: int) -> Any:
         if self.average != "off":
             w = w / env.n_centers
+        return self._weighted(env, w, row, team)
+
+    def _weighted(self, env: Environments, w: Float, row: Any, team: int) -> Any:
         return self._kernels.vjp(env.table, env.centers, w, row, team)
 
     def _dense(self, env: Environments, column: Any, attach: bool, out: Any, team: int) -> None:
@@ -362,6 +373,19 @@ class Descriptor:
 
     def _strain(self, env: Environments, team: int) -> Any:
         return self._kernels.strain(env.table, env.centers, team)
+
+    def _summed(self, env: Environments, team: int) -> tuple[Float, Float, Float]:
+        """Features summed over the centers (n_features,), and derivatives of the sum by positions (n_atoms, 3, n_features) and strain."""
+        parts = self._kernels.sparse_jacobian(
+            env.table, env.centers, _columns(env, np.arange(env.n_atoms)), True, False, team
+        )
+        _, atom, values = parts
+        order = np.argsort(atom, kind="stable")
+        first = np.flatnonzero(np.diff(atom[order], prepend=-1))
+        gradient = np.zeros((env.n_atoms, *values.shape[1:]))
+        gradient[atom[order][first]] = np.add.reduceat(values[order], first, axis=0)
+        values = self._kernels.values(env.table, env.centers, False, team)
+        return values.sum(axis=0), gradient, self._strain(env, team).sum(axis=0)
 
     # --- structures
 
@@ -405,16 +429,12 @@ class Descriptor:
     ) -> Any:
         """Central differences of `create`."""
         out = np.zeros(shape)
-        at, points = _split_centers(centers, len(a))
-        chosen = np.arange(len(a)) if at is None else at
-        fixed = [a.positions[k] if k < len(a) else points[k - len(a)] for k in chosen]
-        own = any(k < len(a) for k in chosen) and not attach
-        if own:
+        at, _ = _split_centers(centers, len(a))
+        if not attach and (at is None or (at < len(a)).any()):
             raise ValueError(
                 "method: 'numerical' with centers that stay while their atoms move; expected attach=True, "
                 "centers as positions, or method='analytical'"
             )
-        del fixed
         for column, atom in enumerate(wanted):
             for x in range(3):
                 for sign in (1, -1):
@@ -423,6 +443,14 @@ class Descriptor:
                     d = self._values(self._environments(moved, centers, team), team)
                     out[:, column, x] += sign * d.reshape(shape[0], -1) / (2 * _STEP)
         return out.astype(self.dtype)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def _is_atoms(a: Any) -> bool:

@@ -212,11 +212,8 @@ class SOAP(Descriptor):
             return super()._values(env, team)
         return self._kernels.power(self._mean(env, team)).astype(self.dtype, copy=False)
 
-    def _gradients(self, env: Environments, w: Float, row: Any, team: int) -> Any:
-        mean = self._mean(env, team)
-        if self.average != "off":
-            w = w / env.n_centers
-        return self._kernels.vjp(env.table, env.centers, w, row, mean, team)
+    def _weighted(self, env: Environments, w: Float, row: Any, team: int) -> Any:
+        return self._kernels.vjp(env.table, env.centers, w, row, self._mean(env, team), team)
 
     def _dense(self, env: Environments, column: Any, attach: bool, out: Any, team: int) -> None:
         average = self.average != "off"
@@ -225,6 +222,16 @@ class SOAP(Descriptor):
         self._kernels.dense_jacobian(
             env.table, env.centers, column, attach, mean, factor, average, out, team
         )
+
+    def _summed(self, env: Environments, team: int) -> tuple[Float, Float, Float]:
+        f = self.get_number_of_features()
+        gradient = np.zeros((1, env.n_atoms, 3, f))
+        column = np.arange(env.n_atoms, dtype=np.int32)
+        self._kernels.dense_jacobian(
+            env.table, env.centers, column, True, None, 1.0, True, gradient, team
+        )
+        values = self._kernels.values(env.table, env.centers, False, team)
+        return values.sum(axis=0), gradient[0], self._strain(env, team).sum(axis=0)
 
     def _strain(self, env: Environments, team: int) -> Any:
         return self._kernels.strain(env.table, env.centers, self._mean(env, team), team)
