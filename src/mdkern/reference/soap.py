@@ -12,6 +12,7 @@ F is what is left of the radial integral when :math:`r^l` is taken out: an even 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -59,7 +60,7 @@ def gto_basis(r_cut: float, n_max: int, l_max: int) -> tuple[Float, Float]:
     for l in range(l_max + 1):
         overlap = 0.5 * gamma(l + 1.5) * (alpha[l][:, None] + alpha[l]) ** -(l + 1.5)
         # The functions that DScribe calls: for many n other ones give visibly other numbers.
-        beta[l] = _real(sqrtm(inv(overlap)), n_max)
+        beta[l] = _orthonormalise(overlap, inv, sqrtm)
     return alpha, beta
 
 
@@ -70,11 +71,18 @@ def polynomial_basis(r_cut: float, n_max: int) -> Float:
     k = np.arange(1, n_max + 1)
     s = k[:, None] + k
     overlap = 2.0 * r_cut ** (7 + s) / ((5 + s) * (6 + s) * (7 + s))
-    return _real(sqrtm(np.linalg.inv(overlap)), n_max)
+    return _orthonormalise(overlap, np.linalg.inv, sqrtm)
 
 
-def _real(beta: Any, n_max: int) -> Float:
+def _orthonormalise(overlap: Float, inv: Any, sqrtm: Any) -> Float:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # of SciPy: what is too bad is an error below
+        try:
+            beta = sqrtm(inv(overlap))
+        except np.linalg.LinAlgError:
+            beta = np.array(np.nan)
     if not np.isfinite(beta).all() or np.iscomplexobj(beta):
+        n_max = len(overlap)
         msg = f"n_max: {n_max}; so many radial functions are linearly dependent within rounding, expected fewer"
         raise ValueError(msg)
     return np.asarray(beta, dtype=np.float64)
