@@ -235,7 +235,7 @@ def test_smooth_cutoff(width: float) -> None:
         return float(np.abs(d.create(pair(end - 1e-7), [0]) - d.create(pair(end + 1e-7), [0])).max())
 
     assert jump(descriptor) <= 1e-15 < 1e-7 < jump(sharp)
-    for r in (end - 0.1, end - 0.6 * width):
+    for r in (end - 0.4 * width, end - 0.7 * width):
         d = descriptor.derivatives(pair(r), [0], attach=True, return_descriptor=False)
         numerical = descriptor.derivatives(pair(r), [0], method="numerical", attach=True, return_descriptor=False)
         assert relative(numerical, d) <= 1e-6

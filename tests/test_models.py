@@ -12,9 +12,8 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
-from contracts import PotentialContract
+from contracts import ISAS, PotentialContract, evaluate, raw
 from reference_data import shared_folder
 
 import mdkern
@@ -52,21 +51,32 @@ def by_definition(atoms: Atoms) -> Result:
     return Result(float(energies.sum()), energies, forces, 0.5 * (virial + virial.T))
 
 
-class TestLinearSOAP(PotentialContract):
-    """The whole contract of potentials; virials also by differences of energies."""
+class LinearContract(PotentialContract):
+    """The contract of potentials; a few atoms give each thread work."""
 
     symbols = ("Cu", "Ag")
+    listed = 3000
+
+    def test_same_bits_for_every_number_of_threads(self) -> None:
+        atoms = self.large()
+        for isa in ISAS:
+            mdkern.set_isa(isa)
+            expected = raw(evaluate(self.make(threads=1), atoms, True))
+            for threads in (1, 2, 3, 8):
+                assert raw(evaluate(self.make(threads=threads), atoms, True)) == expected
+
+
+class TestLinearSOAP(LinearContract):
+
     make = staticmethod(
         lambda **kw: LinearModel(small(), weights_of(small()), [0.3, -0.2], **kw)
     )
     reference = staticmethod(by_definition)
     continuous = "nothing"
     accuracy = 1e-11
-    listed = 3000
 
 
-class TestSmooth(PotentialContract):
-    symbols = ("Cu", "Ag")
+class TestSmooth(LinearContract):
     make = staticmethod(
         lambda **kw: LinearModel(
             small(smooth_cutoff=0.8), weights_of(small()), [0.3, -0.2], **kw
@@ -74,9 +84,10 @@ class TestSmooth(PotentialContract):
     )
     reference = staticmethod(by_definition)
     continuous = "forces"
-    listed = 3000
 
-    test_equals_the_definition = None  # type: ignore[assignment]  # the definition has no smooth end
+    # The definition has no smooth end.
+    test_equals_the_definition = None  # type: ignore[assignment]
+    test_large_equals_the_definition_of_a_part = None  # type: ignore[assignment]
 
 
 def test_acsf_too() -> None:
@@ -153,7 +164,8 @@ def argon(n: int, seed: int = 0) -> list[Atoms]:
         atoms = bulk("Ar", cubic=True, a=5.3 * rng.uniform(0.97, 1.03)) * 2
         atoms.positions += rng.normal(scale=0.2, size=atoms.positions.shape)
         atoms.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=6.0, smooth=True)
-        results = {k: atoms.get_property(k) for k in ("energy", "forces", "stress")}
+        atoms.calc.calculate(atoms)
+        results = {k: atoms.calc.results[k] for k in ("energy", "forces", "stress")}
         atoms.calc = SinglePointCalculator(atoms, **results)
         frames.append(atoms)
     return frames
@@ -180,7 +192,7 @@ def test_a_fit_with_acsf_and_energies_alone() -> None:
     d = ACSF(["Ar"], 6.0, g2_params=[[1.0, r] for r in (3.0, 3.5, 4.0, 4.5, 5.0)], periodic=True)
     fit = fit_linear(frames, d, alpha=1e-9)
     assert set(fit.train) == {"energy"}
-    assert fit.train["energy"] <= 2e-4
+    assert fit.train["energy"] <= 5e-4
 
 
 def test_fits_agree_between_forms_of_derivatives() -> None:
@@ -225,7 +237,8 @@ def test_water() -> None:
     assert fit.validation["energy"] <= 2e-3
     atoms = held[0].copy()
     atoms.calc = fit.calculator()
-    MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=np.random.default_rng(0))
+    scale = np.sqrt(300 * units.kB * atoms.get_masses())[:, None]
+    atoms.set_momenta(scale * np.random.default_rng(0).normal(size=(len(atoms), 3)))
 
     def swing(step: float) -> float:
         b = atoms.copy()
@@ -233,7 +246,7 @@ def test_water() -> None:
         total: list[float] = []
         dyn = VelocityVerlet(b, step * units.fs)
         dyn.attach(lambda: total.append(b.get_total_energy()))
-        dyn.run(round(20 / step))
+        dyn.run(round(12 / step))
         return float(np.std(total)) / len(b)
 
     coarse, fine = swing(0.5), swing(0.25)

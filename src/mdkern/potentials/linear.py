@@ -60,10 +60,9 @@ class LinearModel:
                 raise ValueError("weights, intercepts: given together with a file that has them")
             description, weights, intercepts = _read(descriptor)
             try:
-                descriptor = from_dict(description)
-                self._take(descriptor, weights, intercepts)
+                self._take(from_dict(description), weights, intercepts)
             except ValueError as e:
-                raise FormatError(str(e), path=_name(descriptor)) from None
+                raise FormatError(str(e), path=descriptor) from None
             return
         if weights is None:
             raise ValueError("weights: missing; expected an array (n_species, n_features)")
@@ -112,10 +111,6 @@ class LinearModel:
         return Result(
             float(energies.sum()), energies, -gradient, voigt.sum(axis=0), voigt if virials else None
         )
-
-
-def _name(path: Any) -> str | None:
-    return os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Any, Any]:
