@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
-from ase.io import write
+from ase.io import read, write
 
 from mdkern.cli import main
 from mdkern.cli.describe import principal_components
@@ -27,7 +27,7 @@ def frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         a.arrays["charge_like"] = np.arange(len(a), dtype=float)
         out.append(a)
     write("frames.extxyz", out)
-    return out
+    return read("frames.extxyz", ":")  # with the digits of the file
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:

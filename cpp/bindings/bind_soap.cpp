@@ -17,8 +17,10 @@ struct PySoap {
     std::vector<SoapBlock> blocks;
     SoapParams params;
 
-    SoapTask task(PyNeighborTable& neighbors, const CenterRows& centers, int team) const {
+    SoapTask task(PyNeighborTable& neighbors, const CenterRows& centers, int team,
+                  bool density = true) const {
         SoapTask t;
+        t.density = density;
         t.centers = centers.view();
         t.scratch_stride = (soap_scratch(params, centers.longest) + 7) / 8 * 8;
         t.scratch = neighbors.scratch_rows.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
@@ -129,7 +131,7 @@ py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& 
     const double* w = weights.data();
     return py_gradients(neighbors, rows, threads, kGrain,
                         [&](const PairGradients& out, double* energies, int team) {
-                            const SoapTask task = soap.task(neighbors, rows, team);
+                            const SoapTask task = soap.task(neighbors, rows, team, !c);
                             SoapVjpTask job;
                             job.weights = w;
                             job.weight_row = row_of.data();
@@ -212,7 +214,7 @@ void bind_soap(py::module_& m) {
                         job.values_single = to_single;
                         soap_jacobian_compute(soap.params, neighbors.table.system(),
                                               neighbors.table.neighbors(),
-                                              soap.task(neighbors, rows, team), job, team);
+                                              soap.task(neighbors, rows, team, !c), job, team);
                     });
             },
             py::arg("neighbors"), py::arg("centers"), py::arg("column").noconvert(),

@@ -59,18 +59,33 @@ static inline constexpr std::int64_t soap_radial_rows(const SoapParams& p) {
     const std::int64_t all = std::int64_t(p.l_max + 1) * kSoapGroup;
     return all > kSoapTile ? all : kSoapTile;
 }
+// Tiles of one center: each holds neighbors of one channel.
+static inline constexpr std::int64_t soap_tiles(const SoapParams& p, std::int64_t longest) {
+    return longest / kSoapTile + 1 + (p.n_channels < longest ? p.n_channels : longest);
+}
+// Centers whose densities are made together: neighbors of all of them in the order of the table,
+// of which a cell is then in the L1 cache for several of them.
+constexpr int kSoapBatch = 4;
+static inline constexpr int soap_batch(const SoapParams& p, std::int64_t longest) {
+    const std::int64_t n = 24 / soap_tiles(p, longest);
+    return n < 1 ? 1 : n > kSoapBatch ? kSoapBatch : int(n);
+}
 // Doubles of working memory of one thread, for environments of at most `longest` neighbors.
 static inline constexpr std::int64_t soap_scratch(const SoapParams& p, std::int64_t longest) {
-    return near_scratch(longest, p.n_channels) + longest + (soap_lm(p) + 20) * (kSoapTile + 8) +
-           2 * p.n_stride * soap_radial_rows(p) + 11 * soap_coefficients(p) +
+    const std::int64_t batch = soap_batch(p, longest), tiles = batch * soap_tiles(p, longest);
+    const std::int64_t slots = tiles * kSoapTile + 16;
+    return batch * (near_scratch(longest, p.n_channels) + p.n_channels + soap_coefficients(p) + 32) +
+           slots * (soap_lm(p) + 10) + p.n_cells + 4 * tiles +
+           2 * p.n_stride * (soap_radial_rows(p) + slots) + longest + 10 * soap_coefficients(p) +
            3 * soap_lm(p) * (p.n_stride + 2 * kSoapGroup) + 2 * p.n_max * p.n_stride +
-           p.n_features + 2 * p.n_channels + 512;
+           p.n_features + 1024;
 }
 
 struct SoapTask {
     Centers centers;
     double* scratch = nullptr;  // (threads, soap_scratch), 64-byte aligned
     std::int64_t scratch_stride = 0;
+    bool density = true;  // whether the kernel needs the coefficients of every center
 };
 
 // Rows of features (n_centers, n_features), double or float.

@@ -187,7 +187,7 @@ private:
         geometry(p, k, j, n);
         const std::int64_t rows = std::int64_t(kSoapGroup) * p.n_stride;
         for (int l = 0; l <= p.l_max; ++l)
-            radial<true>(p, k, l, n, k.f + l * rows, k.df + l * rows);
+            radial(p, k, l, n, k.f + l * rows, k.df + l * rows);
         Parts y;
         for (int t = 0; t < n; t += W) {
             harmonic_parts(p, simd::load(k.ux + t), simd::load(k.uy + t), simd::load(k.uz + t),
@@ -261,33 +261,25 @@ private:
 template <class T>
 void jacobian(const SoapParams& p, const System& s, const Neighbors& list, const SoapTask& task,
               const SoapJacobianTask& job, int n_threads, T* values) {
-    const auto center = [&](std::int64_t c, std::int64_t low, std::int64_t high, Work k) {
-        gather(p, s, list, task.centers.row[c], k);
+    const auto one = [&](std::int64_t c, std::int64_t low, std::int64_t high, const Work& k) {
         if (job.mean)
             for (int ch = 0; ch < p.n_channels; ++ch) k.present[ch] |= 2;
-        else
-            density(p, k);
-        CenterJacobian<T> one(p, list, task.centers, job, values, k, c, low, high);
-        one.run(job.mean ? job.mean : k.c);
-    };
-    const auto work = [&](int thread) {
-        Work k = carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest);
         // Rows end in zeros, also where no kernel writes them.
         for (std::int64_t i = 0; i < 3 * soap_lm(p) * p.n_stride; ++i) k.change[i] = 0.0;
-        return k;
+        CenterJacobian<T> center(p, list, task.centers, job, values, k, c, low, high);
+        center.run(job.mean ? job.mean : k.c);
     };
-    if (job.one_row) {
-        parallel_for_thread(n_threads, n_threads, 1, [&](std::int64_t part, int thread) {
-            const Work k = work(thread);
-            for (std::int64_t c = 0; c < task.centers.n; ++c)
-                center(c, job.n_blocks * part / n_threads, job.n_blocks * (part + 1) / n_threads,
-                       k);
+    if (!job.one_row)
+        return each_center(p, s, list, task, n_threads, [&](std::int64_t c, const Work& k) {
+            one(c, 0, job.n_blocks, k);
         });
-    } else {
-        parallel_for_thread(task.centers.n, n_threads, 1, [&](std::int64_t c, int thread) {
-            center(c, 0, job.n_blocks, work(thread));
+    parallel_for_thread(n_threads, n_threads, 1, [&](std::int64_t part, int thread) {
+        SoapTask mine = task;
+        mine.scratch += thread * task.scratch_stride;
+        each_center(p, s, list, mine, 1, [&](std::int64_t c, const Work& k) {
+            one(c, job.n_blocks * part / n_threads, job.n_blocks * (part + 1) / n_threads, k);
         });
-    }
+    });
 }
 
 }  // namespace

@@ -20,15 +20,22 @@ using V = simd::Vec<double>;
 constexpr int W = V::width;
 constexpr int kRows = W == 8 ? 14 : 8;  // rows of coefficients that stay in registers
 
-// Working memory of one thread, carved out of one allocation.
+struct SoapTileOf {
+    std::int32_t center, channel, begin, n;  // of the batch; neighbors [begin, begin + n)
+};
+
+// Working memory of one thread, carved out of one allocation. Of a batch every center has neighbors and
+// coefficients of its own, and shares the rest.
 struct Work : Near {
     std::int32_t* present;                          // (n_channels)
-    double *u, *w, *dw, *ux, *uy, *uz, *inverse_r;  // of a tile
-    std::int32_t* cell;
-    double* s;                 // harmonics times weight
-    double *f, *df;            // radial functions of a tile, one l
+    double* c;                                      // coefficients
+    double *u, *w, *dw, *ux, *uy, *uz, *inverse_r;  // of tiles
+    std::int32_t *cell, *order, *count;             // cells, slots by cell, slots of each cell
+    std::int32_t* tiles;                            // (tiles, 4) SoapTileOf
+    double* s;                                      // (tiles, lm, tile) harmonics times weight
+    double *f, *df;            // radial functions of tiles, one l
     double* sums;              // (6, tile)
-    double *c, *adjoint;       // coefficients, and derivatives by them
+    double* adjoint;           // derivatives by the coefficients
     double *pack, *transposed; // weights of a block
     double* features;          // (n_features)
     double* dc;                // (9) derivatives of the coefficients, summed over neighbors
@@ -38,31 +45,37 @@ struct Work : Near {
     std::int32_t* visited;     // blocks of the present center
 };
 
-inline Work carve(const SoapParams& p, double* at, std::int64_t longest) {
+inline void carve(const SoapParams& p, double* at, std::int64_t longest, Work* batch) {
     Arena arena{at};
-    auto take = [&](std::int64_t n) { return arena.take(n); };
-    auto ints = [&](std::int64_t n) { return arena.ints(n); };
-    const std::int64_t tile = kSoapTile + 8, lm = soap_lm(p);
+    const int n = soap_batch(p, longest);
+    const std::int64_t lm = soap_lm(p), tiles = n * soap_tiles(p, longest);
+    const std::int64_t slots = tiles * kSoapTile + 16;
+    const std::int64_t rows = soap_radial_rows(p) > slots ? soap_radial_rows(p) : slots;
     Work k;
-    static_cast<Near&>(k) = take_near(arena, longest, p.n_channels);
-    k.present = ints(p.n_channels + 2);
-    for (double** v : {&k.u, &k.w, &k.dw, &k.ux, &k.uy, &k.uz, &k.inverse_r}) *v = take(tile);
-    k.cell = ints(tile);
-    k.s = take(lm * kSoapTile);
-    k.f = take(p.n_stride * soap_radial_rows(p));
-    k.df = take(p.n_stride * soap_radial_rows(p));
-    k.sums = take(6 * kSoapTile);
-    k.c = take(soap_coefficients(p));
-    k.adjoint = take(soap_coefficients(p));
-    k.dc = take(9 * soap_coefficients(p));
-    k.change = take(3 * lm * p.n_stride);
-    k.along = take(3 * lm * kSoapGroup);
-    k.across = take(3 * lm * kSoapGroup);
-    k.visited = ints(longest + kNearRoom);
-    k.pack = take(p.n_max * p.n_stride);
-    k.transposed = take(p.n_max * p.n_stride);
-    k.features = take(p.n_features);
-    return k;
+    for (double** v : {&k.u, &k.w, &k.dw, &k.ux, &k.uy, &k.uz, &k.inverse_r}) *v = arena.take(slots);
+    k.cell = arena.ints(slots);
+    k.order = arena.ints(slots);
+    k.count = arena.ints(p.n_cells + 1);
+    k.tiles = arena.ints(4 * tiles);
+    k.s = arena.take(tiles * lm * kSoapTile);
+    k.f = arena.take(p.n_stride * rows);
+    k.df = arena.take(p.n_stride * soap_radial_rows(p));
+    k.sums = arena.take(6 * kSoapTile);
+    k.adjoint = arena.take(soap_coefficients(p));
+    k.dc = arena.take(9 * soap_coefficients(p));
+    k.change = arena.take(3 * lm * p.n_stride);
+    k.along = arena.take(3 * lm * kSoapGroup);
+    k.across = arena.take(3 * lm * kSoapGroup);
+    k.visited = arena.ints(longest + kNearRoom);
+    k.pack = arena.take(p.n_max * p.n_stride);
+    k.transposed = arena.take(p.n_max * p.n_stride);
+    k.features = arena.take(p.n_features);
+    for (int i = 0; i < n; ++i) {
+        batch[i] = k;
+        static_cast<Near&>(batch[i]) = take_near(arena, longest, p.n_channels);
+        batch[i].present = arena.ints(p.n_channels + 2);
+        batch[i].c = arena.take(soap_coefficients(p));
+    }
 }
 
 // Neighbors of a row within the cutoff, and the atom on it, grouped by channel.
@@ -108,8 +121,8 @@ inline void weight(const SoapParams& p, V r, V& w, V& dw) {
     }
 }
 
-// Place in the radial table, weight and scaled vector of the neighbors [j, j + n).
-inline void geometry(const SoapParams& p, const Work& k, int j, int n) {
+// Place in the radial table, weight and scaled vector of the neighbors [j, j + n), to slot `at` and on.
+inline void geometry(const SoapParams& p, const Work& k, int j, int n, int at = 0) {
     const V scale = 1.0 / p.cutoff, per_cell = double(p.n_cells) / p.cutoff;
     const V last = double(p.n_cells - 1);
     const bool plain = p.weighting == SoapWeight::none && !p.has_w0 && p.switch_width <= 0.0;
@@ -119,25 +132,25 @@ inline void geometry(const SoapParams& p, const Work& k, int j, int n) {
                 z = simd::load(k.z + j + t, live);
         const V r = simd::sqrt(simd::fma(x, x, simd::fma(y, y, z * z)));
         const V place = r * per_cell, cell = simd::min(simd::floor(place), last);
-        simd::store(k.u + t, simd::fma(V(2.0), place - cell, V(-1.0)));
-        simd::store_int(k.cell + t, simd::to_int(cell));
-        simd::store(k.ux + t, x * scale);
-        simd::store(k.uy + t, y * scale);
-        simd::store(k.uz + t, z * scale);
-        simd::store(k.inverse_r + t, select(r == V(0.0), V(0.0), V(1.0) / r));
+        simd::store(k.u + at + t, simd::fma(V(2.0), place - cell, V(-1.0)));
+        simd::store_int(k.cell + at + t, simd::to_int(cell));
+        simd::store(k.ux + at + t, x * scale);
+        simd::store(k.uy + at + t, y * scale);
+        simd::store(k.uz + at + t, z * scale);
+        simd::store(k.inverse_r + at + t, select(r == V(0.0), V(0.0), V(1.0) / r));
         const V of_species = simd::gather(
             p.species_weight, simd::load_int<double>(k.species + j + t, live));
         if (plain) {
-            simd::store(k.w + t, of_species);
+            simd::store(k.w + at + t, of_species);
             continue;
         }
         V w, dw;
         weight(p, r, w, dw);
-        simd::store(k.w + t, w * of_species);
-        simd::store(k.dw + t, dw * of_species);
+        simd::store(k.w + at + t, w * of_species);
+        simd::store(k.dw + at + t, dw * of_species);
     }
     if (plain)
-        for (int t = 0; t < n; ++t) k.dw[t] = 0.0;
+        for (int t = 0; t < n; ++t) k.dw[at + t] = 0.0;
 }
 
 // q_lm, cos and sin parts: S_lm = q_lm a_m, q_lm b_m. `first`: q_00 of each neighbor.
@@ -165,15 +178,16 @@ inline void harmonic_parts(const SoapParams& p, V x, V y, V z, V first, Parts& o
     }
 }
 
-// Harmonics times weight of a tile, s[lm][tile].
-inline void harmonics(const SoapParams& p, const Work& k, int n) {
+// Harmonics times weight of a tile, s[lm][tile]; its neighbors are in the slots from `at` on.
+inline void harmonics(const SoapParams& p, const Work& k, int n, int at_slot, double* to) {
     Parts o;
     for (int t = 0; t < n; t += W) {
-        harmonic_parts(p, simd::load(k.ux + t), simd::load(k.uy + t), simd::load(k.uz + t),
-                       simd::load(k.w + t), o);
+        const int slot = at_slot + t;
+        harmonic_parts(p, simd::load(k.ux + slot), simd::load(k.uy + slot),
+                       simd::load(k.uz + slot), simd::load(k.w + slot), o);
         for (int l = 0; l <= p.l_max; ++l) {
             const int at = l * (l + 1) / 2;
-            double* s = k.s + l * l * kSoapTile + t;
+            double* s = to + l * l * kSoapTile + t;
             simd::store(s, o.q[at]);
             for (int m = 1; m <= l; ++m) {
                 simd::store(s + (2 * m - 1) * kSoapTile, o.q[at + m] * o.a[m]);
@@ -183,26 +197,30 @@ inline void harmonics(const SoapParams& p, const Work& k, int n) {
     }
 }
 
-// F_nl of a tile, to[neighbor][n]; with kSlope also dF / du, u the variable of the table.
+// F_nl of a neighbor, one l; with kSlope also dF / du, u the variable of the table.
 template <bool kSlope>
-inline void radial(const SoapParams& p, const Work& k, int l, int n, double* to, double* slope) {
-    const std::int64_t row = std::int64_t(kSoapOrder) * p.n_stride;
+inline void radial_one(const SoapParams& p, int cell, double place, int l, double* to,
+                       double* slope) {
+    const double* at =
+        p.table + (std::int64_t(cell) * (p.l_max + 1) + l) * (kSoapOrder * p.n_stride);
+    const V u = place;
     // The second pass reads whole rows; their ends are zeros of the table.
     const int end = kSlope ? p.n_stride : p.n_max;
-    for (int j = 0; j < n; ++j) {
-        const double* cell = p.table + (std::int64_t(k.cell[j]) * (p.l_max + 1) + l) * row;
-        const V u = k.u[j];
-        for (int v = 0; v < end; v += W) {
-            const double* c = cell + v;
-            V f = simd::load(c + (kSoapOrder - 1) * p.n_stride), df = V(0.0);
-            for (int o = kSoapOrder - 2; o >= 0; --o) {
-                if constexpr (kSlope) df = simd::fma(df, u, f);
-                f = simd::fma(f, u, simd::load(c + o * p.n_stride));
-            }
-            simd::store(to + j * p.n_stride + v, f);
-            if constexpr (kSlope) simd::store(slope + j * p.n_stride + v, df);
+    for (int v = 0; v < end; v += W) {
+        const double* c = at + v;
+        V f = simd::load(c + (kSoapOrder - 1) * p.n_stride), df = V(0.0);
+        for (int o = kSoapOrder - 2; o >= 0; --o) {
+            if constexpr (kSlope) df = simd::fma(df, u, f);
+            f = simd::fma(f, u, simd::load(c + o * p.n_stride));
         }
+        simd::store(to + v, f);
+        if constexpr (kSlope) simd::store(slope + v, df);
     }
+}
+// The same of the first n slots, to[slot][n].
+inline void radial(const SoapParams& p, const Work& k, int l, int n, double* to, double* slope) {
+    for (int j = 0; j < n; ++j)
+        radial_one<true>(p, k.cell[j], k.u[j], l, to + j * p.n_stride, slope + j * p.n_stride);
 }
 
 // c[m][n] += sum_j s[m][j] f[j][n] for M rows and one vector of n.
@@ -229,31 +247,80 @@ inline void add_block(const double* s, const double* f, int stride, int n, doubl
     }
 }
 
-// Coefficients of all present channels of the packed neighbors.
-inline void density(const SoapParams& p, const Work& k) {
+// Slots of all tiles by cell of the table.
+inline int sort_slots(const SoapParams& p, const Work& k, const SoapTileOf* tiles, int n_tiles) {
+    for (std::int64_t i = 0; i <= p.n_cells; ++i) k.count[i] = 0;
+    for (int q = 0; q < n_tiles; ++q)
+        for (int t = 0; t < tiles[q].n; ++t) ++k.count[k.cell[q * kSoapTile + t] + 1];
+    for (std::int64_t i = 0; i < p.n_cells; ++i) k.count[i + 1] += k.count[i];
+    const int n = k.count[p.n_cells];
+    for (int q = 0; q < n_tiles; ++q)
+        for (int t = 0; t < tiles[q].n; ++t) {
+            const int slot = q * kSoapTile + t;
+            k.order[k.count[k.cell[slot]]++] = slot;
+        }
+    return n;
+}
+
+// Coefficients of all present channels of the neighbors that were gathered around n centers.
+inline void density(const SoapParams& p, const Work* batch, int n) {
+    const Work& k = batch[0];
     const std::int64_t lm = soap_lm(p), size = lm * p.n_stride;
-    for (int ch = 0; ch < p.n_channels; ++ch) {
-        if (ch == p.total || !k.present[ch]) continue;
-        double* c = k.c + ch * size;
-        for (std::int64_t i = 0; i < size; ++i) c[i] = 0.0;
-        for (int j = k.start[ch]; j < k.start[ch + 1]; j += kSoapTile) {
-            const int left = k.start[ch + 1] - j, n = left < kSoapTile ? left : kSoapTile;
-            geometry(p, k, j, n);
-            harmonics(p, k, n);
-            for (int l = 0; l <= p.l_max; ++l) {
-                radial<false>(p, k, l, n, k.f, nullptr);
-                for (int v = 0; v < p.n_max; v += W)
-                    add_block(k.s + l * l * kSoapTile, k.f + v, p.n_stride, n,
-                              c + l * l * p.n_stride + v, 2 * l + 1);
+    auto* tiles = reinterpret_cast<SoapTileOf*>(k.tiles);
+    int n_tiles = 0;
+    for (int i = 0; i < n; ++i)
+        for (int ch = 0; ch < p.n_channels; ++ch) {
+            if (!batch[i].present[ch]) continue;
+            double* c = batch[i].c + ch * size;
+            for (std::int64_t e = 0; e < size; ++e) c[e] = 0.0;
+            if (ch == p.total) continue;
+            for (int j = batch[i].start[ch]; j < batch[i].start[ch + 1]; j += kSoapTile) {
+                const int left = batch[i].start[ch + 1] - j,
+                          count = left < kSoapTile ? left : kSoapTile, slot = n_tiles * kSoapTile;
+                tiles[n_tiles] = {i, ch, j, count};
+                geometry(p, batch[i], j, count, slot);
+                harmonics(p, k, count, slot, k.s + n_tiles * lm * kSoapTile);
+                ++n_tiles;
             }
         }
+    const int n_slots = sort_slots(p, k, tiles, n_tiles);
+    for (int l = 0; l <= p.l_max; ++l) {
+        for (int i = 0; i < n_slots; ++i) {
+            const int slot = k.order[i];
+            radial_one<false>(p, k.cell[slot], k.u[slot], l, k.f + slot * p.n_stride, nullptr);
+        }
+        for (int q = 0; q < n_tiles; ++q) {
+            const double* s = k.s + (q * lm + l * l) * kSoapTile;
+            const double* f = k.f + q * kSoapTile * p.n_stride;
+            double* c = batch[tiles[q].center].c + tiles[q].channel * size + l * l * p.n_stride;
+            for (int v = 0; v < p.n_max; v += W)
+                add_block(s, f + v, p.n_stride, tiles[q].n, c + v, 2 * l + 1);
+        }
     }
-    if (p.total < 0 || !k.present[p.total]) return;
-    double* sum = k.c + p.total * size;
-    for (std::int64_t i = 0; i < size; ++i) sum[i] = 0.0;
-    for (int ch = 0; ch < p.n_channels; ++ch)
-        if (ch != p.total && k.present[ch])
-            for (std::int64_t i = 0; i < size; ++i) sum[i] += k.c[ch * size + i];
+    if (p.total < 0) return;
+    for (int i = 0; i < n; ++i)
+        for (int ch = 0; ch < p.n_channels; ++ch) {
+            if (ch == p.total || !batch[i].present[ch]) continue;
+            const double* c = batch[i].c + ch * size;
+            double* sum = batch[i].c + p.total * size;
+            for (std::int64_t e = 0; e < size; ++e) sum[e] += c[e];
+        }
+}
+
+// body(c, work) for every center, batch by batch.
+template <class Body>
+inline void each_center(const SoapParams& p, const System& s, const Neighbors& list,
+                        const SoapTask& task, int n_threads, const Body& body) {
+    const std::int64_t size = soap_batch(p, task.centers.longest), n = task.centers.n;
+    parallel_for_thread((n + size - 1) / size, n_threads, 2, [&](std::int64_t b, int thread) {
+        Work batch[kSoapBatch];
+        carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest, batch);
+        const std::int64_t first = b * size, count = n - first < size ? n - first : size;
+        for (std::int64_t i = 0; i < count; ++i)
+            gather(p, s, list, task.centers.row[first + i], batch[i]);
+        if (task.density) density(p, batch, int(count));
+        for (std::int64_t i = 0; i < count; ++i) body(first + i, batch[i]);
+    });
 }
 
 // out[r][n'] = sum_m a[m][r] b[m][n'] (+ sum_m b2 a2, where kTwo) for R rows and one vector of n'.

@@ -149,7 +149,7 @@ void tile_gradients(const SoapParams& p, const Work& k, int n, const double* b) 
         s[vectors] = {zero, zero, zero, zero, zero, zero};
     }
     for (int l = 0; l <= p.l_max; ++l) {
-        radial<true>(p, k, l, n, k.f, k.df);
+        radial(p, k, l, n, k.f, k.df);
         for (int v = 0; v < vectors; ++v) {
             contract(p, k, l, v * W, b + l * l * p.n_stride, o);
             add_angular(p, l, y[v], o, s[v]);
@@ -175,22 +175,21 @@ void tile_gradients(const SoapParams& p, const Work& k, int n, const double* b) 
 
 void soap_adjoint_compute(const SoapParams& p, const double* c, const double* weights,
                           double* scratch, double* out) {
-    Work k = carve(p, scratch, 0);
+    Work batch[kSoapBatch];
+    carve(p, scratch, 0, batch);
+    const Work& k = batch[0];
     adjoint(p, c, weights, nullptr, k, out);
 }
 
 void soap_vjp_compute(const SoapParams& p, const System& s, const Neighbors& list,
                       const SoapTask& task, const SoapVjpTask& vjp, int n_threads) {
     const std::int64_t size = soap_lm(p) * p.n_stride;
-    parallel_for_thread(task.centers.n, n_threads, 4, [&](std::int64_t c, int thread) {
-        Work k = carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest);
+    each_center(p, s, list, task, n_threads, [&](std::int64_t c, const Work& k) {
         const std::int64_t row = task.centers.row[c];
         double* pairs = vjp.out.pairs + 3 * list.first[row];
         for (std::int64_t i = 0; i < 3 * std::int64_t(list.count[row]); ++i) pairs[i] = 0.0;
-        gather(p, s, list, row, k);
         const double* b = vjp.adjoint;
         if (!b) {
-            density(p, k);
             adjoint(p, k.c, vjp.weights + vjp.weight_row[c] * p.n_features, k.present, k,
                     k.adjoint);
             b = k.adjoint;
