@@ -75,7 +75,7 @@ static inline constexpr std::int64_t soap_scratch(const SoapParams& p, std::int6
     const std::int64_t batch = soap_batch(p, longest), tiles = batch * soap_tiles(p, longest);
     const std::int64_t slots = tiles * kSoapTile + 16;
     return batch * (near_scratch(longest, p.n_channels) + p.n_channels + soap_coefficients(p) + 32) +
-           slots * (soap_lm(p) + 10) + p.n_cells + 4 * tiles +
+           slots * (soap_lm(p) + 12) + p.n_cells + 4 * tiles +
            2 * p.n_stride * (soap_radial_rows(p) + slots) + longest + 10 * soap_coefficients(p) +
            3 * soap_lm(p) * (p.n_stride + 2 * kSoapGroup) + 2 * p.n_max * p.n_stride +
            p.n_features + 1024;

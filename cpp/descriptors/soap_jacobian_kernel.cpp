@@ -187,7 +187,7 @@ private:
         geometry(p, k, j, n);
         const std::int64_t rows = std::int64_t(kSoapGroup) * p.n_stride;
         for (int l = 0; l <= p.l_max; ++l)
-            radial(p, k, l, n, k.f + l * rows, k.df + l * rows);
+            radial<true>(p, l, k.cell, k.u, nullptr, n, k.f + l * rows, k.df + l * rows);
         Parts y;
         for (int t = 0; t < n; t += W) {
             harmonic_parts(p, simd::load(k.ux + t), simd::load(k.uy + t), simd::load(k.uz + t),

@@ -31,6 +31,8 @@ struct Work : Near {
     double* c;                                      // coefficients
     double *u, *w, *dw, *ux, *uy, *uz, *inverse_r;  // of tiles
     std::int32_t *cell, *order, *count;             // cells, slots by cell, slots of each cell
+    std::int32_t* sorted_cell;                      // of the slots by cell
+    double* sorted_u;
     std::int32_t* tiles;                            // (tiles, 4) SoapTileOf
     double* s;                                      // (tiles, lm, tile) harmonics times weight
     double *f, *df;            // radial functions of tiles, one l
@@ -55,6 +57,8 @@ inline void carve(const SoapParams& p, double* at, std::int64_t longest, Work* b
     for (double** v : {&k.u, &k.w, &k.dw, &k.ux, &k.uy, &k.uz, &k.inverse_r}) *v = arena.take(slots);
     k.cell = arena.ints(slots);
     k.order = arena.ints(slots);
+    k.sorted_cell = arena.ints(slots);
+    k.sorted_u = arena.take(slots);
     k.count = arena.ints(p.n_cells + 1);
     k.tiles = arena.ints(4 * tiles);
     k.s = arena.take(tiles * lm * kSoapTile);
@@ -197,30 +201,39 @@ inline void harmonics(const SoapParams& p, const Work& k, int n, int at_slot, do
     }
 }
 
-// F_nl of a neighbor, one l; with kSlope also dF / du, u the variable of the table.
-template <bool kSlope>
-inline void radial_one(const SoapParams& p, int cell, double place, int l, double* to,
-                       double* slope) {
-    const double* at =
-        p.table + (std::int64_t(cell) * (p.l_max + 1) + l) * (kSoapOrder * p.n_stride);
-    const V u = place;
+// F_nl of n neighbors and one l: row to[i] of f for neighbor i (i itself where `to` is null); with kSlope also
+// dF / du, u the variable of the table. Rows of the table have kStride values; 0: p.n_stride.
+template <int kStride, bool kSlope>
+inline void radial_rows(const SoapParams& p, const double* table, const std::int32_t* cell,
+                        const double* u, const std::int32_t* to, int n, double* f, double* df) {
+    const int stride = kStride ? kStride : p.n_stride;
+    const std::int64_t per_cell = std::int64_t(p.l_max + 1) * kSoapOrder * stride;
     // The second pass reads whole rows; their ends are zeros of the table.
-    const int end = kSlope ? p.n_stride : p.n_max;
-    for (int v = 0; v < end; v += W) {
-        const double* c = at + v;
-        V f = simd::load(c + (kSoapOrder - 1) * p.n_stride), df = V(0.0);
-        for (int o = kSoapOrder - 2; o >= 0; --o) {
-            if constexpr (kSlope) df = simd::fma(df, u, f);
-            f = simd::fma(f, u, simd::load(c + o * p.n_stride));
+    const int end = kSlope ? stride : p.n_max;
+    for (int i = 0; i < n; ++i) {
+        const double* at = table + cell[i] * per_cell;
+        const V x = u[i];
+        const std::int64_t row = std::int64_t(to ? to[i] : i) * stride;
+        for (int v = 0; v < (kStride == W ? W : end); v += W) {
+            const double* c = at + v;
+            V y = simd::load(c + (kSoapOrder - 1) * stride), dy = V(0.0);
+            for (int o = kSoapOrder - 2; o >= 0; --o) {
+                if constexpr (kSlope) dy = simd::fma(dy, x, y);
+                y = simd::fma(y, x, simd::load(c + o * stride));
+            }
+            simd::store(f + row + v, y);
+            if constexpr (kSlope) simd::store(df + row + v, dy);
         }
-        simd::store(to + v, f);
-        if constexpr (kSlope) simd::store(slope + v, df);
     }
 }
-// The same of the first n slots, to[slot][n].
-inline void radial(const SoapParams& p, const Work& k, int l, int n, double* to, double* slope) {
-    for (int j = 0; j < n; ++j)
-        radial_one<true>(p, k.cell[j], k.u[j], l, to + j * p.n_stride, slope + j * p.n_stride);
+template <bool kSlope>
+inline void radial(const SoapParams& p, int l, const std::int32_t* cell, const double* u,
+                   const std::int32_t* to, int n, double* f, double* df) {
+    const double* table = p.table + std::int64_t(l) * kSoapOrder * p.n_stride;
+    if (p.n_stride == 8)
+        radial_rows<8, kSlope>(p, table, cell, u, to, n, f, df);
+    else
+        radial_rows<0, kSlope>(p, table, cell, u, to, n, f, df);
 }
 
 // c[m][n] += sum_j s[m][j] f[j][n] for M rows and one vector of n.
@@ -257,7 +270,10 @@ inline int sort_slots(const SoapParams& p, const Work& k, const SoapTileOf* tile
     for (int q = 0; q < n_tiles; ++q)
         for (int t = 0; t < tiles[q].n; ++t) {
             const int slot = q * kSoapTile + t;
-            k.order[k.count[k.cell[slot]]++] = slot;
+            const int to = k.count[k.cell[slot]]++;
+            k.order[to] = slot;
+            k.sorted_cell[to] = k.cell[slot];
+            k.sorted_u[to] = k.u[slot];
         }
     return n;
 }
@@ -285,10 +301,7 @@ inline void density(const SoapParams& p, const Work* batch, int n) {
         }
     const int n_slots = sort_slots(p, k, tiles, n_tiles);
     for (int l = 0; l <= p.l_max; ++l) {
-        for (int i = 0; i < n_slots; ++i) {
-            const int slot = k.order[i];
-            radial_one<false>(p, k.cell[slot], k.u[slot], l, k.f + slot * p.n_stride, nullptr);
-        }
+        radial<false>(p, l, k.sorted_cell, k.sorted_u, k.order, n_slots, k.f, nullptr);
         for (int q = 0; q < n_tiles; ++q) {
             const double* s = k.s + (q * lm + l * l) * kSoapTile;
             const double* f = k.f + q * kSoapTile * p.n_stride;

@@ -149,7 +149,7 @@ void tile_gradients(const SoapParams& p, const Work& k, int n, const double* b) 
         s[vectors] = {zero, zero, zero, zero, zero, zero};
     }
     for (int l = 0; l <= p.l_max; ++l) {
-        radial(p, k, l, n, k.f, k.df);
+        radial<true>(p, l, k.cell, k.u, nullptr, n, k.f, k.df);
         for (int v = 0; v < vectors; ++v) {
             contract(p, k, l, v * W, b + l * l * p.n_stride, o);
             add_angular(p, l, y[v], o, s[v]);

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
+from mdkern.potentials.base import aligned
+
 __all__ = ["COEFFICIENTS", "RadialTable", "tabulate"]
 
 Float = NDArray[np.float64]
@@ -103,4 +105,4 @@ def _coefficients(f: Callable[[Any], Any], cutoff: float, n_cells: int, scale: F
     c = np.einsum("clnj,jp->clpn", c, power)
     room = np.zeros((*c.shape[:3], -(-c.shape[3] // 8) * 8))
     room[..., : c.shape[3]] = c
-    return room
+    return aligned(room)  # a vector of n is one cache line
