@@ -1,6 +1,6 @@
 """DScribe, featomic and mdkern by turns: SOAP and ACSF, values and gradients, as a Markdown table.
 
-    python benchmarks/compare_descriptors.py            (10 minutes)
+    python benchmarks/compare_descriptors.py            (2 minutes)
     python benchmarks/compare_descriptors.py --quick    (1 minute)
 
 Needs ``pip install dscribe featomic``. One thread each. SOAP: 512 atoms of silicon, displaced by 0.05 Angstrom, of one
@@ -100,7 +100,7 @@ def compare(title: str, atoms: Atoms, ours: Any, theirs: Any, featomic: Calls, q
         calls["dscribe values"] = lambda: theirs.create(atoms)
     for what, call in featomic.items():
         calls[f"featomic {what}"] = call
-    turns = interleave(calls, rounds=3 if quick else 15, budget=10.0 if quick else 60.0)
+    turns = interleave(calls, rounds=3 if quick else 15, budget=10.0 if quick else 22.0)
     print(f"\n{title}, {n} atoms, {values.shape[1]} features\n")
     print("| | us per atom | mdkern is faster by |\n|---|---|---|")
     for name in calls:
@@ -111,7 +111,9 @@ def compare(title: str, atoms: Atoms, ours: Any, theirs: Any, featomic: Calls, q
             for own in against:
                 r = turns.ratio(name, own)
                 scale = per[own] / n
-                ratios.append(f"{own.split()[1]} {r.median * scale:.1f} [{r.low * scale:.1f}, {r.high * scale:.1f}]")
+                ratios.append(
+                    f"{own.split()[1]} {r.median * scale:.1f} [{r.low * scale:.1f}, {r.high * scale:.1f}]"
+                )
         print(f"| {name} | {us:.2f} | {', '.join(ratios)} |")
 
 
@@ -121,7 +123,7 @@ def threads(atoms: Atoms, ours: Any, title: str) -> None:
     for k in (1, 2):
         calls[f"values {k}"] = lambda k=k: ours.create(atoms, threads=k)  # type: ignore[misc]
         calls[f"vjp {k}"] = lambda k=k: ours.vjp(atoms, weights, threads=k)  # type: ignore[misc]
-    turns = interleave(calls, rounds=15, budget=10.0)
+    turns = interleave(calls, rounds=15, budget=6.0)
     for what in ("values", "vjp"):
         print(f"{title}, {what}: two threads {turns.ratio(f'{what} 1', f'{what} 2')} times faster")
 
@@ -133,7 +135,10 @@ def main() -> int:
     around = environment(1)
     print(f"{around['cpu']}, {around['isa']}, mdkern {mdkern.__version__}")
     cases = []
-    for title, symbols in (("SOAP, one element", ["Si"]), ("SOAP, four elements", ["C", "O", "Si", "Ge"])):
+    for title, symbols in (
+        ("SOAP, one element", ["Si"]),
+        ("SOAP, four elements", ["C", "O", "Si", "Ge"]),
+    ):
         atoms = silicon(symbols)
         settings = {"species": symbols, **SOAP_SETTINGS}
         cases.append((title, atoms, SOAP(**settings), dscribe_descriptor("SOAP", **settings)))

@@ -234,7 +234,11 @@ class DescriptorContract:
         d, c = descriptor.derivatives(both, centers=[[1], [0]])
         assert [x.shape[1] for x in d] == [len(a) for a in both]
         assert np.array_equal(c[1], first[1][:1])
-        assert len(descriptor.feature_names()) == descriptor.get_number_of_features() == first[0].shape[1]
+        assert (
+            len(descriptor.feature_names())
+            == descriptor.get_number_of_features()
+            == first[0].shape[1]
+        )
 
     def test_messages(self) -> None:
         descriptor, atoms = self.make(), crystal()

@@ -43,7 +43,14 @@ def definition(atoms: Atoms, centers: Any, gradient: bool) -> Any:
 class TestACSF(DescriptorContract):
     make = staticmethod(
         lambda **kw: ACSF(
-            SPECIES, 4.0, g2_params=G2, g3_params=G3, g4_params=G4, g5_params=G5, periodic=True, **kw
+            SPECIES,
+            4.0,
+            g2_params=G2,
+            g3_params=G3,
+            g4_params=G4,
+            g5_params=G5,
+            periodic=True,
+            **kw,
         )
     )
     reference = staticmethod(definition)

@@ -67,10 +67,7 @@ class LinearContract(PotentialContract):
 
 
 class TestLinearSOAP(LinearContract):
-
-    make = staticmethod(
-        lambda **kw: LinearModel(small(), weights_of(small()), [0.3, -0.2], **kw)
-    )
+    make = staticmethod(lambda **kw: LinearModel(small(), weights_of(small()), [0.3, -0.2], **kw))
     reference = staticmethod(by_definition)
     continuous = "nothing"
     accuracy = 1e-11
@@ -78,9 +75,7 @@ class TestLinearSOAP(LinearContract):
 
 class TestSmooth(LinearContract):
     make = staticmethod(
-        lambda **kw: LinearModel(
-            small(smooth_cutoff=0.8), weights_of(small()), [0.3, -0.2], **kw
-        )
+        lambda **kw: LinearModel(small(smooth_cutoff=0.8), weights_of(small()), [0.3, -0.2], **kw)
     )
     reference = staticmethod(by_definition)
     continuous = "forces"
@@ -105,7 +100,10 @@ def test_acsf_too() -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    d = small(smooth_cutoff=0.5, compression={"mode": "mu1nu1", "species_weighting": {"Cu": 1.0, "Ag": 0.7}})
+    d = small(
+        smooth_cutoff=0.5,
+        compression={"mode": "mu1nu1", "species_weighting": {"Cu": 1.0, "Ag": 0.7}},
+    )
     calc = LinearModel(d, weights_of(d), [1.0, 2.0])
     path = tmp_path / "model.npz"
     calc.save(path)
@@ -148,7 +146,10 @@ def test_messages() -> None:
         LinearModel(d, np.zeros(3))
     with pytest.raises(ValueError, match=r"intercepts: shape \(3,\)"):
         LinearModel(d, weights_of(d), np.zeros(3))
-    for other in (SOAP(["Cu"], **SETTINGS), SOAP(["Cu"], **SETTINGS, periodic=True, average="inner")):
+    for other in (
+        SOAP(["Cu"], **SETTINGS),
+        SOAP(["Cu"], **SETTINGS, periodic=True, average="inner"),
+    ):
         with pytest.raises(ValueError, match="expected one with average='off' and periodic=True"):
             LinearModel(other, np.zeros(other.get_number_of_features()))
 

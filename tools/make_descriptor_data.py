@@ -36,7 +36,10 @@ def main() -> None:
                 some = slice(None) if average else slice(GRADIENT_CENTERS)
                 arrays[f"{name}/{key}"] = data[key][some, :3]
                 arrays[f"{name}/{key}_centers"] = data["deriv_centers"][some]
-        kept.append({k: case[k] for k in ("name", "descriptor", "args", "rtol_of_max")} | {"structure": label})
+        kept.append(
+            {k: case[k] for k in ("name", "descriptor", "args", "rtol_of_max")}
+            | {"structure": label}
+        )
     TARGET.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(TARGET / "references.npz", **arrays)
     (TARGET / "cases.json").write_text(json.dumps(kept, indent=1) + "\n")

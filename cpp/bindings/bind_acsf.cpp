@@ -21,7 +21,8 @@ struct PyAcsf {
         AcsfTask t;
         t.centers = centers.view();
         t.scratch_stride = (acsf_scratch(params, centers.longest, jacobian) + 7) / 8 * 8;
-        t.scratch = neighbors.scratch_rows.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
+        t.scratch =
+            neighbors.scratch_rows.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
         return t;
     }
 };
@@ -30,9 +31,9 @@ struct PyAcsf {
 PyAcsf::Angular keep_angular(const py::dict& d) {
     const auto ints = [&](const char* name) { return d[name].cast<IntArray>(); };
     const auto doubles = [&](const char* name) { return d[name].cast<DoubleArray>(); };
-    return {ints("eta_of"),    ints("angle_of"),  ints("eta_power"), ints("zeta_power"),
-            ints("lambda_of"), doubles("factor"), doubles("eta"),    doubles("zeta"),
-            doubles("lambda")};
+    return {ints("eta_of"),     ints("angle_of"),  ints("eta_power"),
+            ints("zeta_power"), ints("lambda_of"), doubles("factor"),
+            doubles("eta"),     doubles("zeta"),   doubles("lambda")};
 }
 void check_range(const IntArray& a, const char* name, std::int64_t low, std::int64_t high) {
     for (py::ssize_t i = 0; i < a.size(); ++i)
@@ -111,7 +112,8 @@ py::array values(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::objec
 py::tuple vjp(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
               const DoubleArray& weights, const py::object& weight_row, int threads) {
     const CenterRows rows = py_centers(centers, neighbors);
-    const auto row_of = weight_rows(weights, weight_row, rows, neighbors.table.system(), acsf.params.n_features);
+    const auto row_of =
+        weight_rows(weights, weight_row, rows, neighbors.table.system(), acsf.params.n_features);
     const double* w = weights.data();
     return py_gradients(neighbors, rows, threads, kGrain,
                         [&](const PairGradients& out, double* energies, int team) {

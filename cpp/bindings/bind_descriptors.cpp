@@ -11,9 +11,9 @@ CenterRows py_centers(const py::object& centers, PyNeighborTable& neighbors) {
     const std::int64_t n = atoms.shape(0);
     for (std::int64_t k = 0; k < n; ++k)
         if (atoms.data()[k] < 0 || atoms.data()[k] >= s.n_real)
-            throw std::invalid_argument("centers[" + std::to_string(k) + "]: " +
-                                        std::to_string(atoms.data()[k]) + "; expected 0 to " +
-                                        std::to_string(s.n_real - 1));
+            throw std::invalid_argument("centers[" + std::to_string(k) +
+                                        "]: " + std::to_string(atoms.data()[k]) +
+                                        "; expected 0 to " + std::to_string(s.n_real - 1));
     return center_rows(s, list, atoms.data(), n);
 }
 

@@ -23,7 +23,8 @@ struct PySoap {
         t.density = density;
         t.centers = centers.view();
         t.scratch_stride = (soap_scratch(params, centers.longest) + 7) / 8 * 8;
-        t.scratch = neighbors.scratch_rows.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
+        t.scratch =
+            neighbors.scratch_rows.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
         return t;
     }
 };
@@ -121,11 +122,12 @@ const double* coefficients(const PySoap& soap, const py::object& given, DoubleAr
 }
 
 py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
-              const DoubleArray& weights, const py::object& weight_row, const py::object& mean_or_none,
-              int threads) {
+              const DoubleArray& weights, const py::object& weight_row,
+              const py::object& mean_or_none, int threads) {
     const SoapParams& p = soap.params;
     const CenterRows rows = py_centers(centers, neighbors);
-    const auto row_of = weight_rows(weights, weight_row, rows, neighbors.table.system(), p.n_features);
+    const auto row_of =
+        weight_rows(weights, weight_row, rows, neighbors.table.system(), p.n_features);
     DoubleArray keep;
     const double* c = coefficients(soap, mean_or_none, keep);
     const double* w = weights.data();

@@ -1,5 +1,5 @@
-// Shared by the bindings of descriptors: centers, gradients and blocks of Jacobians around a call of a
-// kernel. A descriptor brings the kernel; everything else is here.
+// Shared by the bindings of descriptors: centers, gradients and blocks of Jacobians around a call
+// of a kernel. A descriptor brings the kernel; everything else is here.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,8 @@ namespace mdkern {
 CenterRows py_centers(const py::object& centers, PyNeighborTable& neighbors);
 // Column of each atom, (n_real), as the caller gives it; checks its length.
 const std::int32_t* py_columns(const IntArray& column, PyNeighborTable& neighbors);
-// Row of `weights` of each center in its own order, None: that of its species; checks shapes and range.
+// Row of `weights` of each center in its own order, None: that of its species; checks shapes and
+// range.
 std::vector<std::int64_t> weight_rows(const DoubleArray& weights, const py::object& weight_row,
                                       const CenterRows& centers, const System& s,
                                       std::int64_t n_features);
@@ -29,7 +30,8 @@ py::array py_values(const CenterRows& centers, std::int64_t n_features, bool sin
         single ? py::array(new_array<float>(shape)) : py::array(new_array<double>(shape));
     void* data = out.mutable_data();
     py::gil_scoped_release nogil;
-    run(single ? nullptr : static_cast<double*>(data), single ? static_cast<float*>(data) : nullptr);
+    run(single ? nullptr : static_cast<double*>(data),
+        single ? static_cast<float*>(data) : nullptr);
     return out;
 }
 
@@ -45,8 +47,8 @@ DoubleArray py_strain(const CenterRows& centers, std::int64_t n_features, const 
     return out;
 }
 
-// run(PairGradients, energies, team) computes; returns (gradient (n, 3) in the caller's order, virials (n_centers, 9) and
-// energies (n_centers) in the order of the centers).
+// run(PairGradients, energies, team) computes; returns (gradient (n, 3) in the caller's order,
+// virials (n_centers, 9) and energies (n_centers) in the order of the centers).
 template <class Run>
 py::tuple py_gradients(PyNeighborTable& neighbors, const CenterRows& centers, int threads,
                        std::int64_t grain, const Run& run) {
@@ -76,8 +78,8 @@ py::tuple py_gradients(PyNeighborTable& neighbors, const CenterRows& centers, in
     return py::make_tuple(gradient, virials, energies);
 }
 
-// run(pattern, double* or null, float* or null, team) fills new blocks; returns (center, column, values (blocks, 3,
-// n_features)) of a sparse Jacobian.
+// run(pattern, double* or null, float* or null, team) fills new blocks; returns (center, column,
+// values (blocks, 3, n_features)) of a sparse Jacobian.
 template <class Run>
 py::tuple py_sparse_jacobian(PyNeighborTable& neighbors, const CenterRows& centers,
                              const IntArray& column, std::int64_t n_features, bool single,
@@ -91,7 +93,8 @@ py::tuple py_sparse_jacobian(PyNeighborTable& neighbors, const CenterRows& cente
                                  neighbors.table.index_room());
     }
     const py::array::ShapeContainer shape{pattern.n_blocks, std::int64_t(3), n_features};
-    py::array values = single ? py::array(new_array<float>(shape)) : py::array(new_array<double>(shape));
+    py::array values =
+        single ? py::array(new_array<float>(shape)) : py::array(new_array<double>(shape));
     void* data = values.mutable_data();
     {
         py::gil_scoped_release nogil;
@@ -105,7 +108,8 @@ py::tuple py_sparse_jacobian(PyNeighborTable& neighbors, const CenterRows& cente
     return py::make_tuple(copy(pattern.center), copy(pattern.column), values);
 }
 
-// run(pattern, double*, float*, team) adds to `out` (rows, n_columns, 3, n_features), which is zero.
+// run(pattern, double*, float*, team) adds to `out` (rows, n_columns, 3, n_features), which is
+// zero.
 template <class Run>
 void py_dense_jacobian(PyNeighborTable& neighbors, const CenterRows& centers,
                        const IntArray& column, std::int64_t n_features, bool one_row,

@@ -1,4 +1,5 @@
-// Atom-centered symmetry functions in DScribe's conventions; formulas in src/mdkern/reference/acsf.py.
+// Atom-centered symmetry functions in DScribe's conventions; formulas in
+// src/mdkern/reference/acsf.py.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +12,10 @@ namespace mdkern {
 
 constexpr int kAcsfTile = 128;  // triplets that are treated together
 
-// Functions of triplets, G4 (closed: with the third side) or G5, each the product of a function of the
-// distances, exp(-eta s), and one of the angle, (1 + lambda cos)^zeta. Every distinct one is computed once, as a power
-// of an earlier one where that is possible. The factors 2^(1 - zeta) are applied to sums and weights.
+// Functions of triplets, G4 (closed: with the third side) or G5, each the product of a function of
+// the distances, exp(-eta s), and one of the angle, (1 + lambda cos)^zeta. Every distinct one is
+// computed once, as a power of an earlier one where that is possible. The factors 2^(1 - zeta) are
+// applied to sums and weights.
 struct AcsfAngular {
     int n = 0;
     const std::int32_t *eta_of = nullptr, *angle_of = nullptr;  // (n)
@@ -51,8 +53,8 @@ static inline constexpr std::int64_t acsf_scratch(const AcsfParams& p, std::int6
     const std::int64_t near = longest + kNearRoom;
     const std::int64_t factors =
         p.closed.n_eta + p.open.n_eta + 4 * (p.closed.n_angle + p.open.n_angle);
-    return near_scratch(longest, p.n_species) + 12 * near +
-           (14 + factors) * (kAcsfTile + 32) + 8 * (p.n_features + p.closed.n + p.open.n + 16) +
+    return near_scratch(longest, p.n_species) + 12 * near + (14 + factors) * (kAcsfTile + 32) +
+           8 * (p.n_features + p.closed.n + p.open.n + 16) +
            (jacobian ? 3 * near * p.n_features + longest : 0) + p.n_features + 1024;
 }
 

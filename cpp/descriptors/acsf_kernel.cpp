@@ -46,7 +46,8 @@ void angular_values(const AcsfParams& p, const AcsfAngular& set, Work& k, double
                 }
             });
             double* to = out + p.pair_offset(a, b) + set.offset;
-            for (int i = 0; i < set.n; ++i) to[i] = set.factor[i] * simd::sum(simd::load(k.sums + 8 * i));
+            for (int i = 0; i < set.n; ++i)
+                to[i] = set.factor[i] * simd::sum(simd::load(k.sums + 8 * i));
         }
 }
 
@@ -140,12 +141,12 @@ template <bool kClosed> void spread(Work& k, double* gx, double* gy, double* gz)
             jx = simd::fma(on_j, x, simd::fma(gamma, xk, jx));
             jy = simd::fma(on_j, y, simd::fma(gamma, yk, jy));
             jz = simd::fma(on_j, z, simd::fma(gamma, zk, jz));
-            simd::store(gx + i,
-                        simd::fma(on_k, xk, simd::fma(gamma, x, simd::load(gx + i, live))), live);
-            simd::store(gy + i,
-                        simd::fma(on_k, yk, simd::fma(gamma, y, simd::load(gy + i, live))), live);
-            simd::store(gz + i,
-                        simd::fma(on_k, zk, simd::fma(gamma, z, simd::load(gz + i, live))), live);
+            simd::store(gx + i, simd::fma(on_k, xk, simd::fma(gamma, x, simd::load(gx + i, live))),
+                        live);
+            simd::store(gy + i, simd::fma(on_k, yk, simd::fma(gamma, y, simd::load(gy + i, live))),
+                        live);
+            simd::store(gz + i, simd::fma(on_k, zk, simd::fma(gamma, z, simd::load(gz + i, live))),
+                        live);
         }
         gx[j] += simd::sum(jx);
         gy[j] += simd::sum(jy);
@@ -216,8 +217,8 @@ void angular_jacobian(const AcsfParams& p, const AcsfAngular& set, Work& k) {
 }
 
 template <class T>
-void write_blocks(const AcsfParams& p, const Work& k, const JacobianBlocks& blocks,
-                  std::int64_t c, const std::int64_t* pair, T* values) {
+void write_blocks(const AcsfParams& p, const Work& k, const JacobianBlocks& blocks, std::int64_t c,
+                  const std::int64_t* pair, T* values) {
     const std::int64_t first = blocks.first ? blocks.first[c] : 0,
                        own = blocks.attach ? blocks.own[c] : -1;
     const std::int64_t n_own = blocks.first ? blocks.count[c] : 0, nf = p.n_features;

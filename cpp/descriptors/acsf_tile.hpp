@@ -1,10 +1,10 @@
 // Pieces that the ACSF kernels share: radial functions, and tiles of triplets.
 //
-// Triplets of a pair of species are taken row by row, j fixed and k in vectors; those that count (G4: the
-// third side within the cutoff, about half of all) are compressed into a tile. On the tile every
-// function of the distances and every function of the angle is computed once; a feature is one multiply-add
-// per triplet. Operations per triplet: 25 to find it, 40 for the third side, 37 per eta, 2 log2(zeta) per angle, 2
-// per feature. Include from kernels only.
+// Triplets of a pair of species are taken row by row, j fixed and k in vectors; those that count
+// (G4: the third side within the cutoff, about half of all) are compressed into a tile. On the tile
+// every function of the distances and every function of the angle is computed once; a feature is
+// one multiply-add per triplet. Operations per triplet: 25 to find it, 40 for the third side, 37
+// per eta, 2 log2(zeta) per angle, 2 per feature. Include from kernels only.
 #pragma once
 
 #include "descriptors/acsf.hpp"
@@ -30,8 +30,9 @@ struct Work : Near {
     double *r, *inverse_r, *f, *df;  // distance, its inverse, cutoff function and slope
     double *gx, *gy, *gz;            // gradients of neighbors; of a Jacobian (n_features, room)
     std::int64_t room;
-    // Triplets: cosine, r_j^2 + r_k^2, third side squared, product of cutoff functions; then what gradients need:
-    // twice the slope by the sum of squares, e of the angle and distances, slope by the cosine, by the third side.
+    // Triplets: cosine, r_j^2 + r_k^2, third side squared, product of cutoff functions; then what
+    // gradients need: twice the slope by the sum of squares, e of the angle and distances, slope by
+    // the cosine, by the third side.
     double *cosine, *squares, *side, *cut;
     double *p2, *e, *pc, *q;
     double *slope_cut, *inverse_side, *full;  // of the third side
@@ -81,8 +82,7 @@ inline void gather(const AcsfParams& p, const System& s, const Neighbors& list, 
         simd::store(k.df + j, simd::keep(live, f.derivative));
     }
     // Vectors that begin with any neighbor read zeros behind the last one.
-    for (double* v : {k.x, k.y, k.z, k.r, k.inverse_r, k.f, k.df})
-        simd::store(v + k.n, V(0.0));
+    for (double* v : {k.x, k.y, k.z, k.r, k.inverse_r, k.f, k.df}) simd::store(v + k.n, V(0.0));
 }
 
 // One radial function and its slope; k = 0 is G1, then G2, then G3.
@@ -110,13 +110,20 @@ template <int K> inline void raise(const double* from, int n, double* to) {
 }
 inline void raise(const double* from, int exponent, int n, double* to) {
     switch (exponent) {
-    case 1: return raise<1>(from, n, to);
-    case 2: return raise<2>(from, n, to);
-    case 3: return raise<3>(from, n, to);
-    case 4: return raise<4>(from, n, to);
-    case 6: return raise<6>(from, n, to);
-    case 8: return raise<8>(from, n, to);
-    case 16: return raise<16>(from, n, to);
+        case 1:
+            return raise<1>(from, n, to);
+        case 2:
+            return raise<2>(from, n, to);
+        case 3:
+            return raise<3>(from, n, to);
+        case 4:
+            return raise<4>(from, n, to);
+        case 6:
+            return raise<6>(from, n, to);
+        case 8:
+            return raise<8>(from, n, to);
+        case 16:
+            return raise<16>(from, n, to);
     }
     for (int t = 0; t < n; t += W)
         simd::store(to + t, math::pow_int(simd::load(from + t), exponent));
@@ -168,11 +175,11 @@ inline void tile_functions(const AcsfParams& p, const AcsfAngular& set, Work& k)
         double* to = k.base + i * kAcsfTile;
         // Rounding must not make the base negative: zeta need not be an integer.
         for (int t = 0; t < n; t += W)
-            simd::store(to + t, simd::max(simd::fma(lambda, simd::load(k.cosine + t), V(1.0)),
-                                          V(0.0)));
+            simd::store(to + t,
+                        simd::max(simd::fma(lambda, simd::load(k.cosine + t), V(1.0)), V(0.0)));
     }
     for (int i = 0; i < set.n_angle; ++i) {
-        const double *base = k.base + set.lambda_of[i] * kAcsfTile;
+        const double* base = k.base + set.lambda_of[i] * kAcsfTile;
         double* to = k.b + i * kAcsfTile;
         const int from = set.zeta_power[2 * i], exponent = set.zeta_power[2 * i + 1];
         if (exponent > 0) {
@@ -190,17 +197,17 @@ inline void tile_functions(const AcsfParams& p, const AcsfAngular& set, Work& k)
             double* slope = k.db + i * kAcsfTile;
             for (int t = 0; t < n; t += W) {
                 const V x = simd::load(base + t);
-                simd::store(slope + t, set.zeta[i] == 1.0
-                                           ? factor
-                                           : simd::keep(V(0.0) < x,
-                                                        factor * simd::load(to + t) / x));
+                simd::store(slope + t,
+                            set.zeta[i] == 1.0
+                                ? factor
+                                : simd::keep(V(0.0) < x, factor * simd::load(to + t) / x));
             }
         }
     }
 }
 
-// Fills the tile with the triplets of groups a and b, and calls flush() where it is full, and at the
-// end. j from group a, k from group b; within one group k > j.
+// Fills the tile with the triplets of groups a and b, and calls flush() where it is full, and at
+// the end. j from group a, k from group b; within one group k > j.
 template <bool kClosed, bool kSegments, class Flush>
 inline void triplets(const AcsfParams& p, int a, int b, Work& k, const Flush& flush) {
     const V reach = p.cutoff * p.cutoff;

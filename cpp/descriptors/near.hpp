@@ -1,5 +1,5 @@
-// The neighbors of one center side by side, grouped: what descriptor kernels start from. Include from
-// kernels only.
+// The neighbors of one center side by side, grouped: what descriptor kernels start from. Include
+// from kernels only.
 #pragma once
 
 #include "descriptors/environments.hpp"
@@ -25,10 +25,10 @@ constexpr std::int32_t kLanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 1
 struct Near {
     int n = 0;
     double *x, *y, *z;
-    std::int32_t* source;   // place in the center's list; -1: the atom on the center
+    std::int32_t* source;  // place in the center's list; -1: the atom on the center
     std::int32_t* species;
-    std::int32_t* start;    // (n_groups + 1)
-    double *tx, *ty, *tz;   // as they are listed
+    std::int32_t* start;   // (n_groups + 1)
+    double *tx, *ty, *tz;  // as they are listed
     std::int32_t *from, *kind;
 };
 
@@ -41,8 +41,8 @@ inline Near take_near(Arena& arena, std::int64_t longest, int n_groups) {
     return k;
 }
 
-// Neighbors of a row within `cutoff`, inclusive, by group[species]; with `own` also the atom on it, the
-// last of its group.
+// Neighbors of a row within `cutoff`, inclusive, by group[species]; with `own` also the atom on it,
+// the last of its group.
 inline void pack(const System& s, const Neighbors& list, std::int64_t row, double cutoff,
                  const std::int32_t* group, int n_groups, bool own, Near& k) {
     using V = simd::Vec<double>;

@@ -21,9 +21,8 @@ CenterRows center_rows(const System& s, const Neighbors& list, const std::int32_
         for (std::int64_t i = 0; i < s.n_real; ++i) rank[s.order[i]] = std::int32_t(i);
         out.output.resize(std::size_t(n));
         std::iota(out.output.begin(), out.output.end(), 0);
-        std::stable_sort(out.output.begin(), out.output.end(), [&](auto a, auto b) {
-            return rank[atoms[a]] < rank[atoms[b]];
-        });
+        std::stable_sort(out.output.begin(), out.output.end(),
+                         [&](auto a, auto b) { return rank[atoms[a]] < rank[atoms[b]]; });
         for (std::int64_t k : out.output) out.row.push_back(rank[atoms[k]]);
     }
     for (std::int32_t row : out.row) out.longest = std::max(out.longest, list.count[row]);

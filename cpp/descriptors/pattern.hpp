@@ -19,7 +19,8 @@ struct CenterRows {
 CenterRows center_rows(const System& s, const Neighbors& list, const std::int32_t* atoms,
                        std::int64_t n);
 
-// Blocks by center, then by column. column (n_real, the caller's order): of each atom among the wanted ones, -1: not wanted.
+// Blocks by center, then by column. column (n_real, the caller's order): of each atom among the
+// wanted ones, -1: not wanted.
 struct Pattern {
     std::vector<std::int64_t> pair, own, first, count;
     std::vector<std::int64_t> center, column;  // of each block; sparse patterns only

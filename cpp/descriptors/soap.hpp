@@ -15,10 +15,10 @@
 
 namespace mdkern {
 
-constexpr int kSoapOrder = 8;   // coefficients of a cell of the radial table
+constexpr int kSoapOrder = 8;  // coefficients of a cell of the radial table
 constexpr int kSoapMaxL = 20;
-constexpr int kSoapTile = 32;   // neighbors that are treated together
-constexpr int kSoapGroup = 8;   // the same for a Jacobian
+constexpr int kSoapTile = 32;  // neighbors that are treated together
+constexpr int kSoapGroup = 8;  // the same for a Jacobian
 
 enum class SoapWeight : int { none = 0, poly = 1, pow = 2, exp = 3 };
 
@@ -74,7 +74,8 @@ static inline constexpr int soap_batch(const SoapParams& p, std::int64_t longest
 static inline constexpr std::int64_t soap_scratch(const SoapParams& p, std::int64_t longest) {
     const std::int64_t batch = soap_batch(p, longest), tiles = batch * soap_tiles(p, longest);
     const std::int64_t slots = tiles * kSoapTile + 16;
-    return batch * (near_scratch(longest, p.n_channels) + p.n_channels + soap_coefficients(p) + 32) +
+    return batch *
+               (near_scratch(longest, p.n_channels) + p.n_channels + soap_coefficients(p) + 32) +
            slots * (soap_lm(p) + 12) + p.n_cells + 4 * tiles +
            2 * p.n_stride * (soap_radial_rows(p) + slots) + longest + 10 * soap_coefficients(p) +
            3 * soap_lm(p) * (p.n_stride + 2 * kSoapGroup) + 2 * p.n_max * p.n_stride +
@@ -89,12 +90,11 @@ struct SoapTask {
 };
 
 // Rows of features (n_centers, n_features), double or float.
-MDKERN_KERNEL(soap_values_compute,
-              (const SoapParams&, const System&, const Neighbors&, const SoapTask&, int, double*,
-               float*))
+MDKERN_KERNEL(soap_values_compute, (const SoapParams&, const System&, const Neighbors&,
+                                    const SoapTask&, int, double*, float*))
 // Sums of the coefficients of blocks of kPairBlock centers, (n_blocks, soap_coefficients).
-MDKERN_KERNEL(soap_density_compute, (const SoapParams&, const System&, const Neighbors&,
-                                     const SoapTask&, int, double*))
+MDKERN_KERNEL(soap_density_compute,
+              (const SoapParams&, const System&, const Neighbors&, const SoapTask&, int, double*))
 // Features of one set of coefficients.
 MDKERN_KERNEL(soap_power_compute, (const SoapParams&, const double*, double*))
 // Derivative with respect to the coefficients of features weighted by `weights`.
@@ -118,7 +118,7 @@ struct SoapJacobianTask {
     JacobianBlocks blocks;
     const double* mean = nullptr;
     double factor = 1.0;
-    bool one_row = false;    // all centers add to the same blocks
+    bool one_row = false;  // all centers add to the same blocks
     std::int64_t n_blocks = 0;
     double* values = nullptr;
     float* values_single = nullptr;

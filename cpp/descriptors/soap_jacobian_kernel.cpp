@@ -1,9 +1,10 @@
 // Derivatives of SOAP features by the positions of single atoms, or by strain.
 //
-// A neighbor j changes the coefficients of its own channel, dc_nlm = d(w F_nl S_lm) / dr_j, and with them
-// every block of features that has this channel: dp_nn'l = sum_m (dc_nlm c_n'lm + c_nlm dc_n'lm). What the center's own
-// atom does, and strain, are linear in the changes, so those are summed over neighbors first. Operations
-// per neighbor and direction: 4 L^2 N for the changes, 2 L^2 N^2 (other channels) or 4 L^2 N^2 (its own) per block.
+// A neighbor j changes the coefficients of its own channel, dc_nlm = d(w F_nl S_lm) / dr_j, and
+// with them every block of features that has this channel: dp_nn'l = sum_m (dc_nlm c_n'lm + c_nlm
+// dc_n'lm). What the center's own atom does, and strain, are linear in the changes, so those are
+// summed over neighbors first. Operations per neighbor and direction: 4 L^2 N for the changes, 2
+// L^2 N^2 (other channels) or 4 L^2 N^2 (its own) per block.
 #include "descriptors/soap_tile.hpp"
 
 namespace mdkern {
@@ -32,8 +33,9 @@ inline bool touches(const SoapParams& p, const Work& k, const SoapBlock& block, 
     return (one && (two || k.present[block.second])) || (two && k.present[block.first]);
 }
 
-// Features for coefficients of channel z that change by dc; those of blocks that do not change are left alone.
-// dc is (lm, n_stride), or, of `sets` directions, for every l (sets, 2 l + 1, n_stride), of which `x` is meant.
+// Features for coefficients of channel z that change by dc; those of blocks that do not change are
+// left alone. dc is (lm, n_stride), or, of `sets` directions, for every l (sets, 2 l + 1,
+// n_stride), of which `x` is meant.
 void change_features(const SoapParams& p, const Work& k, const double* c, int z, const double* dc,
                      int sets, int x, double* out) {
     const std::int64_t size = soap_lm(p) * p.n_stride;
@@ -59,7 +61,8 @@ void change_features(const SoapParams& p, const Work& k, const double* c, int z,
     }
 }
 
-// dc_x[m] = across_x[m] F + along_x[m] dF/du for one l of a group; the factor is that of an average.
+// dc_x[m] = across_x[m] F + along_x[m] dF/du for one l of a group; the factor is that of an
+// average.
 void change_factors(const SoapParams& p, const Work& k, const Parts& y, int l, int t,
                     double factor) {
     const V per_r = 2.0 * double(p.n_cells) / p.cutoff, scale = 1.0 / p.cutoff;
@@ -211,8 +214,9 @@ private:
     }
     std::int64_t block_of(std::int32_t source) const {
         if (task.strain) return -1;
-        const std::int64_t block =
-            source >= 0 ? pair[source] : task.blocks.attach ? -1 : task.blocks.own[c];
+        const std::int64_t block = source >= 0          ? pair[source]
+                                   : task.blocks.attach ? -1
+                                                        : task.blocks.own[c];
         return wanted(block) ? block : -1;
     }
     // dc of one neighbor and l, (3, 2 l + 1, n_stride) at 3 l^2 rows
@@ -270,9 +274,8 @@ void jacobian(const SoapParams& p, const System& s, const Neighbors& list, const
         center.run(job.mean ? job.mean : k.c);
     };
     if (!job.one_row)
-        return each_center(p, s, list, task, n_threads, [&](std::int64_t c, const Work& k) {
-            one(c, 0, job.n_blocks, k);
-        });
+        return each_center(p, s, list, task, n_threads,
+                           [&](std::int64_t c, const Work& k) { one(c, 0, job.n_blocks, k); });
     parallel_for_thread(n_threads, n_threads, 1, [&](std::int64_t part, int thread) {
         SoapTask mine = task;
         mine.scratch += thread * task.scratch_stride;

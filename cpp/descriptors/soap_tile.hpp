@@ -1,9 +1,9 @@
 // Pieces that the SOAP kernels share: neighbors by channel, harmonics, radial functions, densities.
 //
 // Operations per neighbor, with L = l_max + 1 and N = n_max: radial functions 14 L N, sums into the
-// coefficients 2 L^2 N, harmonics about 5 L^2. Registers hold one vector over n of up to kRows rows m,
-// so a neighbor costs L N / width loads of table rows times kSoapOrder and one broadcast per harmonic.
-// Include from kernels only.
+// coefficients 2 L^2 N, harmonics about 5 L^2. Registers hold one vector over n of up to kRows rows
+// m, so a neighbor costs L N / width loads of table rows times kSoapOrder and one broadcast per
+// harmonic. Include from kernels only.
 #pragma once
 
 #include "descriptors/near.hpp"
@@ -24,8 +24,8 @@ struct SoapTileOf {
     std::int32_t center, channel, begin, n;  // of the batch; neighbors [begin, begin + n)
 };
 
-// Working memory of one thread, carved out of one allocation. Of a batch every center has neighbors and
-// coefficients of its own, and shares the rest.
+// Working memory of one thread, carved out of one allocation. Of a batch every center has neighbors
+// and coefficients of its own, and shares the rest.
 struct Work : Near {
     std::int32_t* present;                          // (n_channels)
     double* c;                                      // coefficients
@@ -33,18 +33,18 @@ struct Work : Near {
     std::int32_t *cell, *order, *count;             // cells, slots by cell, slots of each cell
     std::int32_t* sorted_cell;                      // of the slots by cell
     double* sorted_u;
-    std::int32_t* tiles;                            // (tiles, 4) SoapTileOf
-    double* s;                                      // (tiles, lm, tile) harmonics times weight
-    double *f, *df;            // radial functions of tiles, one l
-    double* sums;              // (6, tile)
-    double* adjoint;           // derivatives by the coefficients
-    double *pack, *transposed; // weights of a block
-    double* features;          // (n_features)
-    double* dc;                // (9) derivatives of the coefficients, summed over neighbors
-    // Of a Jacobian, for kSoapGroup neighbors and all l: derivatives of one neighbor's coefficients, and their
-    // parts that multiply dF and F.
+    std::int32_t* tiles;        // (tiles, 4) SoapTileOf
+    double* s;                  // (tiles, lm, tile) harmonics times weight
+    double *f, *df;             // radial functions of tiles, one l
+    double* sums;               // (6, tile)
+    double* adjoint;            // derivatives by the coefficients
+    double *pack, *transposed;  // weights of a block
+    double* features;           // (n_features)
+    double* dc;                 // (9) derivatives of the coefficients, summed over neighbors
+    // Of a Jacobian, for kSoapGroup neighbors and all l: derivatives of one neighbor's
+    // coefficients, and their parts that multiply dF and F.
     double *change, *along, *across;
-    std::int32_t* visited;     // blocks of the present center
+    std::int32_t* visited;  // blocks of the present center
 };
 
 inline void carve(const SoapParams& p, double* at, std::int64_t longest, Work* batch) {
@@ -54,7 +54,8 @@ inline void carve(const SoapParams& p, double* at, std::int64_t longest, Work* b
     const std::int64_t slots = tiles * kSoapTile + 16;
     const std::int64_t rows = soap_radial_rows(p) > slots ? soap_radial_rows(p) : slots;
     Work k;
-    for (double** v : {&k.u, &k.w, &k.dw, &k.ux, &k.uy, &k.uz, &k.inverse_r}) *v = arena.take(slots);
+    for (double** v : {&k.u, &k.w, &k.dw, &k.ux, &k.uy, &k.uz, &k.inverse_r})
+        *v = arena.take(slots);
     k.cell = arena.ints(slots);
     k.order = arena.ints(slots);
     k.sorted_cell = arena.ints(slots);
@@ -103,8 +104,8 @@ inline void weight(const SoapParams& p, V r, V& w, V& dw) {
         const V lt = math::log(simd::max(t, V(1e-300)));
         const auto in = V(0.0) < t;
         w = simd::keep(in, w * math::exp(lt * V(p.m)));
-        dw = simd::keep(in, V(6.0 * p.c * p.m / p.r0) * x * (x - V(1.0)) *
-                                math::exp(lt * V(p.m - 1.0)));
+        dw = simd::keep(
+            in, V(6.0 * p.c * p.m / p.r0) * x * (x - V(1.0)) * math::exp(lt * V(p.m - 1.0)));
     } else if (p.weighting == SoapWeight::pow) {
         const V q = math::exp(math::log(r / V(p.r0)) * V(p.m));
         const V inverse = V(1.0) / (V(p.d) + q);
@@ -125,7 +126,8 @@ inline void weight(const SoapParams& p, V r, V& w, V& dw) {
     }
 }
 
-// Place in the radial table, weight and scaled vector of the neighbors [j, j + n), to slot `at` and on.
+// Place in the radial table, weight and scaled vector of the neighbors [j, j + n), to slot `at` and
+// on.
 inline void geometry(const SoapParams& p, const Work& k, int j, int n, int at = 0) {
     const V scale = 1.0 / p.cutoff, per_cell = double(p.n_cells) / p.cutoff;
     const V last = double(p.n_cells - 1);
@@ -142,8 +144,8 @@ inline void geometry(const SoapParams& p, const Work& k, int j, int n, int at = 
         simd::store(k.uy + at + t, y * scale);
         simd::store(k.uz + at + t, z * scale);
         simd::store(k.inverse_r + at + t, select(r == V(0.0), V(0.0), V(1.0) / r));
-        const V of_species = simd::gather(
-            p.species_weight, simd::load_int<double>(k.species + j + t, live));
+        const V of_species =
+            simd::gather(p.species_weight, simd::load_int<double>(k.species + j + t, live));
         if (plain) {
             simd::store(k.w + at + t, of_species);
             continue;
@@ -175,8 +177,8 @@ inline void harmonic_parts(const SoapParams& p, V x, V y, V z, V first, Parts& o
         const int at = l * (l + 1) / 2, up = at - l, upper = up - l + 1;
         const double* h = p.harmonics + 4 * at;
         for (int m = 0; m < l - 1; ++m)
-            o.q[at + m] = simd::fnma(V(h[4 * m + 1]) * r2, o.q[upper + m],
-                                     V(h[4 * m]) * z * o.q[up + m]);
+            o.q[at + m] =
+                simd::fnma(V(h[4 * m + 1]) * r2, o.q[upper + m], V(h[4 * m]) * z * o.q[up + m]);
         o.q[at + l - 1] = V(h[4 * (l - 1)]) * z * o.q[up + l - 1];
         o.q[at + l] = V(h[4 * l]) * o.q[up + l - 1];
     }
@@ -187,8 +189,8 @@ inline void harmonics(const SoapParams& p, const Work& k, int n, int at_slot, do
     Parts o;
     for (int t = 0; t < n; t += W) {
         const int slot = at_slot + t;
-        harmonic_parts(p, simd::load(k.ux + slot), simd::load(k.uy + slot),
-                       simd::load(k.uz + slot), simd::load(k.w + slot), o);
+        harmonic_parts(p, simd::load(k.ux + slot), simd::load(k.uy + slot), simd::load(k.uz + slot),
+                       simd::load(k.w + slot), o);
         for (int l = 0; l <= p.l_max; ++l) {
             const int at = l * (l + 1) / 2;
             double* s = to + l * l * kSoapTile + t;
@@ -201,8 +203,9 @@ inline void harmonics(const SoapParams& p, const Work& k, int n, int at_slot, do
     }
 }
 
-// F_nl of n neighbors and one l: row to[i] of f for neighbor i (i itself where `to` is null); with kSlope also
-// dF / du, u the variable of the table. Rows of the table have kStride values; 0: p.n_stride.
+// F_nl of n neighbors and one l: row to[i] of f for neighbor i (i itself where `to` is null); with
+// kSlope also dF / du, u the variable of the table. Rows of the table have kStride values; 0:
+// p.n_stride.
 template <int kStride, bool kSlope>
 inline void radial_rows(const SoapParams& p, const double* table, const std::int32_t* cell,
                         const double* u, const std::int32_t* to, int n, double* f, double* df) {
@@ -390,8 +393,7 @@ inline void product(const SoapParams& p, bool triangle, const double* a, const d
         out = product_chunk<8, kTwo>(p, triangle, n, a, b, a2, b2, terms, out);
     for (; n + 4 <= p.n_max; n += 4)
         out = product_chunk<4, kTwo>(p, triangle, n, a, b, a2, b2, terms, out);
-    for (; n < p.n_max; ++n)
-        out = product_chunk<1, kTwo>(p, triangle, n, a, b, a2, b2, terms, out);
+    for (; n < p.n_max; ++n) out = product_chunk<1, kTwo>(p, triangle, n, a, b, a2, b2, terms, out);
 }
 
 static inline std::int64_t block_size(const SoapParams& p, const SoapBlock& block) {

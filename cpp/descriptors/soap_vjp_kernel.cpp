@@ -1,8 +1,8 @@
 // Gradients of weighted sums of SOAP features in adjoint form: weights -> derivatives by the
 // coefficients (as much work as the power spectrum) -> one more pass over the neighbors.
 //
-// Per neighbor the second pass costs 28 L N operations for F and its slope, 4 L^2 N for sums over n,
-// and about 25 L^2 for harmonics and their gradients.
+// Per neighbor the second pass costs 28 L N operations for F and its slope, 4 L^2 N for sums over
+// n, and about 25 L^2 for harmonics and their gradients.
 #include "descriptors/soap_tile.hpp"
 
 namespace mdkern {
@@ -17,7 +17,8 @@ namespace {
 void unpack_weights(const SoapParams& p, bool triangle, const double* w, const Work& k) {
     const int N = p.n_max, stride = p.n_stride;
     for (int n = 0; n < N; ++n)
-        for (int i = N; i < stride; ++i) k.pack[n * stride + i] = k.transposed[n * stride + i] = 0.0;
+        for (int i = N; i < stride; ++i)
+            k.pack[n * stride + i] = k.transposed[n * stride + i] = 0.0;
     if (triangle) {
         for (int n = 0; n < N; ++n) {
             double* row = k.pack + n * stride;
@@ -90,8 +91,8 @@ struct Angular {
 };
 void contract(const SoapParams& p, const Work& k, int l, int t, const double* b, Angular& o) {
     const int rows = 2 * l + 1, groups = p.n_stride / 8;
-    const auto base = (simd::load_int<double>(kLanes) + simd::set_int<double>(t)) *
-                      simd::set_int<double>(groups);
+    const auto base =
+        (simd::load_int<double>(kLanes) + simd::set_int<double>(t)) * simd::set_int<double>(groups);
     for (int g = 0; g < groups; ++g) {
         V f[8], df[8];
         simd::load_rows8(k.f + 8 * g, base, f);

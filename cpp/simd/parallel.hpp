@@ -31,7 +31,9 @@ template <class Body> inline void parallel_for(std::int64_t n, int n_threads, in
 template <class Body> inline void parallel_for_thread(std::int64_t n, int n_threads, int chunk,
                                                       const Body& body) {
 #if defined(_OPENMP)
-    const auto numbered = [&](std::int64_t k) { body(k, n_threads > 1 ? omp_get_thread_num() : 0); };
+    const auto numbered = [&](std::int64_t k) {
+        body(k, n_threads > 1 ? omp_get_thread_num() : 0);
+    };
 #else
     const auto numbered = [&](std::int64_t k) { body(k, 0); };
 #endif

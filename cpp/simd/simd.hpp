@@ -14,7 +14,8 @@
 //
 // Memory
 //   load(p), store(p, v)                 width consecutive values, no alignment needed
-//   stream(p, v)                         as store, past the caches; p aligned to the vector; double only.
+//   stream(p, v)                         as store, past the caches; p aligned to the vector; double
+//   only.
 //                                        stream_end() orders such stores before what follows
 //   load(p, m), store(p, v, m)           masked: dead lanes read as zero, are not written, and
 //   never touch memory load_int<T>(p), load_int<T>(p, m)    int32 from memory; store_int(p, v)
@@ -27,7 +28,8 @@
 //   compress_store(p, v, m) -> int       writes the live lanes of an Int (or Vec) side by side,
 //   returns their number. It may write
 //                                        up to width values: leave room
-//   expand_load(p, m)                    p[0], p[1], ... into the live lanes in order, zero elsewhere;
+//   expand_load(p, m)                    p[0], p[1], ... into the live lanes in order, zero
+//   elsewhere;
 //                                        may read up to width values; double only
 //   store_interleaved3(p, x, y, z, n)    x0 y0 z0 x1 y1 z1 ... for the first n lanes (n as in
 //   first_n); writes nothing beyond

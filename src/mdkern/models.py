@@ -118,7 +118,9 @@ def fit_linear(
     for name, w in (("energy", energy_weight), ("force", force_weight), ("stress", stress_weight)):
         if not (np.isfinite(w) and w >= 0):
             raise ValueError(f"{name}_weight: {w!r}; expected a number >= 0")
-    LinearModel(descriptor, np.zeros(descriptor.get_number_of_features()))  # complains of a wrong one
+    LinearModel(
+        descriptor, np.zeros(descriptor.get_number_of_features())
+    )  # complains of a wrong one
     team = _threads(threads)
     weights = (energy_weight, force_weight, stress_weight)
     rows = [_rows(a, k, descriptor, weights, team) for k, a in enumerate(frames)]
@@ -171,7 +173,9 @@ def _data(a: Atoms) -> dict[str, Any]:
 def _rows(a: Atoms, k: int, descriptor: Descriptor, weights: Any, team: int) -> _Rows:
     known = _data(a)
     if not known:
-        raise ValueError(f"frame {k}: no energy, forces or stress among the results of its calculator")
+        raise ValueError(
+            f"frame {k}: no energy, forces or stress among the results of its calculator"
+        )
     for name, value in known.items():
         if not np.isfinite(value).all():
             raise ValueError(f"frame {k}: {name} is not finite")
@@ -204,7 +208,11 @@ def _rows(a: Atoms, k: int, descriptor: Descriptor, weights: Any, team: int) -> 
 def _normal_equations(rows: list[_Rows], weights: Any) -> tuple[Float, Float]:
     normal = right = None
     for r in rows:
-        for data, w in ((r.energy, weights[0] / r.n), (r.forces, weights[1] / np.sqrt(3 * r.n)), (r.stress, weights[2])):
+        for data, w in (
+            (r.energy, weights[0] / r.n),
+            (r.forces, weights[1] / np.sqrt(3 * r.n)),
+            (r.stress, weights[2]),
+        ):
             if data is None:
                 continue
             m, y = np.atleast_2d(data[0]) * w, np.atleast_1d(data[1]) * w
@@ -236,8 +244,7 @@ def _solve(normal: Float, right: Float, scale: Float, alpha: float) -> Float:
     m = normal * inverse[:, None] * inverse
     ridge = np.where(scale > 0, alpha, 1e-12 * max(1.0, float(np.trace(m)) / len(m)))
     m[np.diag_indices_from(m)] += ridge
-    x: Float = np.linalg.solve(m, right * inverse) * inverse
-    return x
+    return np.asarray(np.linalg.solve(m, right * inverse) * inverse, dtype=np.float64)
 
 
 def _predict(r: _Rows, x: Float) -> tuple[Any, Any, Any]:

@@ -35,17 +35,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", default=":", metavar="A:B:C", help="frames (default: all)")
     parser.add_argument("--descriptor", choices=("soap", "acsf"), default="soap")
     parser.add_argument("--species", metavar="H,O", help="elements (default: those of the frames)")
-    parser.add_argument("--r-cut", type=positive, default=5.0, metavar="R", help="Angstrom (default 5)")
+    parser.add_argument(
+        "--r-cut", type=positive, default=5.0, metavar="R", help="Angstrom (default 5)"
+    )
     parser.add_argument("--no-periodic", action="store_true", help="ignore periodic directions")
     parser.add_argument("--average", choices=("off", "inner", "outer"), default="off",
                         help="one descriptor per frame (soap)")  # fmt: skip
     soap = parser.add_argument_group("soap")
-    soap.add_argument("--n-max", type=positive_int, default=8, metavar="N", help="radial functions (default 8)")
-    soap.add_argument("--l-max", type=non_negative_int, default=6, metavar="L", help="angular momentum (default 6)")
-    soap.add_argument("--sigma", type=positive, default=0.5, metavar="S", help="Angstrom (default 0.5)")
+    soap.add_argument(
+        "--n-max", type=positive_int, default=8, metavar="N", help="radial functions (default 8)"
+    )
+    soap.add_argument(
+        "--l-max",
+        type=non_negative_int,
+        default=6,
+        metavar="L",
+        help="angular momentum (default 6)",
+    )
+    soap.add_argument(
+        "--sigma", type=positive, default=0.5, metavar="S", help="Angstrom (default 0.5)"
+    )
     soap.add_argument("--rbf", choices=("gto", "polynomial"), default="gto")
     soap.add_argument("--compression", choices=("off", "mu2", "mu1nu1", "crossover"), default="off")
-    soap.add_argument("--smooth-cutoff", type=positive, metavar="W", help="width of a smooth end (Angstrom)")
+    soap.add_argument(
+        "--smooth-cutoff", type=positive, metavar="W", help="width of a smooth end (Angstrom)"
+    )
     acsf = parser.add_argument_group("acsf (repeat for several functions)")
     acsf.add_argument("--g2", type=_numbers(2), action="append", metavar="ETA,RS")
     acsf.add_argument("--g3", type=_numbers(1), action="append", metavar="KAPPA")
@@ -90,8 +104,16 @@ def run(args: argparse.Namespace) -> int:
     descriptor = _descriptor(args, frames)
     features, seconds = _describe(descriptor, frames, args)
     averaged = args.average != "off"
-    frame = np.arange(len(frames)) if averaged else np.repeat(np.arange(len(frames)), [len(a) for a in frames])
-    atom = np.zeros(len(frames), dtype=np.int64) if averaged else np.concatenate([np.arange(len(a)) for a in frames])
+    frame = (
+        np.arange(len(frames))
+        if averaged
+        else np.repeat(np.arange(len(frames)), [len(a) for a in frames])
+    )
+    atom = (
+        np.zeros(len(frames), dtype=np.int64)
+        if averaged
+        else np.concatenate([np.arange(len(a)) for a in frames])
+    )
     numbers = None if averaged else np.concatenate([a.numbers for a in frames])
     if args.output is not None:
         arrays = {
@@ -141,7 +163,9 @@ def _read(name: str, index: str) -> list[Atoms]:
         raise
     except Exception as e:  # ASE's readers raise all kinds of exceptions
         text = one_line(str(e), 200)
-        raise UsageError(f"{name}: ASE cannot read frames {index!r}: {type(e).__name__}: {text}") from e
+        raise UsageError(
+            f"{name}: ASE cannot read frames {index!r}: {type(e).__name__}: {text}"
+        ) from e
     frames = found if isinstance(found, list) else [found]
     if not frames:
         raise UsageError(f"{name}: no frames {index!r}")
@@ -254,7 +278,13 @@ def chemiscope(
         },
         "structures": structures,
         "properties": properties,
-        "settings": {"map": {"x": {"property": "PCA 1"}, "y": {"property": "PCA 2"}, "color": {"property": "frame"}}},
+        "settings": {
+            "map": {
+                "x": {"property": "PCA 1"},
+                "y": {"property": "PCA 2"},
+                "color": {"property": "frame"},
+            }
+        },
     }
     if not averaged:
         document["environments"] = [
@@ -287,7 +317,9 @@ def _values(what: str, frames: list[Atoms], frame: Any, averaged: bool) -> Any:
         elif value.ndim == 0:
             per_frame.append(float(value) / (len(a) if what == "energy" else 1))
         else:
-            raise UsageError(f"--color {what}: shape {value.shape}; expected a number per atom or frame")
+            raise UsageError(
+                f"--color {what}: shape {value.shape}; expected a number per atom or frame"
+            )
     if len(per_frame) == len(frames):
         return np.array(per_frame)[frame]
     if len(per_atom) < len(frames):
@@ -322,7 +354,10 @@ def _draw(
             shown = axes.scatter(*points.T, c=values, cmap="viridis", **small)
             label = "energy per atom (eV)" if what == "energy" else what
             figure.colorbar(shown, ax=axes, label=label)
-        share = [f"component {k + 1} ({100 * x:.1f} % of the variance)" for k, x in enumerate([*explained, 0.0][:2])]
+        share = [
+            f"component {k + 1} ({100 * x:.1f} % of the variance)"
+            for k, x in enumerate([*explained, 0.0][:2])
+        ]
         axes.set(xlabel=share[0], ylabel=share[1])
         axes.set_title(f"{args.descriptor.upper()}, {len(points):,} environments")
         figure.tight_layout()

@@ -99,7 +99,9 @@ class ACSF(Descriptor):
 
     def _attached(self, attach: bool | None) -> bool:
         if attach is not None and not attach:
-            raise ValueError("attach: False; the centers of ACSF are atoms and move with them, expected True")
+            raise ValueError(
+                "attach: False; the centers of ACSF are atoms and move with them, expected True"
+            )
         return True
 
     def _dense(self, env: Environments, column: Any, attach: bool, out: Any, team: int) -> None:
@@ -150,7 +152,9 @@ def _factors(rows: Float) -> dict[str, Any]:
     """Each function as a product: indices of the distinct factors, and of what each of them is a power (acsf.hpp)."""
     eta, eta_of = np.unique(rows[:, 0], return_inverse=True)
     eta_power = [_earlier(eta, range(i), i) for i in range(len(eta))]
-    angle, angle_of = np.unique(rows[:, [2, 1]], axis=0, return_inverse=True)  # by lambda, then zeta
+    angle, angle_of = np.unique(
+        rows[:, [2, 1]], axis=0, return_inverse=True
+    )  # by lambda, then zeta
     lam, lambda_of = np.unique(angle[:, 0], return_inverse=True)
     lambda_of, zeta = lambda_of.ravel(), angle[:, 1].copy()
     zeta_power = []

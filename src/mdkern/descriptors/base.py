@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,8 +62,10 @@ def species_numbers(species: Any) -> tuple[int, ...]:
 
 
 def positive(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not (
-        math.isfinite(value) and value > 0
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, np.number))
+        or not (math.isfinite(value) and value > 0)
     ):
         raise ValueError(f"{name}: {value!r}; expected a positive finite number")
     return float(value)
@@ -121,7 +123,10 @@ class Descriptor:
 
     def to_dict(self) -> dict[str, Any]:
         """Name and arguments as JSON has them; :func:`mdkern.descriptors.from_dict` makes it again."""
-        return {"descriptor": type(self).__name__, **{k: _plain(v) for k, v in self._arguments.items()}}
+        return {
+            "descriptor": type(self).__name__,
+            **{k: _plain(v) for k, v in self._arguments.items()},
+        }
 
     # --- what a descriptor tells about itself
 
@@ -172,7 +177,8 @@ class Descriptor:
         team = _team(n_jobs, threads)
         if not _is_atoms(a):
             return [self.create(x, c, threads=team or None) for x, c in _pairs(a, centers)]
-        return self._output(self._values(self._environments(a, centers, team), team))
+        env = self._environments(cast("Atoms", a), centers, team)
+        return self._output(self._values(env, team))
 
     def _output(self, values: Any) -> Any:
         if not self.sparse:
@@ -183,7 +189,11 @@ class Descriptor:
 
     def _values(self, env: Environments, team: int) -> Any:
         values = self._kernels.values(env.table, env.centers, self.dtype == np.float32, team)
-        return values.mean(axis=0, dtype=np.float64).astype(self.dtype) if self.average != "off" else values
+        return (
+            values.mean(axis=0, dtype=np.float64).astype(self.dtype)
+            if self.average != "off"
+            else values
+        )
 
     # --- derivatives
 
@@ -236,6 +246,7 @@ class Descriptor:
             ]
             d = [x for x, _ in both]
             return (d, [x for _, x in both]) if return_descriptor else d
+        a = cast("Atoms", a)
         if method not in ("auto", "analytical", "numerical"):
             raise ValueError(f"method: {method!r}; expected 'auto', 'analytical' or 'numerical'")
         if self.sparse:
@@ -285,7 +296,10 @@ class Descriptor:
             out = np.zeros((1, *shape[1:]), dtype=self.dtype)
             self._dense(env, _columns(env, wanted), moving, out, team)
             return SparseJacobian(
-                np.zeros(len(wanted), dtype=np.int64), np.arange(len(wanted)), out[0], out.shape
+                np.zeros(len(wanted), dtype=np.int64),
+                np.arange(len(wanted)),
+                out[0],
+                (1, *shape[1:]),
             )
         # Every block belongs to one pair or more, or to the center itself.
         blocks = min(env.table.n_listed + env.n_centers, env.n_centers * len(wanted))
@@ -293,7 +307,8 @@ class Descriptor:
         parts = self._kernels.sparse_jacobian(
             env.table, env.centers, _columns(env, wanted), moving, self.dtype == np.float32, team
         )
-        return SparseJacobian(*parts, shape)
+        center, atom, values = parts
+        return SparseJacobian(center, atom, values, shape)
 
     def derivatives_strain(
         self, a: Atoms, centers: Any = None, *, threads: int | None = None
@@ -352,7 +367,9 @@ class Descriptor:
 
     def weighted(self, table: Any, weights: Float, threads: int = 0) -> tuple[Float, Float, Float]:
         """Of ``sum_i weights[species of i] . D_i`` on a neighbor table: gradient (n, 3), virials (n, 9) and values (n,) of the atoms."""
-        return self._weighted(Environments(table, None, 0, 0), weights, None, threads)
+        env = Environments(table, None, 0, 0)
+        gradient, virials, values = self._weighted(env, weights, None, threads)
+        return gradient, virials, values
 
     # --- what a descriptor may do its own way
 
@@ -482,7 +499,8 @@ def _split_centers(centers: Any, n: int) -> tuple[NDArray[np.int32] | None, Floa
     centers = list(centers)
     if not centers:
         raise ValueError("centers: empty; expected indices of atoms or positions")
-    index, points = [], []
+    index: list[int] = []
+    points: list[Any] = []
     for k, item in enumerate(centers):
         value = np.asarray(item)
         if value.ndim == 0 and np.issubdtype(value.dtype, np.integer):

@@ -87,7 +87,8 @@ def _bound(f: Callable[[Any], Any], cutoff: float, width: float, n_cells: int) -
             m = np.abs(f(points)).max(axis=-1)
         e = 4.0 * m * rho ** -(COEFFICIENTS - 1.0) / (rho - 1.0)
         best = np.fmin(best, np.where(np.isfinite(e), e, np.inf))
-    return (best * edges[1:] ** l / largest).max(axis=2)
+    bound: Float = (best * edges[1:] ** l / largest).max(axis=2)
+    return bound
 
 
 def _coefficients(f: Callable[[Any], Any], cutoff: float, n_cells: int, scale: Float) -> Float:

@@ -100,7 +100,9 @@ class SOAP(Descriptor):
         super().__init__(
             species, r_cut, end, periodic=periodic, sparse=sparse, dtype=dtype, average=average
         )
-        self.smooth_cutoff = 0.0 if smooth_cutoff is None else positive("smooth_cutoff", smooth_cutoff)
+        self.smooth_cutoff = (
+            0.0 if smooth_cutoff is None else positive("smooth_cutoff", smooth_cutoff)
+        )
         if self.smooth_cutoff > end:
             raise ValueError(f"smooth_cutoff: {smooth_cutoff}; expected at most the reach, {end:g}")
         self.mode, self.species_weights = self._check_compression(compression)
@@ -114,20 +116,27 @@ class SOAP(Descriptor):
         given = dict(compression or {})
         unknown = set(given) - {"mode", "species_weighting"}
         if unknown:
-            raise ValueError(f"compression: key {sorted(unknown)[0]!r}; expected 'mode', 'species_weighting'")
+            raise ValueError(
+                f"compression: key {min(unknown)!r}; expected 'mode', 'species_weighting'"
+            )
         mode = given.get("mode", "off")
         if mode not in _MODES:
             raise ValueError(f"compression: mode {mode!r}; expected one of {', '.join(_MODES)}")
         weights = given.get("species_weighting")
         if weights is None:
             return mode, np.ones(len(self.species))
-        if not isinstance(weights, Mapping):
-            raise ValueError(f"species_weighting: {weights!r}; expected a dict of species to numbers")
-        by_number = {species_numbers([k])[0]: v for k, v in weights.items()}
+        try:
+            by_number = {species_numbers([k])[0]: float(v) for k, v in dict(weights).items()}
+        except (TypeError, ValueError) as e:
+            raise ValueError(
+                f"species_weighting: {weights!r}; expected species to numbers: {e}"
+            ) from e
         if set(by_number) != set(self.species):
             names = ", ".join(chemical_symbols[z] for z in self.species)
-            raise ValueError(f"species_weighting: {dict(weights)}; expected one number for each of {names}")
-        values = np.array([float(by_number[z]) for z in self.species])
+            raise ValueError(
+                f"species_weighting: {dict(weights)}; expected one number for each of {names}"
+            )
+        values = np.array([by_number[z] for z in self.species])
         if not np.isfinite(values).all():
             raise ValueError(f"species_weighting: {dict(weights)}; expected finite numbers")
         return mode, values
@@ -173,7 +182,9 @@ class SOAP(Descriptor):
         if len(pair) != 2 or any(z not in self.species for z in pair):
             raise ValueError(f"species: {species!r}; expected two of {self.species}")
         if self.mode in ("mu2", "mu1nu1") or (self.mode == "crossover" and pair[0] != pair[1]):
-            raise ValueError(f"species: {species!r}; compression {self.mode!r} has no such features")
+            raise ValueError(
+                f"species: {species!r}; compression {self.mode!r} has no such features"
+            )
         wanted = tuple(sorted(self.species.index(z) for z in pair))
         start = 0
         for block in self._blocks():
@@ -238,7 +249,11 @@ class SOAP(Descriptor):
 
 
 def _integer(name: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, np.integer))
+        or not low <= value <= high
+    ):
         raise ValueError(f"{name}: {value!r}; expected an integer from {low} to {high}")
     return int(value)
 
@@ -246,7 +261,12 @@ def _integer(name: str, value: Any, low: int, high: int) -> int:
 def _check_weighting(weighting: Mapping[str, Any] | None) -> dict[str, Any]:
     w = dict(weighting or {})
     kind = w.get("function")
-    needed = {None: (), "poly": ("r0", "c", "m"), "pow": ("r0", "c", "d", "m"), "exp": ("r0", "c", "d")}
+    needed = {
+        None: (),
+        "poly": ("r0", "c", "m"),
+        "pow": ("r0", "c", "d", "m"),
+        "exp": ("r0", "c", "d"),
+    }
     if kind not in needed:
         raise ValueError(f"weighting: function {kind!r}; expected 'poly', 'pow' or 'exp'")
     allowed = {"function", "w0", *needed[kind], *(("threshold",) if kind in ("pow", "exp") else ())}
@@ -257,14 +277,18 @@ def _check_weighting(weighting: Mapping[str, Any] | None) -> dict[str, Any]:
             raise ValueError(f"weighting: key {key!r}; expected {', '.join(sorted(allowed))}")
     for key in needed[kind]:
         value = w.get(key)
-        if not isinstance(value, (int, float, np.number)) or not (math.isfinite(value) and value >= 0):
+        if not isinstance(value, (int, float, np.number)) or not (
+            math.isfinite(value) and value >= 0
+        ):
             raise ValueError(f"weighting: {key} {value!r}; expected a finite number >= 0")
     if kind is not None and not (w["r0"] > 0 and w["c"] > 0):
         raise ValueError(f"weighting: r0 {w['r0']}, c {w['c']}; expected positive numbers")
     if "w0" in w and not (isinstance(w["w0"], (int, float, np.number)) and 0 <= w["w0"] < math.inf):
         raise ValueError(f"weighting: w0 {w['w0']!r}; expected a finite number >= 0")
     if kind == "pow" and w["d"] == 0 and "w0" not in w:
-        raise ValueError("weighting: 'pow' with d = 0 is infinite on the center; expected d > 0, or w0")
+        raise ValueError(
+            "weighting: 'pow' with d = 0 is infinite on the center; expected d > 0, or w0"
+        )
     return w
 
 
@@ -286,7 +310,7 @@ def _table(rbf: str, r_cut: float, n_max: int, l_max: int, sigma: float) -> Radi
     end = reach(r_cut, sigma)
     l = np.arange(l_max + 1)
     # Harmonics of r / end, and the factor of the power spectrum in the coefficients.
-    scale = end**l * np.sqrt(np.pi * np.sqrt(8.0 / (2 * l + 1)))
+    scale = np.asarray(end**l * np.sqrt(np.pi * np.sqrt(8.0 / (2 * l + 1))), dtype=np.float64)
     f = (radial_gto if rbf == "gto" else radial_polynomial)(r_cut, n_max, l_max, sigma)
     return tabulate(f, end, sigma, scale)
 

@@ -109,7 +109,11 @@ class LinearModel:
         w = 0.5 * (w + w.transpose(0, 2, 1))
         voigt = w[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
         return Result(
-            float(energies.sum()), energies, -gradient, voigt.sum(axis=0), voigt if virials else None
+            float(energies.sum()),
+            energies,
+            -gradient,
+            voigt.sum(axis=0),
+            voigt if virials else None,
         )
 
 
@@ -124,9 +128,11 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Any, Any]:
         with np.load(path, allow_pickle=False) as data:
             missing = {"format", "descriptor", "weights", "intercepts"} - set(data.files)
             if missing:
-                raise FormatError(f"no array {sorted(missing)[0]!r}: not a linear model", path=name)
+                raise FormatError(f"no array {min(missing)!r}: not a linear model", path=name)
             if str(data["format"]) != _FORMAT:
-                raise FormatError(f"format {str(data['format'])!r}; expected {_FORMAT!r}", path=name)
+                raise FormatError(
+                    f"format {str(data['format'])!r}; expected {_FORMAT!r}", path=name
+                )
             description = json.loads(str(data["descriptor"]))
             weights, intercepts = data["weights"], data["intercepts"]
     except (zipfile.BadZipFile, ValueError, EOFError, KeyError, zipfile.LargeZipFile) as e:

@@ -71,7 +71,9 @@ def acsf(
 def _cutoff(r: Float, r_cut: float) -> tuple[Float, Float]:
     x = np.pi * r / r_cut
     inside = r <= r_cut
-    return np.where(inside, 0.5 * (np.cos(x) + 1), 0), np.where(inside, -0.5 * np.pi / r_cut * np.sin(x), 0)
+    return np.where(inside, 0.5 * (np.cos(x) + 1), 0), np.where(
+        inside, -0.5 * np.pi / r_cut * np.sin(x), 0
+    )
 
 
 def _radial(r: Float, f: Float, df: Float, k: int, two: Any, three: Any) -> tuple[Float, Float]:
@@ -97,7 +99,10 @@ def _triplets(
     big, small = np.maximum(kind[at[a]], kind[at[b]]), np.minimum(kind[at[a]], kind[at[b]])
     pair = big * (big + 1) // 2 + small
     ua, ub = d[a] / r[a][:, None], d[b] / r[b][:, None]
-    dcos_a, dcos_b = (ub - cos[:, None] * ua) / r[a][:, None], (ua - cos[:, None] * ub) / r[b][:, None]
+    dcos_a, dcos_b = (
+        (ub - cos[:, None] * ua) / r[a][:, None],
+        (ua - cos[:, None] * ub) / r[b][:, None],
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         u3 = np.where(r3[:, None] > 0.0, side / r3[:, None], 0.0)
     for k, (eta, zeta, lam, closed) in enumerate(angular):
@@ -105,7 +110,9 @@ def _triplets(
         base = np.maximum(1 + lam * cos, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             p = 2 ** (1 - zeta) * base**zeta
-            dp = np.where(base > 0, 2 ** (1 - zeta) * zeta * lam * base ** (zeta - 1), lam * (zeta == 1))
+            dp = np.where(
+                base > 0, 2 ** (1 - zeta) * zeta * lam * base ** (zeta - 1), lam * (zeta == 1)
+            )
         s = r[a] ** 2 + r[b] ** 2 + (r3**2 if closed else 0.0)
         g = np.exp(-eta * s)
         w3, dw3 = (f3, df3 - 2 * eta * r3 * f3) if closed else (np.ones_like(r3), np.zeros_like(r3))

@@ -116,7 +116,13 @@ def radial_polynomial(r_cut: float, n_max: int, l_max: int, sigma: float) -> Cal
         decay = np.exp(-eta * np.subtract.outer(x, r) ** 2)  # (quadrature points, ...)
         bessel = _bessel(l_max, np.multiply.outer(2.0 * eta * x, r))
         powers = (2.0 * eta * x) ** np.arange(l_max + 1)[:, None]
-        return 4.0 * np.pi * np.einsum("nq,lq,q...,lq...->ln...", g * w * x**2, powers, decay, bessel, optimize=True)
+        return (
+            4.0
+            * np.pi
+            * np.einsum(
+                "nq,lq,q...,lq...->ln...", g * w * x**2, powers, decay, bessel, optimize=True
+            )
+        )
 
     return f
 
@@ -184,7 +190,9 @@ def solid_harmonics(l_max: int, d: Float) -> tuple[Float, Float]:
     gradient = np.empty((*x.shape, (l_max + 1) ** 2, 3))
     for l in range(l_max + 1):
         for m in range(l + 1):
-            norm = np.sqrt((2 - (m == 0)) * (2 * l + 1) / (4 * np.pi) * factorial(l - m) / factorial(l + m))
+            norm = np.sqrt(
+                (2 - (m == 0)) * (2 * l + 1) / (4 * np.pi) * factorial(l - m) / factorial(l + m)
+            )
             lateral, axial = q.get((l - 1, m + 1), none), (l + m) * q.get((l - 1, m), none)
             am, bm = (m * a[m - 1], m * b[m - 1]) if m else (none, none)
             for k, (s, dx, dy) in enumerate([(a[m], am, -bm), (b[m], bm, am)][: 1 + (m > 0)]):
@@ -307,7 +315,9 @@ def _power(c: Float, dc: Float | None, l_of: Any, blocks: Any) -> tuple[Float, F
             values.append(block[:, pick[0], pick[1]].reshape(len(c), -1))
             if dc is not None:
                 da, db = dc[:, :, a][:, :, m], dc[:, :, b][:, :, m]
-                slope = np.einsum("cjmnx,cmk->cjxnk", da, cb) + np.einsum("cmn,cjmkx->cjxnk", ca, db)
+                slope = np.einsum("cjmnx,cmk->cjxnk", da, cb) + np.einsum(
+                    "cmn,cjmkx->cjxnk", ca, db
+                )
                 slope = factor * slope[..., pick[0], pick[1]]
                 slopes.append(slope.reshape(*slope.shape[:3], -1))
     return np.concatenate(values, axis=1), np.concatenate(slopes, axis=-1) if slopes else None
