@@ -5,24 +5,11 @@
 
 #include "bindings/bindings.hpp"
 #include "core/errors.hpp"
-#include "core/pool.hpp"
 #include "core/threads.hpp"
 
 namespace mdkern {
 
 namespace {
-
-using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
-
-// A new array; a large one in memory from the pool, which takes it back when the last reference is
-// gone.
-template <class T> py::array_t<T> new_array(const py::array::ShapeContainer& shape) {
-    std::size_t bytes = sizeof(T);
-    for (auto n : *shape) bytes *= std::size_t(n);
-    if (bytes < kPoolSmallest) return py::array_t<T>(shape);
-    auto* data = static_cast<T*>(pool_take(bytes));
-    return py::array_t<T>(shape, data, py::capsule(data, [](void* block) { pool_give(block); }));
-}
 
 // The arrays for the letters asked for, of n_pairs pairs, in the order asked.
 struct Output {
@@ -291,6 +278,15 @@ void bind_neighbors(py::module_& m) {
                 return py::make_tuple(first, out.result());
             },
             py::arg("quantities"), py::arg("threads"))
+        .def_property_readonly("species",
+                               [](const PyNeighborTable& t) {
+                                   const System s = t.table.system();
+                                   IntArray out(s.n_real);
+                                   for (std::int64_t i = 0; i < s.n_real; ++i)
+                                       out.mutable_data()[s.order[i]] =
+                                           std::int32_t(s.rows[4 * i + 3]);
+                                   return out;
+                               })
         .def_property_readonly("n_atoms", [](const PyNeighborTable& t) { return t.table.n(); })
         .def_property_readonly(
             "n_images",

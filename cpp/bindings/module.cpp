@@ -34,4 +34,6 @@ PYBIND11_MODULE(_core, m) {
     bind_md(m);
     bind_evaluate(m);
     bind_text(m);
+    bind_soap(m);
+    bind_acsf(m);
 }

@@ -69,6 +69,17 @@ template <> inline MaskF first_n<float>(std::int64_t n) {
     return {_mm256_castsi256_ps(
         _mm256_cmpgt_epi32(_mm256_set1_epi32(k), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)))};
 }
+template <class T> inline Mask<T> from_bits(unsigned b);
+template <> inline MaskD from_bits<double>(unsigned b) {
+    const __m256i lane = _mm256_setr_epi64x(1, 2, 4, 8);
+    const __m256i has = _mm256_and_si256(_mm256_set1_epi64x(std::int64_t(b)), lane);
+    return {_mm256_castsi256_pd(_mm256_cmpeq_epi64(has, lane))};
+}
+template <> inline MaskF from_bits<float>(unsigned b) {
+    const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i has = _mm256_and_si256(_mm256_set1_epi32(int(b)), lane);
+    return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(has, lane))};
+}
 inline MaskD operator&(MaskD a, MaskD b) { return {_mm256_and_pd(a.m, b.m)}; }
 inline MaskF operator&(MaskF a, MaskF b) { return {_mm256_and_ps(a.m, b.m)}; }
 inline MaskD operator|(MaskD a, MaskD b) { return {_mm256_or_pd(a.m, b.m)}; }
@@ -103,6 +114,8 @@ inline VecF load(const float* p, MaskF m) {
 }
 inline void store(double* p, VecD a) { _mm256_storeu_pd(p, a.v); }
 inline void store(float* p, VecF a) { _mm256_storeu_ps(p, a.v); }
+inline void stream(double* p, VecD a) { _mm256_stream_pd(p, a.v); }
+inline void stream_end() { _mm_sfence(); }
 inline void store(double* p, VecD a, MaskD m) {
     _mm256_maskstore_pd(p, _mm256_castpd_si256(m.m), a.v);
 }
@@ -258,6 +271,16 @@ inline int compress_store(double* p, VecD a, MaskD m) {
     const __m256i r = _mm256_permutevar8x32_epi32(_mm256_castpd_si256(a.v), compress_order(b));
     _mm256_storeu_pd(p, _mm256_castsi256_pd(r));
     return count(m);
+}
+
+// The inverse of compress: pdep deals the numbers 0, 1, ... to the bytes of live lanes.
+inline VecD expand_load(const double* p, MaskD m) {
+    const unsigned b = _pdep_u32(bits(m), 0x55u) * 3u;
+    const std::uint64_t lanes = _pdep_u64(b, 0x0101010101010101ull) * 0xff;
+    const std::uint64_t order = _pdep_u64(0x0706050403020100ull, lanes);
+    const __m256i from = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(std::int64_t(order)));
+    const __m256i v = _mm256_castpd_si256(_mm256_loadu_pd(p));
+    return _mm256_and_pd(m.m, _mm256_castsi256_pd(_mm256_permutevar8x32_epi32(v, from)));
 }
 
 inline void store_first_n(double* p, __m256d a, std::int64_t n) {

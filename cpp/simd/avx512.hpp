@@ -66,6 +66,9 @@ template <> inline MaskD first_n<double>(std::int64_t n) {
 template <> inline MaskF first_n<float>(std::int64_t n) {
     return {__mmask16(n >= 16 ? 0xffff : n <= 0 ? 0 : _bzhi_u32(0xffff, unsigned(n)))};
 }
+template <class T> inline Mask<T> from_bits(unsigned b);
+template <> inline MaskD from_bits<double>(unsigned b) { return {__mmask8(b)}; }
+template <> inline MaskF from_bits<float>(unsigned b) { return {__mmask16(b)}; }
 inline MaskD operator&(MaskD a, MaskD b) { return {_kand_mask8(a.m, b.m)}; }
 inline MaskF operator&(MaskF a, MaskF b) { return {_kand_mask16(a.m, b.m)}; }
 inline MaskD operator|(MaskD a, MaskD b) { return {_kor_mask8(a.m, b.m)}; }
@@ -85,6 +88,8 @@ inline VecD load(const double* p, MaskD m) { return _mm512_maskz_loadu_pd(m.m, p
 inline VecF load(const float* p, MaskF m) { return _mm512_maskz_loadu_ps(m.m, p); }
 inline void store(double* p, VecD a) { _mm512_storeu_pd(p, a.v); }
 inline void store(float* p, VecF a) { _mm512_storeu_ps(p, a.v); }
+inline void stream(double* p, VecD a) { _mm512_stream_pd(p, a.v); }
+inline void stream_end() { _mm_sfence(); }
 inline void store(double* p, VecD a, MaskD m) { _mm512_mask_storeu_pd(p, m.m, a.v); }
 inline void store(float* p, VecF a, MaskF m) { _mm512_mask_storeu_ps(p, m.m, a.v); }
 
@@ -266,6 +271,10 @@ inline int compress_store(double* p, VecD a, MaskD m) {
 inline int compress_store(float* p, VecF a, MaskF m) {
     _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m.m, a.v));
     return count(m);
+}
+
+inline VecD expand_load(const double* p, MaskD m) {
+    return _mm512_maskz_expand_pd(m.m, _mm512_loadu_pd(p));
 }
 
 // x0..x7, y0..y7, z0..z7 -> x0 y0 z0 x1 y1 z1 ...: for each output register, first merge x and y,

@@ -28,6 +28,8 @@ template <class T> struct Int {
 template <class T> inline Vec<T> load(const T* p) { return *p; }
 template <class T> inline Vec<T> load(const T* p, Mask<T> m) { return m.m ? *p : T(0); }
 template <class T> inline void store(T* p, Vec<T> a) { *p = a.v; }
+template <class T> inline void stream(T* p, Vec<T> a) { *p = a.v; }
+inline void stream_end() {}
 template <class T> inline void store(T* p, Vec<T> a, Mask<T> m) {
     if (m.m) *p = a.v;
 }
@@ -85,6 +87,7 @@ template <class T> inline int compress_store(T* p, Vec<T> a, Mask<T> m) {
     *p = a.v;
     return m.m;
 }
+template <class T> inline Vec<T> expand_load(const T* p, Mask<T> m) { return m.m ? *p : T(0); }
 template <class T> inline void store_interleaved3(T* p, Vec<T> x, Vec<T> y, Vec<T> z, int n) {
     if (n > 0) {
         p[0] = x.v;
@@ -148,6 +151,7 @@ template <class T> inline bool any(Mask<T> a) { return a.m; }
 template <class T> inline bool all(Mask<T> a) { return a.m; }
 template <class T> inline int count(Mask<T> a) { return a.m; }
 template <class T> inline unsigned bits(Mask<T> a) { return a.m; }
+template <class T> inline Mask<T> from_bits(unsigned b) { return {(b & 1u) != 0}; }
 template <class T> inline Mask<T> first_n(std::int64_t n) { return {n > 0}; }
 template <class T> inline Vec<T> select(Mask<T> m, Vec<T> a, Vec<T> b) { return m.m ? a : b; }
 template <class T> inline Vec<T> keep(Mask<T> m, Vec<T> a) { return m.m ? a.v : T(0); }

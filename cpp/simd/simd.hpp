@@ -14,6 +14,9 @@
 //
 // Memory
 //   load(p), store(p, v)                 width consecutive values, no alignment needed
+//   stream(p, v)                         as store, past the caches; p aligned to the vector; double
+//   only.
+//                                        stream_end() orders such stores before what follows
 //   load(p, m), store(p, v, m)           masked: dead lanes read as zero, are not written, and
 //   never touch memory load_int<T>(p), load_int<T>(p, m)    int32 from memory; store_int(p, v)
 //   load_rows(p, i, x, y, z, w)          x[l] = p[4 i[l]], y[l] = p[4 i[l] + 1], ...: rows of four,
@@ -32,6 +35,9 @@
 //   compress_store(p, v, m) -> int       writes the live lanes of an Int (or Vec) side by side,
 //   returns their number. It may write
 //                                        up to width values: leave room
+//   expand_load(p, m)                    p[0], p[1], ... into the live lanes in order, zero
+//   elsewhere;
+//                                        may read up to width values; double only
 //   store_interleaved3(p, x, y, z, n)    x0 y0 z0 x1 y1 z1 ... for the first n lanes (n as in
 //   first_n); writes nothing beyond
 //                                        them; double only
@@ -45,6 +51,7 @@
 //   max(a, b), min(a, b) return b where a lane of either is NaN (the rule of the x86 instructions)
 //   rsqrt_estimate(v): relative error below 2^-11; refine it (math.hpp)
 // Comparison: < <= > >= == give Mask; & | on masks, not_(m), any(m), all(m), count(m), bits(m)
+//   from_bits<T>(b): the mask with bits(m) == b
 //   first_n<T>(n): lanes 0 .. n-1 live (n may be negative or larger than the width)
 //   select(m, a, b): a where live, else b; keep(m, v): v where live, else zero
 // Integers and exponents: to_int(v) truncates; to_vec<T>(i); i + j, i - j, i * j; min, max;

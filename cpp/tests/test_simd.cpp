@@ -297,6 +297,7 @@ void test_compress() {
     for (unsigned b = 0; b < kMasks<T>; ++b) {
         for (int k = 0; k < W<T> + 4; ++k) out[k] = T(-1), iout[k] = -1;
         const Mask<T> m = make_mask<T>(b);
+        CHECK(simd::bits(simd::from_bits<T>(b)) == b, "mask %x", b);
         const int n = simd::compress_store(out, simd::load(in), m);
         const int ni = simd::compress_store(iout, simd::load_int<T>(iin), m);
         int expected = 0;
@@ -304,6 +305,11 @@ void test_compress() {
             if (!live(b, l)) continue;
             CHECK(same(out[expected], in[l]) && iout[expected] == iin[l], "mask %x, lane %d", b, l);
             ++expected;
+        }
+        if constexpr (sizeof(T) == 8) {
+            const auto spread = lanes(simd::expand_load(in, m));
+            for (int l = 0, k = 0; l < W<T>; ++l)
+                CHECK(same(spread.v[l], live(b, l) ? in[k++] : T(0)), "mask %x, lane %d", b, l);
         }
         CHECK(n == expected && ni == expected, "mask %x: %d and %d", b, n, ni);
         for (int k = W<T>; k < W<T> + 4; ++k)

@@ -26,6 +26,7 @@ __all__ = [
     "Buckingham",
     "Calculator",
     "LennardJones",
+    "LinearModel",
     "Morse",
     "NEPTensor",
     "load",
@@ -291,6 +292,8 @@ def _plain(value: Any) -> Any:
         return os.fspath(value)
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value.item() if isinstance(value, np.generic) else value
@@ -358,7 +361,13 @@ class NEPTensor(Calculator, potential=potentials.NEPTensor, name="mdkern-nep-ten
         return self.get_property("polarizability", atoms)  # type: ignore[no-untyped-call]
 
 
-_LOADERS: tuple[type[Calculator], ...] = (EAM,)
+class LinearModel(Calculator, potential=potentials.LinearModel, name="mdkern-linear"):
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model; see :meth:`mdkern.potentials.LinearModel.save`."""
+        self.potential.save(path)
+
+
+_LOADERS: tuple[type[Calculator], ...] = (LinearModel, EAM)
 
 
 def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:

@@ -4,6 +4,7 @@ from mdkern.potentials.base import Potential, Result
 from mdkern.potentials.buckingham import Buckingham
 from mdkern.potentials.eam import EAM
 from mdkern.potentials.lennard_jones import LennardJones
+from mdkern.potentials.linear import LinearModel
 from mdkern.potentials.morse import Morse
 from mdkern.potentials.nep import NEP, NEPTensor
 
@@ -12,6 +13,7 @@ __all__ = [
     "NEP",
     "Buckingham",
     "LennardJones",
+    "LinearModel",
     "Morse",
     "NEPTensor",
     "Potential",
