@@ -58,7 +58,14 @@ constexpr int kGroup = 8;
 constexpr int kRoom = 4096;  // candidates side by side: 100 kB, and far more than usual
 constexpr int kRuns = 64;
 
-// Candidates, copied side by side.
+// Candidates side by side, and behind them a vector of points that are nobody's neighbor.
+struct View {
+    const double *x, *y, *z, *radius;
+    const std::int32_t *row, *type;
+    int n;
+};
+
+// Memory for candidates that are copied.
 struct alignas(64) Candidates {
     double x[kRoom + 16], y[kRoom + 16], z[kRoom + 16], radius[kRoom + 16];
     std::int32_t row[kRoom + 16], type[kRoom + 16];
@@ -93,17 +100,18 @@ template <CutoffKind kKind> inline void add(Candidates& c, const Bins& b, Run ru
     c.n += n;
 }
 // Fills up the last vector with points that are nobody's neighbor.
-inline void finish(Candidates& c) {
+inline View finish(Candidates& c) {
     for (int k = 0; k < V::width; ++k) {
         c.x[c.n + k] = c.y[c.n + k] = c.z[c.n + k] = 1e150;
         c.radius[c.n + k] = 0.0;
         c.type[c.n + k] = c.row[c.n + k] = 0;
     }
+    return {c.x, c.y, c.z, c.radius, c.row, c.type, c.n};
 }
 
 // Squared cutoffs of candidates k, k + 1, ... around one centre.
 template <CutoffKind kKind> struct Limit {
-    const Candidates& c;
+    const View& c;
     double own;               // squared cutoff (uniform) or radius of the centre (radii)
     const double* table_row;  // cutoffs of the centre's type (types)
     V operator()(int k) const {
@@ -123,8 +131,7 @@ template <CutoffKind kKind> struct Limit {
 // writes the rows of those within reach to out. kExact: those whose squared distance lies within
 // the band around the cutoff, where rounding could decide, are decided as the definition has it.
 template <CutoffKind kKind, bool kExact>
-inline int test(const SearchTask& t, const Candidates& c, std::int64_t i, int self,
-                std::int32_t* out) {
+inline int test(const SearchTask& t, const View& c, std::int64_t i, int self, std::int32_t* out) {
     const double* r = t.system.rows + 4 * i;
     const V x = r[0], y = r[1], z = r[2], band = t.exact.band;
     Limit<kKind> limit{c, t.rule.cutoff * t.rule.cutoff, nullptr};
@@ -220,8 +227,8 @@ struct Writer {
     }
 };
 
-template <CutoffKind kKind> inline int test_any(const SearchTask& t, const Candidates& c,
-                                                std::int64_t i, int self, std::int32_t* out) {
+template <CutoffKind kKind> inline int test_any(const SearchTask& t, const View& c, std::int64_t i,
+                                                int self, std::int32_t* out) {
     return t.exact.band > 0.0 ? test<kKind, true>(t, c, i, self, out)
                               : test<kKind, false>(t, c, i, self, out);
 }
@@ -234,8 +241,7 @@ template <CutoffKind kKind> void search_long(const SearchTask& t, std::int64_t i
     const std::int32_t own = t.self_interaction ? -1 : t.point[i];
     std::int64_t n_row = 0;
     auto flush = [&](int self) {
-        finish(c);
-        n_row += test_any<kKind>(t, c, i, self, w.place(n_row, c.n));
+        n_row += test_any<kKind>(t, finish(c), i, self, w.place(n_row, c.n));
         c.n = 0;
     };
     c.n = 0;
@@ -250,7 +256,23 @@ template <CutoffKind kKind> void search_long(const SearchTask& t, std::int64_t i
     w.finish_row(i, n_row);
 }
 
+// One bin holds everything: its points are the candidates of all.
+template <CutoffKind kKind> void search_one_bin(const SearchTask& t, Chunk& chunk) {
+    const Bins& b = t.bins;
+    const View all = {b.x, b.y, b.z, b.radius, b.row, b.type, int(t.system.n_total)};
+    std::int32_t waste[kRoom + 16];
+    Writer w{t, chunk, chunk.offset, waste};
+    chunk.found = chunk.candidates = 0;
+    for (std::int64_t i = chunk.begin; i < chunk.end; i += chunk.step) {
+        const int self = t.self_interaction ? -1 : t.point[i];
+        w.finish_row(i, test_any<kKind>(t, all, i, self, w.place(0, all.n)));
+        chunk.candidates += all.n;
+    }
+}
+
 template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk) {
+    if (t.bins.n[0] * t.bins.n[1] * t.bins.n[2] == 1 && t.system.n_total <= kRoom)
+        return search_one_bin<kKind>(t, chunk);
     const Bins& b = t.bins;
     const double reach = t.rule.cutoff + b.margin;
     std::int32_t waste[kRoom + 16];
@@ -291,10 +313,10 @@ template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk)
             }
         });
         chunk.candidates += candidates * (end - i);
-        finish(c);
+        const View all = finish(c);
         for (std::int64_t g = i; g < end; ++g) {
             if (fits)
-                w.finish_row(g, test_any<kKind>(t, c, g, self[g - i], w.place(0, c.n)));
+                w.finish_row(g, test_any<kKind>(t, all, g, self[g - i], w.place(0, c.n)));
             else
                 search_long<kKind>(t, g, reach, c, w);
         }
