@@ -20,6 +20,7 @@ namespace {
 
 constexpr double kRowBytes = 200.0;   // scratch per point, all buffers together
 constexpr int kPadding = 16;          // kernels load whole vectors
+constexpr double kFewPoints = 1e5;
 constexpr double kFewTests = 8192.0;  // brute force below: a handful of tests needs no bins
 
 [[noreturn]] void complain(const PointTask& t) {
@@ -64,7 +65,7 @@ void NeighborTable::make_points(const AtomsView& atoms, int threads) {
     wrap(t, threads);
     check_images();
     choose_bins(t);
-    sort_points(t, threads);
+    if (!collect_points(t)) sort_points(t, threads);
     number_rows(t, atoms, threads);
 }
 
@@ -88,8 +89,8 @@ void NeighborTable::wrap(PointTask& t, int threads) {
     double largest = 0.0;
     bool fine = true;
     for (int k = 0; k < 3; ++k) {
-        t.low[k] = std::numeric_limits<double>::max();
-        t.high[k] = -t.low[k];
+        t.low[k] = t.box_low[k] = std::numeric_limits<double>::max();
+        t.high[k] = t.box_high[k] = -t.low[k];
     }
     for (const PointBlock& b : blocks_) {
         fine &= b.finite && b.far < 0;
@@ -97,10 +98,13 @@ void NeighborTable::wrap(PointTask& t, int threads) {
         for (int k = 0; k < 3; ++k) {
             t.low[k] = std::min(t.low[k], b.low[k]);
             t.high[k] = std::max(t.high[k], b.high[k]);
+            t.box_low[k] = std::min(t.box_low[k], b.box_low[k]);
+            t.box_high[k] = std::max(t.box_high[k], b.box_high[k]);
         }
     }
     if (!fine) complain(t);
     margin_ = 4e-15 * (largest + range_ + lattice_.length);
+    t.reach2 = (range_ + 4.0 * margin_) * (range_ + 4.0 * margin_) * (1.0 + 1e-14);
     for (int k = 0; k < 3; ++k) {
         if (t.n_real == 0) t.low[k] = t.high[k] = 0.0;
         if (!t.pbc[k]) continue;
@@ -184,6 +188,26 @@ void NeighborTable::one_bin() {
         bins_.inverse_width[k] = 0.0;
     }
     bins_.margin = 16.0 * margin_;
+}
+
+// Few points in one column need no counting first. False: not so.
+bool NeighborTable::collect_points(PointTask& t) {
+    if (bins_.n[0] * bins_.n[1] > 1 || t.n_blocks > 1) return false;
+    double most = double(n_real_);
+    for (int k = 0; k < 3; ++k)
+        if (t.pbc[k]) most *= std::floor(t.high[k] - t.low[k] + 1e-9) + 1.0;
+    if (most > kFewPoints) return false;
+    t.bins = bins_;
+    t.points = points_.reserve(std::size_t(most));
+    neighbor_collect_compute(t, 1);
+    n_total_ = blocks_[0].n_points;
+    std::int32_t *points = column_point_.reserve(2), *rows = column_row_.reserve(2);
+    points[0] = rows[0] = 0;
+    points[1] = std::int32_t(n_total_);
+    rows[1] = std::int32_t(n_real_);
+    t.column_point = points;
+    t.column_row = rows;
+    return true;
 }
 
 // Points by column: counted, then scattered.

@@ -26,7 +26,8 @@ struct Point {
 // A contiguous part of the caller's atoms, and what the stages find in it.
 struct PointBlock {
     std::int64_t begin, end;
-    double low[3], high[3];  // fractional coordinates of the wrapped atoms
+    double low[3], high[3];  // of the wrapped atoms' fractional coordinates
+    double box_low[3], box_high[3];  // and of the Cartesian ones
     double largest;          // of |positions|
     bool finite;
     std::int64_t far;  // first atom farther than kFarCells from the cell; -1: none
@@ -47,8 +48,10 @@ struct PointTask {
     PointBlock* blocks = nullptr;
     int n_blocks = 0;
     Point* wrapped = nullptr;  // (n_real); not used, and may be null, where nothing is periodic
-    // An atom has an image in cell m along direction k where low[k] <= f + m <= high[k].
-    double low[3], high[3];
+    // An atom has an image in cell m where low[k] <= f[k] + m[k] <= high[k] in every direction, and
+    // the distance to the Cartesian box of the atoms is not larger than reach (in a skewed cell this
+    // drops most of them).
+    double low[3], high[3], box_low[3], box_high[3], reach2;
 
     Bins bins;
     // (n_blocks, n_columns): number of points, and of real ones in the upper half; after the prefix
@@ -71,6 +74,9 @@ MDKERN_KERNEL(neighbor_wrap_compute, (const PointTask&, int))
 MDKERN_KERNEL(neighbor_count_compute, (const PointTask&, int))
 MDKERN_KERNEL(neighbor_scatter_compute, (const PointTask&, int))
 MDKERN_KERNEL(neighbor_rows_compute, (const PointTask&, int))
+// `count` and `scatter` in one, where there is one column and room for all: `points` in the order of
+// the atoms. Serial.
+MDKERN_KERNEL(neighbor_collect_compute, (const PointTask&, int))
 
 // owner[r] = rank[shift[4 r + 3]] for the images, whose owners are numbered only when all columns
 // are done.

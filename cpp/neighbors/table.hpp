@@ -80,6 +80,7 @@ private:
     void check_images() const;
     void choose_bins(const PointTask& t);
     void one_bin();
+    bool collect_points(PointTask& t);
     void sort_points(PointTask& t, int threads);
     void number_rows(PointTask& t, const AtomsView& atoms, int threads);
     void search(int threads);
