@@ -19,7 +19,13 @@ void neighbor_fill_compute(const FillTask& t, int n_threads) {
     const bool want_vector = t.d || t.D;
     const bool want_shift = want_vector || t.S || t.j;
     parallel_for(t.n, n_threads, 0, [&](std::int64_t a) {
-        const std::int64_t row = t.rank[a], n = t.list.count[row];
+        const std::int64_t begin = t.offset[a], n = t.offset[a + 1] - begin;
+        if (n == 0) return;
+        if (!want_shift) {  // i alone
+            for (std::int64_t k = 0; k < n; ++k) t.i[begin + k] = a;
+            return;
+        }
+        const std::int64_t row = t.rank[a];
         const double* p = t.exact.position + 4 * row;
         const std::int32_t* s = t.exact.shift + 4 * row;
         const std::int32_t* index = t.list.index + t.list.first[row];
@@ -27,11 +33,10 @@ void neighbor_fill_compute(const FillTask& t, int n_threads) {
         const I s0 = simd::set_int<double>(s[0]), s1 = simd::set_int<double>(s[1]),
                 s2 = simd::set_int<double>(s[2]);
         const I self = simd::set_int<double>(std::int32_t(a));
-        for (std::int64_t k = 0, o = t.offset[a]; k < n; k += V::width, o += V::width) {
+        for (std::int64_t k = 0, o = begin; k < n; k += V::width, o += V::width) {
             const int live = n - k < V::width ? int(n - k) : V::width;
             const I j = simd::load_int<double>(index + k, simd::first_n<double>(live));
             if (t.i) simd::store_int64(t.i + o, self, live);
-            if (!want_shift) continue;
             I sx, sy, sz, owner;
             simd::load_rows_int(t.exact.shift, j, sx, sy, sz, owner);
             if (t.j) simd::store_int64(t.j + o, owner, live);
@@ -53,6 +58,25 @@ void neighbor_fill_compute(const FillTask& t, int n_threads) {
                 const V d = simd::sqrt((dx * dx + dy * dy) + dz * dz);
                 simd::store(t.d + o, d, simd::first_n<double>(live));
             }
+        }
+    });
+}
+
+void neighbor_sum_compute(const OffsetTask& t, int n_threads) {
+    parallel_for(t.n_blocks, n_threads, 1, [&](std::int64_t b) {
+        std::int64_t sum = 0;
+        for (std::int64_t a = t.n * b / t.n_blocks; a < t.n * (b + 1) / t.n_blocks; ++a)
+            sum += t.count[t.rank[a]];
+        t.sums[b] = sum;
+    });
+}
+
+void neighbor_offset_compute(const OffsetTask& t, int n_threads) {
+    parallel_for(t.n_blocks, n_threads, 1, [&](std::int64_t b) {
+        std::int64_t sum = t.sums[b];
+        for (std::int64_t a = t.n * b / t.n_blocks; a < t.n * (b + 1) / t.n_blocks; ++a) {
+            sum += t.count[t.rank[a]];
+            t.offset[a + 1] = sum;
         }
     });
 }

@@ -18,8 +18,7 @@ namespace mdkern {
 
 namespace {
 
-constexpr double kRowBytes = 200.0;   // scratch per point, all buffers together
-constexpr int kPadding = 16;          // kernels load whole vectors
+constexpr int kPadding = 16;  // kernels load whole vectors
 constexpr double kFewPoints = 1e5;
 constexpr double kFewTests = 8192.0;  // brute force below: a handful of tests needs no bins
 

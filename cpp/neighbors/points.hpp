@@ -26,9 +26,9 @@ struct Point {
 // A contiguous part of the caller's atoms, and what the stages find in it.
 struct PointBlock {
     std::int64_t begin, end;
-    double low[3], high[3];  // of the wrapped atoms' fractional coordinates
+    double low[3], high[3];          // of the wrapped atoms' fractional coordinates
     double box_low[3], box_high[3];  // and of the Cartesian ones
-    double largest;          // of |positions|
+    double largest;                  // of |positions|
     bool finite;
     std::int64_t far;  // first atom farther than kFarCells from the cell; -1: none
     std::int64_t n_points;
@@ -49,8 +49,8 @@ struct PointTask {
     int n_blocks = 0;
     Point* wrapped = nullptr;  // (n_real); not used, and may be null, where nothing is periodic
     // An atom has an image in cell m where low[k] <= f[k] + m[k] <= high[k] in every direction, and
-    // the distance to the Cartesian box of the atoms is not larger than reach (in a skewed cell this
-    // drops most of them).
+    // the distance to the Cartesian box of the atoms is not larger than reach (in a skewed cell
+    // this drops most of them).
     double low[3], high[3], box_low[3], box_high[3], reach2;
 
     Bins bins;
@@ -74,8 +74,8 @@ MDKERN_KERNEL(neighbor_wrap_compute, (const PointTask&, int))
 MDKERN_KERNEL(neighbor_count_compute, (const PointTask&, int))
 MDKERN_KERNEL(neighbor_scatter_compute, (const PointTask&, int))
 MDKERN_KERNEL(neighbor_rows_compute, (const PointTask&, int))
-// `count` and `scatter` in one, where there is one column and room for all: `points` in the order of
-// the atoms. Serial.
+// `count` and `scatter` in one, where there is one column and room for all: `points` in the order
+// of the atoms. Serial.
 MDKERN_KERNEL(neighbor_collect_compute, (const PointTask&, int))
 
 // owner[r] = rank[shift[4 r + 3]] for the images, whose owners are numbered only when all columns

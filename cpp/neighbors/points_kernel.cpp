@@ -158,11 +158,7 @@ template <class Use> inline void for_points(const PointTask& t, std::int64_t i, 
                              z = p.z + (m0 * b[2] + m1 * b[5] + m2 * b[8]);
                 const double dx = outside(t, x, 0), dy = outside(t, y, 1), dz = outside(t, z, 2);
                 if (dx * dx + dy * dy + dz * dz > t.reach2) continue;
-                use(Point{x,
-                          y,
-                          z,
-                          {p.shift[0] + m0, p.shift[1] + m1, p.shift[2] + m2},
-                          ~p.owner});
+                use(Point{x, y, z, {p.shift[0] + m0, p.shift[1] + m1, p.shift[2] + m2}, ~p.owner});
             }
 }
 

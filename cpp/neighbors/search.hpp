@@ -83,6 +83,19 @@ struct PruneTask {
 };
 MDKERN_KERNEL(neighbor_prune_compute, (const PruneTask&, int))
 
+// Where the pairs of each atom begin, in the caller's order: offset[a + 1] = offset[a] +
+// count[rank[a]], over blocks of atoms. First the sums of the blocks, then (sums[b] now where block
+// b begins) the offsets.
+struct OffsetTask {
+    std::int64_t n = 0;
+    const std::int32_t *count = nullptr, *rank = nullptr;
+    std::int64_t* offset = nullptr;  // (n + 1)
+    std::int64_t* sums = nullptr;    // (n_blocks)
+    int n_blocks = 1;
+};
+MDKERN_KERNEL(neighbor_sum_compute, (const OffsetTask&, int))
+MDKERN_KERNEL(neighbor_offset_compute, (const OffsetTask&, int))
+
 // Output arrays in the caller's order; null = not wanted.
 struct FillTask {
     std::int64_t n = 0;

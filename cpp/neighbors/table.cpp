@@ -16,6 +16,7 @@ namespace mdkern {
 namespace {
 
 constexpr std::int64_t kBlock = 512;  // rows per block of the refresh
+constexpr int kMostBlocks = 256;      // of a prefix sum
 
 }  // namespace
 
@@ -249,13 +250,31 @@ Neighbors NeighborTable::pruned() const {
     return {n_pruned_, first_.data(), pruned_count_.data(), pruned_index_.data()};
 }
 
-const std::int64_t* NeighborTable::offsets(bool pruned) {
-    const std::int32_t* count = pruned ? pruned_count_.data() : count_.data();
-    const std::int32_t* rank = rank_.data();
-    std::int64_t* o = offsets_.reserve(n_real_ + 1);
-    o[0] = 0;
-    for (std::int64_t i = 0; i < n_real_; ++i) o[i + 1] = o[i] + count[rank[i]];
-    return o;
+// A prefix sum over blocks: their sums, then every block from where it begins.
+const std::int64_t* NeighborTable::offsets(bool pruned, int threads) {
+    OffsetTask t;
+    t.n = n_real_;
+    t.count = pruned ? pruned_count_.data() : count_.data();
+    t.rank = rank_.data();
+    t.offset = offsets_.reserve(n_real_ + 1);
+    const int team = team_size(threads, n_real_, kGrainRows);
+    std::int64_t sums[kMostBlocks];
+    t.sums = sums;
+    t.n_blocks = team == 1 ? 1 : std::min(2 * team, kMostBlocks);
+    if (t.n_blocks > 1) {
+        neighbor_sum_compute(t, team);
+        std::int64_t sum = 0;
+        for (int b = 0; b < t.n_blocks; ++b) {
+            const std::int64_t own = sums[b];
+            sums[b] = sum;
+            sum += own;
+        }
+    } else {
+        sums[0] = 0;
+    }
+    t.offset[0] = 0;
+    neighbor_offset_compute(t, team);
+    return t.offset;
 }
 
 void NeighborTable::fill(bool use_pruned, const FillTask& wanted, int threads) {
@@ -268,12 +287,11 @@ void NeighborTable::fill(bool use_pruned, const FillTask& wanted, int threads) {
     neighbor_fill_compute(t, team_size(threads, t.list.n_pairs, kGrainPairs));
 }
 
-bool NeighborTable::larger_than(std::size_t bytes) const {
-    return index_.capacity() * sizeof(std::int32_t) + rows_.capacity() * 6 * sizeof(double) > bytes;
+double NeighborTable::bytes() const {
+    return kRowBytes * double(n_total_) + sizeof(std::int32_t) * double(n_pairs_);
 }
 
-void NeighborTable::release_build_if_larger(std::size_t bytes) {
-    if (!larger_than(bytes)) return;
+void NeighborTable::release_build() {
     for (auto* b : {&sx_, &sy_, &sz_, &point_radius_, &built_}) *b = {};
     for (auto* b : {&sorted_, &start_, &point_row_, &point_type_, &point_of_, &owner_}) *b = {};
     if (periodic()) rows_ = {};  // where nothing is, they are the positions
@@ -281,8 +299,12 @@ void NeighborTable::release_build_if_larger(std::size_t bytes) {
     points_ = {};
 }
 
-void NeighborTable::release_if_larger(std::size_t bytes) {
-    if (larger_than(bytes)) *this = NeighborTable();
+void NeighborTable::release_list() {
+    NeighborTable kept;
+    kept.n_real_ = n_real_;
+    kept.n_pairs_ = n_pairs_;
+    kept.offsets_ = std::move(offsets_);
+    *this = std::move(kept);
 }
 
 }  // namespace mdkern

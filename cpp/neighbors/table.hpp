@@ -14,6 +14,7 @@
 
 namespace mdkern {
 
+constexpr double kRowBytes = 200.0;                       // scratch per row, all buffers together
 constexpr std::int64_t kMaxRows = std::int64_t(1) << 29;  // a row number times four fits 32 bits
 
 // Grains of team_size(): rows or pairs per thread below which waking it costs more than it gains.
@@ -63,15 +64,16 @@ public:
     const Lattice& lattice() const { return lattice_; }
     // Offsets of the rows in the caller's order, (n + 1); then the output arrays. `pruned`: of the
     // pruned list.
-    const std::int64_t* offsets(bool pruned);
+    const std::int64_t* offsets(bool pruned, int threads);
     void fill(bool pruned, const FillTask& wanted, int threads);
-    // Memory of a large table, given back: what only a build needs (fill() still works), or
-    // everything, between unrelated calls.
-    void release_build_if_larger(std::size_t bytes);
-    void release_if_larger(std::size_t bytes);
+    // Memory in use, roughly.
+    double bytes() const;
+    // Give back what only a build needs: fill() still works. Everything but the offsets: fill() of
+    // i still works.
+    void release_build();
+    void release_list();
 
 private:
-    bool larger_than(std::size_t bytes) const;
     bool periodic() const { return lattice_.pbc[0] || lattice_.pbc[1] || lattice_.pbc[2]; }
     void set_cell(const AtomsView& atoms);
     void make_points(const AtomsView& atoms, int threads);
