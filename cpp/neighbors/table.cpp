@@ -9,6 +9,7 @@
 
 #include "core/errors.hpp"
 #include "core/memory.hpp"
+#include "core/pool.hpp"
 #include "core/threads.hpp"
 
 namespace mdkern {
@@ -68,10 +69,17 @@ void NeighborTable::refresh(const AtomsView& atoms, const double* strain, double
 void NeighborTable::check_memory(const SearchTask& task, double candidates, int threads) const {
     // Asking the system takes longer than a small list: certainly fits.
     if (options_.max_pairs <= 0.0 && candidates * options_.bytes_per_pair < 256e6) return;
-    const double available = options_.max_pairs > 0.0 ? 0.0 : 0.9 * available_memory();
-    const double most =
-        options_.max_pairs > 0.0 ? options_.max_pairs : available / options_.bytes_per_pair;
+    double available = 0.0, most = options_.max_pairs;
+    auto look = [&] {
+        available = 0.9 * available_memory();
+        most = available / options_.bytes_per_pair;
+    };
+    if (options_.max_pairs <= 0.0) look();
     if (candidates <= most) return;
+    if (options_.max_pairs <= 0.0) {
+        pool_clear();  // some systems count what it lends as taken
+        look();
+    }
     SearchTask sample = task;
     const std::int64_t step = std::max<std::int64_t>(1, n_real_ / 512);
     Chunk chunk{0, n_real_, step, 0, 0, 0, 0, false};
