@@ -105,6 +105,7 @@ struct FillTask {
     const std::int64_t* offset = nullptr;  // (n + 1) in the caller's order
     std::int64_t *i = nullptr, *j = nullptr, *S = nullptr;
     double *d = nullptr, *D = nullptr;
+    bool stream = false;  // past the caches
 };
 MDKERN_KERNEL(neighbor_fill_compute, (const FillTask&, int))
 

@@ -17,7 +17,9 @@ namespace mdkern {
 namespace {
 
 constexpr std::int64_t kBlock = 512;  // rows per block of the refresh
-constexpr int kMostBlocks = 256;      // of a prefix sum
+// Output beyond the usual last-level cache would leave it before anybody reads it.
+constexpr std::int64_t kStreamBytes = std::int64_t(32) << 20;
+constexpr int kMostBlocks = 256;  // of a prefix sum
 
 }  // namespace
 
@@ -287,11 +289,15 @@ const std::int64_t* NeighborTable::offsets(bool pruned, int threads) {
 
 void NeighborTable::fill(bool use_pruned, const FillTask& wanted, int threads) {
     FillTask t = wanted;
+    if (!(t.i || t.j || t.d || t.D || t.S)) return;
     t.n = n_real_;
     t.list = use_pruned ? pruned() : neighbors();
     t.exact = exact();
     t.rank = rank_.data();
     t.offset = offsets_.data();
+    const int columns =
+        (t.i ? 1 : 0) + (t.j ? 1 : 0) + (t.d ? 1 : 0) + (t.D ? 3 : 0) + (t.S ? 3 : 0);
+    t.stream = 8 * columns * t.list.n_pairs > kStreamBytes;
     neighbor_fill_compute(t, team_size(threads, t.list.n_pairs, kGrainPairs));
 }
 
