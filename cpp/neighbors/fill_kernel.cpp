@@ -27,6 +27,40 @@ struct Target {
     }
 };
 
+// The atoms that pairs begin at: position, S of the row and caller's index.
+struct Centre {
+    V x, y, z;
+    I s0, s1, s2, owner;
+};
+
+// Pairs of the centres with rows j. `live`: lanes to write.
+inline void write_pairs(const FillTask& t, const Target& to, std::int64_t o, const Centre& at, I j,
+                        int live) {
+    if (to.i) simd::store_int64(to.i + o, at.owner, live);
+    I sx, sy, sz, owner;
+    simd::load_rows_int(t.exact.shift, j, sx, sy, sz, owner);
+    if (to.j) simd::store_int64(to.j + o, owner, live);
+    sx = sx - at.s0;
+    sy = sy - at.s1;
+    sz = sz - at.s2;
+    if (to.S) simd::store_interleaved3_int64(to.S + 3 * o, sx, sy, sz, live);
+    if (!(to.d || to.D)) return;
+    const double* c = t.exact.cell;
+    const V a0 = simd::to_vec<double>(sx), a1 = simd::to_vec<double>(sy),
+            a2 = simd::to_vec<double>(sz);
+    V xj, yj, zj, unused;
+    simd::load_rows(t.exact.position, j, xj, yj, zj, unused);
+    // Not fused: the same expression, rounded as in the definition.
+    const V dx = (xj - at.x) + ((a0 * V(c[0]) + a1 * V(c[3])) + a2 * V(c[6]));
+    const V dy = (yj - at.y) + ((a0 * V(c[1]) + a1 * V(c[4])) + a2 * V(c[7]));
+    const V dz = (zj - at.z) + ((a0 * V(c[2]) + a1 * V(c[5])) + a2 * V(c[8]));
+    if (to.D) simd::store_interleaved3(to.D + 3 * o, dx, dy, dz, live);
+    if (to.d) {
+        const V d = simd::sqrt((dx * dx + dy * dy) + dz * dz);
+        simd::store(to.d + o, d, simd::first_n<double>(live));
+    }
+}
+
 // Pairs [begin, end) of atom a. kWhole: up to a vector may be written behind the last one.
 template <bool kWhole> inline void fill_row(const FillTask& t, std::int64_t a, std::int64_t begin,
                                             std::int64_t end, const Target& to) {
@@ -34,44 +68,64 @@ template <bool kWhole> inline void fill_row(const FillTask& t, std::int64_t a, s
         for (std::int64_t k = 0; k < end - begin; ++k) to.i[k] = a;
         return;
     }
-    const double* c = t.exact.cell;
     const std::int64_t row = t.rank[a];
     const double* p = t.exact.position + 4 * row;
     const std::int32_t* s = t.exact.shift + 4 * row;
     const std::int32_t* index = t.list.index + t.list.first[row];
-    const V x = p[0], y = p[1], z = p[2];
-    const I s0 = simd::set_int<double>(s[0]), s1 = simd::set_int<double>(s[1]),
-            s2 = simd::set_int<double>(s[2]);
-    const I self = simd::set_int<double>(std::int32_t(a));
+    const Centre at = {p[0],
+                       p[1],
+                       p[2],
+                       simd::set_int<double>(s[0]),
+                       simd::set_int<double>(s[1]),
+                       simd::set_int<double>(s[2]),
+                       simd::set_int<double>(std::int32_t(a))};
     for (std::int64_t k = begin, o = 0; k < end; k += V::width, o += V::width) {
         const int rest = end - k < V::width ? int(end - k) : V::width;
-        const int live = kWhole ? V::width : rest;
         const I j = simd::load_int<double>(index + k, simd::first_n<double>(rest));
-        if (to.i) simd::store_int64(to.i + o, self, live);
-        I sx, sy, sz, owner;
-        simd::load_rows_int(t.exact.shift, j, sx, sy, sz, owner);
-        if (to.j) simd::store_int64(to.j + o, owner, live);
-        sx = sx - s0;
-        sy = sy - s1;
-        sz = sz - s2;
-        if (to.S) simd::store_interleaved3_int64(to.S + 3 * o, sx, sy, sz, live);
-        if (!(to.d || to.D)) continue;
-        const V a0 = simd::to_vec<double>(sx), a1 = simd::to_vec<double>(sy),
-                a2 = simd::to_vec<double>(sz);
-        V xj, yj, zj, unused;
-        simd::load_rows(t.exact.position, j, xj, yj, zj, unused);
-        // Not fused: the same expression, rounded as in the definition.
-        const V dx = (xj - x) + ((a0 * V(c[0]) + a1 * V(c[3])) + a2 * V(c[6]));
-        const V dy = (yj - y) + ((a0 * V(c[1]) + a1 * V(c[4])) + a2 * V(c[7]));
-        const V dz = (zj - z) + ((a0 * V(c[2]) + a1 * V(c[5])) + a2 * V(c[8]));
-        if (to.D) simd::store_interleaved3(to.D + 3 * o, dx, dy, dz, live);
-        if (to.d) {
-            const V d = simd::sqrt((dx * dx + dy * dy) + dz * dz);
-            simd::store(to.d + o, d, simd::first_n<double>(live));
-        }
+        write_pairs(t, to, o, at, j, kWhole ? V::width : rest);
     }
 }
 
+// Atoms [begin, end) with few neighbors each: their pairs side by side, then whole vectors of pairs.
+void fill_sparse(const FillTask& t, const Target& out, std::int64_t begin, std::int64_t end) {
+    constexpr int kRoom = 256;
+    std::int32_t centre[kRoom + V::width], neighbor[kRoom + V::width];
+    std::int64_t first = t.offset[begin];
+    int used = 0;
+    auto flush = [&] {
+        const Target to = out.at(first);
+        for (int k = 0; k < used; k += V::width) {
+            const auto live = simd::first_n<double>(used - k);
+            const I i = simd::load_int<double>(centre + k, live);
+            Centre at;
+            V unused;
+            simd::load_rows_int(t.exact.shift, i, at.s0, at.s1, at.s2, at.owner);
+            simd::load_rows(t.exact.position, i, at.x, at.y, at.z, unused);
+            write_pairs(t, to, k, at, simd::load_int<double>(neighbor + k, live),
+                        used - k < V::width ? used - k : V::width);
+        }
+        first += used;
+        used = 0;
+    };
+    for (std::int64_t a = begin; a < end; ++a) {
+        const std::int64_t n = t.offset[a + 1] - t.offset[a];
+        const std::int32_t row = t.rank[a];
+        const std::int32_t* index = t.list.index + t.list.first[row];
+        // Most have none or one: no branch for that. (A list has room behind its last row.)
+        centre[used] = row;
+        neighbor[used] = index[0];
+        used += n > 0;
+        for (std::int64_t k = 1; k < n; ++k) {
+            if (used >= kRoom) flush();
+            centre[used] = row;
+            neighbor[used++] = index[k];
+        }
+        if (used >= kRoom) flush();
+    }
+    flush();
+}
+
+constexpr std::int64_t kSparse = 3;  // pairs per atom below which rows are too short for vectors
 constexpr std::int64_t kLine = 8;    // values of 8 bytes
 constexpr std::int64_t kTile = 256;  // pairs: 18 kB
 
@@ -134,6 +188,12 @@ void neighbor_fill_compute(const FillTask& t, int n_threads) {
         const std::int64_t parts = n_threads == 1 ? 1 : 8 * n_threads;
         parallel_for(parts, n_threads, 1, [&](std::int64_t k) {
             stream_rows(t, out, t.n * k / parts, t.n * (k + 1) / parts);
+        });
+        return;
+    }
+    if (t.list.n_pairs < kSparse * t.n && (t.j || t.S || t.d || t.D)) {
+        parallel_for(n_threads, n_threads, 1, [&](std::int64_t k) {
+            fill_sparse(t, out, t.n * k / n_threads, t.n * (k + 1) / n_threads);
         });
         return;
     }

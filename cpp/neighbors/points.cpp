@@ -19,6 +19,7 @@ namespace mdkern {
 namespace {
 
 constexpr int kPadding = 16;  // kernels load whole vectors
+constexpr double kThinPairs = 3.0;  // a gas with fewer neighbors per atom is thin
 constexpr double kFewPoints = 1e5;
 constexpr double kFewTests = 8192.0;  // brute force below: a handful of tests needs no bins
 
@@ -45,6 +46,38 @@ constexpr double kFewTests = 8192.0;  // brute force below: a handful of tests n
     throw std::logic_error("positions: no culprit");
 }
 
+// In a thin gas columns as wide as the range hold so few points that looking a column up costs more
+// than what is in it. Wider ones let groups of centres share the work: the pair of widths with the
+// least time per centre by a simple count. Returns how far along z a group may reach.
+double wide_columns(double density, double range, const double* extent, double* want) {
+    constexpr double kGroup = 8.0, kPerGroup = 30.0, kPerColumn = 4.0, kPerCandidate = 1.0;
+    const double group = 12.0 * range;
+    double best = std::numeric_limits<double>::max(), n[2] = {1.0, 1.0};
+    const double most[2] = {std::max(1.0, std::floor(extent[0] / (1.0001 * range))),
+                            std::max(1.0, std::floor(extent[1] / (1.0001 * range)))};
+    for (double nx = most[0];; nx = std::floor(0.5 * nx)) {
+        const double wx = std::max(extent[0], range) / nx, columns_x = std::min(nx, 3.0);
+        for (double ny = most[1];; ny = std::floor(0.5 * ny)) {
+            const double wy = std::max(extent[1], range) / ny, columns_y = std::min(ny, 3.0);
+            const double per_length = density * wx * wy;
+            const double span = std::min(group, (kGroup - 1.0) / per_length);
+            const double centres = 1.0 + per_length * span, columns = columns_x * columns_y;
+            const double candidates = columns * per_length * (span + 2.2 * range);
+            const double cost =
+                (kPerGroup + kPerColumn * columns + kPerCandidate * candidates) / centres;
+            if (cost < best) {
+                best = cost;
+                n[0] = nx;
+                n[1] = ny;
+            }
+            if (ny == 1.0) break;
+        }
+        if (nx == 1.0) break;
+    }
+    for (int k = 0; k < 2; ++k) want[k] = std::max(extent[k], range) / (n[k] + 0.001);
+    return group;
+}
+
 }  // namespace
 
 void NeighborTable::make_points(const AtomsView& atoms, int threads) {
@@ -64,8 +97,13 @@ void NeighborTable::make_points(const AtomsView& atoms, int threads) {
     wrap(t, threads);
     check_images();
     choose_bins(t);
-    if (!collect_points(t)) sort_points(t, threads);
-    number_rows(t, atoms, threads);
+    t.bins = bins_;
+    const bool direct = bins_.thin && !t.periodic && t.n_blocks == 1;
+    if (direct)
+        n_total_ = n_real_;
+    else if (!collect_points(t))
+        sort_points(t, threads);
+    number_rows(t, atoms, direct, threads);
 }
 
 // Equal parts, some per thread for balance.
@@ -152,7 +190,10 @@ void NeighborTable::choose_bins(const PointTask& t) {
         volume *= std::max(extent[k], range);
     }
     double want[3] = {range, range, 0.25 * range};
-    const double run = points / volume * range * range * 1.8 * range;
+    const double density = points / volume, run = density * range * range * 1.8 * range;
+    bins_.group = 0.0;
+    bins_.thin = 4.19 * density * range * range * range < kThinPairs;
+    if (bins_.thin) bins_.group = wide_columns(density, range, extent, want);
     for (double split = 2.0; split <= 4.0 && run / (split * split) >= 24.0; split += 1.0)
         want[0] = want[1] = range / split;
     double n[3];
@@ -177,9 +218,12 @@ void NeighborTable::choose_bins(const PointTask& t) {
         bins_.inverse_width[k] = 1.0 / bins_.width[k];
     }
     bins_.margin = 16.0 * margin_ + 1e-14 * (extent[0] + extent[1] + extent[2]);
+    bins_.group = std::max({bins_.group, range + bins_.margin, 4.0 * bins_.width[2]});
 }
 
 void NeighborTable::one_bin() {
+    bins_.thin = false;
+    bins_.group = 0.0;
     for (int k = 0; k < 3; ++k) {
         bins_.n[k] = 1;
         bins_.low[k] = -1e30;
@@ -196,7 +240,6 @@ bool NeighborTable::collect_points(PointTask& t) {
     for (int k = 0; k < 3; ++k)
         if (t.pbc[k]) most *= std::floor(t.high[k] - t.low[k] + 1e-9) + 1.0;
     if (most > kFewPoints) return false;
-    t.bins = bins_;
     t.points = points_.reserve(std::size_t(most));
     neighbor_collect_compute(t, 1);
     n_total_ = blocks_[0].n_points;
@@ -211,7 +254,6 @@ bool NeighborTable::collect_points(PointTask& t) {
 
 // Points by column: counted, then scattered.
 void NeighborTable::sort_points(PointTask& t, int threads) {
-    t.bins = bins_;
     const std::int64_t n_columns = std::int64_t(bins_.n[0]) * bins_.n[1];
     const std::int64_t cells = n_columns * t.n_blocks;
     std::uint64_t* count = t.column_count = column_count_.reserve(cells);
@@ -245,47 +287,49 @@ void NeighborTable::sort_points(PointTask& t, int threads) {
 
 // Numbers the rows (real atoms, then images, both by bin) and fills every array that is indexed by
 // point or by row.
-void NeighborTable::number_rows(PointTask& t, const AtomsView& atoms, int threads) {
+void NeighborTable::number_rows(PointTask& t, const AtomsView& atoms, bool direct, int threads) {
     const std::int64_t n = n_total_, m = n + kPadding;
     const std::int64_t n_bins = std::int64_t(bins_.n[0]) * bins_.n[1] * bins_.n[2];
     t.sorted = sorted_.reserve(n);
     t.start = start_.reserve(n_bins + 1);
     t.start[n_bins] = std::int32_t(n);
-    t.x = sx_.reserve(m);
-    t.y = sy_.reserve(m);
-    t.z = sz_.reserve(m);
-    t.point_row = point_row_.reserve(m);
-    t.point_of = point_of_.reserve(n_real_);
+    if (!direct) {
+        t.x = sx_.reserve(m);
+        t.y = sy_.reserve(m);
+        t.z = sz_.reserve(m);
+        t.point_row = point_row_.reserve(m);
+        t.point_of = point_of_.reserve(n_real_);
+    }
     t.order = order_.reserve(n_real_);
     t.rank = rank_.reserve(n_real_);
     t.shift = shift_.reserve(4 * n);
     t.rows = rows_.reserve(4 * n);
     if (options_.exact && t.periodic) t.position = position_.reserve(4 * n);
-    t.owner = owner_.reserve(n);
+    if (!options_.exact) t.owner = owner_.reserve(n);
     t.species = atoms.species;
     if (options_.kind == CutoffKind::radii) {
         t.radii = options_.radii;
-        t.point_radius = point_radius_.reserve(m);
+        if (!direct) t.point_radius = point_radius_.reserve(m);
         t.row_radius = row_radius_.reserve(n);
     } else if (options_.kind == CutoffKind::types) {
-        t.point_type = point_type_.reserve(m);
+        if (!direct) t.point_type = point_type_.reserve(m);
         t.row_type = row_type_.reserve(n);
     }
-    for (std::int64_t k = n; k < m; ++k) {
-        t.x[k] = t.y[k] = t.z[k] = std::numeric_limits<double>::infinity();
-        t.point_row[k] = 0;
-        if (t.point_radius) t.point_radius[k] = 0.0;
-        if (t.point_type) t.point_type[k] = 0;
+    if (direct) {
+        t.column_row = column_row_.reserve(std::int64_t(bins_.n[0]) * bins_.n[1] + 1);
+        neighbor_direct_compute(t, 1);
+    } else {
+        for (std::int64_t k = n; k < m; ++k) {
+            t.x[k] = t.y[k] = t.z[k] = std::numeric_limits<double>::infinity();
+            t.point_row[k] = 0;
+            if (t.point_radius) t.point_radius[k] = 0.0;
+            if (t.point_type) t.point_type[k] = 0;
+        }
+        neighbor_rows_compute(t, threads);
+        if (t.owner) neighbor_owner_compute({n_real_, n, t.shift, t.rank, t.owner}, threads);
     }
-    neighbor_rows_compute(t, threads);
-    OwnerTask o;
-    o.n_real = n_real_;
-    o.n_total = n;
-    o.shift = t.shift;
-    o.rank = t.rank;
-    o.owner = t.owner;
-    neighbor_owner_compute(o, threads);
     bins_.start = t.start;
+    bins_.column_row = t.column_row;
     bins_.x = t.x;
     bins_.y = t.y;
     bins_.z = t.z;

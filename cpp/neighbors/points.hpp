@@ -60,7 +60,7 @@ struct PointTask {
     std::int32_t* place = nullptr;
     Point* points = nullptr;  // (n_total) by column
     // (n_columns + 1): first point, first real row.
-    const std::int32_t *column_point = nullptr, *column_row = nullptr;
+    std::int32_t *column_point = nullptr, *column_row = nullptr;
 
     // By point, written by `rows`. `sorted` is scratch.
     std::int32_t *sorted = nullptr, *start = nullptr, *point_row = nullptr, *point_type = nullptr;
@@ -77,6 +77,10 @@ MDKERN_KERNEL(neighbor_rows_compute, (const PointTask&, int))
 // `count` and `scatter` in one, where there is one column and room for all: `points` in the order
 // of the atoms. Serial.
 MDKERN_KERNEL(neighbor_collect_compute, (const PointTask&, int))
+
+// All stages after `wrap` for free atoms in a thin gas, where points and rows are the same: by bin
+// at once. `sorted` holds the bin of each atom. Serial.
+MDKERN_KERNEL(neighbor_direct_compute, (const PointTask&, int))
 
 // owner[r] = rank[shift[4 r + 3]] for the images, whose owners are numbered only when all columns
 // are done.

@@ -312,6 +312,48 @@ void neighbor_collect_compute(const PointTask& task, int) {
     t.blocks[0].n_points = n;
 }
 
+void neighbor_direct_compute(const PointTask& task, int) {
+    const PointTask t = task;
+    const Bins b = t.bins;
+    const std::int64_t n = t.n_real, n_columns = std::int64_t(b.n[0]) * b.n[1], nz = b.n[2];
+    const double* p = t.positions;
+    std::int32_t *start = t.start, *bin = t.sorted;
+    for (std::int64_t k = 0; k < n_columns * nz; ++k) start[k] = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const std::int32_t k =
+            (bin_along(b, p[3 * i], 0) * b.n[1] + bin_along(b, p[3 * i + 1], 1)) * b.n[2] +
+            bin_along(b, p[3 * i + 2], 2);
+        bin[i] = k;
+        ++start[k];
+    }
+    std::int32_t next = 0;
+    for (std::int64_t k = 0; k < n_columns * nz; ++k) {
+        const std::int32_t count = start[k];
+        start[k] = next;
+        next += count;
+    }
+    for (std::int64_t c = 0; c < n_columns; ++c) t.column_row[c] = start[c * nz];
+    t.column_row[n_columns] = next;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const std::int64_t r = start[bin[i]]++;
+        double* row = t.rows + 4 * r;
+        row[0] = p[3 * i];
+        row[1] = p[3 * i + 1];
+        row[2] = p[3 * i + 2];
+        row[3] = t.species ? double(t.species[i]) : 0.0;
+        std::int32_t* s = t.shift + 4 * r;
+        s[0] = s[1] = s[2] = 0;
+        s[3] = std::int32_t(i);
+        t.order[r] = std::int32_t(i);
+        t.rank[i] = std::int32_t(r);
+        if (t.owner) t.owner[r] = std::int32_t(r);
+        if (t.radii) t.row_radius[r] = t.radii[i];
+        if (t.row_type) t.row_type[r] = t.species[i];
+    }
+    for (std::int64_t k = n_columns * nz - 1; k > 0; --k) start[k] = start[k - 1];
+    start[0] = 0;
+}
+
 void neighbor_rows_compute(const PointTask& t, int n_threads) {
     const std::int64_t n_columns = std::int64_t(t.bins.n[0]) * t.bins.n[1];
     const int chunk = int(n_columns / (16 * n_threads)) + 1;

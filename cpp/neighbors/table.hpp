@@ -84,7 +84,7 @@ private:
     void one_bin();
     bool collect_points(PointTask& t);
     void sort_points(PointTask& t, int threads);
-    void number_rows(PointTask& t, const AtomsView& atoms, int threads);
+    void number_rows(PointTask& t, const AtomsView& atoms, bool direct, int threads);
     void search(int threads);
     void check_memory(const SearchTask& task, double candidates, int threads) const;
     void refresh(const AtomsView& atoms, const double* strain, double* largest, int threads);
