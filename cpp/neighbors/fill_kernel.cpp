@@ -86,7 +86,8 @@ template <bool kWhole> inline void fill_row(const FillTask& t, std::int64_t a, s
     }
 }
 
-// Atoms [begin, end) with few neighbors each: their pairs side by side, then whole vectors of pairs.
+// Atoms [begin, end) with few neighbors each: their pairs side by side, then whole vectors of
+// pairs.
 void fill_sparse(const FillTask& t, const Target& out, std::int64_t begin, std::int64_t end) {
     constexpr int kRoom = 256;
     std::int32_t centre[kRoom + V::width], neighbor[kRoom + V::width];

@@ -18,7 +18,7 @@ namespace mdkern {
 
 namespace {
 
-constexpr int kPadding = 16;  // kernels load whole vectors
+constexpr int kPadding = 16;        // kernels load whole vectors
 constexpr double kThinPairs = 3.0;  // a gas with fewer neighbors per atom is thin
 constexpr double kFewPoints = 1e5;
 constexpr double kFewTests = 8192.0;  // brute force below: a handful of tests needs no bins
@@ -50,7 +50,7 @@ constexpr double kFewTests = 8192.0;  // brute force below: a handful of tests n
 // than what is in it. Wider ones let groups of centres share the work: the pair of widths with the
 // least time per centre by a simple count. Returns how far along z a group may reach.
 double wide_columns(double density, double range, const double* extent, double* want) {
-    constexpr double kGroup = 8.0, kPerGroup = 30.0, kPerColumn = 4.0, kPerCandidate = 1.0;
+    constexpr double kGroup = 16.0, kPerGroup = 60.0, kPerColumn = 8.0, kPerCandidate = 2.0;
     const double group = 12.0 * range;
     double best = std::numeric_limits<double>::max(), n[2] = {1.0, 1.0};
     const double most[2] = {std::max(1.0, std::floor(extent[0] / (1.0001 * range))),

@@ -28,7 +28,7 @@ struct Bins {
     double low[3], width[3], inverse_width[3];
     int n[3];
     double margin;                        // rounding error of a coordinate
-    double group;  // along z, the farthest centre that may join a group
+    double group;                         // along z, the farthest centre that may join a group
     const std::int32_t* start = nullptr;  // (n[0] n[1] n[2] + 1) first point of each bin
     const double *x = nullptr, *y = nullptr,
                  *z = nullptr;          // coordinates by bin, 16 values of padding behind
@@ -37,7 +37,7 @@ struct Bins {
     // the points: x, y, z and row may be null.
     bool thin = false;
     const std::int32_t* column_row = nullptr;  // (n[0] n[1] + 1) first real row of each column
-    const double* radius = nullptr;     // radius or type of the point, where the rule needs it
+    const double* radius = nullptr;  // radius or type of the point, where the rule needs it
     const std::int32_t* type = nullptr;
 };
 

@@ -324,9 +324,11 @@ template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk)
     }
 }
 
-// --- a thin gas: most candidates are nobody's neighbor. One vector holds the centres, a group of
-// adjacent rows of one column, and candidates are broadcast to it one by one: nothing is copied or
-// compressed, and the few hits are sorted out afterwards.
+// --- a thin gas: most candidates are nobody's neighbor. Two vectors hold the centres, a group of
+// adjacent rows of one column, and candidates are broadcast to them one by one: nothing is copied
+// or compressed, and the few hits are sorted out afterwards.
+
+constexpr int kVectors = 2, kCentres = kVectors * V::width;
 
 struct Hit {
     std::int32_t row;
@@ -337,7 +339,7 @@ constexpr int kHits = 2048;
 struct ThinGroup {
     std::int64_t begin;
     int size;
-    V x, y, z;
+    V x[kVectors], y[kVectors], z[kVectors];
     double z_low, z_high;
 };
 
@@ -347,7 +349,7 @@ inline ThinGroup thin_group(const SearchTask& t, std::int64_t begin, std::int64_
     g.size = 1;
     const double* r = t.system.rows + 4 * begin;
     g.z_low = g.z_high = r[2];
-    for (; g.size < V::width && begin + g.size < end; ++g.size) {
+    for (; g.size < kCentres && begin + g.size < end; ++g.size) {
         const double z = r[4 * g.size + 2];
         if (larger(z - r[2], r[2] - z) > t.bins.group) break;
         g.z_low = z < g.z_low ? z : g.z_low;
@@ -356,15 +358,45 @@ inline ThinGroup thin_group(const SearchTask& t, std::int64_t begin, std::int64_
     alignas(64) static constexpr std::int32_t kLanes[16] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                             8, 9, 10, 11, 12, 13, 14, 15};
     const I lanes = simd::load_int<double>(kLanes);
-    V unused;
-    if (g.size == V::width) {
-        simd::load_rows(r, lanes, g.x, g.y, g.z, unused);
-    } else {
-        double padded[4 * V::width];
-        for (int k = 0; k < 4 * V::width; ++k) padded[k] = k < 4 * g.size ? r[k] : 1e150;
-        simd::load_rows(padded, lanes, g.x, g.y, g.z, unused);
+    double padded[4 * kCentres];
+    if (g.size < kCentres) {
+        for (int k = 0; k < 4 * kCentres; ++k) padded[k] = k < 4 * g.size ? r[k] : 1e150;
+        r = padded;
     }
+    V unused;
+    for (int v = 0; v < kVectors; ++v)
+        simd::load_rows(r + 4 * v * V::width, lanes, g.x[v], g.y[v], g.z[v], unused);
     return g;
+}
+
+// Hits among the points [k, end) until there is no more room; k moves on. kOwn: the centres are
+// among them, and each is not its own neighbor.
+template <bool kOwn> inline int find_hits(const SearchTask& t, const ThinGroup& g, V most,
+                                          std::int32_t& k, std::int32_t end, Hit* hits,
+                                          int n_hits) {
+    const double* rows = t.system.rows;
+    const std::int32_t* row_of = t.bins.row;
+    std::int32_t at = k;
+    const std::int32_t stop = end - at < kHits - n_hits ? end : at + (kHits - n_hits);
+    for (; at < stop; ++at) {
+        const std::int32_t row = row_of ? row_of[at] : at;
+        const double* q = rows + 4 * std::int64_t(row);
+        const V x = q[0], y = q[1], z = q[2];
+        unsigned centres = 0;
+        for (int v = 0; v < kVectors; ++v) {
+            const V dx = x - g.x[v], dy = y - g.y[v], dz = z - g.z[v];
+            const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+            centres |= simd::bits(r2 < most) << (v * V::width);
+        }
+        if (kOwn) {
+            const auto own = std::uint64_t(row - g.begin);
+            centres &= ~(own < std::uint64_t(kCentres) ? 1u << own : 0u);
+        }
+        hits[n_hits] = {row, centres};
+        n_hits += centres != 0u;
+    }
+    k = at;
+    return n_hits;
 }
 
 // Whether a hit of the largest cutoff is a neighbor.
@@ -389,30 +421,35 @@ inline std::int64_t take_hits(const SearchTask& t, const Hit* hits, int n_hits, 
     return n;
 }
 
-// Hits among the points [k, end) until there is no more room; k moves on. kOwn: the centres are
-// among them, and each is not its own neighbor.
-template <bool kOwn> inline int find_hits(const SearchTask& t, const ThinGroup& g, V most,
-                                          std::int32_t& k, std::int32_t end, Hit* hits,
-                                          int n_hits) {
-    const double* rows = t.system.rows;
-    const std::int32_t* row_of = t.bins.row;
-    std::int32_t at = k;
-    const std::int32_t stop = end - at < kHits - n_hits ? end : at + (kHits - n_hits);
-    for (; at < stop; ++at) {
-        const std::int32_t row = row_of ? row_of[at] : at;
-        const double* q = rows + 4 * std::int64_t(row);
-        const V dx = V(q[0]) - g.x, dy = V(q[1]) - g.y, dz = V(q[2]) - g.z;
-        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-        unsigned centres = simd::bits(r2 < most);
-        if (kOwn) {
-            const auto own = std::uint64_t(row - g.begin);
-            centres &= ~(own < std::uint64_t(V::width) ? 1u << own : 0u);
-        }
-        hits[n_hits] = {row, centres};
-        n_hits += centres != 0u;
+// Rows of all centres: few hits are counted and placed hit by hit, many (and those of half lists)
+// centre by centre.
+inline void write_hits(const SearchTask& t, const ThinGroup& g, Hit* hits, int n_hits, Writer& w) {
+    constexpr int kFew = 32;
+    if (n_hits > kFew || t.half) {
+        for (int l = 0; l < g.size; ++l)
+            w.finish_row(g.begin + l,
+                         take_hits(t, hits, n_hits, g.begin + l, l, w.place(0, n_hits)));
+        return;
     }
-    k = at;
-    return n_hits;
+    std::int32_t count[kCentres] = {};
+    for (int h = 0; h < n_hits; ++h)
+        for (unsigned rest = hits[h].centres; rest != 0u; rest &= rest - 1u) {
+            const int l = __builtin_ctz(rest);
+            if (t.exact.band > 0.0 && !accept(t, g.begin + l, hits[h].row))
+                hits[h].centres &= ~(1u << l);
+            else
+                ++count[l];
+        }
+    std::int32_t* to[kCentres];
+    std::int32_t* out = w.place(0, kFew * kCentres);
+    for (int l = 0; l < g.size; ++l) {
+        to[l] = out;
+        out += count[l];
+        w.finish_row(g.begin + l, count[l]);
+    }
+    for (int h = 0; h < n_hits; ++h)
+        for (unsigned rest = hits[h].centres; rest != 0u; rest &= rest - 1u)
+            *to[__builtin_ctz(rest)]++ = hits[h].row;
 }
 
 // False: more hits than there is room for, and more than one centre. Nothing is written then.
@@ -444,10 +481,11 @@ bool search_thin_group(const SearchTask& t, const ThinGroup& g, std::int64_t col
             }
         }
     w.chunk.candidates += candidates * g.size;
-    for (int l = 0; l < g.size; ++l) {
-        std::int64_t n = n_first;
-        if (n_hits > 0) n += take_hits(t, hits, n_hits, g.begin + l, l, w.place(n, n_hits));
-        w.finish_row(g.begin + l, n);
+    if (g.size > 1) {
+        write_hits(t, g, hits, n_hits, w);
+    } else {
+        n_first += take_hits(t, hits, n_hits, g.begin, 0, w.place(n_first, n_hits));
+        w.finish_row(g.begin, n_first);
     }
     return true;
 }
