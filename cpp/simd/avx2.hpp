@@ -310,6 +310,13 @@ inline void store_interleaved3_int64(std::int64_t* p, IntD x, IntD y, IntD z, in
     auto wide = [](IntD a) { return VecD(_mm256_castsi256_pd(_mm256_cvtepi32_epi64(a.v))); };
     store_interleaved3((double*)p, wide(x), wide(y), wide(z), n);
 }
+inline void stream_line(void* to, const void* from) {
+    const __m256i a = _mm256_loadu_si256((const __m256i*)from);
+    const __m256i b = _mm256_loadu_si256((const __m256i*)from + 1);
+    _mm256_stream_si256((__m256i*)to, a);
+    _mm256_stream_si256((__m256i*)to + 1, b);
+}
+inline void stream_fence() { _mm_sfence(); }
 
 // --- arithmetic
 inline VecD operator+(VecD a, VecD b) { return _mm256_add_pd(a.v, b.v); }

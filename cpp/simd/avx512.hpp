@@ -304,6 +304,10 @@ inline void store_interleaved3_int64(std::int64_t* p, IntD x, IntD y, IntD z, in
     auto wide = [](IntD a) { return VecD(_mm512_castsi512_pd(_mm512_cvtepi32_epi64(a.v))); };
     store_interleaved3((double*)p, wide(x), wide(y), wide(z), n);
 }
+inline void stream_line(void* to, const void* from) {
+    _mm512_stream_si512((__m512i*)to, _mm512_loadu_si512(from));
+}
+inline void stream_fence() { _mm_sfence(); }
 
 // --- arithmetic
 inline VecD operator+(VecD a, VecD b) { return _mm512_add_pd(a.v, b.v); }

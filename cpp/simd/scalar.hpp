@@ -106,6 +106,8 @@ template <class T> inline void store_interleaved3_int64(std::int64_t* p, Int<T> 
         p[2] = z.v;
     }
 }
+inline void stream_line(void* to, const void* from) { std::memcpy(to, from, 64); }
+inline void stream_fence() {}
 template <class T> inline void store_sums4(T* p, Vec<T> a, Vec<T> b, Vec<T> c, Vec<T> d) {
     p[0] = a.v;
     p[1] = b.v;

@@ -44,6 +44,8 @@
 //   store_int64(p, v, n), store_interleaved3_int64(p, x, y, z, n)   the same for an Int<double>
 //   widened to int64 store_sums4(p, a, b, c, d)           p[0] = sum(a), ..., p[3] = sum(d): one
 //   fixed order of summation per backend
+//   stream_line(to, from)                copies 64 bytes to an address that is a multiple of 64,
+//   past the caches; other threads see them after stream_fence()
 //
 // Arithmetic: + - * / and unary -, fma(a, b, c) = a b + c, fnma(a, b, c) = c - a b (fused where the
 // ISA fuses), min, max, sqrt,

@@ -357,6 +357,17 @@ void test_partial_stores() {
     }
 }
 
+void test_stream() {
+    alignas(64) double to[24];
+    double from[9];
+    for (int l = 0; l < 9; ++l) from[l] = value<double>(l);
+    for (double& x : to) x = -1.0;
+    simd::stream_line(to + 8, from + 1);
+    simd::stream_fence();
+    for (int l = 0; l < 24; ++l)
+        CHECK(same(to[l], l >= 8 && l < 16 ? from[l - 7] : -1.0), "value %d", l);
+}
+
 template <class T>
 void test_sums() {
     Random random;
@@ -587,5 +598,6 @@ int run_tests() {
     test_type<double>();
     test_type<float>();
     test_partial_stores();
+    test_stream();
     return report("test_simd");
 }
