@@ -172,7 +172,7 @@ def neighbor_list_quick(
     positions: numpy.typing.NDArray[numpy.float64],
     cell: numpy.typing.NDArray[numpy.float64],
     pbc: numpy.typing.NDArray[numpy.bool_],
-    cutoff: float,
+    cutoff: typing.Any,
     self_interaction: bool,
     threads: int,
 ) -> typing.Any: ...
