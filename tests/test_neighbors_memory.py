@@ -81,7 +81,7 @@ print(peak() - before, sum(x.nbytes for x in out), len(out[0]))
 """)
     assert pairs > 4e6
     # The search has its list (4 bytes per pair) and its points: of i alone they are the larger part.
-    assert peak <= (1.3 if len(letters) > 1 else 2.0) * size
+    assert peak <= (1.3 if len(letters) > 1 else 2.5) * size
 
 
 @needs_proc

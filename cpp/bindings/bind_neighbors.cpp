@@ -247,7 +247,8 @@ PyMethodDef quick_list_method = {
     "neighbor_list_quick", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&quick_list)),
     METH_FASTCALL,
     "neighbor_list_quick(quantities: str, positions: numpy.typing.NDArray[numpy.float64], cell: "
-    "numpy.typing.NDArray[numpy.float64], pbc: numpy.typing.NDArray[numpy.bool_], cutoff: float, "
+    "numpy.typing.NDArray[numpy.float64], pbc: numpy.typing.NDArray[numpy.bool_], cutoff: "
+    "typing.Any, "
     "self_interaction: bool, threads: int) -> typing.Any\n"};
 
 // One structure of a batch: its arrays, kept alive, and its view.

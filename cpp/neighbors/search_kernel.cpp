@@ -369,11 +369,11 @@ inline ThinGroup thin_group(const SearchTask& t, std::int64_t begin, std::int64_
     return g;
 }
 
-// Hits among the points [k, end) until there is no more room; k moves on. kOwn: the centres are
-// among them, and each is not its own neighbor.
-template <bool kOwn> inline int find_hits(const SearchTask& t, const ThinGroup& g, V most,
-                                          std::int32_t& k, std::int32_t end, Hit* hits,
-                                          int n_hits) {
+// Hits among the points [k, end) until there is no more room; k moves on. kWithCentres: the centres
+// are among them, and each is not its own neighbor.
+template <bool kWithCentres> inline int find_hits(const SearchTask& t, const ThinGroup& g, V most,
+                                                  std::int32_t& k, std::int32_t end, Hit* hits,
+                                                  int n_hits) {
     const double* rows = t.system.rows;
     const std::int32_t* row_of = t.bins.row;
     std::int32_t at = k;
@@ -388,7 +388,7 @@ template <bool kOwn> inline int find_hits(const SearchTask& t, const ThinGroup& 
             const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
             centres |= simd::bits(r2 < most) << (v * V::width);
         }
-        if (kOwn) {
+        if (kWithCentres) {
             const auto own = std::uint64_t(row - g.begin);
             centres &= ~(own < std::uint64_t(kCentres) ? 1u << own : 0u);
         }

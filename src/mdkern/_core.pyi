@@ -35,6 +35,7 @@ __all__: list[str] = [
     "morse_step",
     "neighbor_list",
     "neighbor_list_batch",
+    "neighbor_list_quick",
     "set_isa",
     "set_num_threads",
 ]
@@ -367,6 +368,15 @@ def neighbor_list_batch(
     self_interaction: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> list[typing.Any]: ...
+def neighbor_list_quick(
+    quantities: str,
+    positions: numpy.typing.NDArray[numpy.float64],
+    cell: numpy.typing.NDArray[numpy.float64],
+    pbc: numpy.typing.NDArray[numpy.bool_],
+    cutoff: typing.Any,
+    self_interaction: bool,
+    threads: int,
+) -> typing.Any: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 

@@ -65,9 +65,9 @@ _LOCATE = 1 + 3  # square root; place in the table, its cell, the fraction
 _SHARED = 3 + 12 + 1 + 4 + 1 + 6
 _EAM_DENSITY = _VECTOR + _LOCATE + _CUBIC + 2
 _EAM_FORCE = _VECTOR + _LOCATE + 1 + _SLOPE + (_CUBIC + 1) + _SLOPE + 3 + 6 + _SHARED
-_CANDIDATES = 3.4  # distance tests per pair kept, columns of bins as wide as the cutoff
+_CANDIDATES = 7.2  # distance tests per pair kept, measured: copper, groups of eight centres
 _TEST_LOADS = 3 * 8 + _INDEX  # coordinates and row number of a candidate
-_POOL = 256 << 20  # bytes of freed outputs kept mapped for the next ones (cpp/core/pool.hpp)
+_POOL_SHARE = 0.25  # of the memory available: freed outputs kept for the next (cpp/core/pool.hpp)
 _FILL = 3 * 7 + 6  # D = r_j - r_i + S @ cell, and its length
 # Bookkeeping and output of an atom: row, start and length of its list, index, energy, force.
 _ATOM = _ROW + 8 + 4 + 4 + 8 + 24
@@ -172,10 +172,10 @@ class Case:
 
 
 def _seconds_to_write(size: float, limits: Limits, level: str, threads: int) -> float:
-    """Output of so many bytes: into what `level` reads, or memory, mapped up to _POOL bytes."""
+    """Output of so many bytes: into what `level` reads, or memory, mapped as far as the pool goes."""
     if level != "read":
         return size / limits.bandwidth(level, threads)
-    warm = min(size, _POOL)
+    warm = min(size, _POOL_SHARE * _core.available_memory())
     seconds = warm / limits.bandwidth("write", threads)
     if size > warm:
         seconds += (size - warm) / limits.bandwidth("write fresh huge pages", threads)
