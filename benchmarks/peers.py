@@ -358,6 +358,17 @@ class LammpsRun:
         self._lmp.command("log none")
         return _breakdown(log.read_text())
 
+    def loop_time(self, n: int) -> float:
+        """Seconds of n steps, everything included: what LAMMPS calls "Loop time"."""
+        log = Path(self._folder.name, "log")
+        self._lmp.command(f"log {log}")
+        self._lmp.command(f"run {n}")
+        self._lmp.command("log none")
+        for line in log.read_text().splitlines():
+            if line.startswith("Loop time of "):
+                return float(line.split()[3])
+        raise RuntimeError("no loop time in LAMMPS's log")
+
     def final_energy(self) -> float:
         return float(self._lmp.get_thermo("pe"))
 

@@ -245,6 +245,17 @@ def gather(x: Tally, e: Tally, g: Tally) -> None:  # and after it
         fma(a, x, x)
 
 
+def share(x: Tally, e: Tally, g: Tally) -> None:  # the same with half lists
+    gx, gy, gz = g * x, g * x, g * x
+    for a in (gx, gy, gz, gy, gx, gx):
+        fma(a, x, x)
+    for f in (0.5 * e, gx, gy, gz):  # row j
+        f + f
+    e + e  # row i
+    for _ in range(3):
+        fma(g, x, x)
+
+
 def lennard_jones(x: Tally) -> None:
     q = 1.0 / vector(x)
     q3 = q * q * q
@@ -274,7 +285,8 @@ def eam(x: Tally) -> None:
         return fma(fma(3.0 * p, p, 2.0 * p), p, 1.0)
 
     p = locate(vector(x).sqrt())  # densities
-    x + cubic(p)
+    f = cubic(p)
+    x + f, x + f
     r = vector(x).sqrt()  # forces
     inverse = 1.0 / r
     p = locate(r)
@@ -282,7 +294,7 @@ def eam(x: Tally) -> None:
     e = cubic(p) * inverse
     embedding = fma(1.0, f, 1.0 * f)
     g = fma(e, inverse, fma(slope(p), inverse, embedding) * 1.0) * inverse
-    gather(x, e, g)
+    share(x, e, g)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +309,8 @@ def eam(x: Tally) -> None:
 def test_counts_are_those_of_the_arithmetic(name: str, arithmetic: Any) -> None:
     total = [0]
     arithmetic(Tally(total))
-    assert total[0] == COUNTS[name].flops
+    directions = 2 if name == "eam" else 1  # a half list evaluates a pair once
+    assert total[0] == directions * COUNTS[name].flops
 
 
 def test_count_of_the_exponential() -> None:

@@ -20,6 +20,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.io import read, write
+from cli_checks import is_drawn, one_error, process, run_json
 from reference_data import OWN, shared_folder
 
 import mdkern
@@ -28,7 +29,7 @@ from mdkern.cli import analysis, comparison, main, output
 from mdkern.cli.potential import sha256
 
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5"
-COMMANDS = ("info", "neighbors", "md", "demo", "bench")
+COMMANDS = ("info", "neighbors", "md", "relax", "evaluate", "validate", "demo", "bench")
 
 
 @pytest.fixture
@@ -47,40 +48,6 @@ def copper(here: Path) -> str:
 def argon(here: Path) -> str:
     write(here / "ar.extxyz", bulk("Ar", a=5.4, cubic=True) * (4, 4, 4))
     return "ar.extxyz"
-
-
-def run_json(
-    capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0
-) -> dict[str, Any]:
-    assert main([*arguments, "--json"]) == status
-    captured = capsys.readouterr()
-    loaded: dict[str, Any] = json.loads(captured.out)
-    return loaded
-
-
-def one_error(capsys: pytest.CaptureFixture[str], *parts: str) -> None:
-    """Exactly one line on stderr, nothing on stdout."""
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("mdkern: error: ")
-    assert captured.err.count("\n") == 1
-    for part in parts:
-        assert part in captured.err
-
-
-def process(*arguments: str, **kwargs: Any) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "mdkern", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
-
-
-def is_drawn(path: Path) -> bool:
-    """Whether a picture has many colours and ink in each quarter."""
-    from matplotlib.image import imread
-
-    image = imread(path)[..., :3]
-    height, width = (n // 2 for n in image.shape[:2])
-    quarters = (image[y:, x:][:height, :width] for y in (0, height) for x in (0, width))
-    return all(float((part.min(axis=2) < 0.7).mean()) > 0.005 for part in quarters)
 
 
 # --- usage ---------------------------------------------------------------------------------------

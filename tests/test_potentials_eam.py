@@ -104,6 +104,47 @@ class TestZhouShortCutoff(Metal):
     continuous = "forces"
 
 
+# --- half lists: tiles of rows, images -----------------------------------------------------------
+
+
+def _many_tiles(name: str) -> Atoms:
+    """Copper and aluminium in no order, many ranges long in the directions of the tiles."""
+    rng = np.random.default_rng(11)
+    atoms = bulk("Cu", "fcc", a=4.1, cubic=name != "triclinic") * (
+        (16, 15, 14) if name == "triclinic" else (12, 11, 6)
+    )
+    if name == "slab":
+        atoms.pbc = (True, True, False)
+    if name == "free":
+        atoms.pbc = False
+        atoms.cell = None
+    if name == "narrow":  # one tile, its images on all sides
+        atoms = bulk("Cu", "fcc", a=4.1, cubic=True) * (1, 1, 60)
+    atoms.positions += rng.normal(scale=0.08, size=atoms.positions.shape)
+    atoms.symbols[rng.random(len(atoms)) < 0.4] = "Al"
+    return atoms[rng.permutation(len(atoms))]
+
+
+@pytest.mark.parametrize("name", ["crystal", "triclinic", "slab", "free", "narrow"])
+@pytest.mark.usefixtures("isa")
+def test_many_tiles(name: str) -> None:
+    """Every pair once, on either side: equal to the definition, and the same for all threads."""
+    atoms = _many_tiles(name)
+    expected = tabulated(FS, atoms)
+    scale = np.abs(expected.forces).max()
+    bits = set()
+    for threads in (1, 2, 3, 7):
+        got = evaluate(EAM(FS, threads=threads), atoms, stresses=name != "free")
+        assert np.abs(got["energies"] - expected.energies).max() <= 1e-11
+        assert np.abs(got["forces"] - expected.forces).max() <= 1e-11 * scale
+        assert np.abs(got["forces"].sum(axis=0)).max() <= 1e-11 * scale
+        if name != "free":
+            assert np.abs(got["virial"] - expected.virial).max() <= 1e-11 * scale * len(atoms)
+            assert np.abs(got["stresses"].sum(axis=0) - got["stress"]).max() <= 1e-11
+        bits.add(b"".join(np.asarray(got[k]).tobytes() for k in sorted(got)))
+    assert len(bits) == 1
+
+
 # --- LAMMPS -------------------------------------------------------------------------------------
 
 

@@ -4,21 +4,37 @@
 
 namespace mdkern {
 
+namespace {
+
+struct BuckinghamStep final : ForceStep {
+    explicit BuckinghamStep(const DoubleArray& t) : table(t) {
+        const std::int64_t n_species = table.shape(0);
+        check_shape(table, "table", {n_species, n_species, 8});
+        params = {int(n_species), table.data()};
+    }
+    bool forces_alone() const override { return true; }
+    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
+        const System s = neighbors.table.system();
+        const Neighbors list = neighbors.table.neighbors();
+        buckingham_compute(params, s, list, team_size(threads, list.n_pairs, 20000), out);
+    }
+    DoubleArray table;
+    BuckinghamParams params;
+};
+
+}  // namespace
+
 void bind_buckingham(py::module_& m) {
+    m.def(
+        "buckingham_step",
+        [](const DoubleArray& table) -> std::shared_ptr<ForceStep> {
+            return std::make_shared<BuckinghamStep>(table);
+        },
+        py::arg("table").noconvert());
     m.def(
         "buckingham_compute",
         [](const DoubleArray& table, PyNeighborTable& neighbors, bool virials, int threads) {
-            const std::int64_t n_species = table.shape(0);
-            check_shape(table, "table", {n_species, n_species, 8});
-            const BuckinghamParams p{int(n_species), table.data()};
-            const System s = neighbors.table.system();
-            const Neighbors list = neighbors.table.neighbors();
-            PyResult out(s.n_real, virials);
-            {
-                py::gil_scoped_release nogil;
-                buckingham_compute(p, s, list, team_size(threads, list.n_pairs, 20000), out.view);
-            }
-            return out.finish();
+            return evaluate(BuckinghamStep(table), neighbors, virials, threads);
         },
         py::arg("table").noconvert(), py::arg("neighbors"), py::arg("virials"), py::arg("threads"));
 }

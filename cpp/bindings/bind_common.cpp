@@ -60,4 +60,13 @@ py::tuple PyResult::finish() {
                           view.virials ? py::object(virials) : py::object(py::none()));
 }
 
+py::tuple evaluate(const ForceStep& step, PyNeighborTable& neighbors, bool virials, int threads) {
+    PyResult out(neighbors.table.n(), virials);
+    {
+        py::gil_scoped_release nogil;
+        step.compute(neighbors, threads, out.view);
+    }
+    return out.finish();
+}
+
 }  // namespace mdkern

@@ -34,6 +34,8 @@ void bind_buckingham(py::module_& m);
 void bind_eam(py::module_& m);
 void bind_nep(py::module_& m);
 void bind_limits(py::module_& m);
+void bind_md(py::module_& m);
+void bind_evaluate(py::module_& m);
 
 // A table together with the options it is built with, as Python holds it.
 struct PyNeighborTable {
@@ -43,13 +45,23 @@ struct PyNeighborTable {
     std::int64_t builds = 0;
     // Scratch of the potential that reads the table: reused from step to step, given back with the
     // table.
-    Buffer<double> scratch_energy, scratch_rows;
+    Buffer<double> scratch_energy, scratch_rows, scratch_sums, scratch_virials, scratch_tiles;
     Buffer<float> scratch_single;
     Buffer<std::int32_t> scratch_count, scratch_index;
     Buffer<char> scratch_bytes;
     // Of potentials that scatter over blocks of rows; made anew when the table was.
     ForceBlockPlan plan;
     std::int64_t plan_of_build = -1;
+};
+
+// One evaluation of a potential on a table, into buffers of the caller, without Python: what
+// molecular dynamics calls in every step. A potential without one is reached through its method
+// `compute`.
+struct ForceStep {
+    virtual ~ForceStep() = default;
+    virtual void compute(PyNeighborTable& neighbors, int threads, const Result& out) const = 0;
+    // Whether it is faster, and possible, without energies and totals: out.block_totals == nullptr.
+    virtual bool forces_alone() const { return false; }
 };
 
 // Output arrays of a potential and the scratch that every potential shares.
@@ -62,5 +74,8 @@ struct PyResult {
     // (energy, energies, forces, virial (6), virials or None)
     py::tuple finish();
 };
+
+// The same evaluation for Python, into new arrays.
+py::tuple evaluate(const ForceStep& step, PyNeighborTable& neighbors, bool virials, int threads);
 
 }  // namespace mdkern

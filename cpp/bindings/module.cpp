@@ -23,6 +23,7 @@ PYBIND11_MODULE(_core, m) {
     });
     bind_runtime(m);
     bind_neighbors(m);
+    py::class_<ForceStep, std::shared_ptr<ForceStep>>(m, "ForceStep");
     bind_snapshot(m);
     bind_lennard_jones(m);
     bind_morse(m);
@@ -30,4 +31,6 @@ PYBIND11_MODULE(_core, m) {
     bind_eam(m);
     bind_nep(m);
     bind_limits(m);
+    bind_md(m);
+    bind_evaluate(m);
 }

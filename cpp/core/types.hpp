@@ -27,14 +27,33 @@ struct Neighbors {
     const std::int32_t* index = nullptr;
 };
 
+// Half list: one direction of each pair. What a pair adds to row j, atom or image, is added to sums
+// of all rows. Tiles of rows say how threads share this: a tile begins after the tiles before it
+// that reach the same rows. So every row collects its terms in an order that follows from the
+// system alone, and threads do not meet.
+struct HalfList {
+    Neighbors list;
+    std::int64_t n_tiles = 0;
+    const std::int32_t* tile = nullptr;          // (n_tiles + 1) first range of each tile
+    const std::int32_t* range = nullptr;         // (n_ranges, 2) rows [begin, end)
+    const std::int32_t* before_first = nullptr;  // (n_tiles + 1) tile t waits for the tiles
+    const std::int32_t* before = nullptr;        // before[before_first[t]] ..., which are lower
+    std::int32_t* done = nullptr;                // (n_tiles) scratch
+    // The images of real row i are image[image_first[i]] ...: their sums belong to it. Null in a
+    // domain-decomposed code, which sends the sums of ghosts back instead.
+    const std::int32_t* image_first = nullptr;  // (n_real + 1)
+    const std::int32_t* image = nullptr;
+};
+
 // Output of a potential, caller-owned; null = not wanted. Voigt order xx, yy, zz, yz, xz, xy.
 // virial = -dE/d(strain).
 struct Result {
     double* energies = nullptr;  // (n_real)
     double* forces = nullptr;    // (n_real, 3)
     double* virials = nullptr;   // (n_real, 6): per-atom virial; sums to the total
-    double* block_totals =
-        nullptr;  // (n_blocks(n_real), 7), always written: energy and virial of each block of rows
+    // (n_blocks(n_real), 7): energy and virial of each block of rows. Null only where neither
+    // energies nor virials are wanted, and for potentials that say so (ForceStep::forces_alone).
+    double* block_totals = nullptr;
 };
 
 constexpr std::int64_t kPairBlock =

@@ -274,6 +274,10 @@ void NeighborTable::fill_rows(const AtomsView& atoms, int threads) {
             point[r] = std::int32_t(k);
         }
     }
+    if (row_order_) {
+        std::int32_t* same = identity_.reserve(n_real_);
+        for (std::int64_t r = 0; r < n_real_; ++r) same[r] = std::int32_t(r);
+    }
     for (int k = 0; k < kPadding; ++k) {
         sx[n + k] = sy[n + k] = sz[n + k] = std::numeric_limits<double>::infinity();
         row[n + k] = 0;
@@ -444,6 +448,8 @@ void NeighborTable::search(int threads) {
 void NeighborTable::build(const AtomsView& atoms, const TableOptions& options, int threads) {
     options_ = options;
     n_real_ = -1;  // not built, should anything throw
+    ++build_number_;
+    half_made_ = false;
     if (atoms.n >= kMaxRows)
         throw std::invalid_argument("positions: " + std::to_string(atoms.n) +
                                     " atoms; expected fewer than 5e8");
@@ -470,6 +476,19 @@ void NeighborTable::build(const AtomsView& atoms, const TableOptions& options, i
     guard.done = true;
 }
 
+double NeighborTable::allowance(const double* cell, double* strain) const {
+    double sigma_min = 1.0;
+    bool same_cell = true;
+    for (int k = 0; k < 9; ++k) {
+        strain[k] = k % 4 == 0;
+        same_cell &= lattice_.user[k] == (lattice_.pbc[k / 3] ? cell[k] : 0.0);
+    }
+    if (!same_cell) strain_between(lattice_, cell, strain, &sigma_min);
+    // A pair that was not listed was at least `range` apart; it is now at least sigma_min range
+    // - u_i - u_j apart.
+    return sigma_min * range_ - options_.cutoff - 8.0 * margin_;
+}
+
 bool NeighborTable::update(const AtomsView& atoms, const TableOptions& options, int threads) {
     const bool same = n_real_ >= 0 && atoms.n == n_real_ &&
                       std::memcmp(lattice_.pbc, atoms.pbc, 3 * sizeof(bool)) == 0 &&
@@ -477,14 +496,8 @@ bool NeighborTable::update(const AtomsView& atoms, const TableOptions& options, 
                                                     atoms.species + atoms.n)) &&
                       options.skin > 0.0;
     if (same) {
-        double strain[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1}, sigma_min = 1.0;
-        bool same_cell = true;
-        for (int k = 0; k < 9; ++k)
-            same_cell &= lattice_.user[k] == (atoms.pbc[k / 3] ? atoms.cell[k] : 0.0);
-        if (!same_cell) strain_between(lattice_, atoms.cell, strain, &sigma_min);
-        // A pair that was not listed was at least `range` apart; it is now at least sigma_min range
-        // - u_i - u_j apart.
-        const double allowed = sigma_min * range_ - options_.cutoff - 8.0 * margin_;
+        double strain[9];
+        const double allowed = allowance(atoms.cell, strain);
         if (allowed >= 0.0) {
             const std::int64_t n_blocks = (n_total_ + kBlock - 1) / kBlock;
             double* largest = largest_.reserve(2 * n_blocks);
@@ -525,7 +538,7 @@ System NeighborTable::system() const {
     s.n_total = n_total_;
     s.rows = rows_.data();
     s.owner = owner_.data();
-    s.order = order_.data();
+    s.order = row_order_ ? identity_.data() : order_.data();
     return s;
 }
 

@@ -50,13 +50,29 @@ public:
     System system() const;
     Neighbors neighbors() const;  // with the skin
     Neighbors pruned() const;
-    // The list's memory, for who reorders the neighbors within rows.
+    // The list's memory, for who reorders the neighbors within rows, and the number of the build
+    // that it comes from.
     std::int32_t* index() { return index_.data(); }
+    std::int64_t build_number() const { return build_number_; }
+    // The same pairs (with the skin) as a half list, and the plan of its tiles; made once per
+    // build.
+    HalfList half(int team);
+    std::size_t half_room() const;  // entries that its first[] may point into
     std::int64_t n() const { return n_real_; }
     std::size_t index_room() const {
         return index_.capacity();
     }  // entries that first[] may point into
     const Lattice& lattice() const { return lattice_; }
+
+    // For a loop that moves the atoms itself (cpp/md). After set_row_order(true) and a build,
+    // `order` of system() is 0, 1, 2, ...: results come in the order of rows.
+    void set_row_order(bool on) { row_order_ = on; }
+    double* moving_rows() { return rows_.data(); }
+    const std::int32_t* shifts() const { return shift_.data(); }  // rows of four, see Exact
+    const std::int32_t* caller_order() const { return order_.data(); }
+    // The strain of a cell against that of the build, and how far the two atoms that moved most may
+    // have moved together against it before the list can miss a pair; negative: it can at once.
+    double allowance(const double* cell, double* strain) const;
     // Offsets of the rows in the caller's order, (n + 1); then the output arrays. `pruned`: of the
     // pruned list.
     const std::int64_t* offsets(bool pruned);
@@ -74,6 +90,7 @@ private:
     void sort_into_bins();
     void choose_bins(const double* low, const double* high);
     void fill_rows(const AtomsView& atoms, int threads);
+    void make_plan();
     void search(int threads);
     void check_memory(const SearchTask& task, double candidates, int threads) const;
     void refresh(const AtomsView& atoms, const double* strain, double* largest, int threads);
@@ -84,7 +101,7 @@ private:
     Lattice lattice_{};
     double range_ = 0.0, margin_ = 0.0;
     double f_low_[3] = {}, f_high_[3] = {};  // box of the wrapped atoms in fractional coordinates
-    std::int64_t n_real_ = -1, n_total_ = 0, n_pairs_ = 0, n_pruned_ = 0;
+    std::int64_t build_number_ = 0, n_real_ = -1, n_total_ = 0, n_pairs_ = 0, n_pruned_ = 0;
     Bins bins_{};
     double cell_[9] = {};
 
@@ -100,8 +117,15 @@ private:
     // List.
     Buffer<std::int64_t> first_, offsets_;
     Buffer<std::int32_t> count_, index_, pruned_count_, pruned_index_;
+    // Half list.
+    bool half_made_ = false;
+    Buffer<std::int64_t> half_first_;
+    Buffer<std::int32_t> half_count_, half_index_, image_first_, image_;
+    std::vector<std::int32_t> plan_tile_, plan_range_, plan_before_first_, plan_before_, plan_done_;
     std::vector<Chunk> chunks_;
     std::vector<std::int32_t> species_;
+    bool row_order_ = false;
+    Buffer<std::int32_t> identity_;  // order of rows, as results by row see it
 };
 
 }  // namespace mdkern

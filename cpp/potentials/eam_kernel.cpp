@@ -1,6 +1,6 @@
-// EAM over full lists, two passes. Pass 1 tests the listed pairs, keeps those within the cutoff in
+// EAM over half lists, two passes. Pass 1 tests the listed pairs, keeps those within the cutoff in
 // a shorter list, and looks up f. Pass 2 walks the short list and looks up f and r phi, which share
-// one cache line per cell.
+// one cache line per cell. Every pair is evaluated once and added to both of its rows.
 #include "potentials/eam.hpp"
 #include "potentials/pair_loop.hpp"
 #include "simd/math.hpp"
@@ -103,11 +103,12 @@ inline void embed_zhou2004(const EamParams& p, I species, V rho, V& f, V& df) {
 namespace {
 
 // Neighbors within the cutoff of several rows, side by side, for one long loop of table look-ups
-// (as in pair_loop.hpp). u: r^2, then f.
+// (as in pair_loop.hpp).
 struct alignas(64) DensityTile {
     static constexpr int capacity = 512;
-    double u[capacity + 16];
-    std::int32_t tag[capacity + 16];  // first table row of the pair, with several species
+    double u[capacity + 16];     // fraction of the cell, then the density that j contributes at i
+    double back[capacity + 16];  // and i at j, with several species
+    std::int32_t row[capacity + 16], tag[2][capacity + 16];  // j; table rows of either
     int n = 0;
 };
 
@@ -119,7 +120,7 @@ inline int keep_near(const Radial& radial, V cutoff2, const System& s, std::int6
                      std::int32_t* kept) {
     const double* q = s.rows + 4 * i;
     const V x = q[0], y = q[1], z = q[2];
-    const I species = simd::set_int<double>(std::int32_t(q[3])), zero = simd::set_int<double>(0);
+    const I species = simd::set_int<double>(std::int32_t(q[3]));
     int n = 0;
     auto step = [&](M live, std::int32_t* out) {
         const I j = simd::load_int<double>(k, live);
@@ -130,110 +131,133 @@ inline int keep_near(const Radial& radial, V cutoff2, const System& s, std::int6
         dz = dz - z;
         const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
         const M within = live & (r2 < cutoff2);
-        simd::compress_store(tile.u + tile.n + n, r2, within);
-        if constexpr (kMixed)
-            simd::compress_store(tile.tag + tile.n + n,
-                                 radial.row<true>(zero, species, simd::to_int(w)), within);
+        // Before the pairs beyond the cutoff are dropped: the root overlaps with the loads.
+        V fraction;
+        const I cell = radial.locate(simd::sqrt(r2), fraction);
+        const int at = tile.n + n;
+        simd::compress_store(tile.u + at, fraction, within);
+        simd::compress_store(tile.row + at, j, within);
+        if constexpr (kMixed) {
+            const I other = simd::to_int(w);
+            simd::compress_store(tile.tag[0] + at, radial.row<true>(cell, species, other), within);
+            simd::compress_store(tile.tag[1] + at, radial.row<true>(cell, other, species), within);
+        } else {
+            simd::compress_store(tile.tag[0] + at, cell, within);
+        }
         return simd::compress_store(out, j, within);
     };
+    // Whole vectors: rows of the list have room for them.
     const M all = simd::first_n<double>(V::width);
     for (; k + V::width <= k_end; k += V::width) n += step(all, kept + n);
-    if (k <
-        k_end) {  // through a buffer: a whole-vector store could reach into another thread's row
-        std::int32_t rest[V::width];
-        const int more = step(simd::first_n<double>(k_end - k), rest);
-        for (int m = 0; m < more; ++m) kept[n + m] = rest[m];
-        n += more;
-    }
+    if (k < k_end) n += step(simd::first_n<double>(k_end - k), kept + n);
     return n;
 }
 
 template <bool kMixed> inline void look_up(const Radial& radial, DensityTile& tile) {
-    simd::store(tile.u + tile.n, V(1.0));  // the last vector may reach beyond the last pair
-    simd::store_int(tile.tag + tile.n, simd::set_int<double>(0));
+    simd::store(tile.u + tile.n, V(0.0));  // the last vector may reach beyond the last pair
+    for (auto& tag : tile.tag) simd::store_int(tag + tile.n, simd::set_int<double>(0));
     for (int k = 0; k < tile.n; k += V::width) {
-        V x, c[4];
-        I row = radial.locate(simd::sqrt(simd::load(tile.u + k)), x);
-        if constexpr (kMixed) row = row + simd::load_int<double>(tile.tag + k);
-        simd::load_rows(radial.table, row + row, c[0], c[1], c[2], c[3]);
-        simd::store(tile.u + k, cubic(c, x));
+        const V x = simd::load(tile.u + k);
+        auto value = [&](const std::int32_t* tag) {
+            V c[4];
+            const I row = simd::load_int<double>(tag + k);
+            simd::load_rows(radial.table, row + row, c[0], c[1], c[2], c[3]);
+            return cubic(c, x);
+        };
+        simd::store(tile.u + k, value(tile.tag[0]));
+        if constexpr (kMixed) simd::store(tile.back + k, value(tile.tag[1]));
     }
 }
 
-// Densities of rows [begin, end), and the short list of their neighbors within the cutoff.
+// Adds the densities of the pairs of tile t to rho, and lists the neighbors within the cutoff.
 template <bool kMixed>
-void densities(const Radial& radial, V cutoff2, const System& s, const Neighbors& list,
-               std::int64_t begin, std::int64_t end, const EamScratch& work) {
-    DensityTile tile;
-    std::int64_t first_row = begin;  // of the tile
-    int starts[kPairBlock + 1];
-    V open = 0.0;                             // part of a row with more neighbors than a tile holds
-    auto flush = [&](std::int64_t row_end) {  // rows [first_row, row_end) are complete
-        look_up<kMixed>(radial, tile);
-        starts[row_end - first_row] = tile.n;
-        for (std::int64_t i = first_row; i < row_end; ++i) {
-            V rho = open;
-            open = 0.0;
-            const int stop = starts[i - first_row + 1];
-            for (int k = starts[i - first_row]; k < stop; k += V::width)
-                rho = rho + simd::load(tile.u + k, simd::first_n<double>(stop - k));
-            work.energy[i] = simd::sum(rho);
-        }
-        first_row = row_end;
-        tile.n = 0;
-        starts[0] = 0;
+void densities(const Radial& radial, V cutoff2, const System& s, const HalfList& half,
+               std::int64_t t, const EamScratch& work) {
+    struct Segment {
+        std::int64_t row;
+        int begin, end;
     };
-    starts[0] = 0;
-    for (std::int64_t i = begin; i < end; ++i) {
-        const std::int32_t *k = list.index + list.first[i], *k_end = k + list.count[i];
-        std::int32_t* kept = work.index + list.first[i];
-        if (tile.n + (k_end - k) > DensityTile::capacity) flush(i);
-        starts[i - first_row] = tile.n;
-        int n = 0;
-        while (k_end - k > DensityTile::capacity) {  // a very long row, piece by piece
-            const int more = keep_near<kMixed>(radial, cutoff2, s, i, k, k + DensityTile::capacity,
-                                               tile, kept + n);
-            k += DensityTile::capacity;
-            n += more;
-            tile.n = more;
-            look_up<kMixed>(radial, tile);
-            for (int m = 0; m < more; m += V::width)
-                open = open + simd::load(tile.u + m, simd::first_n<double>(more - m));
-            tile.n = 0;
+    constexpr int kSegments = 64;
+    Segment segments[kSegments];
+    int n_segments = 0;
+    DensityTile tile;
+    double* rho = work.sums;
+    auto flush = [&] {
+        look_up<kMixed>(radial, tile);
+        const double* back = kMixed ? tile.back : tile.u;
+        for (int k = 0; k < tile.n; ++k) rho[tile.row[k]] += back[k];
+        for (int q = 0; q < n_segments; ++q) {
+            V own = 0.0;
+            for (int k = segments[q].begin; k < segments[q].end; k += V::width)
+                own = own + simd::load(tile.u + k, simd::first_n<double>(segments[q].end - k));
+            rho[segments[q].row] += simd::sum(own);
         }
-        const int more = keep_near<kMixed>(radial, cutoff2, s, i, k, k_end, tile, kept + n);
-        tile.n += more;
-        work.count[i] = n + more;
-    }
-    flush(end);
+        tile.n = n_segments = 0;
+    };
+    for_rows(half, t, [&](std::int64_t i) {
+        const std::int64_t first = half.list.first[i];
+        const std::int32_t *k = half.list.index + first, *k_end = k + half.list.count[i];
+        std::int32_t* kept = work.index + first;
+        int n = 0;
+        while (k < k_end) {  // in one go, but for very long rows
+            const std::int32_t* stop =
+                k_end - k > DensityTile::capacity ? k + DensityTile::capacity : k_end;
+            if (tile.n + (stop - k) > DensityTile::capacity || n_segments == kSegments) flush();
+            const int more = keep_near<kMixed>(radial, cutoff2, s, i, k, stop, tile, kept + n);
+            segments[n_segments++] = {i, tile.n, tile.n + more};
+            tile.n += more;
+            n += more;
+            k = stop;
+        }
+        work.count[i] = n;
+    });
+    flush();
+}
+
+// Density at row i, with that of its images.
+inline double whole(const HalfList& half, const double* rho, std::int64_t i) {
+    double sum = rho[i];
+    if (half.image_first)
+        for (std::int32_t k = half.image_first[i]; k < half.image_first[i + 1]; ++k)
+            sum += rho[half.image[k]];
+    return sum;
 }
 
 }  // namespace
 
-void eam_density_compute(const EamParams& p, const System& s, const Neighbors& list,
+void eam_density_compute(const EamParams& p, const System& s, const HalfList& half,
                          const EamScratch& work, int n_threads) {
     const Radial radial(p);
     const V cutoff2 = p.cutoff * p.cutoff;
+    clear(work.sums, s.n_total, n_threads);
+    for_tiles(half, n_threads, [&](std::int64_t t) {
+        if (p.n_species > 1)
+            densities<true>(radial, cutoff2, s, half, t, work);
+        else
+            densities<false>(radial, cutoff2, s, half, t, work);
+    });
+}
+
+void eam_embed_compute(const EamParams& p, const System& s, const HalfList& half,
+                       const EamScratch& work, int n_threads) {
     parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) {
         const std::int64_t begin = b * kPairBlock,
                            end = begin + kPairBlock < s.n_real ? begin + kPairBlock : s.n_real;
-        if (p.n_species > 1)
-            densities<true>(radial, cutoff2, s, list, begin, end, work);
-        else
-            densities<false>(radial, cutoff2, s, list, begin, end, work);
         for (std::int64_t i = begin; i < end; i += V::width) {
             const M live = simd::first_n<double>(end - i);
             std::int32_t lane_species[V::width];
-            for (int l = 0; l < V::width; ++l)
+            double lane_rho[V::width], slope[V::width];
+            for (int l = 0; l < V::width; ++l) {
                 lane_species[l] = i + l < end ? std::int32_t(s.rows[4 * (i + l) + 3]) : 0;
+                lane_rho[l] = i + l < end ? whole(half, work.sums, i + l) : 0.0;
+            }
             const I species = simd::load_int<double>(lane_species);
             V f, df;
             if (p.embedding == Embedding::zhou2004)
-                embed_zhou2004(p, species, simd::load(work.energy + i, live), f, df);
+                embed_zhou2004(p, species, simd::load(lane_rho), f, df);
             else
-                embed_table(p, species, simd::load(work.energy + i, live), f, df);
+                embed_table(p, species, simd::load(lane_rho), f, df);
             simd::store(work.energy + i, f, live);
-            double slope[V::width];
             simd::store(slope, df);
             for (int l = 0; l < V::width && i + l < end; ++l) {
                 for (int c = 0; c < 3; ++c) work.rows[4 * (i + l) + c] = s.rows[4 * (i + l) + c];
@@ -254,58 +278,71 @@ void eam_spread_compute(const System& s, const EamScratch& work, int n_threads) 
 namespace {
 
 template <bool kMixed> struct EamPair {
-    static constexpr bool kTags = kMixed;
     const double* rows;  // x, y, z, F'
     Radial radial;
     System s;
-    const double* f;  // embedding energies
 
-    double own_energy(std::int64_t i) const { return f[i]; }
-    // First rows of the tables of j around i, and of i around j.
-    void tags(std::int64_t i, I j, I& to_i, I& to_j) const {
-        const I a = simd::set_int<double>(std::int32_t(s.rows[4 * i + 3])), b = species_of(s, j),
-                zero = simd::set_int<double>(0);
-        to_i = radial.row<true>(zero, a, b);
-        to_j = radial.row<true>(zero, b, a);
+    // own: fraction of the cell, F' of j, F' of i, 1 / r; tag: rows of the tables of j around i,
+    // and of i around j.
+    void prepare(std::int64_t i, I j, V slope_i, V slope_j, V r2, Tile& tile, int k) const {
+        const V r = simd::sqrt(r2);
+        V x;
+        const I cell = radial.locate(r, x);
+        simd::store(tile.own[0] + k, x);
+        simd::store(tile.own[1] + k, slope_j);
+        simd::store(tile.own[2] + k, slope_i);
+        simd::store(tile.own[3] + k, V(1.0) / r);
+        if constexpr (kMixed) {
+            const I a = simd::set_int<double>(std::int32_t(s.rows[4 * i + 3])),
+                    b = species_of(s, j);
+            simd::store_int(tile.tag[0] + k, radial.row<true>(cell, a, b));
+            simd::store_int(tile.tag[1] + k, radial.row<true>(cell, b, a));
+        } else {
+            simd::store_int(tile.tag[0] + k, cell);
+        }
     }
 
     // r phi = z: phi = z / r, phi' = z' / r - phi / r. g = (F_i' f_{j->i}' + F_j' f_{i->j}' + phi')
     // / r; slopes are per cell of the table.
-    void evaluate(Tile<double>& tile, int k) const {
-        const V r = simd::sqrt(simd::load(tile.u + k)), inverse_r = V(1.0) / r;
-        V x, c[8];
-        const I cell = radial.locate(r, x);
-        I row = cell;
-        if constexpr (kMixed) row = cell + simd::load_int<double>(tile.tag[0] + k);
-        simd::load_rows8(radial.table, row, c);
+    void evaluate(const Tile& tile, int k, V& e, V& g) const {
+        const V x = simd::load(tile.own[0] + k), inverse_r = simd::load(tile.own[3] + k);
+        V c[8];
+        simd::load_rows8(radial.table, simd::load_int<double>(tile.tag[0] + k), c);
         const V slope_to_i = cubic_slope(c, x);
         V slope_to_j = slope_to_i;
         if constexpr (kMixed) {
             V d[4];
-            const I back = cell + simd::load_int<double>(tile.tag[1] + k);
+            const I back = simd::load_int<double>(tile.tag[1] + k);
             simd::load_rows(radial.table, back + back, d[0], d[1], d[2], d[3]);
             slope_to_j = cubic_slope(d, x);
         }
-        const V e = cubic(c + 4, x) * inverse_r;
-        const V embedding =
-            simd::fma(simd::load(tile.centre + k), slope_to_i, simd::load(tile.v + k) * slope_to_j);
+        e = cubic(c + 4, x) * inverse_r;
+        const V embedding = simd::fma(simd::load(tile.own[2] + k), slope_to_i,
+                                      simd::load(tile.own[1] + k) * slope_to_j);
         const V slope = simd::fma(cubic_slope(c + 4, x), inverse_r, embedding) * radial.inverse_dr;
-        simd::store(tile.u + k, e);
-        simd::store(tile.v + k, simd::fnma(e, inverse_r, slope) * inverse_r);
+        g = simd::fnma(e, inverse_r, slope) * inverse_r;
     }
 };
 
 }  // namespace
 
-void eam_force_compute(const EamParams& p, const System& s, const Neighbors& list,
+void eam_force_compute(const EamParams& p, const System& s, const HalfList& half,
                        const EamScratch& work, int n_threads, const Result& out) {
-    const Neighbors kept{0, list.first, work.count, work.index};
+    HalfList kept = half;
+    kept.list = {0, half.list.first, work.count, work.index};
+    const HalfSums sums{work.sums, out.virials ? work.virials : nullptr, work.tiles};
     if (p.n_species == 1)
-        tile_loop<double>(s, kept, out, n_threads,
-                          EamPair<false>{work.rows, Radial(p), s, work.energy});
+        tile_loop(s, kept, sums, out.block_totals != nullptr, n_threads,
+                  EamPair<false>{work.rows, Radial(p), s});
     else
-        tile_loop<double>(s, kept, out, n_threads,
-                          EamPair<true>{work.rows, Radial(p), s, work.energy});
+        tile_loop(s, kept, sums, out.block_totals != nullptr, n_threads,
+                  EamPair<true>{work.rows, Radial(p), s});
+}
+
+void eam_finish_compute(const System& s, const HalfList& half, const EamScratch& work,
+                        int n_threads, const Result& out) {
+    const HalfSums sums{work.sums, out.virials ? work.virials : nullptr, work.tiles};
+    finish_half(s, half, sums, work.energy, n_threads, out);
 }
 
 }  // namespace MDKERN_ISA

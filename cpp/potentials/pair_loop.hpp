@@ -1,18 +1,20 @@
 // The one place where energies, forces and virials of pairs are assembled. Include from kernels
 // only.
 //
-// Every real row gathers its own force from its full list, so no two threads write the same value
-// and the result has the same bits for every number of threads: per-row sums run over the list in
-// order, totals over fixed blocks of rows, summed in block order.
+// The result has the same bits for every number of threads. With full lists every real row gathers
+// its own force, so no two threads write the same value; with half lists tiles that share a row
+// follow each other in a fixed order. Totals are summed over fixed blocks of rows, or tiles, in
+// their order.
 //
 //   F_i = sum_j g_ij (r_j - r_i),  W_i = -1/2 sum_j g_ij (r_j - r_i) (x) (r_j - r_i),  g = (dE/dr)
 //   / r of the pair (both directions together)
 //
-// pair_loop evaluates a vector of neighbors from row to force in one go: best for short formulas.
-// tile_loop lays the neighbors of several rows side by side in the L1 cache first and then
-// evaluates them in one long loop: best for long chains of dependent operations (table look-ups,
-// exponentials), of which the core then has several in flight, and no vector is left half empty at
-// the end of a row.
+// pair_loop reads full lists and evaluates a vector of neighbors from row to force in one go: best
+// for short formulas. tile_loop reads half lists: each pair is evaluated once and added to both of
+// its rows, which pays where the evaluation costs more than the scattered additions (table
+// look-ups). It lays the pairs of several rows side by side in the L1 cache first and then
+// evaluates them in one long loop: the core has several chains of dependent operations in flight,
+// and no vector is left half empty at the end of a row.
 #pragma once
 
 #include "core/types.hpp"
@@ -28,6 +30,11 @@ template <class T> struct PairSums {
     V e = T(0), fx = T(0), fy = T(0), fz = T(0);
     V wxx = T(0), wyy = T(0), wzz = T(0), wyz = T(0), wxz = T(0), wxy = T(0);
 
+    void add_force(V g, V dx, V dy, V dz) {
+        fx = fx + g * dx;
+        fy = fy + g * dy;
+        fz = fz + g * dz;
+    }
     void add(V pair_energy, V g, V dx, V dy, V dz) {
         e = e + pair_energy;
         const V gx = g * dx, gy = g * dy, gz = g * dz;
@@ -55,7 +62,9 @@ template <class T> struct PairSums {
 class BlockTotals {
 public:
     BlockTotals(const System& s, const Result& out, std::int64_t block)
-        : system(s), result(out), totals(out.block_totals + 7 * block) {}
+        : system(s),
+          result(out),
+          totals(out.block_totals ? out.block_totals + 7 * block : nullptr) {}
 
     // Row i is complete: writes its results and starts the next. own: its energy beside half of its
     // pair energies.
@@ -79,6 +88,7 @@ public:
         }
     }
     template <class T> void finish_block(PairSums<T>& sums) {
+        if (!totals) return;
         if (!result.virials) sums.take_virial(virial);
         totals[0] = energy;
         for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
@@ -96,8 +106,9 @@ private:
 //   Centre begin(i, w)                       constants of row i
 //   Mask operator()(Centre, w, r2, e, g)     pairs within the cutoff; sets the pair energy e and g
 //   (anything in the other lanes) double own_energy(i)
-template <class T, class Pair>
-void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+// kTotals: energies and virials too, otherwise forces alone.
+template <class T, bool kTotals, class Pair>
+void pair_rows(const System& s, const Neighbors& list, const Result& out, int n_threads,
                const Pair& pair) {
     using V = simd::Vec<T>;
     const T* rows = pair.rows;
@@ -110,115 +121,268 @@ void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_
             const V x = p[0], y = p[1], z = p[2];
             const auto centre = pair.begin(i, p[3]);
             const std::int32_t *k = list.index + list.first[i], *k_end = k + list.count[i];
-            for (; k < k_end; k += V::width) {
-                const auto live = simd::first_n<T>(k_end - k);
-                V dx, dy, dz, w;
+            // One vector ahead: rows are loaded and transposed while the formula waits for its
+            // divisions.
+            simd::Mask<T> live = simd::first_n<T>(k_end - k);
+            V dx, dy, dz, w;
+            if (k < k_end) simd::load_rows(rows, simd::load_int<T>(k, live), dx, dy, dz, w);
+            while (k < k_end) {
+                const V rx = dx - x, ry = dy - y, rz = dz - z, w_j = w;
+                const auto now = live;
+                const V r2 = simd::fma(rx, rx, simd::fma(ry, ry, rz * rz));
+                k += V::width;
+                live = simd::first_n<T>(k_end - k);
                 simd::load_rows(rows, simd::load_int<T>(k, live), dx, dy, dz, w);
-                dx = dx - x;
-                dy = dy - y;
-                dz = dz - z;
-                const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
                 V e, g;
-                const auto within = pair(centre, w, r2, e, g) & live;
-                sums.add(simd::keep(within, e), simd::keep(within, g), dx, dy, dz);
+                const auto within = pair(centre, w_j, r2, e, g) & now;
+                if constexpr (kTotals)
+                    sums.add(simd::keep(within, e), simd::keep(within, g), rx, ry, rz);
+                else
+                    sums.add_force(simd::keep(within, g), rx, ry, rz);
             }
-            totals.finish_row(sums, i, pair.own_energy(i));
+            totals.finish_row(sums, i, kTotals ? pair.own_energy(i) : 0.0);
         }
         totals.finish_block(sums);
     });
 }
+template <class T, class Pair>
+void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+               const Pair& pair) {
+    if (out.block_totals)
+        pair_rows<T, true>(s, list, out, n_threads, pair);
+    else
+        pair_rows<T, false>(s, list, out, n_threads, pair);
+}
 
-// Pairs side by side. u and v are the pair's own: before the evaluation r^2 and the fourth column
-// of row j, after it e and g.
-template <class T> struct alignas(64) Tile {
-    static constexpr int capacity = 256;
-    T dx[capacity + 16], dy[capacity + 16], dz[capacity + 16], u[capacity + 16], v[capacity + 16],
-        centre[capacity + 16];
-    std::int32_t tag[2][capacity + 16];
+// --- half lists
+
+// body(tile) for all tiles.
+template <class Body> void for_tiles(const HalfList& half, int n_threads, const Body& body) {
+    parallel_ordered(half.n_tiles, n_threads, half.before_first, half.before, half.done, body);
+}
+// body(row) for the real rows of a tile.
+template <class Body>
+inline void for_rows(const HalfList& half, std::int64_t tile, const Body& body) {
+    for (std::int32_t r = half.tile[tile]; r < half.tile[tile + 1]; ++r)
+        for (std::int64_t i = half.range[2 * r]; i < half.range[2 * r + 1]; ++i) body(i);
+}
+
+// What pairs add up to, per row of the System, and per tile.
+struct HalfSums {
+    double* rows = nullptr;     // (n_total, 4) force and energy
+    double* virials = nullptr;  // (n_total, 6), null: not wanted
+    double* tiles = nullptr;    // (n_tiles, 6) virial of the tile's pairs
 };
 
-// Pair has
+static inline void clear(double* p, std::int64_t n, int n_threads) {
+    constexpr std::int64_t kPiece = 8192;
+    parallel_for((n + kPiece - 1) / kPiece, n_threads, 0, [&](std::int64_t b) {
+        const std::int64_t end = (b + 1) * kPiece < n ? (b + 1) * kPiece : n;
+        for (std::int64_t k = b * kPiece; k < end; ++k) p[k] = 0.0;
+    });
+}
+
+// Pairs side by side. own: what the formula keeps of a pair until it is evaluated; after that
+// own[0] is the energy e and own[1] is g.
+struct alignas(64) Tile {
+    static constexpr int capacity = 256;
+    double dx[capacity + 16], dy[capacity + 16], dz[capacity + 16], own[4][capacity + 16];
+    std::int32_t row[capacity + 16], tag[2][capacity + 16];
+};
+
+// Lays the pairs of a tile side by side in the L1 cache, evaluates them in one long loop and adds
+// them to the sums of either row. Pair has
 //   rows                            x, y, z, w per row
-//   kTags, tags(i, j, t0, t1)       whether a pair needs more than w, and two integers made of rows
-//   i and j void evaluate(Tile&, k)         pairs k, k + 1, ..., one vector: u = r^2, v = w of j,
-//   centre = w of i, tags on entry; u = e, v = g on return double own_energy(i)
-// All pairs of the list are within the cutoff.
-template <class T, class Pair>
-void tile_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
-               const Pair& pair) {
-    using V = simd::Vec<T>;
+//   prepare(i, j, w_i, w_j, r2, Tile&, k)   a vector of pairs at place k: fills own and tag. Slow
+//   operations whose result says what to load belong here: they overlap with the loads of rows.
+//   evaluate(Tile, k, e, g)
+// All pairs of the list are within the cutoff. kTotals: energies and virials too, otherwise forces
+// alone.
+template <bool kTotals, class Pair> class TileLoop {
+    using V = simd::Vec<double>;
     struct Segment {
         std::int64_t row;
         int begin, end;
-        bool last;  // the row is complete behind it
     };
-    const T* rows = pair.rows;
-    parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) {
-        const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
-        BlockTotals totals(s, out, b);
-        PairSums<T> sums;
-        Tile<T> tile;
-        Segment segments[kPairBlock + 1];
-        int n = 0, n_segments = 0;
-        auto flush = [&] {
-            // The last vector may reach beyond the last pair.
-            simd::store(tile.u + n, V(T(1)));
-            simd::store(tile.v + n, V(T(0)));
-            simd::store(tile.centre + n, V(T(0)));
-            for (auto& tag : tile.tag) simd::store_int(tag + n, simd::set_int<T>(0));
-            for (int k = 0; k < n; k += V::width) pair.evaluate(tile, k);
-            for (int q = 0; q < n_segments; ++q) {
-                const Segment& seg = segments[q];
-                for (int k = seg.begin; k < seg.end; k += V::width) {
-                    const auto live = simd::first_n<T>(seg.end - k);
-                    sums.add(simd::load(tile.u + k, live), simd::load(tile.v + k, live),
-                             simd::load(tile.dx + k, live), simd::load(tile.dy + k, live),
-                             simd::load(tile.dz + k, live));
-                }
-                if (seg.last) totals.finish_row(sums, seg.row, pair.own_energy(seg.row));
-            }
-            n = n_segments = 0;
-        };
-        for (std::int64_t i = b * kPairBlock; i < end; ++i) {
-            const T* p = rows + 4 * i;
-            const V x = p[0], y = p[1], z = p[2], w_i = p[3];
-            const std::int32_t* index = list.index + list.first[i];
-            std::int32_t left = list.count[i];
-            do {
-                const int piece = left < Tile<T>::capacity ? left : Tile<T>::capacity;
-                if (n + piece > Tile<T>::capacity) flush();
-                // Whole vectors: what lies behind the piece is overwritten by the next one, or
-                // never added to a sum.
-                for (int k = 0; k < piece; k += V::width) {
-                    const auto j = simd::load_int<T>(index + k, simd::first_n<T>(piece - k));
-                    V dx, dy, dz, w;
-                    simd::load_rows(rows, j, dx, dy, dz, w);
-                    dx = dx - x;
-                    dy = dy - y;
-                    dz = dz - z;
-                    const int at = n + k;
-                    simd::store(tile.dx + at, dx);
-                    simd::store(tile.dy + at, dy);
-                    simd::store(tile.dz + at, dz);
-                    simd::store(tile.u + at, simd::fma(dx, dx, simd::fma(dy, dy, dz * dz)));
-                    simd::store(tile.v + at, w);
-                    simd::store(tile.centre + at, w_i);
-                    if constexpr (Pair::kTags) {
-                        simd::Int<T> t0, t1;
-                        pair.tags(i, j, t0, t1);
-                        simd::store_int(tile.tag[0] + at, t0);
-                        simd::store_int(tile.tag[1] + at, t1);
-                    }
-                }
-                left -= piece;
-                index += piece;
-                segments[n_segments++] = {i, n, n + piece, left == 0};
-                n += piece;
-            } while (left > 0);
-        }
+
+public:
+    TileLoop(const Neighbors& neighbors, const HalfSums& out, const Pair& p)
+        : list(neighbors), sums(out), pair(p) {}
+
+    void run(const HalfList& half, std::int64_t t) {
+        n = n_segments = 0;
+        for (V& w : virial) w = 0.0;
+        for_rows(half, t, [&](std::int64_t i) { add(i); });
         flush();
-        totals.finish_block(sums);
+        if constexpr (!kTotals) return;
+        double total[8];
+        simd::store_sums4(total, virial[0], virial[1], virial[2], virial[3]);
+        simd::store_sums4(total + 4, virial[4], virial[5], virial[5], virial[5]);
+        for (int c = 0; c < 6; ++c) sums.tiles[6 * t + c] = -total[c];
+    }
+
+private:
+    void add(std::int64_t i) {
+        const double* p = pair.rows + 4 * i;
+        const V x = p[0], y = p[1], z = p[2], w_i = p[3];
+        const std::int32_t* index = list.index + list.first[i];
+        std::int32_t left = list.count[i];
+        while (left > 0) {
+            const int piece = left < Tile::capacity ? left : Tile::capacity;
+            if (n + piece > Tile::capacity || n_segments == kSegments) flush();
+            // Whole vectors: what lies behind the piece is overwritten by the next one, or never
+            // added to a sum.
+            for (int k = 0; k < piece; k += V::width) {
+                const auto j = simd::load_int<double>(index + k, simd::first_n<double>(piece - k));
+                V dx, dy, dz, w;
+                simd::load_rows(pair.rows, j, dx, dy, dz, w);
+                dx = dx - x;
+                dy = dy - y;
+                dz = dz - z;
+                const int at = n + k;
+                simd::store(tile.dx + at, dx);
+                simd::store(tile.dy + at, dy);
+                simd::store(tile.dz + at, dz);
+                simd::store_int(tile.row + at, j);
+                pair.prepare(i, j, w_i, w, simd::fma(dx, dx, simd::fma(dy, dy, dz * dz)), tile, at);
+            }
+            left -= piece;
+            index += piece;
+            segments[n_segments++] = {i, n, n + piece};
+            n += piece;
+        }
+    }
+
+    void flush() {
+        // The last vector may reach beyond the last pair: to places that hold anything in range.
+        for (auto& own : tile.own) simd::store(own + n, V(1.0));
+        for (auto& tag : tile.tag) simd::store_int(tag + n, simd::set_int<double>(0));
+        V wxx = virial[0], wyy = virial[1], wzz = virial[2], wyz = virial[3], wxz = virial[4],
+          wxy = virial[5];
+        for (int k = 0; k < n; k += V::width) {
+            V e, g;
+            pair.evaluate(tile, k, e, g);
+            if constexpr (kTotals) simd::store(tile.own[0] + k, e);
+            simd::store(tile.own[1] + k, g);
+            const auto live = simd::first_n<double>(n - k);
+            const V dx = simd::keep(live, simd::load(tile.dx + k)),
+                    dy = simd::keep(live, simd::load(tile.dy + k)),
+                    dz = simd::keep(live, simd::load(tile.dz + k));
+            const V gx = g * dx, gy = g * dy, gz = g * dz;
+            if constexpr (kTotals) {
+                wxx = simd::fma(gx, dx, wxx);
+                wyy = simd::fma(gy, dy, wyy);
+                wzz = simd::fma(gz, dz, wzz);
+                wyz = simd::fma(gy, dz, wyz);
+                wxz = simd::fma(gx, dz, wxz);
+                wxy = simd::fma(gx, dy, wxy);
+            }
+            const V half = kTotals ? V(0.5) * e : V(0.0);
+            simd::add_rows(sums.rows, simd::load_int<double>(tile.row + k), -gx, -gy, -gz, half,
+                           n - k);
+        }
+        virial[0] = wxx;
+        virial[1] = wyy;
+        virial[2] = wzz;
+        virial[3] = wyz;
+        virial[4] = wxz;
+        virial[5] = wxy;
+        for (int q = 0; q < n_segments; ++q) finish(segments[q]);
+        n = n_segments = 0;
+    }
+
+    // What the pairs of a segment add to its own row.
+    void finish(const Segment& s) {
+        V e = 0.0, fx = 0.0, fy = 0.0, fz = 0.0;
+        for (int k = s.begin; k < s.end; k += V::width) {
+            const auto live = simd::first_n<double>(s.end - k);
+            const V g = simd::load(tile.own[1] + k, live);
+            if constexpr (kTotals) e = e + simd::load(tile.own[0] + k, live);
+            fx = simd::fma(g, simd::load(tile.dx + k, live), fx);
+            fy = simd::fma(g, simd::load(tile.dy + k, live), fy);
+            fz = simd::fma(g, simd::load(tile.dz + k, live), fz);
+        }
+        double row[4];
+        simd::store_sums4(row, fx, fy, fz, V(0.5) * e);
+        for (int c = 0; c < 4; ++c) sums.rows[4 * s.row + c] += row[c];
+        if (!sums.virials) return;
+        double* own = sums.virials + 6 * s.row;
+        for (int k = s.begin; k < s.end; ++k) {  // half of the pair's virial to either row
+            const double half_g = -0.5 * tile.own[1][k], x = tile.dx[k], y = tile.dy[k],
+                         z = tile.dz[k];
+            const double w[6] = {half_g * x * x, half_g * y * y, half_g * z * z,
+                                 half_g * y * z, half_g * x * z, half_g * x * y};
+            double* other = sums.virials + 6 * std::int64_t(tile.row[k]);
+            for (int c = 0; c < 6; ++c) {
+                own[c] += w[c];
+                other[c] += w[c];
+            }
+        }
+    }
+
+    static constexpr int kSegments = 64;
+    Tile tile;
+    Segment segments[kSegments];
+    V virial[6];
+    int n = 0, n_segments = 0;
+    const Neighbors list;
+    const HalfSums sums;
+    const Pair pair;
+};
+
+template <bool kTotals, class Pair>
+void tile_rows(const HalfList& half, const HalfSums& sums, int n_threads, const Pair& pair) {
+    for_tiles(half, n_threads, [&](std::int64_t t) {
+        TileLoop<kTotals, Pair> loop(half.list, sums, pair);
+        loop.run(half, t);
     });
+}
+// All pairs of a half list. sums: cleared here; totals: whether energies and virials are wanted.
+template <class Pair> void tile_loop(const System& s, const HalfList& half, const HalfSums& sums,
+                                     bool totals, int n_threads, const Pair& pair) {
+    clear(sums.rows, 4 * s.n_total, n_threads);
+    if (sums.virials) clear(sums.virials, 6 * s.n_total, n_threads);
+    if (totals)
+        tile_rows<true>(half, sums, n_threads, pair);
+    else
+        tile_rows<false>(half, sums, n_threads, pair);
+}
+
+// Adds the sums of its images to each atom, and writes the results. own: energies of the atoms
+// beside those of pairs.
+static inline void finish_half(const System& s, const HalfList& half, const HalfSums& sums,
+                               const double* own, int n_threads, const Result& out) {
+    parallel_for(n_blocks(s.n_real), n_threads, 0, [&](std::int64_t b) {
+        const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
+        double total = 0.0;
+        for (std::int64_t i = b * kPairBlock; i < end; ++i) {
+            const std::int32_t first = half.image_first ? half.image_first[i] : 0,
+                               last = half.image_first ? half.image_first[i + 1] : 0;
+            double f[4], w[6];
+            for (int c = 0; c < 4; ++c) f[c] = sums.rows[4 * i + c];
+            for (std::int32_t k = first; k < last; ++k)
+                for (int c = 0; c < 4; ++c) f[c] += sums.rows[4 * std::int64_t(half.image[k]) + c];
+            const std::int64_t o = s.order ? s.order[i] : i;
+            const double energy = own[i] + f[3];
+            total += energy;
+            if (out.energies) out.energies[o] = energy;
+            if (out.forces)
+                for (int c = 0; c < 3; ++c) out.forces[3 * o + c] = f[c];
+            if (!out.virials) continue;
+            for (int c = 0; c < 6; ++c) w[c] = sums.virials[6 * i + c];
+            for (std::int32_t k = first; k < last; ++k)
+                for (int c = 0; c < 6; ++c)
+                    w[c] += sums.virials[6 * std::int64_t(half.image[k]) + c];
+            for (int c = 0; c < 6; ++c) out.virials[6 * o + c] = w[c];
+        }
+        if (!out.block_totals) return;
+        double* t = out.block_totals + 7 * b;
+        t[0] = total;
+        for (int c = 1; c < 7; ++c) t[c] = 0.0;
+    });
+    if (!out.block_totals) return;
+    for (std::int64_t t = 0; t < half.n_tiles; ++t)  // there is a block where there is a tile
+        for (int c = 0; c < 6; ++c) out.block_totals[1 + c] += sums.tiles[6 * t + c];
 }
 
 }  // namespace MDKERN_ISA

@@ -194,6 +194,19 @@ inline void load_rows_int(const std::int32_t* p, IntD idx, IntD& x, IntD& y, Int
     w.v = _mm_unpackhi_epi64(b, d);
 }
 
+inline void add_rows(double* p, IntD idx, VecD x, VecD y, VecD z, VecD w, std::int64_t n) {
+    VecD r[4];
+    transpose4(x.v, y.v, z.v, w.v, r[0], r[1], r[2], r[3]);
+    auto add = [&](std::int64_t i, VecD a) {
+        double* q = p + 4 * i;
+        _mm256_storeu_pd(q, _mm256_add_pd(_mm256_loadu_pd(q), a.v));
+    };
+    add(_mm_cvtsi128_si32(idx.v), r[0]);
+    if (n > 1) add(_mm_extract_epi32(idx.v, 1), r[1]);
+    if (n > 2) add(_mm_extract_epi32(idx.v, 2), r[2]);
+    if (n > 3) add(_mm_extract_epi32(idx.v, 3), r[3]);
+}
+
 inline VecD gather(const double* p, IntD i) { return _mm256_i32gather_pd(p, i.v, 8); }
 inline VecF gather(const float* p, IntF i) { return _mm256_i32gather_ps(p, i.v, 4); }
 

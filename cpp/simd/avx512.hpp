@@ -120,9 +120,8 @@ inline void spill(std::uint32_t (&i)[16], __m512i v) {
 
 // Eight rows of four doubles: rows l and l + 4 share a register, then two rounds of shuffles
 // transpose 4 x 4 in each half.
-inline void load_rows(const double* p, IntD idx, VecD& x, VecD& y, VecD& z, VecD& w) {
-    alignas(32) std::uint32_t i[8];
-    spill(i, _mm256_slli_epi32(idx.v, 2));
+inline void transpose_rows(const double* p, const std::uint32_t (&i)[8], VecD& x, VecD& y, VecD& z,
+                           VecD& w) {
     auto row = [&](int a, int b) {
         return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(p + i[a])),
                                   _mm256_loadu_pd(p + i[b]), 1);
@@ -137,6 +136,11 @@ inline void load_rows(const double* p, IntD idx, VecD& x, VecD& y, VecD& z, VecD
     y.v = _mm512_permutex2var_pd(b, lo, d);
     z.v = _mm512_permutex2var_pd(a, hi, c);
     w.v = _mm512_permutex2var_pd(b, hi, d);
+}
+inline void load_rows(const double* p, IntD idx, VecD& x, VecD& y, VecD& z, VecD& w) {
+    alignas(32) std::uint32_t i[8];
+    spill(i, _mm256_slli_epi32(idx.v, 2));
+    transpose_rows(p, i, x, y, z, w);
 }
 
 // Sixteen rows of four floats: four rows to a register, then a 4 x 4 transpose in every 128-bit
@@ -159,28 +163,13 @@ inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF&
     w.v = _mm512_shuffle_ps(b, d, 0xee);
 }
 
-// Eight rows of eight doubles: a full 8 x 8 transpose in three rounds of eight shuffles.
+// Eight rows of eight doubles, as two blocks of four columns: halves of rows are put together by
+// loads, which costs a third less shuffles than a transpose of whole rows.
 inline void load_rows8(const double* p, IntD idx, VecD* c) {
     alignas(32) std::uint32_t i[8];
     spill(i, _mm256_slli_epi32(idx.v, 3));
-    __m512d r[8], t[8];
-    for (int k = 0; k < 8; ++k) r[k] = _mm512_loadu_pd(p + i[k]);
-    for (int k = 0; k < 8; k += 2) {
-        t[k] = _mm512_unpacklo_pd(r[k], r[k + 1]);
-        t[k + 1] = _mm512_unpackhi_pd(r[k], r[k + 1]);
-    }
-    const __m512i lo = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
-                  hi = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-    for (int h = 0; h < 8; h += 4) {  // r[h .. h+3]: columns 0|4, 1|5, 2|6, 3|7 of rows h .. h+3
-        r[h] = _mm512_permutex2var_pd(t[h], lo, t[h + 2]);
-        r[h + 1] = _mm512_permutex2var_pd(t[h + 1], lo, t[h + 3]);
-        r[h + 2] = _mm512_permutex2var_pd(t[h], hi, t[h + 2]);
-        r[h + 3] = _mm512_permutex2var_pd(t[h + 1], hi, t[h + 3]);
-    }
-    for (int k = 0; k < 4; ++k) {
-        c[k].v = _mm512_shuffle_f64x2(r[k], r[k + 4], 0x44);
-        c[k + 4].v = _mm512_shuffle_f64x2(r[k], r[k + 4], 0xee);
-    }
+    transpose_rows(p, i, c[0], c[1], c[2], c[3]);
+    transpose_rows(p + 4, i, c[4], c[5], c[6], c[7]);
 }
 inline void load_rows8(const float* p, IntF idx, VecF* c) {
     const IntF i2 = {_mm512_slli_epi32(idx.v, 1)};
@@ -203,6 +192,28 @@ inline void load_rows_int(const std::int32_t* p, IntD idx, IntD& x, IntD& y, Int
     y.v = _mm256_unpackhi_epi64(a, c);
     z.v = _mm256_unpacklo_epi64(b, d);
     w.v = _mm256_unpackhi_epi64(b, d);
+}
+
+// The transpose of load_rows backwards; then row by row, since lanes may share a row.
+inline void add_rows(double* p, IntD idx, VecD x, VecD y, VecD z, VecD w, std::int64_t n) {
+    alignas(32) std::uint32_t i[8];
+    spill(i, _mm256_slli_epi32(idx.v, 2));
+    const __m512d a = _mm512_unpacklo_pd(x.v, y.v), b = _mm512_unpackhi_pd(x.v, y.v);
+    const __m512d c = _mm512_unpacklo_pd(z.v, w.v), d = _mm512_unpackhi_pd(z.v, w.v);
+    const __m512i lo = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
+                  hi = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+    const __m512d r[4] = {_mm512_permutex2var_pd(a, lo, c), _mm512_permutex2var_pd(b, lo, d),
+                          _mm512_permutex2var_pd(a, hi, c), _mm512_permutex2var_pd(b, hi, d)};
+    auto add = [&](int l, __m256d row) {
+        _mm256_storeu_pd(p + i[l], _mm256_add_pd(_mm256_loadu_pd(p + i[l]), row));
+    };
+    if (n >= 8) {
+        for (int l = 0; l < 4; ++l) add(l, _mm512_castpd512_pd256(r[l]));
+        for (int l = 0; l < 4; ++l) add(4 + l, _mm512_extractf64x4_pd(r[l], 1));
+    } else {
+        for (int l = 0; l < 4 && l < n; ++l) add(l, _mm512_castpd512_pd256(r[l]));
+        for (int l = 0; l + 4 < n; ++l) add(4 + l, _mm512_extractf64x4_pd(r[l], 1));
+    }
 }
 
 inline VecD gather(const double* p, IntD i) { return _mm512_i32gather_pd(i.v, p, 8); }

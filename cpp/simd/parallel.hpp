@@ -1,6 +1,8 @@
 // The one place where kernels open OpenMP regions.
 #pragma once
 
+#include <sched.h>
+
 #include <cstdint>
 
 #if defined(_OPENMP)
@@ -44,6 +46,30 @@ template <class Body> inline void parallel_for_thread(std::int64_t n, int n_thre
 #else
     for (std::int64_t k = 0; k < n; ++k) body(k, 0);
 #endif
+}
+
+// body(k) for k in [0, n), k only after the body of all before[first[k]] ... before[first[k + 1] -
+// 1], which are lower. Threads take the next k in order; where those before it were taken long ago,
+// nobody waits, and there is no barrier until the end. `done` is scratch, (n).
+template <class Body>
+inline void parallel_ordered(std::int64_t n, int n_threads, const std::int32_t* first,
+                             const std::int32_t* before, std::int32_t* done, const Body& body) {
+    if (n_threads <= 1) {
+        for (std::int64_t k = 0; k < n; ++k) body(k);
+        return;
+    }
+    for (std::int64_t k = 0; k < n; ++k) done[k] = 0;
+    std::int64_t next = 0;
+#pragma omp parallel num_threads(n_threads)
+    for (;;) {
+        const std::int64_t k = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+        if (k >= n) break;
+        for (std::int32_t b = first[k]; b < first[k + 1]; ++b)
+            for (int spins = 0; !__atomic_load_n(&done[before[b]], __ATOMIC_ACQUIRE);)
+                if (++spins > 1000) sched_yield();  // its thread may be waiting for this CPU
+        body(k);
+        __atomic_store_n(&done[k], 1, __ATOMIC_RELEASE);
+    }
 }
 
 }  // namespace MDKERN_ISA

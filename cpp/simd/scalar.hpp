@@ -59,6 +59,15 @@ inline void load_rows_int(const std::int32_t* p, Int<T> i, Int<T>& x, Int<T>& y,
     z.v = r[2];
     w.v = r[3];
 }
+template <class T> inline void add_rows(T* p, Int<T> i, Vec<T> x, Vec<T> y, Vec<T> z, Vec<T> w,
+                                        std::int64_t n) {
+    T* r = p + 4 * std::int64_t(i.v);
+    if (n < 1) return;
+    r[0] += x.v;
+    r[1] += y.v;
+    r[2] += z.v;
+    r[3] += w.v;
+}
 template <class T> inline Vec<T> gather(const T* p, Int<T> i) { return p[i.v]; }
 template <class T> inline Vec<T> load_as(const double* p) { return T(*p); }
 template <class T> inline void subtract_rows(double* p, const std::int32_t* i, Vec<T> x, Vec<T> y,

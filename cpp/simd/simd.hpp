@@ -21,11 +21,14 @@
 //   array of eight Vec: c[k][l] = p[8 i[l] + k]
 //                                        (both: 0 <= i[l] < 2^28)
 //   load_rows_int(p, i, x, y, z, w)      rows of four int32; lanes of double only
-//   gather(p, i)                         p[i[l]]
-//   load_as<T>(p)                        width doubles, converted to T
+//   add_rows(p, i, x, y, z, w, n)        p[4 i[l]] += x[l], p[4 i[l] + 1] += y[l], ... for the
+//   first n lanes (n >= 1) in the order of the lanes, so that several may have the same row; double
+//   only
 //   subtract_rows(p, i, x, y, z)         p[4 i[l]] -= x[l], p[4 i[l] + 1] -= y[l], p[4 i[l] + 2] -=
 //   z[l], one lane after the other, i in memory; rows of four doubles for either T, the fourth is
 //   rewritten
+//   load_as<T>(p)                        width doubles, converted to T
+//   gather(p, i)                         p[i[l]]
 //   compress_store(p, v, m) -> int       writes the live lanes of an Int (or Vec) side by side,
 //   returns their number. It may write
 //                                        up to width values: leave room

@@ -267,6 +267,28 @@ void test_rows_of_doubles() {
     }
 }
 
+// Rows that several lanes share, and every number of live lanes.
+void test_add_rows() {
+    using T = double;
+    const int rows = 5;
+    Random random;
+    for (int trial = 0; trial < 200; ++trial) {
+        std::int32_t i[W<T>];
+        for (int& k : i) k = trial == 0 ? 2 : random.below(rows);
+        const int n = trial % W<T> + 1;
+        T in[4][W<T>], out[4 * rows], expected[4 * rows];
+        for (int c = 0; c < 4; ++c)
+            for (int l = 0; l < W<T>; ++l) in[c][l] = value<T>(7 * c + l + trial);
+        for (int k = 0; k < 4 * rows; ++k) out[k] = expected[k] = value<T>(k);
+        for (int l = 0; l < n; ++l)
+            for (int c = 0; c < 4; ++c) expected[4 * i[l] + c] += in[c][l];
+        simd::add_rows(out, simd::load_int<T>(i), simd::load(in[0]), simd::load(in[1]),
+                       simd::load(in[2]), simd::load(in[3]), n);
+        for (int k = 0; k < 4 * rows; ++k)
+            CHECK(same(out[k], expected[k]), "row %d, column %d, %d lanes", k / 4, k % 4, n);
+    }
+}
+
 template <class T>
 void test_compress() {
     T in[W<T>], out[W<T> + 4];
@@ -545,6 +567,7 @@ void test_type() {
     test_gathers<T>();
     test_rows_of_doubles<T>();
     test_compress<T>();
+    if (std::is_same_v<T, double>) test_add_rows();
     test_sums<T>();
     test_arithmetic<T>();
     test_masks<T>();

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdkern.errors import FormatError, MDKernError, MDKernWarning, UnsupportedError
 
 if TYPE_CHECKING:
-    from mdkern import calculators, descriptors, potentials, reference
+    from mdkern import calculators, descriptors, md, potentials, reference
     from mdkern._runtime import (
         get_isa,
         get_num_threads,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         set_num_threads,
     )
     from mdkern.calculators import load
+    from mdkern.evaluation import evaluate
     from mdkern.neighbors import (
         NeighborList,
         neighbor_list,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "__version__": "_core",
     "NeighborList": "neighbors",
+    "evaluate": "evaluation",
     "get_isa": "_runtime",
     "get_num_threads": "_runtime",
     "info": "_runtime",
@@ -45,7 +47,7 @@ _LAZY = {
     "set_isa": "_runtime",
     "set_num_threads": "_runtime",
 }
-_MODULES = ("calculators", "descriptors", "potentials", "reference")
+_MODULES = ("calculators", "descriptors", "md", "potentials", "reference")
 
 # A bad value must not wait for the first use to be reported. The command line reports it itself, in one line; it also may
 # still choose how OpenMP's threads wait, which is settled once the core is loaded.
@@ -62,10 +64,12 @@ __all__ = [
     "__version__",
     "calculators",
     "descriptors",
+    "evaluate",
     "get_isa",
     "get_num_threads",
     "info",
     "load",
+    "md",
     "neighbor_list",
     "neighbor_list_batch",
     "num_threads",

@@ -10,20 +10,29 @@ import typing
 
 __all__: list[str] = [
     "FMA_FACTOR",
+    "ForceStep",
+    "MdLoop",
     "NeighborTable",
     "Nep",
     "Snapshot",
     "available_cpus",
     "available_memory",
     "buckingham_compute",
+    "buckingham_step",
     "build_info",
     "eam_compute",
+    "eam_step",
+    "evaluate_frames",
     "get_isa",
     "get_num_threads",
     "lennard_jones_compute",
+    "lennard_jones_step",
     "limits_fma",
     "limits_stream",
+    "md_bussi_noise",
+    "md_normals",
     "morse_compute",
+    "morse_step",
     "neighbor_list",
     "neighbor_list_batch",
     "set_isa",
@@ -62,6 +71,9 @@ class NeighborTable:
     @property
     def n_listed(self) -> int: ...
 
+class ForceStep:
+    pass
+
 class Snapshot:
     def __init__(self) -> None: ...
     def arrays(self) -> tuple[typing.Any, ...]: ...
@@ -82,6 +94,113 @@ class Snapshot:
     ) -> None: ...
     @property
     def n_atoms(self) -> int: ...
+
+class MdLoop:
+    def __init__(
+        self,
+        table: typing.Any,
+        step: ForceStep,
+        potential: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def place(
+        self,
+        positions: numpy.typing.NDArray[numpy.float64],
+        momenta: numpy.typing.NDArray[numpy.float64],
+        cell: numpy.typing.NDArray[numpy.float64],
+    ) -> bool: ...
+    def publish(
+        self,
+        positions: numpy.typing.NDArray[numpy.float64],
+        momenta: numpy.typing.NDArray[numpy.float64],
+        cell: numpy.typing.NDArray[numpy.float64],
+    ) -> None: ...
+    def restore(
+        self,
+        step: typing.SupportsInt | typing.SupportsIndex,
+        positions: numpy.typing.NDArray[numpy.float64],
+        momenta: numpy.typing.NDArray[numpy.float64],
+        cell: numpy.typing.NDArray[numpy.float64],
+        built_positions: numpy.typing.NDArray[numpy.float64],
+        built_cell: numpy.typing.NDArray[numpy.float64],
+        sums: numpy.typing.NDArray[numpy.float64],
+        variables: numpy.typing.NDArray[numpy.float64],
+    ) -> None: ...
+    def results(self) -> tuple[typing.Any, ...]: ...
+    def run(
+        self,
+        steps: typing.SupportsInt | typing.SupportsIndex,
+        sample_every: typing.SupportsInt | typing.SupportsIndex,
+        most_seconds: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    def sample(self) -> None: ...
+    def set_atoms(
+        self,
+        masses: numpy.typing.NDArray[numpy.float64],
+        mobile: numpy.typing.NDArray[numpy.bool_],
+        species: numpy.typing.NDArray[numpy.int32],
+        pbc: numpy.typing.NDArray[numpy.bool_],
+        n_dof: typing.SupportsFloat | typing.SupportsIndex,
+        fix_com: bool,
+    ) -> None: ...
+    def set_threads(self, threads: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    def state(self) -> dict[str, typing.Any]: ...
+    def take_samples(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    def use_bussi(
+        self,
+        dt: typing.SupportsFloat | typing.SupportsIndex,
+        kT: typing.SupportsFloat | typing.SupportsIndex,
+        tau: typing.SupportsFloat | typing.SupportsIndex,
+        seed: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def use_langevin(
+        self,
+        dt: typing.SupportsFloat | typing.SupportsIndex,
+        kT: typing.SupportsFloat | typing.SupportsIndex,
+        friction: typing.SupportsFloat | typing.SupportsIndex,
+        seed: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def use_mtk(
+        self,
+        dt: typing.SupportsFloat | typing.SupportsIndex,
+        kT: typing.SupportsFloat | typing.SupportsIndex,
+        pressure: typing.SupportsFloat | typing.SupportsIndex,
+        t_damp: typing.SupportsFloat | typing.SupportsIndex,
+        p_damp: typing.SupportsFloat | typing.SupportsIndex,
+        t_chain: typing.SupportsInt | typing.SupportsIndex,
+        p_chain: typing.SupportsInt | typing.SupportsIndex,
+        t_loop: typing.SupportsInt | typing.SupportsIndex,
+        p_loop: typing.SupportsInt | typing.SupportsIndex,
+        cell: numpy.typing.NDArray[numpy.float64],
+        shape: str,
+        mask: numpy.typing.NDArray[numpy.bool_],
+    ) -> None: ...
+    def use_nose_hoover(
+        self,
+        dt: typing.SupportsFloat | typing.SupportsIndex,
+        kT: typing.SupportsFloat | typing.SupportsIndex,
+        t_damp: typing.SupportsFloat | typing.SupportsIndex,
+        t_chain: typing.SupportsInt | typing.SupportsIndex,
+        t_loop: typing.SupportsInt | typing.SupportsIndex,
+        n_dof: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> None: ...
+    def use_verlet(self, dt: typing.SupportsFloat | typing.SupportsIndex) -> None: ...
+    @property
+    def energy(self) -> float: ...
+    @property
+    def kinetic_energy(self) -> float: ...
+    @property
+    def n_builds(self) -> int: ...
+    @property
+    def reservoir_energy(self) -> float: ...
+    @property
+    def steps(self) -> int: ...
+    @steps.setter
+    def steps(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def variables(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    @variables.setter
+    def variables(self, arg1: typing.Annotated[numpy.typing.ArrayLike, numpy.float64]) -> None: ...
 
 class Nep:
     def __init__(
@@ -132,6 +251,7 @@ def buckingham_compute(
     virials: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> tuple[typing.Any, ...]: ...
+def buckingham_step(table: numpy.typing.NDArray[numpy.float64]) -> ForceStep: ...
 def build_info() -> dict[str, typing.Any]: ...
 def eam_compute(
     cutoff: typing.SupportsFloat | typing.SupportsIndex,
@@ -145,6 +265,22 @@ def eam_compute(
     virials: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> tuple[typing.Any, ...]: ...
+def eam_step(
+    cutoff: typing.SupportsFloat | typing.SupportsIndex,
+    dr: typing.SupportsFloat | typing.SupportsIndex,
+    radial: numpy.typing.NDArray[numpy.float64],
+    embedding: typing.SupportsInt | typing.SupportsIndex,
+    drho: typing.SupportsFloat | typing.SupportsIndex,
+    rho_max: typing.SupportsFloat | typing.SupportsIndex,
+    embed: numpy.typing.NDArray[numpy.float64],
+) -> ForceStep: ...
+def evaluate_frames(
+    step: ForceStep,
+    cutoff: typing.SupportsFloat | typing.SupportsIndex,
+    frames: list[typing.Any],
+    virials: bool,
+    threads: typing.SupportsInt | typing.SupportsIndex,
+) -> typing.Any: ...
 def get_isa() -> str: ...
 def get_num_threads() -> int: ...
 def lennard_jones_compute(
@@ -155,6 +291,11 @@ def lennard_jones_compute(
     virials: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> tuple[typing.Any, ...]: ...
+def lennard_jones_step(
+    style: typing.SupportsInt | typing.SupportsIndex,
+    table: numpy.typing.NDArray[numpy.float64],
+    single_precision: bool,
+) -> ForceStep: ...
 def limits_fma(
     single_precision: bool,
     rounds: typing.SupportsInt | typing.SupportsIndex,
@@ -178,6 +319,17 @@ def limits_stream(
     op: 0 write, 1 copy, 2 triad, 3 read; the sum that each thread read
     """
 
+def md_bussi_noise(
+    seed: typing.SupportsInt | typing.SupportsIndex,
+    step: typing.SupportsInt | typing.SupportsIndex,
+    n_dof: typing.SupportsFloat | typing.SupportsIndex,
+) -> tuple[float, float]: ...
+def md_normals(
+    atoms: numpy.typing.NDArray[numpy.int32],
+    seed: typing.SupportsInt | typing.SupportsIndex,
+    step: typing.SupportsInt | typing.SupportsIndex,
+    threads: typing.SupportsInt | typing.SupportsIndex = 1,
+) -> numpy.typing.NDArray[numpy.float64]: ...
 def morse_compute(
     D: typing.SupportsFloat | typing.SupportsIndex,
     alpha: typing.SupportsFloat | typing.SupportsIndex,
@@ -189,6 +341,14 @@ def morse_compute(
     virials: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> tuple[typing.Any, ...]: ...
+def morse_step(
+    D: typing.SupportsFloat | typing.SupportsIndex,
+    alpha: typing.SupportsFloat | typing.SupportsIndex,
+    r0: typing.SupportsFloat | typing.SupportsIndex,
+    r_cut: typing.SupportsFloat | typing.SupportsIndex,
+    e0: typing.SupportsFloat | typing.SupportsIndex,
+    r_on: typing.SupportsFloat | typing.SupportsIndex,
+) -> ForceStep: ...
 def neighbor_list(
     quantities: str,
     positions: numpy.typing.NDArray[numpy.float64],

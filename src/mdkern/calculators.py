@@ -211,6 +211,12 @@ class Calculator(AseCalculator):
         )
         if not math.isfinite(r.energy + sum(r.virial.tolist())):
             raise NonFiniteError(_explain(r, positions))
+        self._accept(r, positions, numbers, cell, pbc)
+
+    def _accept(
+        self, r: potentials.Result, positions: Any, numbers: Any, cell: Any, pbc: Any
+    ) -> None:
+        """Make these the results, and the atoms with these arrays those that they belong to."""
         self._virial = r.virial
         results = {
             "energy": r.energy,

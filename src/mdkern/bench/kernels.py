@@ -60,8 +60,11 @@ _LJ = 1 + 2 + 1 + 3 + 4  # 1/r^2, its cube, a/r^6, energy, force over distance
 _MORSE = 3 + _EXP + 4 + 3 + 1  # argument, exponential, energy, slope, division
 _BUCKINGHAM = 3 + _EXP + 4 + 2 + 6  # root, division, argument; A exp and C / r^6; energy; slope
 _LOCATE = 1 + 3  # square root; place in the table, its cell, the fraction
-_EAM_DENSITY = _VECTOR + _LOCATE + _CUBIC + 1
-_EAM_FORCE = _VECTOR + _LOCATE + 1 + _SLOPE + (_CUBIC + 1) + _SLOPE + 3 + 6 + _GATHER
+# Half lists: g times vector, virial; half of the energy and four additions to row j; energy and
+# three multiply-adds for row i.
+_SHARED = 3 + 12 + 1 + 4 + 1 + 6
+_EAM_DENSITY = _VECTOR + _LOCATE + _CUBIC + 2
+_EAM_FORCE = _VECTOR + _LOCATE + 1 + _SLOPE + (_CUBIC + 1) + _SLOPE + 3 + 6 + _SHARED
 _CANDIDATES = 3.4  # distance tests per pair kept, columns of bins as wide as the cutoff
 _TEST_LOADS = 3 * 8 + _INDEX  # coordinates and row number of a candidate
 _POOL = 256 << 20  # bytes of freed outputs kept mapped for the next ones (cpp/core/pool.hpp)
@@ -89,8 +92,13 @@ COUNTS: dict[str, Counts] = {
     ),
     "morse": Counts(_VECTOR + _MORSE + _GATHER, _INDEX + _ROW, _INDEX, _ATOM),
     "buckingham": Counts(_VECTOR + _BUCKINGHAM + _GATHER, _INDEX + _ROW, _INDEX, _ATOM),
-    "eam": Counts(  # two passes; the second one reads the list of pairs that the first one kept
-        _EAM_DENSITY + _EAM_FORCE, 2 * (_INDEX + _ROW) + 32 + 64, 3 * _INDEX, _ATOM + 2 * _ROW + 24
+    # Two passes over a half list, so half of this per pair and direction; the second pass reads the
+    # list of pairs that the first one kept. Loads: rows, tables, sums of row j.
+    "eam": Counts(
+        (_EAM_DENSITY + _EAM_FORCE) / 2,
+        (2 * (_INDEX + _ROW) + 32 + 64 + 8 + _ROW) / 2,
+        3 * _INDEX / 2,
+        _ATOM + 2 * _ROW + 24 + 2 * _ROW,
     ),
     **{  # some ten entries of forces per atom, written twice and read once (force_blocks.hpp)
         name: Counts(nep_flops(size, n_r, n_a) / n_r, _INDEX + 2 * _ROW, _INDEX, _ATOM + 30 * _ROW)

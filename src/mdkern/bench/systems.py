@@ -148,6 +148,7 @@ def _vast(box: float) -> tuple[Atoms, float]:
 
 
 SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
+    "copper-108": partial(_copper, (3, 3, 3)),
     "copper-4000": partial(_copper, (10, 10, 10)),
     "copper-32000": partial(_copper, (20, 20, 20)),
     "copper-100000": partial(_copper, (25, 25, 40)),
@@ -157,6 +158,7 @@ SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
     "diamond-216": partial(_diamond, "C", 3.567, 3),
     "diamond-1000": partial(_diamond, "C", 3.567, 5),
     "water-375": partial(_water, 5),
+    "argon-108": partial(_argon, 3),
     "argon-4000": partial(_argon, 10),
     "argon-32000": partial(_argon, 20),
     "water-3000": partial(_water, 10),

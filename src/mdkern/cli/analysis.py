@@ -12,7 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Drift", "correlation_time", "distance_shells", "energy_drift", "radial_distribution"]
+__all__ = [
+    "Diffusion",
+    "Drift",
+    "correlation_time",
+    "diffusion",
+    "distance_shells",
+    "energy_drift",
+    "mean_square_displacement",
+    "radial_distribution",
+]
 
 Float = NDArray[np.float64]
 
@@ -115,6 +124,70 @@ def radial_distribution(
         g += counts * atoms.cell.volume / len(atoms) ** 2
     shell = 4.0 / 3.0 * np.pi * np.diff(edges**3)
     return 0.5 * (edges[1:] + edges[:-1]), g / shell / len(frames)
+
+
+def mean_square_displacement(positions: ArrayLike) -> Float:
+    r"""Mean square displacement against the lag, over all atoms and origins of time, and its three components.
+
+    .. math:: M(\tau) = \langle |r_i(t + \tau) - r_i(t)|^2 \rangle_{i, t}
+
+    by Fourier transforms of the positions (V. Calandrini and others, Collection SFN 12, 201, 2011).
+
+    Parameters
+    ----------
+    positions : (n_times, n_atoms, 3) array
+        Unwrapped, at equal intervals of time.
+
+    Returns
+    -------
+    (n_times, 3) array
+        Along x, y and z; their sum is the whole.
+    """
+    r = np.asarray(positions, dtype=np.float64)
+    n = len(r)
+    r = r - r[0]  # digits are lost far from the origin
+    square = (r**2).sum(axis=1)
+    spectrum = np.fft.rfft(r, 2 * n, axis=0)
+    products = np.fft.irfft((np.abs(spectrum) ** 2).sum(axis=1), 2 * n, axis=0)[:n]
+    total = np.cumsum(square, axis=0)
+    # Squares of all starts and ends that a lag has.
+    lags = np.arange(n)
+    ends = total[-1] - np.where(lags[:, None] > 0, total[np.maximum(lags - 1, 0)], 0.0)
+    starts = total[n - 1 - lags]
+    out: Float = (starts + ends - 2.0 * products) / ((n - lags)[:, None] * r.shape[1])
+    return np.maximum(out, 0.0)
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """Diffusion coefficient in Angstrom^2/ps (1e-4 cm^2/s) and its standard error."""
+
+    value: float
+    error: float
+    begin: float
+    """First and last lag of the fit, ps."""
+    end: float
+
+
+def diffusion(time: ArrayLike, msd: ArrayLike) -> Diffusion | None:
+    r"""Einstein's relation :math:`M = 6 D \tau`, a line fitted from a tenth to a half of the longest lag.
+
+    The error is that of the mean of the three directions.
+
+    Parameters
+    ----------
+    time : (n,) array
+        Lags in ps.
+    msd : (n, 3) array
+        Components of the mean square displacement, Angstrom^2.
+    """
+    t, m = np.asarray(time, dtype=np.float64), np.asarray(msd, dtype=np.float64)
+    part = slice(max(1, len(t) // 10), len(t) // 2 + 1)
+    if len(t[part]) < 4:
+        return None
+    along = np.array([np.polyfit(t[part], m[part, c], 1)[0] for c in range(3)]) / 2.0
+    error = float(along.std(ddof=1) / np.sqrt(3))
+    return Diffusion(float(along.mean()), error, float(t[part][0]), float(t[part][-1]))
 
 
 def distance_shells(distances: ArrayLike, n_atoms: int, gap: float) -> list[dict[str, Any]]:

@@ -123,9 +123,7 @@ def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run
     rng = np.random.default_rng(args.seed)
     dynamics.draw_velocities(atoms, START_TEMPERATURE, rng)
     atoms.calc = EAM.zhou2004(["Cu"], skin=0.6)
-    integrator = dynamics.make_integrator(
-        atoms, "nve", timestep=TIMESTEP, temperature=0.0, tau=1.0, rng=rng
-    )
+    integrator = dynamics.make_integrator(atoms, dynamics.Ensemble(TIMESTEP), args.seed)
     header = {
         "version": mdkern.__version__,
         "isa": mdkern.get_isa(),
@@ -150,11 +148,9 @@ def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run
         dynamics.simulate(
             result,
             integrator,
-            dynamics.Sampler(atoms, integrator, TIMESTEP),
             steps,
             sample_every=5,
-            frame_every=every,
-            on_frame=on_frame,
+            calls=[(every, on_frame)],
             progress=not args.json,
             label=f"{len(atoms):,} Cu atoms",
         )

@@ -86,7 +86,7 @@ def _title(figure: Any, run: Run) -> None:
     figure.text(
         0.15,
         0.974,
-        f"{run.n_atoms:,} copper atoms, EAM, {1e-3 * run.steps * run.timestep:.3g} ps NVE with ASE's velocity"
+        f"{run.n_atoms:,} copper atoms, EAM, {1e-3 * run.steps * run.timestep:.3g} ps NVE with velocity"
         f" Verlet at {run.timestep:g} fs: {rates['steps_per_s'] or 0:,.0f} steps/s, {rates['ns_per_day'] or 0:,.0f} ns/day",
         fontsize=11,
         va="center",

@@ -1,11 +1,11 @@
-"""Molecular dynamics with ASE's integrators: start, loop, samples."""
+"""Molecular dynamics of the command line: start, integrator, loop, samples."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdkern.cli.analysis import Drift, energy_drift
-from mdkern.cli.output import Progress, UsageError
+from mdkern.cli.output import Progress
 from mdkern.errors import MDKernError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["COLUMNS", "Run", "Sampler", "draw_velocities", "make_integrator", "simulate"]
+    from mdkern.md import NativeDynamics
+
+__all__ = ["COLUMNS", "Ensemble", "Run", "draw_velocities", "make_integrator", "simulate"]
 
 COLUMNS = (
     "step",
@@ -33,6 +35,7 @@ COLUMNS = (
 )
 # Averages and the drift leave out the start, where energy is still passed from kinetic to potential.
 SKIP = 0.2
+_CHUNK = 0.1  # seconds between two looks at progress and Ctrl-C
 
 
 def draw_velocities(atoms: Atoms, temperature: float, rng: np.random.Generator) -> None:
@@ -48,77 +51,44 @@ def draw_velocities(atoms: Atoms, temperature: float, rng: np.random.Generator) 
         atoms.set_momenta(atoms.get_momenta() * np.sqrt(temperature / now))
 
 
-def make_integrator(
-    atoms: Atoms,
-    ensemble: str,
-    *,
-    timestep: float,
-    temperature: float,
-    tau: float,
-    rng: np.random.Generator,
-) -> Any:
-    """ASE's integrator for "nve", "bussi" or "langevin"; times in fs, temperature in K."""
+@dataclass(frozen=True)
+class Ensemble:
+    """What is held constant; times in fs, temperature in K, pressure in GPa.
+
+    `thermostat`: "bussi", "langevin" or "nose-hoover"; `barostat`: "isotropic" or "full"; None: not there.
+    """
+
+    timestep: float
+    thermostat: str | None = None
+    barostat: str | None = None
+    temperature: float = 300.0
+    tau: float = 100.0
+    pressure: float = 0.0
+    tau_pressure: float = 1000.0
+
+
+def make_integrator(atoms: Atoms, ensemble: Ensemble, seed: int) -> NativeDynamics:
+    """The native integrator of an ensemble."""
     from ase import units
-    from ase.md.langevin import Langevin
-    from ase.md.verlet import VelocityVerlet
 
-    if ensemble == "nve":
-        return VelocityVerlet(atoms, timestep * units.fs)
-    if ensemble == "langevin":
-        friction = 1.0 / (tau * units.fs)
-        return Langevin(
-            atoms,
-            timestep * units.fs,
-            temperature_K=temperature,
-            friction=friction,
-            fixcm=False,
-            rng=rng,
+    from mdkern import md
+
+    fs, e = units.fs, ensemble
+    kelvin, tau = e.temperature, e.tau * fs
+    if e.barostat is not None:
+        kind = md.IsotropicMTKNPT if e.barostat == "isotropic" else md.MTKNPT
+        return kind(
+            atoms, e.timestep * fs, kelvin, e.pressure * units.GPa, tau, e.tau_pressure * fs
         )
-    try:
-        from ase.md.bussi import Bussi
-    except ImportError:
-        raise UsageError("--thermostat bussi: needs ASE 3.24 or later") from None
-    return Bussi(
-        atoms, timestep * units.fs, temperature_K=temperature, taut=tau * units.fs, rng=rng
-    )
-
-
-class Sampler:
-    """Energies, temperature and pressure of the running simulation."""
-
-    def __init__(self, atoms: Atoms, integrator: Any, timestep: float) -> None:
-        from ase import units
-
-        self._atoms, self._integrator, self._timestep = atoms, integrator, timestep
-        self._gpa = units.GPa
-        self._conserves = hasattr(integrator, "transferred_energy") or not hasattr(
-            integrator, "temp"
+    if e.thermostat is None:
+        return md.VelocityVerlet(atoms, e.timestep * fs)
+    if e.thermostat == "langevin":
+        return md.Langevin(
+            atoms, e.timestep * fs, temperature_K=kelvin, friction=1.0 / tau, seed=seed
         )
-        self._has_pressure = atoms.cell.rank == 3 and bool(atoms.pbc.all())
-
-    def __call__(self, step: int) -> tuple[float, ...]:
-        """One row of `COLUMNS`; NaN where a quantity is not defined."""
-        atoms = self._atoms
-        potential, kinetic = atoms.get_potential_energy(), atoms.get_kinetic_energy()
-        conserved = np.nan
-        if self._conserves:
-            # A Bussi thermostat counts what it has put in; Langevin noise is not counted by ASE.
-            conserved = potential + kinetic - getattr(self._integrator, "transferred_energy", 0.0)
-        pressure = np.nan
-        if self._has_pressure:
-            # 2 Ekin / 3V is the ideal-gas part of the momenta as they are.
-            static = -float(np.mean(atoms.get_stress()[:3]))
-            pressure = (static + 2.0 / 3.0 * kinetic / atoms.get_volume()) / self._gpa
-        return (
-            step,
-            1e-3 * step * self._timestep,
-            potential,
-            kinetic,
-            potential + kinetic,
-            conserved,
-            atoms.get_temperature(),
-            pressure,
-        )
+    if e.thermostat == "bussi":
+        return md.Bussi(atoms, e.timestep * fs, kelvin, tau, seed=seed)
+    return md.NoseHooverChain(atoms, e.timestep * fs, kelvin, tau)
 
 
 @dataclass
@@ -130,8 +100,10 @@ class Run:
     n_atoms : int
     timestep : float
         fs
+    first : int
+        Steps done before, in the run that this one goes on with.
     steps : int
-        Steps done.
+        Steps done here.
     seconds : float
         Wall time of the loop, output included.
     interrupted : bool
@@ -144,6 +116,7 @@ class Run:
 
     n_atoms: int
     timestep: float
+    first: int = 0
     steps: int = 0
     seconds: float = 0.0
     interrupted: bool = False
@@ -187,6 +160,7 @@ class Run:
         total = self.column("etot_eV") / self.n_atoms
         return {
             "steps": self.steps,
+            "first_step": self.first,
             "time_ps": 1e-3 * self.steps * self.timestep,
             "wall_s": self.seconds,
             **self.rates(),
@@ -206,23 +180,49 @@ def _statistics(x: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float] | 
     return {"mean": float(x.mean()), "std": float(x.std())}
 
 
+class _Rows:
+    """Rows of `COLUMNS` from what the core recorded; NaN where a quantity is not defined."""
+
+    def __init__(self, dynamics: NativeDynamics, timestep: float) -> None:
+        from ase import units
+
+        atoms = dynamics.atoms
+        self._dynamics, self._timestep, self._gpa = dynamics, timestep, units.GPa
+        n_dof = atoms.get_number_of_degrees_of_freedom()
+        self._kelvin = 2.0 / (n_dof * units.kB) if n_dof else np.nan
+        self._has_pressure = atoms.cell.rank == 3 and bool(atoms.pbc.all())
+
+    def take(self) -> list[tuple[float, ...]]:
+        out: list[tuple[float, ...]] = []
+        for row in self._dynamics.recorded().tolist():
+            step, potential, kinetic, volume, virial, reservoir = row
+            total, time_ps = potential + kinetic, 1e-3 * step * self._timestep
+            pressure = np.nan
+            if self._has_pressure:
+                pressure = (virial + 2.0 * kinetic) / (3.0 * volume) / self._gpa
+            kelvin = self._kelvin * kinetic
+            conserved = total + reservoir
+            out.append((int(step), time_ps, potential, kinetic, total, conserved, kelvin, pressure))
+        return out
+
+
 def simulate(
     run: Run,
-    integrator: Any,
-    sampler: Sampler,
+    dynamics: NativeDynamics,
     steps: int,
     *,
     sample_every: int,
-    frame_every: int,
     on_sample: Callable[[tuple[float, ...]], None] = lambda _row: None,
-    on_frame: Callable[[int], None] = lambda _step: None,
+    calls: Sequence[tuple[int, Callable[[int], None]]] = (),
     progress: bool = True,
     label: str = "md",
 ) -> None:
     """Integrate `steps` steps and record them in `run`.
 
-    Samples are taken at step 0, every `sample_every` steps and at the end; frames likewise. The first
-    Ctrl-C ends the run after the step in progress, with everything written that was due.
+    Samples are taken at the start, at multiples of `sample_every` and at the end, in the core. The functions of `calls`
+    get the number of the step at the start, at multiples of their interval and at the end. The first Ctrl-C ends the
+    run after the step in progress, with everything written that was due; where the run cannot go on, its end is the last
+    good step.
 
     Raises
     ------
@@ -230,27 +230,50 @@ def simulate(
         The very first evaluation fails; later failures end the run and are put into `run.failure`.
     """
     begin = time.perf_counter()
+    rows = _Rows(dynamics, run.timestep)
+    run.first = dynamics.nsteps
+    end = run.first + steps
+    called = [-1] * len(calls)
+
+    def record(force: bool) -> None:
+        new = rows.take()
+        if force and (new or run.rows or [(-1,)])[-1][0] != dynamics.nsteps:
+            dynamics.record_now()
+            new += rows.take()
+        run.rows += new
+        for row in new:
+            on_sample(row)
+
+    def call(force: bool) -> None:
+        step = dynamics.nsteps
+        for k, (every, function) in enumerate(calls):
+            if called[k] != step and (force or step % every == 0):
+                called[k] = step
+                function(step)
+
     with _interruptible() as asked, Progress(label, steps, progress) as bar:
-        try:
-            for step, _ in enumerate(integrator.irun(steps)):
-                run.steps = step
-                stop = bool(asked)  # read once: the signal may come at any time
-                last = stop or step == steps
-                if last or step % sample_every == 0:
-                    run.rows.append(sampler(step))
-                    on_sample(run.rows[-1])
-                if last or step % frame_every == 0:
-                    on_frame(step)
-                run.seconds = time.perf_counter() - begin
-                if bar.due():
-                    bar.show(step, _speed(run))
-                if stop:
-                    run.interrupted = step < steps
-                    break
-        except (MDKernError, MemoryError) as e:
-            if not run.rows:
-                raise
-            run.failure = str(e)
+        dynamics.record(sample_every)
+        dynamics.advance(0)
+        record(True)
+        call(True)
+        while dynamics.nsteps < end:
+            step = dynamics.nsteps
+            due = min([end - step] + [every - step % every for every, _ in calls])
+            try:
+                dynamics.advance(due, _CHUNK)
+            except (MDKernError, MemoryError) as e:
+                run.failure = getattr(e, "reason", str(e))
+            run.steps = dynamics.nsteps - run.first
+            stop = bool(asked) or bool(run.failure)  # read once: the signal may come at any time
+            last = stop or dynamics.nsteps == end
+            record(last)
+            call(last)
+            run.seconds = time.perf_counter() - begin
+            if bar.due():
+                bar.show(run.steps, _speed(run))
+            if stop:
+                run.interrupted = not run.failure and dynamics.nsteps < end
+                break
 
 
 def _speed(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""``mdkern md``: molecular dynamics with ASE's integrators."""
+"""``mdkern md``: molecular dynamics with the native integrators."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import contextlib
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
 from mdkern.cli.options import (
     check_outputs,
+    finite,
     non_negative,
     non_negative_int,
     positive,
@@ -31,24 +33,26 @@ from mdkern.cli.output import (
 from mdkern.errors import MDKernError
 
 if TYPE_CHECKING:
-    import numpy as np
     from ase import Atoms
 
-    from mdkern.cli.dynamics import Run
+    from mdkern.cli.dynamics import Ensemble, Run
+    from mdkern.cli.report import Observer
 
 HELP = "molecular dynamics of a structure"
 DESCRIPTION = (
-    "Molecular dynamics with ASE's integrators: velocity Verlet (nve), or at constant temperature\n"
-    "(nvt) with the Bussi or the Langevin thermostat."
+    "Molecular dynamics in native code: velocity Verlet (nve); constant temperature (nvt) with the\n"
+    "Bussi, Langevin or Nose-Hoover thermostat; constant pressure (npt) by Martyna, Tobias and Klein."
 )
 EPILOG = (
     potential.HELP
     + """
 examples:
   mdkern md Cu.cif --potential zhou2004 --repeat 10 10 10 --temperature 1200 -o run.extxyz
-  mdkern md CuNi.xyz --potential CuNi.eam.alloy --ensemble nvt --temperature 600 \\
-      --steps 50000 --timestep 2 --log run.csv --plot run.png -o run.traj
+  mdkern md CuNi.xyz --potential CuNi.eam.alloy --ensemble npt --temperature 600 --pressure 1 \\
+      --steps 50000 --timestep 2 --log run.csv --report run.html -o run.traj
   mdkern md argon.xyz --potential lj:epsilon=0.0103,sigma=3.405,rc=8.5 --timestep 5 --json
+  mdkern md Cu.cif --potential zhou2004 --steps 500000 --checkpoint run.npz
+  mdkern md --restart run.npz --steps 500000 --checkpoint run.npz      # the same bits as 1000000 at once
 
 From a perfect crystal about half of the kinetic energy turns into potential energy: for 600 K with
 nve start with 1200 K. Ctrl-C ends the run after the present step: files are complete up to there,
@@ -57,91 +61,95 @@ Columns of the log: time in ps, energies in eV, temperature in K, pressure in GP
 a comment with version, potential, seed and command line as JSON (pandas: comment="#").
 """
 )
-PLOT_FRAMES = 8
+DEFAULTS = {
+    "ensemble": "nve",
+    "temperature": 300.0,
+    "timestep": 1.0,
+    "tau": 100.0,
+    "pressure": 0.0,
+    "tau_pressure": 1000.0,
+    "skin": 0.6,
+}
+# What a checkpoint says, and the command line must not say again.
+_OF_CHECKPOINT = (*DEFAULTS, "thermostat", "barostat", "seed", "repeat", "index", "new_velocities")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("structure", metavar="STRUCTURE", help="any file that ASE reads")
-    add("--potential", required=True, metavar="P", help="file or built-in potential, see below")
-    add("--ensemble", choices=("nve", "nvt"), default="nve", help="default: nve")
-    add("--thermostat", choices=("bussi", "langevin"), help="with nvt (default: bussi)")
+    add("structure", metavar="STRUCTURE", nargs="?", help="any file that ASE reads")
+    add("--potential", metavar="P", help="file or built-in potential, see below")
+    add("--ensemble", choices=("nve", "nvt", "npt"), help="default: nve")
     add(
-        "--tau",
-        type=positive,
-        default=100.0,
-        metavar="FS",
-        help="of the thermostat (default 100 fs)",
+        "--thermostat",
+        choices=("bussi", "langevin", "nose-hoover"),
+        help="with nvt (default: bussi)",
     )
+    add(
+        "--barostat",
+        choices=("isotropic", "full"),
+        help="with npt: the volume changes (default), or all lengths and angles of the cell",
+    )
+    add("--tau", type=positive, metavar="FS", help="of the thermostat (default 100 fs)")
+    add("--tau-pressure", type=positive, metavar="FS", help="of the barostat (default 1000 fs)")
     add(
         "--temperature",
         type=non_negative,
         metavar="K",
         help="of the thermostat and of start velocities (default 300 K)",
     )
+    add("--pressure", type=finite, metavar="GPA", help="with npt (default 0 GPa)")
     add("--steps", type=non_negative_int, default=1000, metavar="N", help="default 1000")
-    add("--timestep", type=positive, default=1.0, metavar="FS", help="default 1 fs")
-    add("--new-velocities", action="store_true", help="draw velocities even if the file has some")
+    add("--timestep", type=positive, metavar="FS", help="default 1 fs")
+    add(
+        "--new-velocities",
+        action="store_true",
+        default=None,
+        help="draw velocities even if the file has some",
+    )
     add("--seed", type=non_negative_int, metavar="N", help="of all random numbers")
     add("--repeat", type=positive_int, nargs=3, metavar="N", help="repeat the cell along a, b, c")
-    add("--index", type=int, default=-1, metavar="N", help="frame of the file (default: the last)")
-    add(
-        "--skin",
-        type=non_negative,
-        default=0.6,
-        metavar="A",
-        help="of the neighbor list (default 0.6)",
-    )
-    add("-o", "--output", metavar="FILE", help="frames, .extxyz, .xyz or .traj")
+    add("--index", type=int, metavar="N", help="frame of the file (default: the last)")
+    add("--skin", type=non_negative, metavar="A", help="of the neighbor list (default 0.6)")
+    add("-o", "--output", metavar="FILE", help="frames, .extxyz, .xyz, .traj or .h5md")
     add("--interval", type=positive_int, metavar="N", help="steps between frames (default 100)")
     add("--log", metavar="FILE.csv", help="energies, temperature, pressure")
     add("--log-interval", type=positive_int, metavar="N", help="steps between samples (default 10)")
     add("--plot", metavar="FILE.png", help="picture of energy, temperature, radial distribution")
+    add(
+        "--report",
+        metavar="FILE.html",
+        help="one page: energies, temperature, pressure, structure, diffusion, speed",
+    )
+    add("--checkpoint", metavar="FILE.npz", help="state to go on from, replaced as the run goes")
+    add(
+        "--checkpoint-interval",
+        type=positive_int,
+        metavar="N",
+        help="steps between two (default 10000), and at the end",
+    )
+    add("--restart", metavar="FILE.npz", help="go on from a checkpoint instead of a structure")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--json", action="store_true", help="summary as one JSON document on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
-    import numpy as np
-
-    from mdkern.cli import dynamics
+    from mdkern.cli import dynamics, report
 
     _check(args)
-    atoms = read_structure(args.structure, args.index)
-    if len(atoms) == 0:
-        raise UsageError(f"{args.structure}: no atoms")
-    if args.repeat:
-        atoms = _repeated(atoms, args)
-    chosen = potential.make_potential(args.potential, atoms.get_chemical_symbols(), args.skin)
-    atoms.calc = chosen.calculator
-    seed = (
-        args.seed if args.seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
-    )
-    rng = np.random.default_rng(seed)
-    temperature = 300.0 if args.temperature is None else args.temperature
-    _start(atoms, args, temperature, rng)
-    try:  # before any file is made: an element that the potential lacks ends here
-        atoms.get_forces()
-    except MDKernError as e:
-        raise UsageError(f"{args.structure}: {e}") from e
-    integrator = dynamics.make_integrator(
-        atoms,
-        "nve" if args.ensemble == "nve" else args.thermostat or "bussi",
-        timestep=args.timestep,
-        temperature=temperature,
-        tau=args.tau,
-        rng=rng,
-    )
-    result = dynamics.Run(len(atoms), args.timestep)
-    kept: list[Atoms] = []
-    header = _header(args, chosen, seed)
+    atoms, chosen, integrator, ensemble, seed = (_restarted if args.restart else _started)(args)
+    result = dynamics.Run(len(atoms), ensemble.timestep)
+    header = _header(args, chosen, ensemble, seed)
+    watched = report.Observer(atoms, args.steps) if args.report or args.plot else None
     with _outputs(args, header) as (frames, log):
-        _simulate(args, atoms, result, integrator, header, (frames, log, kept))
-    if args.plot:
-        _plot(args, result, kept)
-    _report(args, atoms, chosen, result, header)
+        _simulate(args, result, integrator, (header, ensemble), (frames, log, watched))
+    if args.plot and watched:
+        _plot(args, result, watched)
+    facts = _facts(args, atoms, integrator, ensemble, result, header)
+    if args.report and watched:
+        report.write(args.report, result, watched, facts)
+    _print(args, facts, result, ensemble, header)
     if result.failure:
-        error(f"stopped after step {result.steps}: {result.failure}")
+        error(f"stopped after step {integrator.nsteps}: {result.failure}")
         return 1
     return 130 if result.interrupted else 0
 
@@ -150,22 +158,130 @@ def _check(args: argparse.Namespace) -> None:
     """Everything that can be refused before any work."""
     from mdkern.cli.trajectory import trajectory_format
 
+    if (args.structure is None) == (args.restart is None):
+        raise UsageError("STRUCTURE or --restart FILE: expected one of them")
+    if args.restart:
+        for name in _OF_CHECKPOINT:
+            if getattr(args, name) is not None:
+                raise UsageError(f"--{name.replace('_', '-')}: the checkpoint says it already")
+    elif args.potential is None:
+        raise UsageError("--potential: missing; see mdkern md --help")
     if args.output:
         trajectory_format(args.output)
-    if args.thermostat and args.ensemble == "nve":
-        raise UsageError(f"--thermostat {args.thermostat}: expected --ensemble nvt with it")
-    if args.ensemble == "nvt" and args.temperature == 0.0:
-        raise UsageError("--temperature 0: expected a positive number with --ensemble nvt")
-    if args.plot:
-        from mdkern.cli.plots import check_picture
+    _check_ensemble(args)
+    if args.plot or args.report:
+        from mdkern.cli.plots import check_picture, check_report
 
-        check_picture(args.plot)
-    check_outputs(
-        [args.output, args.log, args.plot], [args.structure, args.potential], args.overwrite
+        if args.plot:
+            check_picture(args.plot)
+        if args.report:
+            check_report(args.report)
+    inputs = [name for name in (args.structure, args.potential, args.restart) if name]
+    check_outputs([args.output, args.log, args.plot, args.report], inputs, args.overwrite)
+    if args.checkpoint:  # a restart may replace the file that it comes from
+        others = [name for name in inputs if name != args.restart]
+        replace = args.overwrite or args.checkpoint == args.restart
+        check_outputs([args.checkpoint], others, replace)
+    for name, needs in (
+        ("interval", ("output", "plot")),
+        ("log_interval", ("log", "plot", "report")),
+        ("checkpoint_interval", ("checkpoint",)),
+    ):
+        if getattr(args, name) and not any(getattr(args, other) for other in needs):
+            warning(f"--{name.replace('_', '-')}: has no effect without --{needs[0]}")
+
+
+def _check_ensemble(args: argparse.Namespace) -> None:
+    ensemble = args.ensemble or "nve"
+    if args.thermostat and ensemble != "nvt" and not args.restart:
+        raise UsageError(f"--thermostat {args.thermostat}: expected --ensemble nvt with it")
+    for name in ("barostat", "pressure", "tau_pressure"):
+        if getattr(args, name) is not None and ensemble != "npt":
+            raise UsageError(f"--{name.replace('_', '-')}: expected --ensemble npt with it")
+    if ensemble != "nve" and args.temperature == 0.0:
+        raise UsageError(f"--temperature 0: expected a positive number with --ensemble {ensemble}")
+
+
+def _option(args: argparse.Namespace, name: str) -> Any:
+    value = getattr(args, name)
+    return DEFAULTS[name] if value is None else value
+
+
+def _started(args: argparse.Namespace) -> tuple[Atoms, potential.Potential, Any, Ensemble, int]:
+    """Atoms, potential and integrator from a structure."""
+    import numpy as np
+
+    from mdkern.cli import dynamics
+
+    atoms = read_structure(args.structure, -1 if args.index is None else args.index)
+    if len(atoms) == 0:
+        raise UsageError(f"{args.structure}: no atoms")
+    if args.repeat:
+        atoms = _repeated(atoms, args)
+    chosen = potential.make_potential(
+        args.potential, atoms.get_chemical_symbols(), _option(args, "skin")
     )
-    for name, needs in (("interval", "output"), ("log_interval", "log")):
-        if getattr(args, name) and not (getattr(args, needs) or args.plot):
-            warning(f"--{name.replace('_', '-')}: has no effect without --{needs}")
+    atoms.calc = chosen.calculator
+    seed = args.seed
+    if seed is None:
+        seed = int(np.random.SeedSequence().generate_state(1)[0])
+    kind = _option(args, "ensemble")
+    ensemble = dynamics.Ensemble(
+        timestep=_option(args, "timestep"),
+        thermostat=(args.thermostat or "bussi") if kind == "nvt" else None,
+        barostat=(args.barostat or "isotropic") if kind == "npt" else None,
+        temperature=_option(args, "temperature"),
+        tau=_option(args, "tau"),
+        pressure=_option(args, "pressure"),
+        tau_pressure=_option(args, "tau_pressure"),
+    )
+    _start(atoms, args, ensemble.temperature, np.random.default_rng(seed))
+    try:  # before any file is made: an element that the potential lacks ends here
+        atoms.get_forces()
+        integrator = dynamics.make_integrator(atoms, ensemble, seed)
+    except MDKernError as e:
+        raise UsageError(f"{args.structure}: {e}") from e
+    return atoms, chosen, integrator, ensemble, seed
+
+
+def _restarted(args: argparse.Namespace) -> tuple[Atoms, potential.Potential, Any, Ensemble, int]:
+    """The same from a checkpoint."""
+    from mdkern.cli import dynamics
+    from mdkern.md import read_checkpoint
+
+    checkpoint = read_checkpoint(args.restart)
+    extra = checkpoint.meta["extra"]
+    try:
+        ensemble = dynamics.Ensemble(**extra["ensemble"])
+        spec, digest, seed = extra["potential"], extra["potential_sha256"], int(extra["seed"])
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"{args.restart}: was not written by mdkern md") from None
+    skin = checkpoint.meta["parameters"]["skin"]
+    symbols = checkpoint.atoms().get_chemical_symbols()
+    chosen = potential.make_potential(args.potential or spec, symbols, skin)
+    if (chosen.sha256 or "built-in") != digest:
+        raise UsageError(
+            f"--potential {args.potential or spec}: has another content than in the run so far"
+        )
+    for name, here in (("version", _version()), ("isa", _isa())):
+        if checkpoint.meta[name] != here:
+            warning(
+                f"{args.restart}: {name} {checkpoint.meta[name]}, here {here}: last digits may differ"
+            )
+    integrator = checkpoint.dynamics(chosen.calculator)
+    return integrator.atoms, chosen, integrator, ensemble, seed
+
+
+def _version() -> str:
+    import mdkern
+
+    return mdkern.__version__
+
+
+def _isa() -> str:
+    import mdkern
+
+    return mdkern.get_isa()
 
 
 def _repeated(atoms: Atoms, args: argparse.Namespace) -> Atoms:
@@ -178,22 +294,22 @@ def _repeated(atoms: Atoms, args: argparse.Namespace) -> Atoms:
     return repeated
 
 
-def _start(
-    atoms: Atoms, args: argparse.Namespace, temperature: float, rng: np.random.Generator
-) -> None:
+def _start(atoms: Atoms, args: argparse.Namespace, temperature: float, rng: Any) -> None:
     """Velocities of the file where it has some, else Maxwell-Boltzmann ones."""
     from mdkern.cli.dynamics import draw_velocities
 
     if args.new_velocities or not atoms.has("momenta") or not atoms.get_momenta().any():
         draw_velocities(atoms, temperature, rng)
-    elif args.ensemble == "nve" and args.temperature is not None:
+    elif _option(args, "ensemble") == "nve" and args.temperature is not None:
         warning(
             f"--temperature: {args.structure} has velocities ({atoms.get_temperature():.0f} K), which are"
             " kept; --new-velocities draws new ones"
         )
 
 
-def _header(args: argparse.Namespace, chosen: potential.Potential, seed: int) -> dict[str, Any]:
+def _header(
+    args: argparse.Namespace, chosen: potential.Potential, ensemble: Ensemble, seed: int
+) -> dict[str, Any]:
     """What is needed to repeat the run."""
     import mdkern
 
@@ -204,7 +320,7 @@ def _header(args: argparse.Namespace, chosen: potential.Potential, seed: int) ->
         "potential": one_line(chosen.path or chosen.spec, 2000),
         "potential_sha256": chosen.sha256 or "built-in",
         "seed": seed,
-        "timestep_fs": args.timestep,
+        "timestep_fs": ensemble.timestep,
         "command": one_line(shlex.join(args.command_line), 2000),
     }
 
@@ -212,14 +328,13 @@ def _header(args: argparse.Namespace, chosen: potential.Potential, seed: int) ->
 @contextmanager
 def _outputs(args: argparse.Namespace, header: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
     from mdkern.cli.dynamics import COLUMNS
-    from mdkern.cli.trajectory import LogWriter, open_trajectory
+    from mdkern.cli.trajectory import BackgroundWriter, LogWriter, open_trajectory
 
     with contextlib.ExitStack() as stack:
         frames = log = None
         if args.output:
-            frames = stack.enter_context(
-                contextlib.closing(open_trajectory(args.output, args.overwrite))
-            )
+            frames = BackgroundWriter(open_trajectory(args.output, args.overwrite))
+            stack.enter_context(contextlib.closing(frames))
         if args.log:
             log = LogWriter(args.log, header, COLUMNS, args.overwrite)
             stack.enter_context(contextlib.closing(log))
@@ -228,76 +343,85 @@ def _outputs(args: argparse.Namespace, header: dict[str, Any]) -> Iterator[tuple
 
 def _simulate(
     args: argparse.Namespace,
-    atoms: Atoms,
     result: Run,
     integrator: Any,
-    header: dict[str, Any],
-    sinks: tuple[Any, Any, list[Atoms]],
+    about: tuple[dict[str, Any], Ensemble],
+    sinks: tuple[Any, Any, Observer | None],
 ) -> None:
     from mdkern.cli import dynamics, trajectory
+    from mdkern.md import write_checkpoint
 
-    frames, log, kept = sinks
-    interval = args.interval or 100
-    # The picture shows the structure of the second half.
-    stride = max(interval, args.steps // (2 * PLOT_FRAMES) or 1)
+    header, ensemble = about
+    frames, log, watched = sinks
+    first = integrator.nsteps
+    calls: list[tuple[int, Any]] = []
 
-    def on_frame(step: int) -> None:
-        if args.plot and 2 * step >= args.steps and (not kept or step % stride < interval):
-            kept.append(atoms.copy())
-            del kept[:-PLOT_FRAMES]
-        if frames is not None:
-            frames.write(
-                trajectory.snapshot(
-                    atoms, step, 1e-3 * step * args.timestep, header if step == 0 else {}
-                )
-            )
+    def write_frame(step: int) -> None:
+        time_ps = 1e-3 * step * result.timestep
+        facts = header if step == first else {}
+        frames.write(trajectory.snapshot(integrator.atoms, step, time_ps, facts))
 
+    def keep_state(_step: int) -> None:
+        write_checkpoint(args.checkpoint, integrator, {**header, "ensemble": asdict(ensemble)})
+
+    if frames is not None:
+        calls.append((args.interval or 100, write_frame))
+    if watched is not None:
+        calls.append((watched.every, watched.look))
+    if args.checkpoint:
+        calls.append((args.checkpoint_interval or 10_000, keep_state))
     dynamics.simulate(
         result,
         integrator,
-        dynamics.Sampler(atoms, integrator, args.timestep),
         args.steps,
         sample_every=args.log_interval or 10,
-        frame_every=interval,
         on_sample=log.write if log is not None else lambda _row: None,
-        on_frame=on_frame,
+        calls=calls,
         progress=not args.json,
     )
-    if args.plot and not kept:
-        kept.append(atoms.copy())
 
 
-def _plot(args: argparse.Namespace, result: Run, kept: list[Atoms]) -> None:
-    from mdkern.cli.analysis import radial_distribution
+def _plot(args: argparse.Namespace, result: Run, watched: Observer) -> None:
     from mdkern.cli.plots import plot_run
 
-    periodic = kept[0].cell.rank == 3 and bool(kept[0].pbc.all())
-    curve = radial_distribution(kept) if periodic else None
-    plot_run(args.plot, result, kept[-1].get_chemical_formula(empirical=True), curve, len(kept))
+    plot_run(args.plot, result, watched.formula, watched.radial(), len(watched.frames))
 
 
-def _report(
+def _facts(
     args: argparse.Namespace,
     atoms: Atoms,
-    chosen: potential.Potential,
+    integrator: Any,
+    ensemble: Ensemble,
     result: Run,
     header: dict[str, Any],
-) -> None:
-    thermostat = None if args.ensemble == "nve" else args.thermostat or "bussi"
-    facts = {
-        "structure": args.structure,
+) -> dict[str, Any]:
+    """Everything about the run, for --json."""
+    kind = "npt" if ensemble.barostat else "nvt" if ensemble.thermostat else "nve"
+    files = ("output", "log", "plot", "report", "checkpoint")
+    return {
+        "structure": args.structure or args.restart,
         "formula": atoms.get_chemical_formula(empirical=True),
         "n_atoms": len(atoms),
-        "ensemble": args.ensemble,
-        "thermostat": thermostat,
+        "ensemble": kind,
+        "thermostat": "nose-hoover" if ensemble.barostat else ensemble.thermostat,
+        "barostat": ensemble.barostat,
         "steps_requested": args.steps,
         "interrupted": result.interrupted,
         "failure": result.failure or None,
         **result.summary(),
-        "neighbor_list_builds": chosen.calculator.n_builds,
-        "files": {"frames": args.output, "log": args.log, "plot": args.plot},
+        "neighbor_list_builds": integrator.n_builds,
+        "files": {"frames" if k == "output" else k: getattr(args, k) for k in files},
         **header,
     }
+
+
+def _print(
+    args: argparse.Namespace,
+    facts: dict[str, Any],
+    result: Run,
+    ensemble: Ensemble,
+    header: dict[str, Any],
+) -> None:
     if args.json:
         print_json(facts)
         return
@@ -308,9 +432,9 @@ def _report(
     print_fields(
         "",
         {
-            "structure": f"{one_line(args.structure)}: {len(atoms):,} atoms, {facts['formula']}",
-            "potential": one_line(chosen.spec),
-            "ensemble": args.ensemble + (f", {thermostat}, {args.tau:g} fs" if thermostat else ""),
+            "structure": f"{one_line(facts['structure'])}: {facts['n_atoms']:,} atoms, {facts['formula']}",
+            "potential": one_line(header["potential"]),
+            "ensemble": describe(facts["ensemble"], ensemble),
             "steps": f"{result.steps:,} of {args.steps:,}{ended}, {facts['time_ps']:.6g} ps",
             "energy": f"{number(facts['energy_end_eV_per_atom'], 8)} eV/atom at the end",
             "drift": f"{drift}, fluctuation "
@@ -325,6 +449,18 @@ def _report(
             "written": ", ".join(one_line(f) for f in facts["files"].values() if f) or "nothing",
         },
     )
+
+
+def describe(kind: str, ensemble: Ensemble) -> str:
+    """The ensemble in words."""
+    if kind == "npt":
+        return (
+            f"npt, {ensemble.barostat}, {ensemble.temperature:g} K, {ensemble.pressure:g} GPa, "
+            f"{ensemble.tau:g} and {ensemble.tau_pressure:g} fs"
+        )
+    if kind == "nvt":
+        return f"nvt, {ensemble.thermostat}, {ensemble.temperature:g} K, {ensemble.tau:g} fs"
+    return "nve"
 
 
 def _mean(x: dict[str, float] | None, unit: str) -> str:

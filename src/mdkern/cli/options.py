@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_outputs",
+    "finite",
     "non_negative",
     "non_negative_int",
     "positive",
@@ -50,6 +51,10 @@ def positive(text: str) -> float:
 
 def non_negative(text: str) -> float:
     return _number(text, float, lambda x: x >= 0, "a number >= 0")
+
+
+def finite(text: str) -> float:
+    return _number(text, float, lambda _x: True, "a finite number")
 
 
 def read_structure(name: str, index: int = -1) -> Atoms:

@@ -19,6 +19,7 @@ __all__ = [
     "RED",
     "TEAL",
     "check_picture",
+    "check_report",
     "new_figure",
     "plot_run",
     "save",
@@ -66,6 +67,13 @@ def check_picture(name: str) -> None:
     _matplotlib()
 
 
+def check_report(name: str) -> None:
+    """The same for a page."""
+    if Path(name).suffix not in (".html", ".htm"):
+        raise UsageError(f"--report {name}: expected a name that ends in .html")
+    _matplotlib()
+
+
 def new_figure(width: float, height: float) -> Any:
     """Empty figure (inches) with a canvas of its own: no global state of pyplot is touched."""
     _matplotlib()
@@ -80,6 +88,11 @@ def new_figure(width: float, height: float) -> Any:
 def style() -> Any:
     """Context in which axes get this package's look."""
     return _matplotlib().rc_context(_STYLE)
+
+
+def hashed(salt: str) -> Any:
+    """Context in which the ids inside an SVG follow from the picture and `salt`."""
+    return _matplotlib().rc_context({"svg.hashsalt": salt})
 
 
 def save(figure: Any, path: str | Path) -> None:
@@ -106,7 +119,7 @@ def draw_drift(ax: Any, run: Run) -> None:
         low, high = float(np.min(scaled[settled])), float(np.max(scaled[settled]))
         ax.set_ylim(min(low, -spread, -1e-6) * 1.15, max(high, spread, 1e-6) * 1.5)
         ax.legend(loc="upper right", handlelength=1.4)
-    ax.set_xlim(0, max(time[-1], 1e-9))
+    ax.set_xlim(time[0], max(time[-1], time[0] + 1e-9))
     ax.set_xlabel("time / ps")
     ax.set_ylabel("ΔE / (µeV/atom)")
 

@@ -82,6 +82,10 @@ class Buckingham:
             self._table[b, a] = self._table[a, b]
             self.cutoff = max(self.cutoff, cutoff)
 
+    def force_step(self) -> Any:
+        """The evaluation without Python in between, for :mod:`mdkern.md`."""
+        return _core.buckingham_step(self._table)
+
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         return Result(*_core.buckingham_compute(self._table, neighbors, virials, threads))

@@ -117,6 +117,18 @@ class EAM:
         self.__dict__.update(state)
         self._radial = aligned(self._radial)
 
+    def force_step(self) -> Any:
+        """The evaluation without Python in between, for :mod:`mdkern.md`."""
+        return _core.eam_step(
+            self.cutoff,
+            self._dr,
+            self._radial,
+            self._kind,
+            self._drho,
+            self._rho_max,
+            self._embed,
+        )
+
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         return Result(

@@ -90,6 +90,10 @@ class LennardJones:
                 cutoffs.append(r)
         self.cutoff = max(cutoffs)
 
+    def force_step(self) -> Any:
+        """The evaluation without Python in between, for :mod:`mdkern.md`."""
+        return _core.lennard_jones_step(self._style, self._table, self._single)
+
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         return Result(

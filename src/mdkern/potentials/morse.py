@@ -85,6 +85,10 @@ class Morse:
             if not self._r_on < self.cutoff:
                 raise ValueError(f"rcut1, rcut2: {rcut1!r}, {rcut2!r}; expected rcut1 < rcut2")
 
+    def force_step(self) -> Any:
+        """The evaluation without Python in between, for :mod:`mdkern.md`."""
+        return _core.morse_step(self._D, self._alpha, self._r0, self.cutoff, self._e0, self._r_on)
+
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         return Result(

@@ -1,0 +1,84 @@
+#include <cmath>
+#include <exception>
+#include <vector>
+
+#include "bindings/bindings.hpp"
+#include "core/threads.hpp"
+
+namespace mdkern {
+
+namespace {
+
+// One structure of a batch: its arrays, kept alive, and where its results go.
+struct Frame {
+    DoubleArray positions, cell;
+    BoolArray pbc;
+    IntArray species;
+    AtomsView atoms;
+    std::unique_ptr<PyResult> out;
+    std::exception_ptr error;
+};
+
+Frame take_frame(const py::handle& entry, bool virials) {
+    const auto t = entry.cast<py::tuple>();  // (positions, cell, pbc, species)
+    Frame f;
+    f.positions = t[0].cast<DoubleArray>();
+    f.cell = t[1].cast<DoubleArray>();
+    f.pbc = t[2].cast<BoolArray>();
+    f.species = t[3].cast<IntArray>();
+    f.atoms = atoms_view(f.positions, f.cell, f.pbc, &f.species);
+    f.out = std::make_unique<PyResult>(f.atoms.n, virials);
+    return f;
+}
+
+// Threads take different structures, each with a table of its own; a structure is evaluated by one
+// thread, or by all where there is only one. Returns a list of results as `evaluate` gives them, or
+// (index, message) of the first structure that cannot be evaluated.
+py::object evaluate_frames(const ForceStep& step, double cutoff, const py::list& inputs,
+                           bool virials, int threads) {
+    const int n = int(inputs.size());
+    std::vector<Frame> frames;
+    std::int64_t atoms = 0;
+    for (int k = 0; k < n; ++k) {
+        frames.push_back(take_frame(inputs[k], virials));
+        atoms += frames.back().atoms.n;
+    }
+    const int team = std::min(n, team_size(threads, atoms, 64));
+    std::vector<PyNeighborTable> tables(std::max(team, 1));
+    {
+        py::gil_scoped_release nogil;
+#pragma omp parallel for num_threads(team) schedule(static, 1) if (team > 1)
+        for (int part = 0; part < team; ++part) {
+            PyNeighborTable& neighbors = tables[part];
+            neighbors.options.cutoff = cutoff;
+            const int inner = team > 1 ? 1 : threads;
+            for (int k = part; k < n; k += team) {
+                try {
+                    neighbors.table.build(frames[k].atoms, neighbors.options, inner);
+                    step.compute(neighbors, inner, frames[k].out->view);
+                } catch (...) {  // nothing may leave the region
+                    frames[k].error = std::current_exception();
+                }
+            }
+        }
+    }
+    py::list results;
+    for (int k = 0; k < n; ++k) {
+        try {
+            if (frames[k].error) std::rethrow_exception(frames[k].error);
+        } catch (const std::invalid_argument& e) {
+            return py::make_tuple(k, e.what());
+        }
+        results.append(frames[k].out->finish());
+    }
+    return std::move(results);
+}
+
+}  // namespace
+
+void bind_evaluate(py::module_& m) {
+    m.def("evaluate_frames", &evaluate_frames, py::arg("step"), py::arg("cutoff"),
+          py::arg("frames"), py::arg("virials"), py::arg("threads"));
+}
+
+}  // namespace mdkern

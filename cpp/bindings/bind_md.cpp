@@ -1,0 +1,291 @@
+#include <algorithm>
+
+#include "bindings/bindings.hpp"
+#include "md/integrate.hpp"
+#include "md/loop.hpp"
+
+namespace mdkern {
+
+namespace {
+
+DoubleArray new_array(std::initializer_list<std::int64_t> shape) {
+    return DoubleArray(py::array::ShapeContainer(shape));
+}
+
+// Forces by a potential that is only reached through Python.
+void python_force(const py::object& potential, const py::object& table, int threads, std::int64_t n,
+                  const Result& out) {
+    py::gil_scoped_acquire gil;
+    const py::object r = potential.attr("compute")(table, py::arg("threads") = threads);
+    const auto forces = r.attr("forces").cast<DoubleArray>();
+    const auto virial = r.attr("virial").cast<DoubleArray>();
+    check_shape(forces, "forces", {n, 3});
+    check_shape(virial, "virial", {6});
+    std::copy_n(forces.data(), 3 * n, out.forces);
+    std::fill_n(out.block_totals, 7 * n_blocks(n), 0.0);
+    if (n > 0) {
+        out.block_totals[0] = r.attr("energy").cast<double>();
+        std::copy_n(virial.data(), 6, out.block_totals + 1);
+    }
+    if (!out.energies) return;
+    const auto energies = r.attr("energies").cast<DoubleArray>();
+    check_shape(energies, "energies", {n});
+    std::copy_n(energies.data(), n, out.energies);
+}
+
+// The loop with what it reads: the table and the potential, kept alive as Python objects.
+struct PyMdLoop {
+    py::object table, potential;
+    std::shared_ptr<ForceStep> step;
+    std::unique_ptr<MdLoop> loop;
+
+    PyMdLoop(py::object t, std::shared_ptr<ForceStep> native, py::object python, int threads)
+        : table(std::move(t)), potential(std::move(python)), step(std::move(native)) {
+        auto& neighbors = table.cast<PyNeighborTable&>();
+        MdForce force;
+        if (step)
+            force = [s = step.get(), &neighbors](int team, const Result& out) {
+                s->compute(neighbors, team, out);
+            };
+        else
+            force = [this](int team, const Result& out) {
+                python_force(potential, table, team, loop->n(), out);
+            };
+        loop = std::make_unique<MdLoop>(neighbors.table, neighbors.options, std::move(force),
+                                        bool(step), step && step->forces_alone(), threads);
+    }
+
+    void set_atoms(const DoubleArray& masses, const BoolArray& mobile, const IntArray& species,
+                   const BoolArray& pbc, double n_dof, bool fix_com) {
+        const std::int64_t n = masses.shape(0);
+        check_shape(masses, "masses", {n});
+        check_shape(species, "species", {n});
+        check_shape(pbc, "pbc", {3});
+        check_shape(mobile, "mobile", {n});
+        loop->set_atoms(n, masses.data(), mobile.data(), species.data(), pbc.data(), n_dof,
+                        fix_com);
+    }
+    void check_arrays(const DoubleArray& x, const DoubleArray& p, const DoubleArray& cell) const {
+        check_shape(x, "positions", {loop->n(), 3});
+        check_shape(p, "momenta", {loop->n(), 3});
+        check_shape(cell, "cell", {3, 3});
+    }
+    bool place(const DoubleArray& x, const DoubleArray& p, const DoubleArray& cell) {
+        check_arrays(x, p, cell);
+        py::gil_scoped_release nogil;
+        return loop->place(x.data(), p.data(), cell.data());
+    }
+    // (steps done, failure or "", atom or -1, exception of a signal handler or None)
+    py::tuple run(std::int64_t steps, std::int64_t sample_every, double most_seconds) {
+        py::object raised = py::none();
+        MdOutcome outcome;
+        {
+            py::gil_scoped_release nogil;
+            outcome = loop->run(steps, sample_every, most_seconds, [&] {
+                py::gil_scoped_acquire gil;
+                if (PyErr_CheckSignals() == 0) return false;
+                const py::error_already_set error;
+                raised = error.value();
+                return true;
+            });
+        }
+        return py::make_tuple(outcome.steps, outcome.failure, outcome.bad_atom, raised);
+    }
+    void publish(DoubleArray& x, DoubleArray& p, DoubleArray& cell) {
+        check_arrays(x, p, cell);
+        loop->positions(x.mutable_data());
+        loop->momenta(p.mutable_data());
+        loop->cell(cell.mutable_data());
+        loop->published();
+    }
+    // (energy, energies, forces, virial)
+    py::tuple results() {
+        DoubleArray energies(loop->n()), forces = new_array({loop->n(), 3}), virial(6);
+        double *e = energies.mutable_data(), *f = forces.mutable_data(), *w = virial.mutable_data();
+        {
+            py::gil_scoped_release nogil;
+            loop->results(e, f, w);
+        }
+        return py::make_tuple(loop->energy(), energies, forces, virial);
+    }
+    DoubleArray take_samples() {
+        std::vector<double>& rows = loop->samples();
+        DoubleArray out = new_array({std::int64_t(rows.size()) / kMdSample, kMdSample});
+        std::copy(rows.begin(), rows.end(), out.mutable_data());
+        rows.clear();
+        return out;
+    }
+    py::dict state() {
+        const MdState s = loop->state();
+        const std::int64_t n = loop->n();
+        auto array = [](const double* from, std::initializer_list<std::int64_t> shape) {
+            DoubleArray a = new_array(shape);
+            std::copy_n(from, a.size(), a.mutable_data());
+            return a;
+        };
+        py::dict d;
+        d["step"] = s.step;
+        d["positions"] = array(s.x.data(), {n, 3});
+        d["momenta"] = array(s.p.data(), {n, 3});
+        d["cell"] = array(s.cell, {3, 3});
+        d["built_positions"] = array(s.built_x.data(), {n, 3});
+        d["built_cell"] = array(s.built_cell, {3, 3});
+        d["sums"] = array(s.sums, {kMdSums});
+        d["variables"] = array(s.variables.data(), {std::int64_t(s.variables.size())});
+        return d;
+    }
+    void restore(std::int64_t step_done, const DoubleArray& x, const DoubleArray& p,
+                 const DoubleArray& cell, const DoubleArray& built_x, const DoubleArray& built_cell,
+                 const DoubleArray& sums, const DoubleArray& variables) {
+        check_arrays(x, p, cell);
+        check_shape(built_x, "built_positions", {loop->n(), 3});
+        check_shape(built_cell, "built_cell", {3, 3});
+        check_shape(sums, "sums", {kMdSums});
+        check_shape(variables, "variables", {std::int64_t(loop->scheme()->variables.size())});
+        MdState s;
+        s.step = step_done;
+        s.x.assign(x.data(), x.data() + x.size());
+        s.p.assign(p.data(), p.data() + p.size());
+        s.built_x.assign(built_x.data(), built_x.data() + built_x.size());
+        std::copy_n(cell.data(), 9, s.cell);
+        std::copy_n(built_cell.data(), 9, s.built_cell);
+        std::copy_n(sums.data(), kMdSums, s.sums);
+        s.variables.assign(variables.data(), variables.data() + variables.size());
+        py::gil_scoped_release nogil;
+        loop->restore(s);
+    }
+    // A new scheme, or the same one with other constants, whose variables then stay.
+    template <class Scheme> void use(std::shared_ptr<Scheme> scheme, double dt) {
+        const auto* before = dynamic_cast<const Scheme*>(loop->scheme().get());
+        if (before && before->variables.size() == scheme->variables.size())
+            scheme->variables = before->variables;
+        loop->set_scheme(std::move(scheme), dt);
+    }
+};
+
+void bind_schemes(py::class_<PyMdLoop>& c) {
+    c.def(
+        "use_verlet", [](PyMdLoop& l, double dt) { l.use(std::make_shared<VerletScheme>(), dt); },
+        py::arg("dt"));
+    c.def(
+        "use_langevin",
+        [](PyMdLoop& l, double dt, double kT, double friction, std::uint64_t seed) {
+            auto s = std::make_shared<LangevinScheme>();
+            s->kT = kT;
+            s->friction = friction;
+            s->seed = seed;
+            l.use(s, dt);
+        },
+        py::arg("dt"), py::arg("kT"), py::arg("friction"), py::arg("seed"));
+    c.def(
+        "use_bussi",
+        [](PyMdLoop& l, double dt, double kT, double tau, std::uint64_t seed) {
+            auto s = std::make_shared<BussiScheme>();
+            s->kT = kT;
+            s->tau = tau;
+            s->seed = seed;
+            l.use(s, dt);
+        },
+        py::arg("dt"), py::arg("kT"), py::arg("tau"), py::arg("seed"));
+    c.def(
+        "use_nose_hoover",
+        [](PyMdLoop& l, double dt, double kT, double t_damp, int t_chain, int t_loop,
+           double n_dof) {
+            l.use(std::make_shared<NoseHooverScheme>(kT, t_damp, t_chain, t_loop, n_dof), dt);
+        },
+        py::arg("dt"), py::arg("kT"), py::arg("t_damp"), py::arg("t_chain"), py::arg("t_loop"),
+        py::arg("n_dof"));
+    c.def(
+        "use_mtk",
+        [](PyMdLoop& l, double dt, double kT, double pressure, double t_damp, double p_damp,
+           int t_chain, int p_chain, int t_loop, int p_loop, const DoubleArray& cell,
+           const std::string& shape, const BoolArray& mask) {
+            MtkOptions o{
+                kT, pressure, t_damp, p_damp, t_chain, p_chain, t_loop, p_loop, double(l.loop->n()),
+                {}};
+            check_shape(cell, "cell", {3, 3});
+            std::copy_n(cell.data(), 9, o.cell);
+            check_shape(mask, "mask", {3});
+            if (shape == "isotropic")
+                l.use(std::make_shared<IsotropicMtkScheme>(o), dt);
+            else
+                l.use(std::make_shared<MtkScheme>(o, shape == "masked", mask.data()), dt);
+        },
+        py::arg("dt"), py::arg("kT"), py::arg("pressure"), py::arg("t_damp"), py::arg("p_damp"),
+        py::arg("t_chain"), py::arg("p_chain"), py::arg("t_loop"), py::arg("p_loop"),
+        py::arg("cell").noconvert(), py::arg("shape"), py::arg("mask").noconvert());
+}
+
+}  // namespace
+
+void bind_md(py::module_& m) {
+    py::class_<PyMdLoop> c(m, "MdLoop");
+    c.def(py::init<py::object, std::shared_ptr<ForceStep>, py::object, int>(), py::arg("table"),
+          py::arg("step"), py::arg("potential"), py::arg("threads"))
+        .def(
+            "set_threads", [](PyMdLoop& l, int threads) { l.loop->set_threads(threads); },
+            py::arg("threads"))
+        .def("set_atoms", &PyMdLoop::set_atoms, py::arg("masses").noconvert(),
+             py::arg("mobile").noconvert(), py::arg("species").noconvert(),
+             py::arg("pbc").noconvert(), py::arg("n_dof"), py::arg("fix_com"))
+        .def("place", &PyMdLoop::place, py::arg("positions").noconvert(),
+             py::arg("momenta").noconvert(), py::arg("cell").noconvert())
+        .def("run", &PyMdLoop::run, py::arg("steps"), py::arg("sample_every"),
+             py::arg("most_seconds"))
+        .def("publish", &PyMdLoop::publish, py::arg("positions").noconvert(),
+             py::arg("momenta").noconvert(), py::arg("cell").noconvert())
+        .def("results", &PyMdLoop::results)
+        .def("sample", [](PyMdLoop& l) { l.loop->sample(); })
+        .def("take_samples", &PyMdLoop::take_samples)
+        .def("state", &PyMdLoop::state)
+        .def("restore", &PyMdLoop::restore, py::arg("step"), py::arg("positions").noconvert(),
+             py::arg("momenta").noconvert(), py::arg("cell").noconvert(),
+             py::arg("built_positions").noconvert(), py::arg("built_cell").noconvert(),
+             py::arg("sums").noconvert(), py::arg("variables").noconvert())
+        .def_property(
+            "steps", [](const PyMdLoop& l) { return l.loop->step(); },
+            [](PyMdLoop& l, std::int64_t n) { l.loop->set_step(n); })
+        .def_property(
+            "variables",
+            [](const PyMdLoop& l) {
+                const auto& v = l.loop->scheme()->variables;
+                return DoubleArray(std::int64_t(v.size()), v.data());
+            },
+            [](PyMdLoop& l, const DoubleArray& v) {
+                auto& mine = l.loop->scheme()->variables;
+                check_shape(v, "variables", {std::int64_t(mine.size())});
+                mine.assign(v.data(), v.data() + v.size());
+            })
+        .def_property_readonly("n_builds", [](const PyMdLoop& l) { return l.loop->builds(); })
+        .def_property_readonly("energy", [](const PyMdLoop& l) { return l.loop->energy(); })
+        .def_property_readonly("kinetic_energy",
+                               [](PyMdLoop& l) { return l.loop->kinetic_energy(); })
+        .def_property_readonly("reservoir_energy",
+                               [](PyMdLoop& l) { return l.loop->reservoir_energy(); });
+    bind_schemes(c);
+
+    m.def(
+        "md_normals",
+        [](const IntArray& atoms, std::uint64_t seed, std::uint64_t step, int threads) {
+            DoubleArray out = new_array({atoms.shape(0), 6});
+            MdNormalTask t;
+            t.n = atoms.shape(0);
+            t.atom = atoms.data();
+            t.seed = seed;
+            t.step = step;
+            t.out = out.mutable_data();
+            md_normals_compute(t, std::max(1, threads));
+            return out;
+        },
+        py::arg("atoms").noconvert(), py::arg("seed"), py::arg("step"), py::arg("threads") = 1);
+    m.def(
+        "md_bussi_noise",
+        [](std::uint64_t seed, std::uint64_t step, double n_dof) {
+            double normal = 0.0, squares = 0.0;
+            bussi_noise(seed, step, n_dof, &normal, &squares);
+            return py::make_tuple(normal, squares);
+        },
+        py::arg("seed"), py::arg("step"), py::arg("n_dof"));
+}
+
+}  // namespace mdkern

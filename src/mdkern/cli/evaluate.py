@@ -1,0 +1,302 @@
+"""``mdkern evaluate``: a potential on many frames, with errors where they carry reference values."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from mdkern.cli import potential
+from mdkern.cli.options import check_outputs
+from mdkern.cli.output import (
+    Progress,
+    UsageError,
+    number,
+    one_line,
+    print_fields,
+    print_json,
+    print_table,
+)
+from mdkern.errors import MDKernError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+HELP = "energies and forces of many frames, and how well they agree with reference values"
+DESCRIPTION = (
+    "Evaluate a potential on the frames of a file, several at a time. Where the frames carry energies,\n"
+    "forces or stresses (of a reference calculation), errors are reported and can be drawn."
+)
+EPILOG = (
+    potential.HELP
+    + """
+examples:
+  mdkern evaluate frames.extxyz --potential Cu.eam.alloy -o out.extxyz --plot parity.png
+  mdkern evaluate run.traj --index 0:100:10 --potential zhou2004 --json
+
+The output has the frames with the potential's energy, forces and stress as results; reference values
+stay in ref_energy, ref_forces and ref_stress. Errors of energies are per atom.
+"""
+)
+QUANTITIES = {
+    "energy": ("eV/atom", "energy / (eV/atom)"),
+    "forces": ("eV/A", "force components / (eV/Å)"),
+    "stress": ("eV/A^3", "stress components / (eV/Å³)"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("frames", metavar="FRAMES", help="any file that ASE reads, one or many structures")
+    add("--potential", required=True, metavar="P", help="file or built-in potential, see below")
+    add("--index", default=":", metavar="A:B:C", help="which frames, as in Python (default all)")
+    add("-o", "--output", metavar="FILE", help="frames with results, .extxyz, .xyz or .traj")
+    add("--plot", metavar="FILE.png", help="parity plots against the reference values")
+    add("--overwrite", action="store_true", help="replace existing outputs")
+    add("--json", action="store_true", help="summary as one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    from mdkern.cli.trajectory import BackgroundWriter, open_trajectory, trajectory_format
+
+    if args.output and trajectory_format(args.output) == "h5md":
+        raise UsageError(f"-o {args.output}: frames of different sizes do not fit H5MD")
+    if not re.fullmatch(r"-?\d+|-?\d*:-?\d*(:-?[1-9]\d*)?:?", args.index):
+        raise UsageError(f"--index {args.index}: expected a number, or a slice such as 0:100:10")
+    if args.plot:
+        from mdkern.cli.plots import check_picture
+
+        check_picture(args.plot)
+    check_outputs([args.output, args.plot], [args.frames, args.potential], args.overwrite)
+    frames = _read(args)
+    symbols = sorted({s for atoms in frames for s in atoms.symbols.species()})
+    chosen = potential.make_potential(args.potential, symbols, 0.3)
+    errors = Comparison()
+    done = 0
+    interrupted = False
+    begin = time.perf_counter()
+    with contextlib.ExitStack() as stack:
+        sink = None
+        if args.output:
+            sink = BackgroundWriter(open_trajectory(args.output, args.overwrite))
+            stack.enter_context(contextlib.closing(sink))
+        bar = stack.enter_context(Progress("evaluate", len(frames), not args.json))
+        try:
+            for atoms, result in _results(frames, chosen.calculator, args):
+                errors.add(atoms, result)
+                if sink is not None:
+                    sink.write(_frame(atoms, result))
+                done += 1
+                if bar.due():
+                    bar.show(done)
+        except KeyboardInterrupt:
+            interrupted = True
+    seconds = time.perf_counter() - begin
+    if args.plot:
+        if not errors.found():
+            raise UsageError(f"--plot: {args.frames} has no reference values")
+        _plot(args.plot, errors)
+    _report(args, chosen, frames[:done], errors, seconds)
+    return 130 if interrupted else 0
+
+
+def _read(args: argparse.Namespace) -> list[Atoms]:
+    from pathlib import Path
+
+    from ase.io import read
+
+    if not Path(args.frames).exists():
+        raise UsageError(f"{args.frames}: no such file")
+    try:
+        frames = read(args.frames, index=args.index if ":" in args.index else f"{args.index}:")
+    except MemoryError:
+        raise
+    except Exception as e:  # ASE's readers raise all kinds of exceptions
+        text = one_line(str(e), 200)
+        raise UsageError(f"{args.frames}: ASE cannot read it: {type(e).__name__}: {text}") from e
+    if ":" not in args.index:
+        frames = frames[:1]
+    if not frames:
+        raise UsageError(f"{args.frames}: no frames at --index {args.index}")
+    return list(frames)
+
+
+def _results(
+    frames: list[Atoms], calculator: Any, args: argparse.Namespace
+) -> Iterator[tuple[Atoms, dict[str, Any]]]:
+    """Each frame with its results; stress where it has a cell."""
+    from mdkern.evaluation import GROUP, evaluate_iter
+
+    def has_cell(atoms: Atoms) -> bool:
+        return bool(atoms.cell.rank == 3)
+
+    first = 0
+    while first < len(frames):  # runs of frames that are alike
+        kind, last = has_cell(frames[first]), first + 1
+        while last < len(frames) and last < first + GROUP and has_cell(frames[last]) == kind:
+            last += 1
+        names = ("energy", "forces", "stress") if kind else ("energy", "forces")
+        part = frames[first:last]
+        try:
+            yield from zip(part, evaluate_iter(part, calculator, names), strict=True)
+        except MDKernError as e:
+            raise UsageError(f"{args.frames}, from frame {first} on: {e}") from e
+        first = last
+
+
+def _frame(atoms: Atoms, result: dict[str, Any]) -> Atoms:
+    """Copy with the new results, and the old ones as ref_..."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    frame: Atoms = atoms.copy()
+    for name, value in _reference(atoms).items():
+        if name == "forces":
+            frame.arrays["ref_forces"] = value
+        else:
+            frame.info[f"ref_{name}"] = value
+    frame.calc = SinglePointCalculator(frame, **result)
+    return frame
+
+
+def _reference(atoms: Atoms) -> dict[str, Any]:
+    """Results that came with the frame."""
+    import numpy as np
+
+    results = {} if atoms.calc is None else atoms.calc.results
+    found = {name: results[name] for name in QUANTITIES if name in results}
+    for name in ("energy", "stress"):
+        if name not in found and f"ref_{name}" in atoms.info:
+            found[name] = atoms.info[f"ref_{name}"]
+    if "forces" not in found and "ref_forces" in atoms.arrays:
+        found["forces"] = atoms.arrays["ref_forces"]
+    if "stress" in found and np.shape(found["stress"]) != (6,):
+        del found["stress"]
+    return found
+
+
+class Comparison:
+    """Pairs of reference and computed values."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[str, tuple[list[Any], list[Any]]] = {k: ([], []) for k in QUANTITIES}
+
+    def add(self, atoms: Atoms, result: dict[str, Any]) -> None:
+        import numpy as np
+
+        for name, value in _reference(atoms).items():
+            if name in result:
+                scale = len(atoms) if name == "energy" else 1
+                for k, x in enumerate((value, result[name])):
+                    self._pairs[name][k].append(np.ravel(x) / scale)
+
+    def found(self) -> dict[str, tuple[Any, Any]]:
+        """Name to (reference, computed), flat."""
+        import numpy as np
+
+        return {
+            name: (np.concatenate(a), np.concatenate(b))
+            for name, (a, b) in self._pairs.items()
+            if a
+        }
+
+    def summary(self) -> dict[str, dict[str, float | str | int]]:
+        """Root mean square, mean absolute and largest error of each quantity."""
+        import numpy as np
+
+        out: dict[str, dict[str, float | str | int]] = {}
+        for name, (reference, computed) in self.found().items():
+            d = computed - reference
+            out[name] = {
+                "unit": QUANTITIES[name][0],
+                "values": len(d),
+                "rmse": float(np.sqrt(np.mean(d**2))),
+                "mae": float(np.mean(np.abs(d))),
+                "largest": float(np.abs(d).max()),
+                "mean": float(d.mean()),
+            }
+        return out
+
+
+def _plot(path: str, errors: Comparison) -> None:
+    from mdkern.cli import plots
+
+    found, summary = errors.found(), errors.summary()
+    with plots.style():
+        figure = plots.new_figure(4.3 * len(found), 4.1)
+        axes = figure.subplots(1, len(found), squeeze=False)[0]
+        for ax, (name, (reference, computed)) in zip(axes, found.items(), strict=True):
+            low = float(min(reference.min(), computed.min()))
+            high = float(max(reference.max(), computed.max()))
+            room = 0.05 * (high - low) or 1e-3
+            span = (low - room, high + room)
+            ax.plot(span, span, color=plots.GREY, lw=1)
+            size = 12 if len(reference) < 500 else 3
+            ax.scatter(
+                reference, computed, s=size, color=plots.BLUE, alpha=0.5, lw=0, rasterized=True
+            )
+            e = summary[name]
+            ax.text(
+                0.04,
+                0.96,
+                f"RMSE {e['rmse']:.3g}\nMAE {e['mae']:.3g}\n{e['values']:,} values",
+                transform=ax.transAxes,
+                va="top",
+            )
+            ax.set(xlim=span, ylim=span, aspect="equal", title=name.capitalize())
+            ax.set(xlabel=f"reference {QUANTITIES[name][1]}", ylabel="this potential")
+        figure.tight_layout()
+        plots.save(figure, path)
+
+
+def _report(
+    args: argparse.Namespace,
+    chosen: potential.Potential,
+    frames: list[Atoms],
+    errors: Comparison,
+    seconds: float,
+) -> None:
+    import mdkern
+
+    summary = errors.summary()
+    n_atoms = sum(len(atoms) for atoms in frames)
+    facts = {
+        "frames": len(frames),
+        "atoms": n_atoms,
+        "potential": one_line(chosen.path or chosen.spec, 2000),
+        "potential_sha256": chosen.sha256 or "built-in",
+        "errors": summary,
+        "seconds": seconds,
+        "atoms_per_s": n_atoms / seconds if seconds > 0 else None,
+        "threads": mdkern.get_num_threads(),
+        "isa": mdkern.get_isa(),
+        "version": mdkern.__version__,
+        "files": {"frames": args.output, "plot": args.plot},
+    }
+    if args.json:
+        print_json(facts)
+        return
+    print_fields(
+        "",
+        {
+            "frames": f"{one_line(args.frames)}: {len(frames):,} frames, {n_atoms:,} atoms",
+            "potential": str(facts["potential"]),
+            "time": f"{seconds:.3g} s, {number(n_atoms / max(seconds, 1e-9), 3)} atoms/s",
+            "written": ", ".join(one_line(f) for f in (args.output, args.plot) if f) or "nothing",
+        },
+    )
+    if not summary:
+        return
+    print()
+    rows = [
+        (
+            name,
+            f"{e['values']:,}",
+            *(f"{e[k]:.4g}" for k in ("rmse", "mae", "largest")),
+            str(e["unit"]),
+        )
+        for name, e in summary.items()
+    ]
+    print_table("errors", ("quantity", "values", "RMSE", "MAE", "largest", "unit"), rows)

@@ -1,0 +1,236 @@
+"""``mdkern md --report``: one self-contained page about a run."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mdkern.cli import plots
+from mdkern.cli.analysis import Diffusion, diffusion, mean_square_displacement, radial_distribution
+from mdkern.cli.output import number, plus_minus
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from mdkern.cli.dynamics import Run
+
+__all__ = ["Observer", "write"]
+
+LOOKS = 200  # positions kept for the mean square displacement
+MOST_ATOMS = 2000  # of which they are kept
+FRAMES = 8  # of the second half, for the radial distribution
+
+
+class Observer:
+    """Positions of a run that its report needs; a bounded number of them."""
+
+    def __init__(self, atoms: Atoms, steps: int) -> None:
+        self._atoms, self._steps = atoms, steps
+        self.every = max(1, steps // LOOKS)
+        self._chosen = np.unique(np.linspace(0, len(atoms) - 1, MOST_ATOMS).astype(int))
+        self._first = -1
+        self._steps_seen: list[int] = []
+        self._positions: list[Any] = []
+        self.frames: list[Atoms] = []
+        self._stride = max(self.every, steps // (2 * FRAMES) or 1)
+
+    @property
+    def formula(self) -> str:
+        return str(self._atoms.get_chemical_formula(empirical=True))
+
+    def look(self, step: int) -> None:
+        if self._first < 0:
+            self._first = step
+        done = step - self._first
+        if done % self.every == 0:
+            # Against the motion of the whole, which is no diffusion.
+            drift = self._atoms.get_center_of_mass()
+            self._positions.append((self._atoms.positions[self._chosen] - drift).astype(np.float32))
+            self._steps_seen.append(step)
+        if 2 * done >= self._steps and (not self.frames or done % self._stride < self.every):
+            self.frames.append(self._atoms.copy())
+            del self.frames[:-FRAMES]
+
+    def radial(self) -> tuple[Any, Any] | None:
+        """Radial distribution of the kept frames; None without a periodic cell."""
+        frames = self.frames or [self._atoms.copy()]
+        periodic = frames[0].cell.rank == 3 and bool(frames[0].pbc.all())
+        return radial_distribution(frames) if periodic else None
+
+    def displacement(self, timestep: float) -> tuple[Any, Any] | None:
+        """(lags in ps, mean square displacement along x, y, z); None for a short run."""
+        if len(self._positions) < 10:
+            return None
+        lags = 1e-3 * timestep * (np.array(self._steps_seen) - self._steps_seen[0])
+        return lags, mean_square_displacement(np.array(self._positions))
+
+
+def write(path: str, run: Run, watched: Observer, facts: Mapping[str, Any]) -> None:
+    """Write the page: pictures as SVG inside, numbers as tables and as JSON at the end."""
+    curve, moved = watched.radial(), watched.displacement(run.timestep)
+    spread = None if moved is None else diffusion(*moved)
+    figures = [
+        ("Conserved energy", lambda ax: _energy(ax, run)),
+        ("Temperature", lambda ax: _series(ax, run, "temperature_K", "T / K", plots.ORANGE)),
+    ]
+    if np.isfinite(run.column("pressure_GPa")).all():
+        figures.append(
+            ("Pressure", lambda ax: _series(ax, run, "pressure_GPa", "p / GPa", plots.RED))
+        )
+    if curve is not None:
+        label = f"mean of {max(1, len(watched.frames))} frames"
+        figures.append(
+            ("Radial distribution", lambda ax: plots.draw_rdf(ax, curve, plots.TEAL, label))
+        )
+    if moved is not None:
+        figures.append(("Mean square displacement", lambda ax: _msd(ax, moved, spread)))
+    pictures = "\n".join(f"<figure>{_svg(draw, name)}</figure>" for name, draw in figures)
+    title = f"{facts['formula']}, {facts['n_atoms']:,} atoms, {facts['ensemble']}"
+    page = _PAGE.format(
+        title=html.escape(title),
+        summary=_table(_rows(facts, spread)),
+        pictures=pictures,
+        provenance=_table(_provenance(facts)),
+        data=html.escape(json.dumps(_plain(facts), indent=1), quote=False),
+    )
+    Path(path).write_text(page, encoding="utf-8")
+
+
+def _svg(draw: Callable[[Any], object], name: str) -> str:
+    with plots.style():
+        figure = plots.new_figure(5.2, 3.3)
+        ax = figure.subplots()
+        draw(ax)
+        ax.set_title(name)
+        figure.tight_layout()
+        text = io.StringIO()
+        # A date or random ids would make two reports of one run differ.
+        with plots.hashed(name):
+            figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue().partition("<svg")[2].join(("<svg", ""))
+
+
+def _energy(ax: Any, run: Run) -> None:
+    if np.isfinite(run.column("conserved_eV")).all():
+        plots.draw_drift(ax, run)
+        return
+    total = 1e3 * (run.column("etot_eV") - run.column("etot_eV")[0]) / run.n_atoms
+    ax.plot(run.column("time_ps"), total, color=plots.BLUE, lw=1, label="total energy")
+    ax.set(xlabel="time / ps", ylabel="ΔE / (meV/atom)")
+    ax.legend(loc="upper right")
+
+
+def _series(ax: Any, run: Run, column: str, label: str, color: str) -> None:
+    time, values = run.column("time_ps"), run.column(column)
+    mean = float(values[run.settled()].mean())
+    ax.plot(time, values, color=color, lw=0.8)
+    ax.axhline(mean, color="#22303c", lw=1, ls="--", label=f"mean {mean:.4g}")
+    ax.set(xlabel="time / ps", ylabel=label, xlim=(time[0], max(time[-1], time[0] + 1e-9)))
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.2 * (high - low))  # room for the legend
+    ax.legend(loc="upper right")
+
+
+def _msd(ax: Any, moved: tuple[Any, Any], spread: Diffusion | None) -> None:
+    lags, parts = moved
+    half = len(lags) // 2 + 1
+    total = parts.sum(axis=1)
+    ax.plot(lags[:half], total[:half], color=plots.BLUE)
+    if spread is not None:
+        t = np.array([spread.begin, spread.end])
+        k = np.searchsorted(lags, t)
+        middle = total[k[0] : k[1] + 1].mean() - 6 * spread.value * lags[k[0] : k[1] + 1].mean()
+        label = f"D = {plus_minus(spread.value, spread.error, 'Å²/ps', '±')}"
+        ax.plot(t, middle + 6 * spread.value * t, color=plots.RED, lw=2, ls="--", label=label)
+        ax.legend(loc="upper left")
+    ax.set(xlabel="lag / ps", ylabel="MSD / Å²", xlim=(0, lags[half - 1]), ylim=(0, None))
+
+
+def _rows(facts: Mapping[str, Any], spread: Diffusion | None) -> list[tuple[str, str]]:
+    def mean(key: str, unit: str) -> str:
+        value = facts[key]
+        return "-" if value is None else f"{value['mean']:.5g} ± {value['std']:.2g} {unit}"
+
+    drift = plus_minus(
+        facts["drift_meV_per_atom_per_ns"],
+        facts["drift_error_meV_per_atom_per_ns"],
+        "meV/atom/ns",
+        "±",
+    )
+    d = "-"
+    if spread is not None:
+        d = plus_minus(spread.value, spread.error, "Å²/ps", "±")
+        d += f" = {number(1e-4 * spread.value, 3)} cm²/s"
+    return [
+        ("steps", f"{facts['steps']:,}, {facts['time_ps']:.6g} ps"),
+        ("energy at the end", f"{number(facts['energy_end_eV_per_atom'], 8)} eV/atom"),
+        ("drift", drift),
+        ("fluctuation", f"{number(facts['fluctuation_meV_per_atom'], 3)} meV/atom"),
+        ("temperature", mean("temperature_K", "K")),
+        ("pressure", mean("pressure_GPa", "GPa")),
+        ("diffusion coefficient", d),
+        ("speed", f"{number(facts['ns_per_day'], 3)} ns/day"),
+        ("", f"{number(facts['steps_per_s'])} steps/s"),
+        ("", f"{number(facts['atom_steps_per_s'], 3)} atom-steps/s"),
+        ("ended", facts["failure"] or ("by Ctrl-C" if facts["interrupted"] else "as asked")),
+    ]
+
+
+def _provenance(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    names = ("structure", "potential", "potential_sha256", "seed", "timestep_fs", "version", "isa")
+    more = ("threads", "neighbor_list_builds", "command")
+    return [(name.replace("_", " "), str(facts[name])) for name in names + more]
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    cells = (
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows
+    )
+    return f"<table>{''.join(cells)}</table>"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #22303c; max-width: 74rem; margin: 2rem auto; padding: 0 1rem; }}
+h1 {{ font-size: 1.5rem; margin-bottom: 0.2rem; }}
+h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
+table {{ border-collapse: collapse; }}
+th {{ text-align: left; font-weight: 500; color: #7a8793; padding: 0.15rem 1.5rem 0.15rem 0; white-space: nowrap; vertical-align: top; }}
+td {{ padding: 0.15rem 0; overflow-wrap: anywhere; }}
+.pictures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1rem; }}
+figure {{ margin: 0; }}
+figure svg {{ width: 100%; height: auto; }}
+pre {{ background: #f4f6f8; padding: 1rem; overflow-x: auto; font-size: 12px; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{summary}
+<div class="pictures">
+{pictures}
+</div>
+<h2>To repeat it</h2>
+{provenance}
+<details><summary>All numbers as JSON</summary><pre id="facts">{data}</pre></details>
+</body>
+</html>
+"""

@@ -1,0 +1,168 @@
+"""Many structures, one potential."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mdkern import _core, potentials
+from mdkern.calculators import AtomsError, Calculator, NonFiniteError, _arrays, _explain, _volume
+from mdkern.neighbors import _threads
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = ["evaluate", "evaluate_iter"]
+
+PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
+GROUP = 64  # structures per call of the core
+
+
+def evaluate(
+    frames: Iterable[Atoms],
+    calculator: Any,
+    properties: Sequence[str] = ("energy", "forces"),
+    threads: int | None = None,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Energies, forces and stresses of many structures, several at a time.
+
+    Threads take different structures; the results have the same bits for every number of threads, and are those of
+    the calculator itself.
+
+    Parameters
+    ----------
+    frames : iterable of ase.Atoms
+        Left as they are; their own calculators do not matter.
+    calculator : mdkern.calculators.Calculator
+        Any other ASE calculator works too, one structure after the other.
+    properties : sequence of str
+        Out of ``energy``, ``free_energy`` (eV), ``energies`` (n,), ``forces`` (n, 3) in eV/Angstrom, ``stress`` (6,) and
+        ``stresses`` (n, 6) in eV/Angstrom^3, in ASE's signs and order.
+    threads : int, optional
+        By default :func:`mdkern.get_num_threads`.
+    progress : bool
+        Draw a bar on a terminal.
+
+    Returns
+    -------
+    list of dict
+        One for each structure, with the properties by name.
+
+    Raises
+    ------
+    ValueError
+        An unknown property, an element that the potential lacks, a stress without a cell; the message has the index of the
+        structure.
+    NonFiniteError
+        Atoms lie on top of each other.
+    """
+    if not progress:
+        return list(evaluate_iter(frames, calculator, properties, threads))
+    from mdkern.cli.output import Progress
+
+    known = list(frames)
+    results = []
+    with Progress("evaluate", len(known)) as bar:
+        for result in evaluate_iter(known, calculator, properties, threads):
+            results.append(result)
+            if bar.due():
+                bar.show(len(results))
+    return results
+
+
+def evaluate_iter(
+    frames: Iterable[Atoms],
+    calculator: Any,
+    properties: Sequence[str] = ("energy", "forces"),
+    threads: int | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The same, result by result: no more than some structures are held at a time."""
+    wanted = (properties,) if isinstance(properties, str) else tuple(properties)
+    for name in wanted:
+        if name not in PROPERTIES:
+            raise ValueError(f"properties: {name!r}; expected some of {', '.join(PROPERTIES)}")
+    n_threads = _threads(threads)
+    return _results(iter(frames), calculator, wanted, n_threads)
+
+
+def _results(
+    frames: Iterator[Atoms], calculator: Any, wanted: tuple[str, ...], threads: int
+) -> Iterator[dict[str, Any]]:
+    step = None
+    if isinstance(calculator, Calculator) and type(calculator).calculate is Calculator.calculate:
+        make = getattr(calculator.potential, "force_step", None)
+        step = make() if make else None
+    first = 0
+    while group := list(islice(frames, GROUP)):
+        if step is None:
+            for k, atoms in enumerate(group):
+                yield _one(calculator, atoms, wanted, first + k)
+        else:
+            yield from _many(calculator, step, group, wanted, threads, first)
+        first += len(group)
+
+
+def _many(
+    calculator: Calculator,
+    step: Any,
+    group: list[Atoms],
+    wanted: tuple[str, ...],
+    threads: int,
+    first: int,
+) -> Iterator[dict[str, Any]]:
+    inputs = []
+    for k, atoms in enumerate(group):
+        positions, numbers, cell, pbc = _arrays(atoms)
+        try:
+            inputs.append((positions, cell, pbc, calculator._kinds(numbers)))
+        except ValueError as e:
+            raise AtomsError(f"structure {first + k}: {e}") from None
+    virials = "stresses" in wanted
+    found = _core.evaluate_frames(step, calculator.cutoff, inputs, virials, threads)
+    if isinstance(found, tuple):
+        raise AtomsError(f"structure {first + found[0]}: {found[1]}")
+    for k, (values, (positions, cell, _, _)) in enumerate(zip(found, inputs, strict=True)):
+        r = potentials.Result(*values)
+        if not math.isfinite(r.energy + sum(r.virial.tolist())):
+            raise NonFiniteError(f"structure {first + k}: {_explain(r, positions)}")
+        volume = _volume(cell)
+        everything: dict[str, Any] = {
+            "energy": r.energy,
+            "free_energy": r.energy,
+            "energies": r.energies,
+            "forces": r.forces,
+        }
+        if volume > 0.0:
+            everything["stress"] = r.virial / -volume
+            if r.virials is not None:
+                everything["stresses"] = r.virials / -volume
+        yield _chosen(everything, wanted, first + k)
+
+
+def _one(calculator: Any, atoms: Atoms, wanted: tuple[str, ...], index: int) -> dict[str, Any]:
+    """By the calculator itself, on a copy that it may keep."""
+    mine = atoms.copy()
+    mine.calc = None
+    mine.set_constraint()
+    try:
+        calculator.calculate(mine, list(wanted))
+    except AtomsError as e:
+        raise AtomsError(f"structure {index}: {e}") from None
+    except NonFiniteError as e:
+        raise NonFiniteError(f"structure {index}: {e}") from None
+    return _chosen(
+        {k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()}, wanted, index
+    )
+
+
+def _chosen(everything: dict[str, Any], wanted: tuple[str, ...], index: int) -> dict[str, Any]:
+    for name in wanted:
+        if name not in everything:
+            why = "has no cell with a volume" if "stress" in name else "is not offered"
+            raise ValueError(f"structure {index}: {name}: {why}")
+    return {name: everything[name] for name in wanted}

@@ -1,0 +1,410 @@
+"""The native loop behind ASE's interface of molecular dynamics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
+from ase.constraints import FixAtoms, FixCom
+from ase.md.md import MolecularDynamics
+
+from mdkern import _core, potentials
+from mdkern.calculators import AtomsError, Calculator, _arrays
+from mdkern.errors import MDKernError, UnsupportedError
+
+__all__ = ["DynamicsError", "NativeDynamics"]
+
+
+class DynamicsError(MDKernError, CalculationFailed):
+    """A run that cannot go on: atoms overlap, fly away, or a number is not finite.
+
+    The atoms are left as they were after the last good step.
+
+    Attributes
+    ----------
+    step : int
+        The step that failed; ``step - 1`` is the last good one.
+    atom : int or None
+        Index of the atom that it failed at, where one can be named.
+    reason : str
+        The message without the step.
+    """
+
+    def __init__(self, reason: str, step: int, atom: int | None) -> None:
+        super().__init__(f"step {step}: {reason}")
+        self.reason, self.step, self.atom = reason, step, atom
+
+
+class NativeDynamics(MolecularDynamics):
+    """Base of the integrators: :class:`ase.md.md.MolecularDynamics`, whose steps are taken in the core.
+
+    Between two observers (or the start and the end of a run) no Python runs. When an observer is due, at the end of
+    ``run``, and when something goes wrong, positions, momenta and cell of the atoms and the results of their
+    calculator are those of the step, bit for bit what a step-by-step run has. An observer may change atoms: the
+    run goes on from there.
+
+    Parameters of every integrator, beside its own:
+
+    atoms : ase.Atoms
+        With a calculator of :mod:`mdkern.calculators`. Constraints: ``FixAtoms`` or ``FixCom``.
+    timestep : float
+        In ASE's unit of time (``2 * ase.units.fs``).
+    trajectory, logfile, loginterval, append_trajectory
+        As in ASE.
+    skin : float, optional
+        Of the neighbor list in Angstrom; by default the calculator's.
+
+    Raises
+    ------
+    TypeError
+        The calculator is not one of mdkern's; the message names ASE's integrator, which takes any.
+    UnsupportedError
+        Constraints other than the above.
+    DynamicsError
+        During a run: see there.
+    """
+
+    #: ASE's class of the same method, for messages.
+    ase_name = "ase.md.md.MolecularDynamics"
+    _moves_cell = False
+    _sample_every = 0
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        timestep: float,
+        trajectory: Any = None,
+        logfile: IO[str] | str | None = None,
+        loginterval: int = 1,
+        *,
+        skin: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        _positive("timestep", timestep)
+        if skin is not None and not (math.isfinite(skin) and skin >= 0.0):
+            raise ValueError(f"skin: {skin!r}; expected a finite number >= 0 (Angstrom)")
+        self._skin = skin
+        self._loop: Any = None
+        self._made: tuple[Any, ...] = ()
+        self._configured: tuple[Any, ...] = ()
+        self._variables: Any = None
+        self.atoms = atoms
+        self._calculator()
+        self._constraints()
+        super().__init__(atoms, timestep, trajectory, logfile, loginterval, **kwargs)
+
+    # --- what an integrator adds
+    def _scheme(self) -> tuple[Any, ...]:
+        """Name of the core's method that chooses the scheme, and its arguments behind the time step."""
+        raise NotImplementedError
+
+    def _needs(self) -> None:
+        """Raise where the atoms cannot be treated by this integrator."""
+
+    def todict(self) -> dict[str, Any]:
+        """Description for trajectory files."""
+        return {**super().todict(), **self._own_parameters()}  # type: ignore[no-untyped-call]
+
+    # --- from atoms to the core
+    def _calculator(self) -> Calculator:
+        calc = self.atoms.calc
+        native = isinstance(calc, Calculator) and (
+            type(calc).calculate is Calculator.calculate
+            or type(calc).__module__.partition(".")[0] == "mdkern"
+        )
+        if not native:
+            what = "none" if calc is None else type(calc).__name__
+            raise TypeError(
+                f"atoms.calc: {what}; expected one of mdkern.calculators, whose atoms stay in the core. "
+                f"With any other calculator use {self.ase_name}"
+            )
+        checked: Calculator = calc
+        return checked
+
+    def _constraints(self) -> tuple[Any, bool]:
+        """(which atoms are mobile, whether the centre of mass is fixed)."""
+        mobile, fix_com = np.ones(len(self.atoms), dtype=bool), False
+        for constraint in self.atoms.constraints:
+            if type(constraint) is FixCom:
+                fix_com = True
+            elif type(constraint) is FixAtoms:
+                mobile[constraint.index] = False
+            else:
+                raise UnsupportedError(
+                    f"constraint {type(constraint).__name__}: expected FixAtoms or FixCom; {self.ase_name} "
+                    "takes others"
+                )
+        if fix_com and not mobile.all():
+            raise UnsupportedError("constraints FixAtoms and FixCom: expected one of them")
+        return mobile, fix_com
+
+    def _prepare(self) -> None:
+        """Bring the core up to date with atoms, calculator and parameters, whatever has changed."""
+        atoms, calc = self.atoms, self._calculator()
+        positions, numbers, cell, pbc = _arrays(atoms)
+        masses = np.ascontiguousarray(atoms.get_masses(), dtype=np.float64)
+        mobile, fix_com = self._constraints()
+        skin = calc.parameters["skin"] if self._skin is None else self._skin
+        made = (
+            calc.potential,
+            skin,
+            numbers.tobytes(),
+            masses.tobytes(),
+            pbc.tobytes(),
+            mobile.tobytes(),
+            fix_com,
+        )
+        if made != self._made:
+            self._make(calc, skin, (numbers, masses, pbc, mobile, fix_com))
+            self._made = made
+        self._loop.set_threads(calc._n_threads)
+        self._loop.steps = self.nsteps
+        self._configure()
+        self._place(positions, cell)
+
+    def _make(self, calc: Calculator, skin: float, arrays: tuple[Any, ...]) -> None:
+        numbers, masses, pbc, mobile, fix_com = arrays
+        good = np.isfinite(masses) & ((masses > 0.0) | ~mobile)
+        if not good.all():
+            k = int(np.argmin(good))
+            raise AtomsError(f"masses[{k}] is {masses[k]}; expected a positive finite number (amu)")
+        self._needs()
+        try:
+            kinds = calc._kinds(numbers)
+        except ValueError as e:
+            raise AtomsError(str(e)) from None
+        if self._loop is not None:
+            self._variables = self._loop.variables
+        table = _core.NeighborTable(calc.cutoff, skin)
+        make: Any = getattr(calc.potential, "force_step", lambda: None)
+        loop = _core.MdLoop(table, make(), calc.potential, calc._n_threads)
+        n_dof = float(self.atoms.get_number_of_degrees_of_freedom())
+        loop.set_atoms(masses, mobile, kinds, pbc, n_dof, fix_com)
+        self._loop, self._configured = loop, ()
+
+    def _configure(self) -> None:
+        """Hand parameters over that have changed, such as the temperature."""
+        _positive("timestep", self.dt)
+        name, *arguments = self._scheme()
+        wanted = (
+            name,
+            self.dt,
+            *(a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments),
+        )
+        if wanted == self._configured:
+            return
+        getattr(self._loop, name)(self.dt, *arguments)
+        if self._variables is not None:
+            self._loop.variables = self._variables
+            self._variables = None
+        self._configured = wanted
+
+    def _place(self, positions: Any, cell: Any) -> None:
+        momenta = np.ascontiguousarray(self.atoms.get_momenta(), dtype=np.float64)
+        if not np.isfinite(momenta).all():
+            k = int(np.argmin(np.isfinite(momenta).all(axis=1)))
+            raise AtomsError(f"momenta[{k}] is {momenta[k]}; expected finite numbers")
+        try:
+            self._loop.place(positions, momenta, cell)
+        except ValueError as e:
+            raise AtomsError(str(e)) from None
+
+    # --- from the core to atoms
+    def _publish(self) -> None:
+        """Positions, momenta and cell into the atoms, in place."""
+        arrays = self.atoms.arrays
+        x, p = arrays["positions"], arrays["momenta"]
+        h = np.empty((3, 3))
+        ready = all(a.dtype == np.float64 and a.flags.c_contiguous for a in (x, p))
+        if not ready:
+            x, p = np.empty((len(self.atoms), 3)), np.empty((len(self.atoms), 3))
+        self._loop.publish(x, p, h)
+        if not ready:
+            arrays["positions"][...], arrays["momenta"][...] = x, p
+        if self._moves_cell:
+            self.atoms.cell[...] = h
+        self._publish_results()
+
+    def _publish_results(self) -> None:
+        """The core's energy, forces and virial as the calculator's results."""
+        energy, energies, forces, virial = self._loop.results()
+        result = potentials.Result(energy, energies, forces, virial, None)
+        self._calculator()._accept(result, *_arrays(self.atoms))
+
+    # --- the loop
+    def run(self, steps: int = 50) -> bool:
+        """Take `steps` steps. True: all were taken."""
+        self._start(steps)
+        if self.nsteps == 0:
+            self._publish_results()
+            self._observe()
+        while self.nsteps < self.max_steps:
+            self._advance(min(self._until_due(), self.max_steps - self.nsteps))
+            self._observe()
+        return True
+
+    def irun(self, steps: int = 50) -> Iterator[bool]:
+        """The same as a generator: yields after the start and every step."""
+        self._start(steps)
+        if self.nsteps == 0:
+            self._publish_results()
+            self._observe()
+        yield self.nsteps == self.max_steps
+        while self.nsteps < self.max_steps:
+            self._prepare()
+            self._advance(1)
+            self._observe()
+            yield self.nsteps == self.max_steps
+
+    def step(self) -> Any:
+        """One step, without observers; returns the forces, as ASE's."""
+        self._prepare()
+        self._advance(1)
+        self.nsteps -= 1  # ASE's caller counts
+        return self.atoms.get_forces(md=True)
+
+    def _start(self, steps: int) -> None:
+        self.max_steps = self.nsteps + _whole("steps", steps)
+        self._prepare()
+
+    def _until_due(self) -> int:
+        """Steps to the next observer."""
+        nearest = self.max_steps - self.nsteps
+        for _, interval, _, _ in self.observers:
+            if interval > 0:
+                nearest = min(nearest, interval - self.nsteps % interval)
+            elif -interval > self.nsteps:
+                nearest = min(nearest, -interval - self.nsteps)
+        return max(1, nearest)
+
+    def _observe(self) -> None:
+        before = self.nsteps
+        self.log()  # type: ignore[no-untyped-call]
+        self.call_observers()  # type: ignore[no-untyped-call]
+        if self.observers and before < self.max_steps:
+            self._prepare()
+
+    def advance(self, steps: int, most_seconds: float = 0.0) -> int:
+        """Take steps without observers; returns how many, which may be fewer after `most_seconds` (0: no limit)."""
+        self._prepare()
+        return self._advance(steps, most_seconds)
+
+    def _advance(self, steps: int, most_seconds: float = 0.0) -> int:
+        """Take steps in the core, then publish; raises where it could not go on."""
+        try:
+            done, failure, atom, raised = self._loop.run(steps, self._sample_every, most_seconds)
+        except BaseException:
+            self._publish_after_failure()
+            raise
+        self.nsteps += done
+        self._publish()
+        if failure:
+            raise DynamicsError(failure, self.nsteps + 1, atom if atom >= 0 else None)
+        if raised is not None:
+            raise raised
+        return int(done)
+
+    def _publish_after_failure(self) -> None:
+        """Where the potential itself raised: the core is at the last good step, if it could go back."""
+        try:
+            self.nsteps = self._loop.steps
+            self._publish()
+        except Exception:  # noqa: BLE001 - the first one is what the caller is told
+            self._made = ()
+
+    # --- samples
+    def record(self, every: int) -> None:
+        """Record energies in the core every so many steps from now on, without leaving it; 0: no more."""
+        self._sample_every = _whole("every", every)
+
+    def record_now(self) -> None:
+        """Record the present step, whatever the interval."""
+        self._prepare()
+        self._loop.sample()
+
+    def recorded(self) -> Any:
+        """What was recorded since the last call.
+
+        Returns
+        -------
+        (n, 6) array
+            Step, potential and kinetic energy (eV), volume (Angstrom^3), trace of the virial (eV), energy of thermostat
+            and barostat (eV; NaN where it is not known): the sum of the energies is conserved. Pressure is
+            ``(virial + 2 kinetic) / (3 volume)``.
+        """
+        return np.empty((0, 6)) if self._loop is None else self._loop.take_samples()
+
+    # --- state
+    def parameters(self) -> dict[str, Any]:
+        """Arguments that make this integrator again, beside the atoms; JSON types."""
+        skin = self._calculator().parameters["skin"] if self._skin is None else self._skin
+        return {"timestep": self.dt, "skin": skin, **self._own_parameters()}
+
+    def _own_parameters(self) -> dict[str, Any]:
+        return {}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Arrays and plain values from which :meth:`restore` goes on with the same bits."""
+        self._prepare()
+        arrays = self._loop.state()
+        del arrays["step"]
+        mobile, fix_com = self._constraints()
+        arrays.update(
+            numbers=self.atoms.numbers.astype(np.int64),
+            masses=self.atoms.get_masses(),
+            pbc=np.array(self.atoms.pbc, dtype=bool),
+            fixed=~mobile,
+        )
+        return arrays, {
+            "integrator": type(self).__name__,
+            "parameters": self.parameters(),
+            "steps": self.nsteps,
+            "fix_com": fix_com,
+            "version": _core.__version__,
+            "isa": _core.get_isa(),
+        }
+
+    def restore(self, checkpoint: Any) -> None:
+        """Go on from a :class:`~mdkern.md.checkpoint.Checkpoint` of the same atoms."""
+        self.nsteps = checkpoint.steps
+        self._prepare()
+        names = (
+            "positions",
+            "momenta",
+            "cell",
+            "built_positions",
+            "built_cell",
+            "sums",
+            "variables",
+        )
+        self._loop.restore(self.nsteps, *(checkpoint.arrays[name] for name in names))
+        self._publish()
+
+    @property
+    def n_builds(self) -> int:
+        """How often the neighbor list was built so far."""
+        return 0 if self._loop is None else int(self._loop.n_builds)
+
+    def get_conserved_energy(self) -> float:
+        """Energy of atoms, thermostat and barostat together (eV): constant but for the finite time step. NaN: nothing is."""
+        self._prepare()
+        loop = self._loop
+        return float(loop.energy + loop.kinetic_energy + loop.reservoir_energy)
+
+
+def _whole(name: str, value: Any, least: int = 0, most: int = 2**62) -> int:
+    ok = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not (ok and least <= value <= most):
+        raise ValueError(f"{name}: {value!r}; expected an integer >= {least}")
+    return int(value)
+
+
+def _positive(name: str, value: Any) -> float:
+    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not (ok and math.isfinite(value) and value > 0.0):
+        raise ValueError(f"{name}: {value!r}; expected a positive finite number")
+    return float(value)

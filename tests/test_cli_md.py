@@ -1,0 +1,364 @@
+"""``mdkern md`` beyond a plain run: ensembles, checkpoints, restart, formats, the report."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read, write
+from cli_checks import one_error, process, run_json
+
+from mdkern import md
+from mdkern.cli import analysis, main, trajectory
+from mdkern.cli.dynamics import Ensemble, make_integrator
+
+LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5,force_shift=true"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def argon(here: Path) -> str:
+    write(here / "ar.extxyz", bulk("Ar", a=5.4, cubic=True) * (3, 3, 3))
+    return "ar.extxyz"
+
+
+ENSEMBLES: dict[str, tuple[str, ...]] = {
+    "nve": (),
+    "bussi": ("--ensemble", "nvt"),
+    "langevin": ("--ensemble", "nvt", "--thermostat", "langevin"),
+    "nose-hoover": ("--ensemble", "nvt", "--thermostat", "nose-hoover"),
+    "isotropic": ("--ensemble", "npt", "--pressure", "0.1"),
+    "full": ("--ensemble", "npt", "--barostat", "full", "--tau-pressure", "500"),
+}
+
+
+@pytest.mark.parametrize("name", ENSEMBLES)
+def test_restart_has_the_bits_of_an_unbroken_run(
+    name: str, argon: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """500 + 500 = 1000 steps, down to the frames, the log and the last state."""
+    start = ("md", argon, "--potential", LJ, *ENSEMBLES[name], "--temperature", "60")
+    start = (*start, "--timestep", "4", "--seed", "5", "--interval", "250")
+    whole = ("--steps", "1000", "-o", "a.traj", "--log", "a.csv", "--checkpoint", "a.npz")
+    facts = run_json(capsys, *start, *whole)
+    assert facts["steps"] == 1000
+    half = ("--steps", "500", "-o", "b.traj", "--log", "b.csv", "--checkpoint", "b.npz")
+    run_json(capsys, *start, *half)
+    rest = ("--steps", "500", "-o", "c.traj", "--log", "c.csv", "--checkpoint", "b.npz")
+    facts = run_json(
+        capsys, "md", "--restart", "b.npz", *rest, "--interval", "250", "--threads", "2"
+    )
+    assert (facts["first_step"], facts["steps"], facts["seed"]) == (500, 500, 5)
+    a, b = md.read_checkpoint("a.npz"), md.read_checkpoint("b.npz")
+    assert a.steps == b.steps == 1000
+    for key, value in a.arrays.items():
+        assert value.tobytes() == b.arrays[key].tobytes(), key
+    frames = [read(f, ":") for f in ("a.traj", "b.traj", "c.traj")]
+    assert [f.info["step"] for f in frames[0]] == [0, 250, 500, 750, 1000]
+    for one, other in zip(frames[0], frames[1] + frames[2][1:], strict=True):
+        assert one.positions.tobytes() == other.positions.tobytes()
+        assert one.get_momenta().tobytes() == other.get_momenta().tobytes()
+        assert one.cell.array.tobytes() == other.cell.array.tobytes()
+    logs = [Path(f).read_text().splitlines()[2:] for f in ("a.csv", "b.csv", "c.csv")]
+    assert logs[0] == logs[1] + logs[2][1:]
+
+
+def test_restart_of_a_killed_run(argon: str, here: Path) -> None:
+    """What is on disk when the process is gone is enough, and the same as of a run that was not."""
+    arguments = ("md", argon, "--potential", LJ, "--temperature", "60", "--seed", "1")
+    more = ("--checkpoint", "run.npz", "--checkpoint-interval", "200", "--threads", "1")
+    with process(*arguments, *more, "--steps", "100000000", cwd=here) as p:
+        deadline = time.monotonic() + 60
+        state = here / "run.npz"
+        while not state.exists() or md.read_checkpoint(state).steps < 600:
+            assert time.monotonic() < deadline
+            assert p.poll() is None
+            time.sleep(0.02)
+        p.send_signal(signal.SIGKILL)
+    checkpoint = md.read_checkpoint(state)
+    assert checkpoint.steps % 200 == 0
+    steps = str(checkpoint.steps)
+    assert main([*arguments, "--steps", steps, "--checkpoint", "twin.npz"]) == 0
+    twin = md.read_checkpoint("twin.npz")
+    assert twin.arrays["positions"].tobytes() == checkpoint.arrays["positions"].tobytes()
+    left = [f.name for f in here.iterdir() if f.name.startswith(".run.npz")]
+    assert len(left) <= 1  # a file that was being written
+
+
+def test_a_restart_says_what_it_takes(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["md", argon, "--potential", LJ, "--steps", "3", "--checkpoint", "run.npz"]
+    assert main(base) == 0
+    capsys.readouterr()
+    for extra, part in (
+        (["--timestep", "3"], "--timestep: the checkpoint says it"),
+        (["--ensemble", "nve"], "--ensemble"),
+        (["--new-velocities"], "--new-velocities"),
+        (["--potential", "zhou2004"], "Ar"),
+        (["-o", "run.npz"], "run.npz"),
+    ):
+        assert main(["md", "--restart", "run.npz", *extra]) == 2
+        assert part in capsys.readouterr().err
+    assert main(["md", "--restart", argon]) == 2
+    one_error(capsys, argon, "not a checkpoint")
+    assert main(["md", "--restart", "absent.npz"]) == 2
+    one_error(capsys, "absent.npz")
+    assert main(["md", "--restart", "run.npz", argon]) == 2
+    one_error(capsys, "expected one of them")
+    assert main(base) == 2
+    one_error(capsys, "run.npz: exists")
+
+
+def test_a_changed_potential_file_is_noticed(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from reference_data import OWN
+
+    text = (OWN / "synthetic.eam.alloy").read_text()
+    Path("model.eam.alloy").write_text(text)
+    write(here / "cu.extxyz", bulk("Cu", a=3.63, cubic=True) * 2)
+    base = ["md", "cu.extxyz", "--potential", "model.eam.alloy", "--steps", "3"]
+    assert main([*base, "--checkpoint", "run.npz"]) == 0
+    assert main(["md", "--restart", "run.npz", "--steps", "3"]) == 0
+    Path("model.eam.alloy").write_text("another comment" + text)
+    capsys.readouterr()
+    assert main(["md", "--restart", "run.npz", "--steps", "3"]) == 2
+    one_error(capsys, "another content")
+
+
+def test_constant_pressure(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("md", argon, "--potential", LJ, "--ensemble", "npt", "--pressure", "0.2")
+    more = ("--temperature", "50", "--timestep", "4", "--steps", "6000", "--seed", "2")
+    facts = run_json(capsys, *run, *more, "--tau-pressure", "400", "-o", "run.traj")
+    assert (facts["ensemble"], facts["barostat"]) == ("npt", "isotropic")
+    assert facts["pressure_GPa"]["mean"] == pytest.approx(0.2, abs=0.02)
+    assert facts["temperature_K"]["mean"] == pytest.approx(50, abs=4)
+    assert facts["fluctuation_meV_per_atom"] < 0.02
+    assert read("run.traj").get_volume() != read("run.traj", 0).get_volume()
+
+
+@pytest.mark.parametrize(
+    ("extra", "part"),
+    [
+        (("--ensemble", "npt", "--thermostat", "bussi"), "--thermostat"),
+        (("--pressure", "1"), "--pressure: expected --ensemble npt"),
+        (("--barostat", "full"), "--barostat"),
+        (("--ensemble", "nvt", "--tau-pressure", "100"), "--tau-pressure"),
+        (("--ensemble", "npt", "--pressure", "inf"), "--pressure"),
+        (("--ensemble", "npt", "--temperature", "0"), "--temperature 0"),
+        (("--report", "run.pdf"), ".html"),
+        (("--checkpoint", "no/run.npz"), "no/run.npz"),
+        (("--checkpoint-interval", "0"), "--checkpoint-interval"),
+    ],
+)
+def test_bad_options(
+    extra: tuple[str, ...], part: str, argon: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["md", argon, "--potential", LJ, *extra, "--steps", "1"]) == 2
+    one_error(capsys, part)
+
+
+def test_npt_needs_a_periodic_cell(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here / "dimer.xyz", Atoms("Ar2", [[0, 0, 0], [3.9, 0, 0]]))
+    assert main(["md", "dimer.xyz", "--potential", LJ, "--ensemble", "npt"]) == 2
+    one_error(capsys, "dimer.xyz", "periodic in all directions")
+
+
+def test_a_run_that_cannot_go_on_keeps_its_last_good_frame(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Step and atom are named, and the frame before is on disk."""
+    atoms = bulk("Ar", a=5.4, cubic=True) * 3
+    momenta = np.zeros((len(atoms), 3))
+    momenta[40, 0] = 2e3  # meets the next atom after some steps
+    atoms.set_momenta(momenta)
+    write(here / "shot.extxyz", atoms)
+    files = ("-o", "run.extxyz", "--log", "run.csv", "--interval", "10000")
+    arguments = ["md", "shot.extxyz", "--potential", LJ, "--timestep", "0.2", *files]
+    assert main([*arguments, "--steps", "100000", "--checkpoint", "run.npz"]) == 1
+    err = capsys.readouterr().err
+    assert "stopped after step" in err
+    assert "atom " in err
+    step = int(err.split("stopped after step ")[1].split(":")[0])
+    frames = read("run.extxyz", ":")
+    assert [f.info["step"] for f in frames] == [0, step]
+    assert 0 < step < 10000
+    assert np.isfinite(frames[-1].get_forces()).all()
+    assert md.read_checkpoint("run.npz").steps == step
+    assert int(Path("run.csv").read_text().splitlines()[-1].split(",")[0]) == step
+
+
+def test_h5md(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    h5py = pytest.importorskip("h5py")
+    base = ("md", argon, "--potential", LJ, "--seed", "3", "--steps", "60", "--interval", "20")
+    run_json(capsys, *base, "-o", "run.h5md")
+    run_json(capsys, *base, "-o", "run.traj")
+    frames = read("run.traj", ":")
+    with h5py.File("run.h5md") as file:
+        assert file["h5md"].attrs["version"].tolist() == [1, 1]
+        assert file["h5md/creator"].attrs["name"] == "mdkern"
+        assert "--seed 3" in file["h5md/creator"].attrs["mdkern_command"]
+        particles = file["particles/all"]
+        assert particles["box"].attrs["dimension"] == 3
+        assert list(particles["box"].attrs["boundary"]) == 3 * ["periodic"]
+        assert particles["position/step"][:].tolist() == [0, 20, 40, 60]
+        assert particles["position/time"][:] == pytest.approx([0, 0.02, 0.04, 0.06])
+        assert particles["species"][:].tolist() == [18] * 108
+        for k, frame in enumerate(frames):
+            assert np.array_equal(particles["position/value"][k], frame.positions)
+            assert np.array_equal(particles["force/value"][k], frame.get_forces())
+            assert np.array_equal(particles["box/edges/value"][k], frame.cell.array)
+            velocities = frame.get_velocities() * 1000 * units.fs
+            assert np.abs(particles["velocity/value"][k] - velocities).max() <= 1e-12
+            energy = file["observables/potential_energy/value"][k]
+            assert energy == frame.get_potential_energy()
+
+
+class _Page(html.parser.HTMLParser):
+    """Tags, text, and whatever a page would fetch from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href") and not (value or "").startswith("#"):
+                self.links.append(str(value))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_report(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("md", argon, "--potential", LJ, "--ensemble", "nvt", "--temperature", "140")
+    more = ("--timestep", "5", "--steps", "4000", "--seed", "2", "--report", "run.html")
+    facts = run_json(capsys, *run, *more)
+    page = _Page()
+    text = Path("run.html").read_text(encoding="utf-8")
+    page.feed(text)
+    assert page.tags.count("svg") == 5
+    assert page.links == []
+    assert "<script" not in text
+    assert "@import" not in text
+    shown = " ".join(page.text)
+    for part in ("ns/day", "atom-steps/s", "diffusion coefficient", "Å²/ps", "Radial distribution"):
+        assert part in shown
+    data = json.loads(text.split('<pre id="facts">')[1].split("</pre>")[0].replace("&amp;", "&"))
+    assert data["steps"] == facts["steps"] == 4000
+    assert data["seed"] == 2
+    assert len(text) < 600_000
+
+
+def test_report_of_a_cluster_and_of_no_steps(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(here / "dimer.xyz", Atoms("Ar2", [[0, 0, 0], [3.9, 0, 0]]))
+    base = ("md", "dimer.xyz", "--potential", LJ, "--temperature", "5")
+    run_json(capsys, *base, "--steps", "100", "--report", "a.html")
+    run_json(capsys, *base, "--steps", "0", "--report", "b.html")
+    for name in ("a.html", "b.html"):
+        assert Path(name).read_text().count("<svg") == (3 if name == "a.html" else 2)
+
+
+# --- parts -----------------------------------------------------------------------------------------
+def test_mean_square_displacement_against_its_definition() -> None:
+    rng = np.random.default_rng(0)
+    r = np.cumsum(rng.normal(size=(60, 5, 3)), axis=0) + 1000.0
+    got = analysis.mean_square_displacement(r)
+    for lag in (0, 1, 7, 30, 59):
+        wanted = ((r[lag:] - r[: len(r) - lag]) ** 2).mean(axis=(0, 1))
+        assert np.abs(got[lag] - wanted).max() <= 1e-8
+
+
+def test_diffusion_of_a_random_walk() -> None:
+    """Steps of variance 2 D dt along each axis."""
+    rng = np.random.default_rng(1)
+    d, dt = 0.35, 0.2
+    r = np.cumsum(rng.normal(scale=np.sqrt(2 * d * dt), size=(300, 400, 3)), axis=0)
+    found = analysis.diffusion(dt * np.arange(300), analysis.mean_square_displacement(r))
+    assert found is not None
+    assert abs(found.value - d) <= 5 * found.error + 0.01
+    assert found.error <= 0.03
+    assert analysis.diffusion([0, 1, 2], np.ones((3, 3))) is None
+
+
+def _frame(k: int) -> Atoms:
+    atoms = bulk("Ar", cubic=True)
+    atoms.info.update(step=k, time_ps=0.0)
+    atoms.calc = SinglePointCalculator(atoms, energy=float(k), forces=np.zeros((4, 3)))
+    return atoms
+
+
+def test_background_writer_keeps_order_and_raises() -> None:
+    class Slow:
+        def __init__(self) -> None:
+            self.got: list[int] = []
+            self.closed = False
+
+        def write(self, frame: Atoms) -> None:
+            time.sleep(0.002)
+            if frame.info["step"] == 99:
+                raise OSError(28, "No space left on device")
+            self.got.append(frame.info["step"])
+
+        def close(self) -> None:
+            self.closed = True
+
+    slow = Slow()
+    writer = trajectory.BackgroundWriter(slow)
+    for k in range(30):
+        writer.write(_frame(k))
+    writer.close()
+    assert slow.got == list(range(30))
+    assert slow.closed
+    slow = Slow()
+    writer = trajectory.BackgroundWriter(slow)
+    writer.write(_frame(99))
+    time.sleep(0.1)
+    with pytest.raises(OSError, match="No space"):
+        writer.write(_frame(1))
+    writer.close()
+    assert slow.got == []
+
+
+def test_a_full_disk_ends_the_run_with_one_line(
+    argon: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    Path("run.extxyz").symlink_to("/dev/full")
+    arguments = ["md", argon, "--potential", LJ, "--steps", "5000", "--interval", "100"]
+    assert main([*arguments, "-o", "run.extxyz", "--overwrite"]) == 2
+    assert "No space left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("thermostat", ["bussi", "langevin", "nose-hoover", None])
+def test_integrators_by_name(thermostat: str | None) -> None:
+    from mdkern.calculators import LennardJones
+
+    atoms = bulk("Ar", cubic=True) * 2
+    atoms.set_momenta(np.ones((32, 3)))
+    atoms.calc = LennardJones()
+    made: Any = make_integrator(atoms, Ensemble(2.0, thermostat, temperature=90, tau=50), 3)
+    names = {"bussi": "Bussi", "langevin": "Langevin", "nose-hoover": "NoseHooverChain"}
+    assert type(made).__name__ == names.get(thermostat or "", "VelocityVerlet")
+    assert made.dt == 2 * units.fs
+    if thermostat:
+        assert made.temperature_K == 90
