@@ -95,6 +95,47 @@ class Snapshot:
     @property
     def n_atoms(self) -> int: ...
 
+class Nep(ForceStep):
+    def __init__(
+        self,
+        *,
+        l_max: typing.SupportsInt | typing.SupportsIndex,
+        n_radial: typing.SupportsInt | typing.SupportsIndex,
+        n_angular: typing.SupportsInt | typing.SupportsIndex,
+        k_radial: typing.SupportsInt | typing.SupportsIndex,
+        k_angular: typing.SupportsInt | typing.SupportsIndex,
+        hidden: typing.SupportsInt | typing.SupportsIndex,
+        cutoff: typing.SupportsFloat | typing.SupportsIndex,
+        uniform_cutoff: bool,
+        dipole: bool,
+        single: bool,
+        arrays: dict[str, typing.Any],
+    ) -> None: ...
+    def compute(
+        self,
+        neighbors: NeighborTable,
+        virials: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    def descriptors(
+        self, neighbors: NeighborTable, threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def jacobian(
+        self,
+        neighbors: NeighborTable,
+        centre_at: numpy.typing.NDArray[numpy.int32],
+        moving_at: numpy.typing.NDArray[numpy.int32],
+        n_centres: typing.SupportsInt | typing.SupportsIndex,
+        n_moving: typing.SupportsInt | typing.SupportsIndex,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def vjp(
+        self,
+        neighbors: NeighborTable,
+        weights: numpy.typing.NDArray[numpy.float64],
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+
 class MdLoop:
     def __init__(
         self,
@@ -201,47 +242,6 @@ class MdLoop:
     def variables(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @variables.setter
     def variables(self, arg1: typing.Annotated[numpy.typing.ArrayLike, numpy.float64]) -> None: ...
-
-class Nep:
-    def __init__(
-        self,
-        *,
-        l_max: typing.SupportsInt | typing.SupportsIndex,
-        n_radial: typing.SupportsInt | typing.SupportsIndex,
-        n_angular: typing.SupportsInt | typing.SupportsIndex,
-        k_radial: typing.SupportsInt | typing.SupportsIndex,
-        k_angular: typing.SupportsInt | typing.SupportsIndex,
-        hidden: typing.SupportsInt | typing.SupportsIndex,
-        cutoff: typing.SupportsFloat | typing.SupportsIndex,
-        uniform_cutoff: bool,
-        dipole: bool,
-        single: bool,
-        arrays: dict[str, typing.Any],
-    ) -> None: ...
-    def compute(
-        self,
-        neighbors: NeighborTable,
-        virials: bool,
-        threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple[typing.Any, ...]: ...
-    def descriptors(
-        self, neighbors: NeighborTable, threads: typing.SupportsInt | typing.SupportsIndex
-    ) -> numpy.typing.NDArray[numpy.float64]: ...
-    def jacobian(
-        self,
-        neighbors: NeighborTable,
-        centre_at: numpy.typing.NDArray[numpy.int32],
-        moving_at: numpy.typing.NDArray[numpy.int32],
-        n_centres: typing.SupportsInt | typing.SupportsIndex,
-        n_moving: typing.SupportsInt | typing.SupportsIndex,
-        threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> numpy.typing.NDArray[numpy.float64]: ...
-    def vjp(
-        self,
-        neighbors: NeighborTable,
-        weights: numpy.typing.NDArray[numpy.float64],
-        threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple[typing.Any, ...]: ...
 
 def available_cpus() -> int: ...
 def available_memory() -> float: ...
