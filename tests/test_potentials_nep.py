@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.io import read
+from ase.md.verlet import VelocityVerlet as AseVelocityVerlet
 from contracts import VOIGT, PotentialContract, evaluate, raw
 from reference_data import shared_folder
 
@@ -24,6 +25,7 @@ from mdkern.bench.nep_models import PUBLIC_SIZES, random_nep
 from mdkern.calculators import NEP, NEPTensor
 from mdkern.errors import UnsupportedError
 from mdkern.io.nep import read_nep
+from mdkern.md import VelocityVerlet
 
 OWN = Path(__file__).resolve().parent / "data" / "nep"
 SYNTHETIC = sorted(path.stem for path in OWN.glob("*.txt"))
@@ -305,6 +307,23 @@ def test_unknown_elements_are_named() -> None:
         NEP(model_path(species=("O", "H"))).get_potential_energy(
             Atoms("OXe", [[0, 0, 0], [2, 0, 0]])
         )
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("threads", [1, 2])
+def test_native_dynamics_equal_ases(threads: int) -> None:
+    """The list is made anew several times: blocks of rows must follow."""
+    path = model_path(species=("O", "H"))
+    ends = []
+    for verlet in (VelocityVerlet, AseVelocityVerlet):
+        atoms = mixed(("O", "H"), 3.9, 3)
+        atoms.set_momenta(np.random.default_rng(1).normal(scale=2.0, size=(len(atoms), 3)))
+        atoms.calc = NEP(path, skin=0.2, threads=threads)
+        verlet(atoms, timestep=0.5 * units.fs).run(40)
+        ends.append((atoms.positions.copy(), atoms.get_potential_energy()))
+        fresh = NEP(path, skin=0.0).get_potential_energy(atoms)
+        assert abs(ends[-1][1] - fresh) <= 1e-9 * (1 + abs(fresh))
+    assert np.abs(ends[0][0] - ends[1][0]).max() <= 1e-9
 
 
 def test_copies_and_parameters() -> None:

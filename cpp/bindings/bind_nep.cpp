@@ -48,7 +48,7 @@ template <class T> NepTables<T> tables(const NepParams& p, Arrays& a, std::int64
 }
 
 // A model as the kernel reads it.
-struct PyNep {
+struct PyNep final : ForceStep {
     NepParams p;
     Arrays arrays;
     bool single;
@@ -100,15 +100,18 @@ struct PyNep {
             wide = tables<double>(p, arrays, n_nets);
     }
 
+    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
+        run(NepTask::energy, neighbors, {}, threads, out);
+    }
     // `work` names the task's own input and output.
     void run(NepTask task, PyNeighborTable& neighbors, NepWork work, int threads,
              const Result& out) const {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
         const int team = team_size(threads, list.n_pairs, 2000);
-        if (neighbors.plan_of_build != neighbors.builds) {
+        if (neighbors.plan_of_build != neighbors.table.build_number()) {
             neighbors.plan.build(s, list, neighbors.table.index(), p.n_types, team);
-            neighbors.plan_of_build = neighbors.builds;
+            neighbors.plan_of_build = neighbors.table.build_number();
         }
         const ForceBlocks plan = neighbors.plan.view();
         work.largest = neighbors.plan.largest_count();
@@ -131,7 +134,7 @@ struct PyNep {
 }  // namespace
 
 void bind_nep(py::module_& m) {
-    py::class_<PyNep>(m, "Nep")
+    py::class_<PyNep, ForceStep, std::shared_ptr<PyNep>>(m, "Nep")
         .def(py::init<int, int, int, int, int, int, double, bool, bool, bool, const py::dict&>(),
              py::kw_only(), py::arg("l_max"), py::arg("n_radial"), py::arg("n_angular"),
              py::arg("k_radial"), py::arg("k_angular"), py::arg("hidden"), py::arg("cutoff"),
@@ -139,12 +142,7 @@ void bind_nep(py::module_& m) {
         .def(
             "compute",
             [](const PyNep& nep, PyNeighborTable& neighbors, bool virials, int threads) {
-                PyResult out(neighbors.table.n(), virials);
-                {
-                    py::gil_scoped_release nogil;
-                    nep.run(NepTask::energy, neighbors, {}, threads, out.view);
-                }
-                return out.finish();
+                return evaluate(nep, neighbors, virials, threads);
             },
             py::arg("neighbors"), py::arg("virials"), py::arg("threads"))
         .def(

@@ -172,6 +172,7 @@ void NeighborTable::search(int threads) {
 void NeighborTable::build(const AtomsView& atoms, const TableOptions& options, int threads) {
     options_ = options;
     n_real_ = -1;  // not built, should anything throw
+    ++build_number_;
     half_made_ = false;
     if (atoms.n >= kMaxRows)
         throw std::invalid_argument("positions: " + std::to_string(atoms.n) +

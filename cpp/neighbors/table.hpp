@@ -61,8 +61,10 @@ public:
     // build.
     HalfList half(int team);
     std::size_t half_room() const;  // entries that its first[] may point into
-    // The list's memory, for who reorders the neighbors within rows.
+    // The list's memory, for who reorders the neighbors within rows, and the number of the build
+    // that it comes from.
     std::int32_t* index() { return index_.data(); }
+    std::int64_t build_number() const { return build_number_; }
     std::int64_t n() const { return n_real_; }
     std::size_t index_room() const {
         return index_.capacity();
@@ -111,7 +113,7 @@ private:
     TableOptions options_;
     Lattice lattice_{};
     double range_ = 0.0, margin_ = 0.0;
-    std::int64_t n_real_ = -1, n_total_ = 0, n_pairs_ = 0, n_pruned_ = 0;
+    std::int64_t build_number_ = 0, n_real_ = -1, n_total_ = 0, n_pairs_ = 0, n_pruned_ = 0;
     Bins bins_{};
     double cell_[9] = {};
 

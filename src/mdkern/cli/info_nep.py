@@ -73,9 +73,9 @@ def print_nep(path: str, as_json: bool) -> None:
             "predicts": "energy and forces" if model.kind == "potential" else model.kind,
             "species": ", ".join(model.species),
             "radial": f"{facts['n_radial']} functions of {facts['basis_radial']} terms, "
-            f"cutoff {_range(model.rc_radial)} A",
+            f"cutoff {_range(model.rc_radial)}",
             "angular": f"{facts['n_angular']} functions of {facts['basis_angular']} terms, "
-            f"cutoff {_range(model.rc_angular)} A",
+            f"cutoff {_range(model.rc_angular)}",
             "descriptor": f"{model.n_descriptors} numbers: l up to {model.l_max}"
             + (f", and {', '.join(model.bodies)}" if model.bodies else ""),
             "network": f"{networks} of {model.hidden} neurons",
@@ -93,7 +93,7 @@ def _cutoff(rc: Any) -> float | list[float]:
 
 
 def _range(rc: Any) -> str:
-    return f"{rc[0]:g}" if rc.min() == rc.max() else f"{rc.min():g} to {rc.max():g} by type"
+    return f"{rc[0]:g} A" if rc.min() == rc.max() else f"{rc.min():g} to {rc.max():g} A by type"
 
 
 def _zbl(model: NepModel) -> str | None:

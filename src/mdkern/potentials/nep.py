@@ -66,6 +66,10 @@ class NEP:
         self.cutoff: float = self.model.cutoff
         self._kernel = kernel_of(self.model, precision=precision)
 
+    def force_step(self) -> Any:
+        """The evaluation without Python in between, for :mod:`mdkern.md`."""
+        return self._kernel
+
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         return Result(*self._kernel.compute(neighbors, virials, threads))
