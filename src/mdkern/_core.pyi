@@ -4,14 +4,17 @@ Compiled kernels of mdkern. Use the Python package, which checks and converts it
 """
 
 from __future__ import annotations
+import collections.abc
 import numpy
 import numpy.typing
 import typing
 
 __all__: list[str] = [
+    "Acsf",
     "FMA_FACTOR",
     "NeighborTable",
     "Snapshot",
+    "Soap",
     "available_cpus",
     "available_memory",
     "buckingham_compute",
@@ -60,6 +63,8 @@ class NeighborTable:
     def n_images(self) -> int: ...
     @property
     def n_listed(self) -> int: ...
+    @property
+    def species(self) -> numpy.typing.NDArray[numpy.int32]: ...
 
 class Snapshot:
     def __init__(self) -> None: ...
@@ -81,6 +86,131 @@ class Snapshot:
     ) -> None: ...
     @property
     def n_atoms(self) -> int: ...
+
+class Soap:
+    def __init__(
+        self,
+        n_max: typing.SupportsInt | typing.SupportsIndex,
+        l_max: typing.SupportsInt | typing.SupportsIndex,
+        cutoff: typing.SupportsFloat | typing.SupportsIndex,
+        table: numpy.typing.NDArray[numpy.float64],
+        harmonics: numpy.typing.NDArray[numpy.float64],
+        channel: numpy.typing.NDArray[numpy.int32],
+        species_weight: numpy.typing.NDArray[numpy.float64],
+        blocks: numpy.typing.NDArray[numpy.int32],
+        total: typing.SupportsInt | typing.SupportsIndex,
+        weighting: typing.SupportsInt | typing.SupportsIndex,
+        numbers: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+        w0: typing.Any,
+        switch_width: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> None: ...
+    def dense_jacobian(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        column: numpy.typing.NDArray[numpy.int32],
+        attach: bool,
+        mean: typing.Any,
+        factor: typing.SupportsFloat | typing.SupportsIndex,
+        one_row: bool,
+        out: numpy.ndarray,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def mean(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def power(
+        self, coefficients: numpy.typing.NDArray[numpy.float64]
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def sparse_jacobian(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        column: numpy.typing.NDArray[numpy.int32],
+        attach: bool,
+        single: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    def strain(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        mean: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def values(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        single: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.ndarray: ...
+    def vjp(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        weights: numpy.typing.NDArray[numpy.float64],
+        weight_row: typing.Any,
+        mean: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    @property
+    def n_features(self) -> int: ...
+
+class Acsf:
+    def __init__(
+        self,
+        n_species: typing.SupportsInt | typing.SupportsIndex,
+        cutoff: typing.SupportsFloat | typing.SupportsIndex,
+        g2: numpy.typing.NDArray[numpy.float64],
+        g3: numpy.typing.NDArray[numpy.float64],
+        closed: dict[str, typing.Any],
+        open: dict[str, typing.Any],
+    ) -> None: ...
+    def dense_jacobian(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        column: numpy.typing.NDArray[numpy.int32],
+        attach: bool,
+        out: numpy.ndarray,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def sparse_jacobian(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        column: numpy.typing.NDArray[numpy.int32],
+        attach: bool,
+        single: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    def strain(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def values(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        single: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.ndarray: ...
+    def vjp(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        weights: numpy.typing.NDArray[numpy.float64],
+        weight_row: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    @property
+    def n_features(self) -> int: ...
 
 def available_cpus() -> int: ...
 def available_memory() -> float: ...
