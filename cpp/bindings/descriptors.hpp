@@ -69,7 +69,7 @@ py::tuple py_gradients(PyNeighborTable& neighbors, const CenterRows& centers, in
         double* by_row = out.virial + 9 * n;
         const int team = team_size(threads, n, grain);
         run(out, e, team);
-        descriptor_gather_compute(s, list, centers.view(), out, team, by_row);
+        descriptor_gather(s, list, centers.view(), out, team, by_row);
         for (std::int64_t i = 0; i < s.n_real; ++i)
             for (int x = 0; x < 3; ++x) g[3 * s.order[i] + x] = by_row[3 * i + x];
         for (std::int64_t c = 0; c < n; ++c)

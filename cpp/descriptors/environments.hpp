@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "core/dispatch.hpp"
 #include "core/types.hpp"
 
 namespace mdkern {
@@ -33,8 +32,8 @@ struct PairGradients {
 // gradient (n_real, 3) by row: what the pairs of all centers give to each atom, images to their
 // owners, minus the sums of its own center. Atoms are dealt to threads, and each walks over all
 // pairs in their order: the same bits for every number of threads.
-MDKERN_KERNEL(descriptor_gather_compute,
-              (const System&, const Neighbors&, const Centers&, const PairGradients&, int, double*))
+void descriptor_gather(const System& s, const Neighbors& list, const Centers& centers,
+                       const PairGradients& in, int n_threads, double* gradient);
 
 // Where the blocks (3, n_features) of a Jacobian are, and which pair adds to which.
 struct JacobianBlocks {

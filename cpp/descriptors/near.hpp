@@ -2,6 +2,8 @@
 // from kernels only.
 #pragma once
 
+#include <initializer_list>
+
 #include "descriptors/environments.hpp"
 #include "simd/simd.hpp"
 
