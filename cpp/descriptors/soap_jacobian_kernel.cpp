@@ -18,7 +18,7 @@ namespace {
 inline void write_row(const double* from, std::int64_t n, double* to) {
     std::int64_t i = 0;
     for (; i < n && (reinterpret_cast<std::uintptr_t>(to + i) & 63); ++i) to[i] = from[i];
-    for (; i + W <= n; i += W) simd::stream(to + i, simd::load(from + i));
+    for (; i + 8 <= n; i += 8) simd::stream_line(to + i, from + i);
     for (; i < n; ++i) to[i] = from[i];
 }
 inline void write_row(const double* from, std::int64_t n, float* to) { convert(from, n, to); }
@@ -134,7 +134,7 @@ public:
             totals(coefficients, sets, own(first));
         for (std::int64_t b = 0; b < n_own; ++b)
             if (!k.visited[b]) clear(first + b);
-        simd::stream_end();
+        simd::stream_fence();
     }
 
 private:

@@ -114,8 +114,6 @@ inline VecF load(const float* p, MaskF m) {
 }
 inline void store(double* p, VecD a) { _mm256_storeu_pd(p, a.v); }
 inline void store(float* p, VecF a) { _mm256_storeu_ps(p, a.v); }
-inline void stream(double* p, VecD a) { _mm256_stream_pd(p, a.v); }
-inline void stream_end() { _mm_sfence(); }
 inline void store(double* p, VecD a, MaskD m) {
     _mm256_maskstore_pd(p, _mm256_castpd_si256(m.m), a.v);
 }

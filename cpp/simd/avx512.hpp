@@ -88,8 +88,6 @@ inline VecD load(const double* p, MaskD m) { return _mm512_maskz_loadu_pd(m.m, p
 inline VecF load(const float* p, MaskF m) { return _mm512_maskz_loadu_ps(m.m, p); }
 inline void store(double* p, VecD a) { _mm512_storeu_pd(p, a.v); }
 inline void store(float* p, VecF a) { _mm512_storeu_ps(p, a.v); }
-inline void stream(double* p, VecD a) { _mm512_stream_pd(p, a.v); }
-inline void stream_end() { _mm_sfence(); }
 inline void store(double* p, VecD a, MaskD m) { _mm512_mask_storeu_pd(p, m.m, a.v); }
 inline void store(float* p, VecF a, MaskF m) { _mm512_mask_storeu_ps(p, m.m, a.v); }
 

@@ -28,8 +28,6 @@ template <class T> struct Int {
 template <class T> inline Vec<T> load(const T* p) { return *p; }
 template <class T> inline Vec<T> load(const T* p, Mask<T> m) { return m.m ? *p : T(0); }
 template <class T> inline void store(T* p, Vec<T> a) { *p = a.v; }
-template <class T> inline void stream(T* p, Vec<T> a) { *p = a.v; }
-inline void stream_end() {}
 template <class T> inline void store(T* p, Vec<T> a, Mask<T> m) {
     if (m.m) *p = a.v;
 }
