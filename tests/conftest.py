@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, settings
 
 import mdkern
 
-pytest.register_assert_rewrite("cli_checks", "contracts", "md_checks", "neighbor_checks")
+pytest.register_assert_rewrite(
+    "cli_checks", "contracts", "descriptor_checks", "md_checks", "neighbor_checks"
+)
 
 settings.register_profile(
     "mdkern",

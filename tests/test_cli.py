@@ -29,7 +29,17 @@ from mdkern.cli import analysis, comparison, main, output
 from mdkern.cli.potential import sha256
 
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5"
-COMMANDS = ("info", "neighbors", "md", "relax", "evaluate", "validate", "demo", "bench")
+COMMANDS = (
+    "info",
+    "neighbors",
+    "describe",
+    "md",
+    "relax",
+    "evaluate",
+    "validate",
+    "demo",
+    "bench",
+)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ print(time.perf_counter() - start, peak() - before)
 
 
 @needs_proc
-@pytest.mark.parametrize("letters", ["ijdDS", "ij"])
+@pytest.mark.parametrize("letters", ["ijdDS", "ij", "i"])
 def test_peak_memory_is_little_more_than_the_output(letters: str) -> None:
     peak, size, pairs = measured(f"""
 n, edge = 100_000, (100_000 / 0.085) ** (1 / 3)
@@ -76,10 +76,12 @@ atoms = Atoms("H100000", np.random.default_rng(0).uniform(0, edge, (n, 3)), cell
 atoms.arrays, atoms.cell, atoms.pbc
 before = peak()
 out = mdkern.neighbor_list({letters!r}, atoms, 5.0)
+out = out if isinstance(out, tuple) else (out,)
 print(peak() - before, sum(x.nbytes for x in out), len(out[0]))
 """)
     assert pairs > 4e6
-    assert peak <= size + 0.3 * 72 * pairs  # 1.3 times the output where that is all letters
+    # The search has its list (4 bytes per pair) and its points: of i alone they are the larger part.
+    assert peak <= (1.3 if len(letters) > 1 else 2.5) * size
 
 
 @needs_proc

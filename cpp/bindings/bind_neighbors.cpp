@@ -1,11 +1,11 @@
 #include <cmath>
+#include <cstring>
 #include <exception>
 #include <optional>
 #include <vector>
 
 #include "bindings/bindings.hpp"
 #include "core/errors.hpp"
-#include "core/pool.hpp"
 #include "core/threads.hpp"
 
 namespace mdkern {
@@ -14,60 +14,84 @@ namespace {
 
 using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
 
-// A new array; a large one in memory from the pool, which takes it back when the last reference is
-// gone.
-template <class T> py::array_t<T> new_array(const py::array::ShapeContainer& shape) {
-    std::size_t bytes = sizeof(T);
-    for (auto n : *shape) bytes *= std::size_t(n);
-    if (bytes < kPoolSmallest) return py::array_t<T>(shape);
-    auto* data = static_cast<T*>(pool_take(bytes));
-    return py::array_t<T>(shape, data, py::capsule(data, [](void* block) { pool_give(block); }));
+// A new array (n) or (n, columns). Small ones through NumPy's own C function: five of them are a
+// good part of the call for a molecule.
+template <class T> py::object pair_array(std::int64_t n, int columns, T*& pointer) {
+    const std::size_t bytes = sizeof(T) * std::size_t(n) * columns;
+    const int n_dims = columns == 1 ? 1 : 2;
+    py::object array;
+    if (bytes < kPoolSmallest) {
+        static const auto& numpy = py::detail::npy_api::get();
+        static PyObject* type = py::dtype::of<T>().release().ptr();
+        const Py_intptr_t dims[2] = {Py_intptr_t(n), columns};
+        Py_INCREF(type);  // the call takes a reference
+        array = py::reinterpret_steal<py::object>(numpy.PyArray_NewFromDescr_(
+            numpy.PyArray_Type_, type, n_dims, dims, nullptr, nullptr, 0, nullptr));
+        if (!array) throw py::error_already_set();
+    } else {
+        py::array::ShapeContainer shape{n};
+        if (n_dims == 2) shape->push_back(columns);
+        array = new_array<T>(shape);
+    }
+    pointer = n > 0 ? reinterpret_cast<T*>(py::detail::array_proxy(array.ptr())->data) : nullptr;
+    return array;
 }
 
 // The arrays for the letters asked for, of n_pairs pairs, in the order asked.
-struct Output {
-    explicit Output(const std::string& letters, std::int64_t n_pairs) : quantities(letters) {
-        for (char q : letters) {
-            if (q == 'i')
-                make(0, {n_pairs}, task.i);
+class Output {
+public:
+    // Without i, should it come later.
+    Output(const std::string& quantities, std::int64_t n_pairs, bool i_later = false)
+        : quantities_(quantities), n_pairs_(n_pairs) {
+        for (char q : quantities) {
+            if (q == 'i' && !i_later)
+                make_i();
             else if (q == 'j')
-                make(1, {n_pairs}, task.j);
+                arrays_[1] = pair_array(n_pairs, 1, task.j);
             else if (q == 'S')
-                make(2, {n_pairs, 3}, task.S);
+                arrays_[2] = pair_array(n_pairs, 3, task.S);
             else if (q == 'd')
-                make(3, {n_pairs}, task.d);
-            else
-                make(4, {n_pairs, 3}, task.D);
+                arrays_[3] = pair_array(n_pairs, 1, task.d);
+            else if (q == 'D')
+                arrays_[4] = pair_array(n_pairs, 3, task.D);
         }
     }
-    template <class T> void make(int k, std::initializer_list<std::int64_t> shape, T*& pointer) {
-        auto a = new_array<T>(py::array::ShapeContainer(shape.begin(), shape.end()));
-        pointer = a.size() ? a.mutable_data() : nullptr;
-        arrays[k] = std::move(a);
-    }
-    const py::object& array(char q) const {
-        return arrays[q == 'i' ? 0 : q == 'j' ? 1 : q == 'S' ? 2 : q == 'd' ? 3 : 4];
-    }
+    bool wants_i() const { return quantities_.find('i') != std::string::npos; }
+    void make_i() { arrays_[0] = pair_array(n_pairs_, 1, task.i); }
     py::object result() const {
-        if (quantities.size() == 1) return array(quantities[0]);
-        py::tuple t(quantities.size());
-        for (std::size_t k = 0; k < quantities.size(); ++k) t[k] = array(quantities[k]);
+        if (quantities_.size() == 1) return array(quantities_[0]);
+        auto t = py::reinterpret_steal<py::object>(PyTuple_New(Py_ssize_t(quantities_.size())));
+        if (!t) throw py::error_already_set();
+        for (std::size_t k = 0; k < quantities_.size(); ++k)
+            PyTuple_SET_ITEM(t.ptr(), Py_ssize_t(k), array(quantities_[k]).inc_ref().ptr());
         return t;
     }
-    std::string quantities;
-    py::object arrays[5];
     FillTask task;
+
+private:
+    const py::object& array(char q) const {
+        return arrays_[q == 'i' ? 0 : q == 'j' ? 1 : q == 'S' ? 2 : q == 'd' ? 3 : 4];
+    }
+    std::string quantities_;
+    std::int64_t n_pairs_;
+    py::object arrays_[5];
 };
 
+// Bytes of output per pair.
 double check_quantities(const std::string& q) {
     if (q.empty())
         throw std::invalid_argument("quantities: ''; expected one or more of the letters 'ijdDS'");
-    double bytes = 12.0;
-    for (std::size_t k = 0; k < q.size(); ++k) {
-        if (std::string("ijdDS").find(q[k]) == std::string::npos)
-            throw std::invalid_argument("quantities: '" + q + "' has the letter '" + q[k] +
+    static constexpr char kLetters[] = "ijdDS";
+    double bytes = 0.0;
+    unsigned seen = 0;
+    for (char c : q) {
+        const char* place = c ? std::strchr(kLetters, c) : nullptr;
+        if (!place)
+            throw std::invalid_argument("quantities: '" + q + "' has the letter '" + c +
                                         "'; expected letters of 'ijdDS'");
-        if (q.find(q[k]) == k) bytes += q[k] == 'D' || q[k] == 'S' ? 24.0 : 8.0;
+        const unsigned bit = 1u << (place - kLetters);
+        if (!(seen & bit)) bytes += c == 'D' || c == 'S' ? 24.0 : 8.0;
+        seen |= bit;
     }
     return bytes;
 }
@@ -104,46 +128,128 @@ void check_rule(const TableOptions& o, const DoubleArray& radii, const IntArray*
 }
 
 constexpr std::int64_t kGilAtoms = 128;
-constexpr std::size_t kKeep = std::size_t(64)
-                              << 20;  // scratch kept between calls of neighbor_list, per thread
+// Working memory that stays with the thread between calls. Beside a result that is not much larger
+// only little may stay: it adds to the peak.
+constexpr double kKeep = double(64 << 20), kKeepAnyway = double(4 << 20), kKeepShare = 0.15;
+
+py::object make_list(const std::string& quantities, const AtomsView& atoms, TableOptions& o,
+                     int threads) {
+    thread_local NeighborTable table;
+    const double bytes = check_quantities(quantities);
+    o.exact = true;
+    o.bytes_per_pair = bytes + 4.0;
+    // Handing the GIL over costs more than a small list.
+    const bool release = atoms.n > kGilAtoms || o.cutoff > 15.0;
+    std::int64_t n_pairs;
+    bool lean;
+    {
+        std::optional<py::gil_scoped_release> nogil;
+        if (release) nogil.emplace();
+        table.build(atoms, o, threads);
+        n_pairs = table.offsets(false, threads)[atoms.n];
+        const double scratch = table.bytes();
+        lean = scratch > kKeepAnyway &&
+               (scratch > kKeep || scratch > kKeepShare * bytes * double(n_pairs));
+        if (lean) table.release_build();
+    }
+    Output out(quantities, n_pairs, lean);
+    {
+        std::optional<py::gil_scoped_release> nogil;
+        if (release) nogil.emplace();
+        table.fill(false, out.task, threads);
+        if (lean) table.release_list();
+    }
+    if (lean) {  // i needs nothing but the offsets: its memory comes after that of the list is gone
+        if (out.wants_i()) {
+            out.task = {};
+            out.make_i();
+            py::gil_scoped_release nogil;
+            table.fill(false, out.task, threads);
+        }
+        table = NeighborTable();
+    }
+    return out.result();
+}
 
 py::object neighbor_list(const std::string& quantities, const DoubleArray& positions,
                          const DoubleArray& cell, const BoolArray& pbc, double cutoff,
                          const py::object& radii, const py::object& species_or_none,
                          const py::object& table_or_none, bool self_interaction, double max_pairs,
                          int threads) {
-    thread_local NeighborTable table;
     IntArray species;
     if (!species_or_none.is_none()) species = species_or_none.cast<IntArray>();
     const IntArray* s = species_or_none.is_none() ? nullptr : &species;
     const AtomsView atoms = atoms_view(positions, cell, pbc, s);
     TableOptions o;
     DoubleArray keep_radii, keep_table;
-    o.bytes_per_pair = check_quantities(quantities);
     set_rule(o, cutoff, radii, table_or_none, keep_radii, keep_table);
     check_rule(o, keep_radii, s, atoms.n);
     o.self_interaction = self_interaction;
-    o.exact = true;
     o.max_pairs = max_pairs;
-    std::int64_t n_pairs;
-    // Handing the GIL over costs more than a small list.
-    const bool release = atoms.n > kGilAtoms || cutoff > 15.0;
-    {
-        std::optional<py::gil_scoped_release> nogil;
-        if (release) nogil.emplace();
-        table.build(atoms, o, threads);
-        n_pairs = table.offsets(false)[atoms.n];
-        table.release_build_if_larger(kKeep / 8);
-    }
-    Output out(quantities, n_pairs);
-    {
-        std::optional<py::gil_scoped_release> nogil;
-        if (release) nogil.emplace();
-        table.fill(false, out.task, threads);
-        table.release_if_larger(kKeep);
-    }
-    return out.result();
+    return make_list(quantities, atoms, o, threads);
 }
+
+// The data of an array that is C-contiguous, aligned, of exactly this type and shape (a negative
+// length: any, returned); null otherwise.
+template <class T>
+const T* plain_data(PyObject* object, int n_dims, std::int64_t& rows, std::int64_t columns) {
+    static const auto& numpy = py::detail::npy_api::get();
+    static PyObject* type = py::dtype::of<T>().release().ptr();
+    if (Py_TYPE(object) != numpy.PyArray_Type_) return nullptr;
+    const auto* a = py::detail::array_proxy(object);
+    constexpr int plain =
+        py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    if (a->descr != type || (a->flags & plain) != plain || a->nd != n_dims) return nullptr;
+    if (n_dims == 2 && a->dimensions[1] != columns) return nullptr;
+    if (rows >= 0 && a->dimensions[0] != rows) return nullptr;
+    rows = a->dimensions[0];
+    return reinterpret_cast<const T*>(a->data);
+}
+
+// neighbor_list for the usual arguments, without the machinery that converts others: for a molecule
+// that would take as long as the list. None: something is unusual or wrong, and neighbor_list will
+// do it or say it.
+PyObject* quick_list(PyObject*, PyObject* const* arguments, Py_ssize_t n_arguments) {
+    if (n_arguments != 7) Py_RETURN_NONE;
+    std::int64_t n = -1, three = 3;
+    AtomsView atoms;
+    atoms.positions = plain_data<double>(arguments[1], 2, n, 3);
+    atoms.cell = plain_data<double>(arguments[2], 2, three, 3);
+    atoms.pbc = plain_data<bool>(arguments[3], 1, three, 1);
+    atoms.n = n;
+    if (!atoms.positions || !atoms.cell || !atoms.pbc) Py_RETURN_NONE;
+    if (!PyUnicode_Check(arguments[0]) || !PyFloat_Check(arguments[4]) ||
+        !PyBool_Check(arguments[5]) || !PyLong_Check(arguments[6]))
+        Py_RETURN_NONE;
+    Py_ssize_t length = 0;
+    const char* letters = PyUnicode_AsUTF8AndSize(arguments[0], &length);
+    const long threads = PyLong_AsLong(arguments[6]);
+    const double cutoff = PyFloat_AS_DOUBLE(arguments[4]);
+    if (PyErr_Occurred() || threads < 0 || threads > 65536 || !(cutoff >= 0.0) ||
+        !std::isfinite(cutoff)) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    try {
+        TableOptions o;
+        o.cutoff = cutoff;
+        o.self_interaction = arguments[5] == Py_True;
+        return make_list(std::string(letters, std::size_t(length)), atoms, o, int(threads))
+            .release()
+            .ptr();
+    } catch (...) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+}
+
+PyMethodDef quick_list_method = {
+    "neighbor_list_quick", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&quick_list)),
+    METH_FASTCALL,
+    "neighbor_list_quick(quantities: str, positions: numpy.typing.NDArray[numpy.float64], cell: "
+    "numpy.typing.NDArray[numpy.float64], pbc: numpy.typing.NDArray[numpy.bool_], cutoff: "
+    "typing.Any, "
+    "self_interaction: bool, threads: int) -> typing.Any\n"};
 
 // One structure of a batch: its arrays, kept alive, and its view.
 struct BatchItem {
@@ -168,7 +274,7 @@ BatchItem batch_item(const py::handle& entry, double bytes_per_pair, bool self_i
     check_rule(b.options, b.radii, has_species ? &b.species : nullptr, b.atoms.n);
     b.options.self_interaction = self_interaction;
     b.options.exact = true;
-    b.options.bytes_per_pair = bytes_per_pair;
+    b.options.bytes_per_pair = bytes_per_pair + 4.0;
     return b;
 }
 
@@ -202,7 +308,7 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
             for (int k = 0; k < n; ++k) {
                 try {
                     tables[k].build(items[k].atoms, items[k].options, team > 1 ? 1 : threads);
-                    tables[k].offsets(false);
+                    tables[k].offsets(false, 1);
                 } catch (...) {  // nothing may leave the region
                     errors[k] = std::current_exception();
                 }
@@ -239,6 +345,9 @@ void bind_neighbors(py::module_& m) {
           py::arg("cell").noconvert(), py::arg("pbc").noconvert(), py::arg("cutoff"),
           py::arg("radii"), py::arg("species"), py::arg("table"), py::arg("self_interaction"),
           py::arg("max_pairs"), py::arg("threads"));
+
+    m.add_object("neighbor_list_quick", py::reinterpret_steal<py::object>(PyCFunction_NewEx(
+                                            &quick_list_method, nullptr, nullptr)));
 
     m.def("neighbor_list_batch", &neighbor_list_batch, py::arg("quantities"), py::arg("inputs"),
           py::arg("self_interaction"), py::arg("threads"));
@@ -279,11 +388,11 @@ void bind_neighbors(py::module_& m) {
                 {
                     py::gil_scoped_release nogil;
                     if (skin) t.table.prune(threads);
-                    n_pairs = t.table.offsets(skin)[t.table.n()];
+                    n_pairs = t.table.offsets(skin, threads)[t.table.n()];
                 }
                 Output out(quantities, n_pairs);
                 Int64Array first(t.table.n() + 1);
-                std::copy_n(t.table.offsets(skin), t.table.n() + 1, first.mutable_data());
+                std::copy_n(t.table.offsets(skin, threads), t.table.n() + 1, first.mutable_data());
                 {
                     py::gil_scoped_release nogil;
                     t.table.fill(skin, out.task, threads);
@@ -291,6 +400,15 @@ void bind_neighbors(py::module_& m) {
                 return py::make_tuple(first, out.result());
             },
             py::arg("quantities"), py::arg("threads"))
+        .def_property_readonly("species",
+                               [](const PyNeighborTable& t) {
+                                   const System s = t.table.system();
+                                   IntArray out(s.n_real);
+                                   for (std::int64_t i = 0; i < s.n_real; ++i)
+                                       out.mutable_data()[s.order[i]] =
+                                           std::int32_t(s.rows[4 * i + 3]);
+                                   return out;
+                               })
         .def_property_readonly("n_atoms", [](const PyNeighborTable& t) { return t.table.n(); })
         .def_property_readonly(
             "n_images",

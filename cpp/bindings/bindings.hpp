@@ -7,15 +7,28 @@
 #include <memory>
 #include <string>
 
+#include "core/pool.hpp"
 #include "neighbors/table.hpp"
+#include "potentials/force_blocks.hpp"
 
 namespace mdkern {
 
 namespace py = pybind11;
 
 using DoubleArray = py::array_t<double, py::array::c_style>;
+using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
 using IntArray = py::array_t<std::int32_t, py::array::c_style>;
 using BoolArray = py::array_t<bool, py::array::c_style>;
+
+// A new array; a large one in memory from the pool, which takes it back when the last reference is
+// gone.
+template <class T> py::array_t<T> new_array(const py::array::ShapeContainer& shape) {
+    std::size_t bytes = sizeof(T);
+    for (auto n : *shape) bytes *= std::size_t(n);
+    if (bytes < kPoolSmallest) return py::array_t<T>(shape);
+    auto* data = static_cast<T*>(pool_take(bytes));
+    return py::array_t<T>(shape, data, py::capsule(data, [](void* block) { pool_give(block); }));
+}
 
 // Throws std::invalid_argument unless the array has this shape; -1 accepts any length.
 void check_shape(const py::array& a, const char* name, std::initializer_list<std::int64_t> shape);
@@ -31,10 +44,13 @@ void bind_lennard_jones(py::module_& m);
 void bind_morse(py::module_& m);
 void bind_buckingham(py::module_& m);
 void bind_eam(py::module_& m);
+void bind_nep(py::module_& m);
 void bind_limits(py::module_& m);
 void bind_md(py::module_& m);
 void bind_evaluate(py::module_& m);
 void bind_text(py::module_& m);
+void bind_soap(py::module_& m);
+void bind_acsf(py::module_& m);
 
 // A table together with the options it is built with, as Python holds it.
 struct PyNeighborTable {
@@ -47,6 +63,10 @@ struct PyNeighborTable {
     Buffer<double> scratch_energy, scratch_rows, scratch_sums, scratch_virials, scratch_tiles;
     Buffer<float> scratch_single;
     Buffer<std::int32_t> scratch_count, scratch_index;
+    Buffer<char> scratch_bytes;
+    // Of potentials that scatter over blocks of rows; made anew when the table was.
+    ForceBlockPlan plan;
+    std::int64_t plan_of_build = -1;
 };
 
 // One evaluation of a potential on a table, into buffers of the caller, without Python: what

@@ -29,8 +29,11 @@ PYBIND11_MODULE(_core, m) {
     bind_morse(m);
     bind_buckingham(m);
     bind_eam(m);
+    bind_nep(m);
     bind_limits(m);
     bind_md(m);
     bind_evaluate(m);
     bind_text(m);
+    bind_soap(m);
+    bind_acsf(m);
 }

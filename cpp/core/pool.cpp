@@ -1,8 +1,11 @@
 #include "core/pool.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <new>
+
+#include "core/memory.hpp"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -18,27 +21,68 @@ struct alignas(64) Header {
     Header* next;
 };
 
+// Blocks that were given back, the latest first.
+struct Shelf {
+    Header* first = nullptr;
+
+    Header* take(std::size_t bytes) {
+        Header** best = nullptr;
+        for (Header** at = &first; *at; at = &(*at)->next)
+            if ((*at)->capacity >= bytes && (*at)->capacity <= bytes + bytes / 2 + kPoolSmallest &&
+                (!best || (*at)->capacity < (*best)->capacity))
+                best = at;
+        Header* found = best ? *best : nullptr;
+        if (found) *best = found->next;
+        return found;
+    }
+    // Adds a block; returns those that are then too many, the oldest ones.
+    Header* give(Header* block, std::size_t limit) {
+        block->next = first;
+        first = block;
+        std::size_t sum = 0;
+        for (Header** at = &first; *at; at = &(*at)->next) {
+            sum += (*at)->capacity;
+            if (sum <= limit) continue;
+            Header* rest = *at;
+            *at = nullptr;
+            return rest;
+        }
+        return nullptr;
+    }
+};
+
 std::mutex lock;
-Header* free_blocks = nullptr;
-std::size_t free_bytes = 0;
+Shelf small_shelf, large_shelf;
 
 constexpr std::size_t kHuge = std::size_t(1) << 21;
+
+void free_all(Header* block) {
+    while (block) {
+        Header* next = block->next;
+        std::free(block);
+        block = next;
+    }
+}
+
+// Leaves the pages of a block to the system: it takes them when it runs short of memory, and until
+// then they stay mapped. The page of the header stays. False where that is not to be had.
+bool lend(Header* block) {
+#if defined(MADV_FREE)
+    auto* begin = reinterpret_cast<char*>(block) + kHuge;
+    return madvise(begin, sizeof(Header) + block->capacity - kHuge, MADV_FREE) == 0;
+#else
+    (void)block;
+    return false;
+#endif
+}
 
 }  // namespace
 
 void* pool_take(std::size_t bytes) {
     // Never wait: in a child of fork() the lock may be held by a thread that is gone.
     if (lock.try_lock()) {
-        Header** best = nullptr;
-        for (Header** at = &free_blocks; *at; at = &(*at)->next)
-            if ((*at)->capacity >= bytes && (*at)->capacity <= bytes + bytes / 2 + kPoolSmallest &&
-                (!best || (*at)->capacity < (*best)->capacity))
-                best = at;
-        Header* found = best ? *best : nullptr;
-        if (found) {
-            *best = found->next;
-            free_bytes -= found->capacity;
-        }
+        Header* found = small_shelf.take(bytes);
+        if (!found) found = large_shelf.take(bytes);
         lock.unlock();
         if (found) return found + 1;
     }
@@ -59,17 +103,31 @@ void* pool_take(std::size_t bytes) {
 
 void pool_give(void* block) noexcept {
     Header* header = static_cast<Header*>(block) - 1;
-    if (header->capacity <= kPoolBytes / 4 && lock.try_lock()) {
-        const bool keep = free_bytes + header->capacity <= kPoolBytes;
-        if (keep) {
-            header->next = free_blocks;
-            free_blocks = header;
-            free_bytes += header->capacity;
+    const bool large = header->capacity > kPoolLarge;
+    std::size_t limit = kPoolBytes;
+    if (large) {
+        try {
+            limit = std::size_t(kPoolShare * available_memory());
+        } catch (...) {
+            limit = 0;
         }
-        lock.unlock();
-        if (keep) return;
     }
-    std::free(header);
+    if (header->capacity <= limit && (!large || lend(header)) && lock.try_lock()) {
+        Header* surplus = (large ? large_shelf : small_shelf).give(header, limit);
+        lock.unlock();
+        free_all(surplus);
+    } else {
+        std::free(header);
+    }
+}
+
+void pool_clear() noexcept {
+    if (!lock.try_lock()) return;
+    Header *small = small_shelf.first, *large = large_shelf.first;
+    small_shelf.first = large_shelf.first = nullptr;
+    lock.unlock();
+    free_all(small);
+    free_all(large);
 }
 
 }  // namespace mdkern

@@ -18,23 +18,20 @@ void NeighborTable::make_plan() {
     plan_range_.clear();
     plan_before_first_.assign(1, 0);
     plan_before_.clear();
-    const int nx = bins_.n[0], ny = bins_.n[1], nz = bins_.n[2];
+    const int nx = bins_.n[0], ny = bins_.n[1];
     int size[2];
     for (int k = 0; k < 2; ++k) {
         const double columns = std::ceil((range_ + bins_.margin) / bins_.width[k]);
         size[k] = int(std::min(std::max(columns, 1.0), double(bins_.n[k])));
     }
     const int tiles_x = (nx + size[0] - 1) / size[0], tiles_y = (ny + size[1] - 1) / size[1];
-    const std::int32_t *point = point_of_.data(), *point_end = point + n_real_;
-    auto row_at = [&](std::int64_t column) {  // real rows in the columns before
-        return std::int32_t(std::lower_bound(point, point_end, bins_.start[column * nz]) - point);
-    };
+    const std::int32_t* row_at = bins_.column_row;  // first real row of each column
     std::vector<std::int32_t> number(std::size_t(tiles_x) * tiles_y, -1);
     auto add = [&](int x, int y) {
         for (int bx = x * size[0]; bx < std::min((x + 1) * size[0], nx); ++bx) {
             const std::int64_t column = std::int64_t(bx) * ny;
-            const std::int32_t begin = row_at(column + y * size[1]),
-                               end = row_at(column + std::min((y + 1) * size[1], ny));
+            const std::int32_t begin = row_at[column + y * size[1]],
+                               end = row_at[column + std::min((y + 1) * size[1], ny)];
             if (begin == end) continue;
             plan_range_.push_back(begin);
             plan_range_.push_back(end);

@@ -28,11 +28,16 @@ struct Bins {
     double low[3], width[3], inverse_width[3];
     int n[3];
     double margin;                        // rounding error of a coordinate
+    double group;                         // along z, the farthest centre that may join a group
     const std::int32_t* start = nullptr;  // (n[0] n[1] n[2] + 1) first point of each bin
     const double *x = nullptr, *y = nullptr,
                  *z = nullptr;          // coordinates by bin, 16 values of padding behind
     const std::int32_t* row = nullptr;  // row of the point in System, 16 values of padding behind
-    const double* radius = nullptr;     // radius or type of the point, where the rule needs it
+    // A thin gas: columns at least as wide as the range, and few neighbors. Of a free one rows are
+    // the points: x, y, z and row may be null.
+    bool thin = false;
+    const std::int32_t* column_row = nullptr;  // (n[0] n[1] + 1) first real row of each column
+    const double* radius = nullptr;  // radius or type of the point, where the rule needs it
     const std::int32_t* type = nullptr;
 };
 
@@ -83,6 +88,19 @@ struct PruneTask {
 };
 MDKERN_KERNEL(neighbor_prune_compute, (const PruneTask&, int))
 
+// Where the pairs of each atom begin, in the caller's order: offset[a + 1] = offset[a] +
+// count[rank[a]], over blocks of atoms. First the sums of the blocks, then (sums[b] now where block
+// b begins) the offsets.
+struct OffsetTask {
+    std::int64_t n = 0;
+    const std::int32_t *count = nullptr, *rank = nullptr;
+    std::int64_t* offset = nullptr;  // (n + 1)
+    std::int64_t* sums = nullptr;    // (n_blocks)
+    int n_blocks = 1;
+};
+MDKERN_KERNEL(neighbor_sum_compute, (const OffsetTask&, int))
+MDKERN_KERNEL(neighbor_offset_compute, (const OffsetTask&, int))
+
 // Output arrays in the caller's order; null = not wanted.
 struct FillTask {
     std::int64_t n = 0;
@@ -92,6 +110,7 @@ struct FillTask {
     const std::int64_t* offset = nullptr;  // (n + 1) in the caller's order
     std::int64_t *i = nullptr, *j = nullptr, *S = nullptr;
     double *d = nullptr, *D = nullptr;
+    bool stream = false;  // past the caches
 };
 MDKERN_KERNEL(neighbor_fill_compute, (const FillTask&, int))
 

@@ -58,7 +58,14 @@ constexpr int kGroup = 8;
 constexpr int kRoom = 4096;  // candidates side by side: 100 kB, and far more than usual
 constexpr int kRuns = 64;
 
-// Candidates, copied side by side.
+// Candidates side by side, and behind them a vector of points that are nobody's neighbor.
+struct View {
+    const double *x, *y, *z, *radius;
+    const std::int32_t *row, *type;
+    int n;
+};
+
+// Memory for candidates that are copied.
 struct alignas(64) Candidates {
     double x[kRoom + 16], y[kRoom + 16], z[kRoom + 16], radius[kRoom + 16];
     std::int32_t row[kRoom + 16], type[kRoom + 16];
@@ -93,17 +100,18 @@ template <CutoffKind kKind> inline void add(Candidates& c, const Bins& b, Run ru
     c.n += n;
 }
 // Fills up the last vector with points that are nobody's neighbor.
-inline void finish(Candidates& c) {
+inline View finish(Candidates& c) {
     for (int k = 0; k < V::width; ++k) {
         c.x[c.n + k] = c.y[c.n + k] = c.z[c.n + k] = 1e150;
         c.radius[c.n + k] = 0.0;
         c.type[c.n + k] = c.row[c.n + k] = 0;
     }
+    return {c.x, c.y, c.z, c.radius, c.row, c.type, c.n};
 }
 
 // Squared cutoffs of candidates k, k + 1, ... around one centre.
 template <CutoffKind kKind> struct Limit {
-    const Candidates& c;
+    const View& c;
     double own;               // squared cutoff (uniform) or radius of the centre (radii)
     const double* table_row;  // cutoffs of the centre's type (types)
     V operator()(int k) const {
@@ -123,8 +131,7 @@ template <CutoffKind kKind> struct Limit {
 // writes the rows of those within reach to out. kExact: those whose squared distance lies within
 // the band around the cutoff, where rounding could decide, are decided as the definition has it.
 template <CutoffKind kKind, bool kExact>
-inline int test(const SearchTask& t, const Candidates& c, std::int64_t i, int self,
-                std::int32_t* out) {
+inline int test(const SearchTask& t, const View& c, std::int64_t i, int self, std::int32_t* out) {
     const double* r = t.system.rows + 4 * i;
     const V x = r[0], y = r[1], z = r[2], band = t.exact.band;
     Limit<kKind> limit{c, t.rule.cutoff * t.rule.cutoff, nullptr};
@@ -220,8 +227,8 @@ struct Writer {
     }
 };
 
-template <CutoffKind kKind> inline int test_any(const SearchTask& t, const Candidates& c,
-                                                std::int64_t i, int self, std::int32_t* out) {
+template <CutoffKind kKind> inline int test_any(const SearchTask& t, const View& c, std::int64_t i,
+                                                int self, std::int32_t* out) {
     return t.exact.band > 0.0 ? test<kKind, true>(t, c, i, self, out)
                               : test<kKind, false>(t, c, i, self, out);
 }
@@ -234,8 +241,7 @@ template <CutoffKind kKind> void search_long(const SearchTask& t, std::int64_t i
     const std::int32_t own = t.self_interaction ? -1 : t.point[i];
     std::int64_t n_row = 0;
     auto flush = [&](int self) {
-        finish(c);
-        n_row += test_any<kKind>(t, c, i, self, w.place(n_row, c.n));
+        n_row += test_any<kKind>(t, finish(c), i, self, w.place(n_row, c.n));
         c.n = 0;
     };
     c.n = 0;
@@ -250,7 +256,23 @@ template <CutoffKind kKind> void search_long(const SearchTask& t, std::int64_t i
     w.finish_row(i, n_row);
 }
 
+// One bin holds everything: its points are the candidates of all.
+template <CutoffKind kKind> void search_one_bin(const SearchTask& t, Chunk& chunk) {
+    const Bins& b = t.bins;
+    const View all = {b.x, b.y, b.z, b.radius, b.row, b.type, int(t.system.n_total)};
+    std::int32_t waste[kRoom + 16];
+    Writer w{t, chunk, chunk.offset, waste};
+    chunk.found = chunk.candidates = 0;
+    for (std::int64_t i = chunk.begin; i < chunk.end; i += chunk.step) {
+        const int self = t.self_interaction ? -1 : t.point[i];
+        w.finish_row(i, test_any<kKind>(t, all, i, self, w.place(0, all.n)));
+        chunk.candidates += all.n;
+    }
+}
+
 template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk) {
+    if (t.bins.n[0] * t.bins.n[1] * t.bins.n[2] == 1 && t.system.n_total <= kRoom)
+        return search_one_bin<kKind>(t, chunk);
     const Bins& b = t.bins;
     const double reach = t.rule.cutoff + b.margin;
     std::int32_t waste[kRoom + 16];
@@ -266,7 +288,7 @@ template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk)
             const double* q = t.system.rows + 4 * end;
             if (larger(q[0] - r[0], r[0] - q[0]) > b.width[0] ||
                 larger(q[1] - r[1], r[1] - q[1]) > b.width[1] ||
-                larger(q[2] - r[2], r[2] - q[2]) > larger(reach, 4.0 * b.width[2]))
+                larger(q[2] - r[2], r[2] - q[2]) > b.group)
                 break;
             for (int k = 0; k < 3; ++k) {
                 box.low[k] = q[k] < box.low[k] ? q[k] : box.low[k];
@@ -291,10 +313,10 @@ template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk)
             }
         });
         chunk.candidates += candidates * (end - i);
-        finish(c);
+        const View all = finish(c);
         for (std::int64_t g = i; g < end; ++g) {
             if (fits)
-                w.finish_row(g, test_any<kKind>(t, c, g, self[g - i], w.place(0, c.n)));
+                w.finish_row(g, test_any<kKind>(t, all, g, self[g - i], w.place(0, c.n)));
             else
                 search_long<kKind>(t, g, reach, c, w);
         }
@@ -302,11 +324,202 @@ template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk)
     }
 }
 
+// --- a thin gas: most candidates are nobody's neighbor. Two vectors hold the centres, a group of
+// adjacent rows of one column, and candidates are broadcast to them one by one: nothing is copied
+// or compressed, and the few hits are sorted out afterwards.
+
+constexpr int kVectors = 2, kCentres = kVectors * V::width;
+
+struct Hit {
+    std::int32_t row;
+    unsigned centres;  // bit l: centre l of the group
+};
+constexpr int kHits = 2048;
+
+struct ThinGroup {
+    std::int64_t begin;
+    int size;
+    V x[kVectors], y[kVectors], z[kVectors];
+    double z_low, z_high;
+};
+
+inline ThinGroup thin_group(const SearchTask& t, std::int64_t begin, std::int64_t end) {
+    ThinGroup g;
+    g.begin = begin;
+    g.size = 1;
+    const double* r = t.system.rows + 4 * begin;
+    g.z_low = g.z_high = r[2];
+    for (; g.size < kCentres && begin + g.size < end; ++g.size) {
+        const double z = r[4 * g.size + 2];
+        if (larger(z - r[2], r[2] - z) > t.bins.group) break;
+        g.z_low = z < g.z_low ? z : g.z_low;
+        g.z_high = z > g.z_high ? z : g.z_high;
+    }
+    alignas(64) static constexpr std::int32_t kLanes[16] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                            8, 9, 10, 11, 12, 13, 14, 15};
+    const I lanes = simd::load_int<double>(kLanes);
+    double padded[4 * kCentres];
+    if (g.size < kCentres) {
+        for (int k = 0; k < 4 * kCentres; ++k) padded[k] = k < 4 * g.size ? r[k] : 1e150;
+        r = padded;
+    }
+    V unused;
+    for (int v = 0; v < kVectors; ++v)
+        simd::load_rows(r + 4 * v * V::width, lanes, g.x[v], g.y[v], g.z[v], unused);
+    return g;
+}
+
+// Hits among the points [k, end) until there is no more room; k moves on. kWithCentres: the centres
+// are among them, and each is not its own neighbor.
+template <bool kWithCentres> inline int find_hits(const SearchTask& t, const ThinGroup& g, V most,
+                                                  std::int32_t& k, std::int32_t end, Hit* hits,
+                                                  int n_hits) {
+    const double* rows = t.system.rows;
+    const std::int32_t* row_of = t.bins.row;
+    std::int32_t at = k;
+    const std::int32_t stop = end - at < kHits - n_hits ? end : at + (kHits - n_hits);
+    for (; at < stop; ++at) {
+        const std::int32_t row = row_of ? row_of[at] : at;
+        const double* q = rows + 4 * std::int64_t(row);
+        const V x = q[0], y = q[1], z = q[2];
+        unsigned centres = 0;
+        for (int v = 0; v < kVectors; ++v) {
+            const V dx = x - g.x[v], dy = y - g.y[v], dz = z - g.z[v];
+            const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+            centres |= simd::bits(r2 < most) << (v * V::width);
+        }
+        if (kWithCentres) {
+            const auto own = std::uint64_t(row - g.begin);
+            centres &= ~(own < std::uint64_t(kCentres) ? 1u << own : 0u);
+        }
+        hits[n_hits] = {row, centres};
+        n_hits += centres != 0u;
+    }
+    k = at;
+    return n_hits;
+}
+
+// Whether a hit of the largest cutoff is a neighbor.
+inline bool accept(const SearchTask& t, std::int64_t i, std::int64_t j) {
+    const double most = pair_cutoff(t.rule, i, j), band = t.exact.band;
+    const double *p = t.system.rows + 4 * i, *q = t.system.rows + 4 * j;
+    const double dx = q[0] - p[0], dy = q[1] - p[1], dz = q[2] - p[2];
+    const double r2 = dx * dx + dy * dy + dz * dz;
+    if (r2 < most * most - band) return true;
+    return r2 < most * most + band && exactly_within(t.exact, t.rule, i, j);
+}
+
+// Neighbors of one centre among the hits.
+inline std::int64_t take_hits(const SearchTask& t, const Hit* hits, int n_hits, std::int64_t i,
+                              int lane, std::int32_t* out) {
+    std::int64_t n = 0;
+    for (int h = 0; h < n_hits; ++h) {
+        if (!(hits[h].centres >> lane & 1u)) continue;
+        if (t.exact.band > 0.0 && !accept(t, i, hits[h].row)) continue;
+        out[n++] = hits[h].row;
+    }
+    return n;
+}
+
+// Rows of all centres: few hits are counted and placed hit by hit, many (and those of half lists)
+// centre by centre.
+inline void write_hits(const SearchTask& t, const ThinGroup& g, Hit* hits, int n_hits, Writer& w) {
+    constexpr int kFew = 32;
+    if (n_hits > kFew || t.half) {
+        for (int l = 0; l < g.size; ++l)
+            w.finish_row(g.begin + l,
+                         take_hits(t, hits, n_hits, g.begin + l, l, w.place(0, n_hits)));
+        return;
+    }
+    std::int32_t count[kCentres] = {};
+    for (int h = 0; h < n_hits; ++h)
+        for (unsigned rest = hits[h].centres; rest != 0u; rest &= rest - 1u) {
+            const int l = __builtin_ctz(rest);
+            if (t.exact.band > 0.0 && !accept(t, g.begin + l, hits[h].row))
+                hits[h].centres &= ~(1u << l);
+            else
+                ++count[l];
+        }
+    std::int32_t* to[kCentres];
+    std::int32_t* out = w.place(0, kFew * kCentres);
+    for (int l = 0; l < g.size; ++l) {
+        to[l] = out;
+        out += count[l];
+        w.finish_row(g.begin + l, count[l]);
+    }
+    for (int h = 0; h < n_hits; ++h)
+        for (unsigned rest = hits[h].centres; rest != 0u; rest &= rest - 1u)
+            *to[__builtin_ctz(rest)]++ = hits[h].row;
+}
+
+// False: more hits than there is room for, and more than one centre. Nothing is written then.
+bool search_thin_group(const SearchTask& t, const ThinGroup& g, std::int64_t column, Hit* hits,
+                       Writer& w) {
+    const Bins& b = t.bins;
+    const double reach = t.rule.cutoff + b.margin;
+    const V most = t.rule.cutoff * t.rule.cutoff + t.exact.band;
+    const int nz = b.n[2], bx = int(column / b.n[1]), by = int(column % b.n[1]);
+    const int z0 = clamp_bin((g.z_low - reach - b.low[2]) * b.inverse_width[2], nz);
+    const int z1 = clamp_bin((g.z_high + reach - b.low[2]) * b.inverse_width[2], nz);
+    const int bx1 = bx + 1 < b.n[0] ? bx + 1 : bx, by1 = by + 1 < b.n[1] ? by + 1 : by;
+    int n_hits = 0;
+    std::int64_t n_first = 0, candidates = 0;  // n_first: already written for a single centre
+    for (int cx = bx > 0 ? bx - 1 : 0; cx <= bx1; ++cx)
+        for (int cy = by > 0 ? by - 1 : 0; cy <= by1; ++cy) {
+            const std::int32_t* start = b.start + (std::int64_t(cx) * b.n[1] + cy) * nz;
+            std::int32_t k = start[z0];
+            const std::int32_t end = start[z1 + 1];
+            candidates += end - k;
+            const bool own = cx == bx && cy == by && !t.self_interaction;
+            while (k < end) {
+                n_hits = own ? find_hits<true>(t, g, most, k, end, hits, n_hits)
+                             : find_hits<false>(t, g, most, k, end, hits, n_hits);
+                if (n_hits < kHits) continue;
+                if (g.size > 1) return false;
+                n_first += take_hits(t, hits, n_hits, g.begin, 0, w.place(n_first, n_hits));
+                n_hits = 0;
+            }
+        }
+    w.chunk.candidates += candidates * g.size;
+    if (g.size > 1) {
+        write_hits(t, g, hits, n_hits, w);
+    } else {
+        n_first += take_hits(t, hits, n_hits, g.begin, 0, w.place(n_first, n_hits));
+        w.finish_row(g.begin, n_first);
+    }
+    return true;
+}
+
+void search_thin(const SearchTask& t, Chunk& chunk) {
+    const std::int32_t* first = t.bins.column_row;
+    Hit hits[kHits];
+    std::int32_t waste[kRoom + 16];
+    Writer w{t, chunk, chunk.offset, waste};
+    chunk.found = chunk.candidates = 0;
+    std::int64_t column = 0, above = std::int64_t(t.bins.n[0]) * t.bins.n[1];
+    while (above - column > 1) {  // the column that holds the first row
+        const std::int64_t middle = (column + above) / 2;
+        (first[middle] <= chunk.begin ? column : above) = middle;
+    }
+    for (std::int64_t i = chunk.begin; i < chunk.end;) {
+        while (first[column + 1] <= i) ++column;
+        std::int64_t end = first[column + 1] < chunk.end ? first[column + 1] : chunk.end;
+        if (chunk.step > 1) end = i + 1;
+        const ThinGroup g = thin_group(t, i, end);
+        if (!search_thin_group(t, g, column, hits, w))
+            for (int l = 0; l < g.size; ++l)
+                search_thin_group(t, thin_group(t, i + l, i + l + 1), column, hits, w);
+        i += chunk.step > 1 ? chunk.step : g.size;
+    }
+}
+
 }  // namespace
 
 void neighbor_search_compute(const SearchTask& t, int n_threads) {
     parallel_for(t.n_chunks, n_threads, 1, [&](std::int64_t c) {
-        if (t.rule.kind == CutoffKind::uniform)
+        if (t.bins.thin)
+            search_thin(t, t.chunks[c]);
+        else if (t.rule.kind == CutoffKind::uniform)
             search_chunk<CutoffKind::uniform>(t, t.chunks[c]);
         else if (t.rule.kind == CutoffKind::radii)
             search_chunk<CutoffKind::radii>(t, t.chunks[c]);

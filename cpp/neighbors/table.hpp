@@ -9,9 +9,16 @@
 #include "core/buffers.hpp"
 #include "core/types.hpp"
 #include "neighbors/lattice.hpp"
+#include "neighbors/points.hpp"
 #include "neighbors/search.hpp"
 
 namespace mdkern {
+
+constexpr double kRowBytes = 200.0;                       // scratch per row, all buffers together
+constexpr std::int64_t kMaxRows = std::int64_t(1) << 29;  // a row number times four fits 32 bits
+
+// Grains of team_size(): rows or pairs per thread below which waking it costs more than it gains.
+constexpr std::int64_t kGrainRows = 8192, kGrainPairs = 16384;
 
 // The caller's atoms, in the caller's order.
 struct AtomsView {
@@ -54,6 +61,10 @@ public:
     // build.
     HalfList half(int team);
     std::size_t half_room() const;  // entries that its first[] may point into
+    // The list's memory, for who reorders the neighbors within rows, and the number of the build
+    // that it comes from.
+    std::int32_t* index() { return index_.data(); }
+    std::int64_t build_number() const { return build_number_; }
     std::int64_t n() const { return n_real_; }
     std::size_t index_room() const {
         return index_.capacity();
@@ -71,21 +82,27 @@ public:
     double allowance(const double* cell, double* strain) const;
     // Offsets of the rows in the caller's order, (n + 1); then the output arrays. `pruned`: of the
     // pruned list.
-    const std::int64_t* offsets(bool pruned);
+    const std::int64_t* offsets(bool pruned, int threads);
     void fill(bool pruned, const FillTask& wanted, int threads);
-    // Memory of a large table, given back: what only a build needs (fill() still works), or
-    // everything, between unrelated calls.
-    void release_build_if_larger(std::size_t bytes);
-    void release_if_larger(std::size_t bytes);
+    // Memory in use, roughly.
+    double bytes() const;
+    // Give back what only a build needs: fill() still works. Everything but the offsets: fill() of
+    // i still works.
+    void release_build();
+    void release_list();
 
 private:
-    bool larger_than(std::size_t bytes) const;
-    void wrap(const AtomsView& atoms);
-    void make_images();
+    bool periodic() const { return lattice_.pbc[0] || lattice_.pbc[1] || lattice_.pbc[2]; }
+    void set_cell(const AtomsView& atoms);
+    void make_points(const AtomsView& atoms, int threads);
+    void divide(PointTask& t, int threads);
+    void wrap(PointTask& t, int threads);
     void check_images() const;
-    void sort_into_bins();
-    void choose_bins(const double* low, const double* high);
-    void fill_rows(const AtomsView& atoms, int threads);
+    void choose_bins(const PointTask& t);
+    void one_bin();
+    bool collect_points(PointTask& t);
+    void sort_points(PointTask& t, int threads);
+    void number_rows(PointTask& t, const AtomsView& atoms, bool direct, int threads);
     void make_plan();
     void search(int threads);
     void check_memory(const SearchTask& task, double candidates, int threads) const;
@@ -96,14 +113,14 @@ private:
     TableOptions options_;
     Lattice lattice_{};
     double range_ = 0.0, margin_ = 0.0;
-    double f_low_[3] = {}, f_high_[3] = {};  // box of the wrapped atoms in fractional coordinates
-    std::int64_t n_real_ = -1, n_total_ = 0, n_pairs_ = 0, n_pruned_ = 0;
+    std::int64_t build_number_ = 0, n_real_ = -1, n_total_ = 0, n_pairs_ = 0, n_pruned_ = 0;
     Bins bins_{};
     double cell_[9] = {};
 
-    // Unsorted points: real atoms first. shift: S of the point in the caller's cell and the owner.
-    Buffer<double> px_, py_, pz_, frac_;
-    Buffer<std::int32_t> pshift_, bin_, sorted_;
+    // Wrapped atoms in the caller's order, points by column, and how they get there.
+    Buffer<Point> wrapped_, points_;
+    Buffer<std::uint64_t> column_count_;
+    Buffer<std::int32_t> place_, column_point_, column_row_, sorted_;
     // By bin.
     Buffer<std::int32_t> start_, point_row_, point_type_, point_of_;
     Buffer<double> sx_, sy_, sz_, point_radius_;
@@ -118,6 +135,7 @@ private:
     Buffer<std::int64_t> half_first_;
     Buffer<std::int32_t> half_count_, half_index_, image_first_, image_;
     std::vector<std::int32_t> plan_tile_, plan_range_, plan_before_first_, plan_before_, plan_done_;
+    std::vector<PointBlock> blocks_;
     std::vector<Chunk> chunks_;
     std::vector<std::int32_t> species_;
     bool row_order_ = false;

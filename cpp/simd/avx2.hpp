@@ -69,6 +69,17 @@ template <> inline MaskF first_n<float>(std::int64_t n) {
     return {_mm256_castsi256_ps(
         _mm256_cmpgt_epi32(_mm256_set1_epi32(k), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)))};
 }
+template <class T> inline Mask<T> from_bits(unsigned b);
+template <> inline MaskD from_bits<double>(unsigned b) {
+    const __m256i lane = _mm256_setr_epi64x(1, 2, 4, 8);
+    const __m256i has = _mm256_and_si256(_mm256_set1_epi64x(std::int64_t(b)), lane);
+    return {_mm256_castsi256_pd(_mm256_cmpeq_epi64(has, lane))};
+}
+template <> inline MaskF from_bits<float>(unsigned b) {
+    const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i has = _mm256_and_si256(_mm256_set1_epi32(int(b)), lane);
+    return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(has, lane))};
+}
 inline MaskD operator&(MaskD a, MaskD b) { return {_mm256_and_pd(a.m, b.m)}; }
 inline MaskF operator&(MaskF a, MaskF b) { return {_mm256_and_ps(a.m, b.m)}; }
 inline MaskD operator|(MaskD a, MaskD b) { return {_mm256_or_pd(a.m, b.m)}; }
@@ -210,6 +221,28 @@ inline void add_rows(double* p, IntD idx, VecD x, VecD y, VecD z, VecD w, std::i
 inline VecD gather(const double* p, IntD i) { return _mm256_i32gather_pd(p, i.v, 8); }
 inline VecF gather(const float* p, IntF i) { return _mm256_i32gather_ps(p, i.v, 4); }
 
+template <class T> inline Vec<T> load_as(const double* p);
+template <> inline VecD load_as<double>(const double* p) { return _mm256_loadu_pd(p); }
+template <> inline VecF load_as<float>(const double* p) {
+    return _mm256_set_m128(_mm256_cvtpd_ps(_mm256_loadu_pd(p + 4)),
+                           _mm256_cvtpd_ps(_mm256_loadu_pd(p)));
+}
+
+inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD z) {
+    VecD r[4];
+    transpose4(x.v, y.v, z.v, _mm256_setzero_pd(), r[0], r[1], r[2], r[3]);
+    for (int l = 0; l < 4; ++l) {
+        double* row = p + 4 * std::int64_t(i[l]);
+        _mm256_storeu_pd(row, _mm256_sub_pd(_mm256_loadu_pd(row), r[l].v));
+    }
+}
+inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF z) {
+    auto low = [](VecF a) { return VecD(_mm256_cvtps_pd(_mm256_castps256_ps128(a.v))); };
+    auto high = [](VecF a) { return VecD(_mm256_cvtps_pd(_mm256_extractf128_ps(a.v, 1))); };
+    subtract_rows(p, i, low(x), low(y), low(z));
+    subtract_rows(p, i + 4, high(x), high(y), high(z));
+}
+
 // compress_store without vpcompress: pext packs the lane numbers of the live lanes (BMI2), which
 // then steer a permute.
 inline __m256i compress_order(unsigned live_bits) {
@@ -236,6 +269,16 @@ inline int compress_store(double* p, VecD a, MaskD m) {
     const __m256i r = _mm256_permutevar8x32_epi32(_mm256_castpd_si256(a.v), compress_order(b));
     _mm256_storeu_pd(p, _mm256_castsi256_pd(r));
     return count(m);
+}
+
+// The inverse of compress: pdep deals the numbers 0, 1, ... to the bytes of live lanes.
+inline VecD expand_load(const double* p, MaskD m) {
+    const unsigned b = _pdep_u32(bits(m), 0x55u) * 3u;
+    const std::uint64_t lanes = _pdep_u64(b, 0x0101010101010101ull) * 0xff;
+    const std::uint64_t order = _pdep_u64(0x0706050403020100ull, lanes);
+    const __m256i from = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(std::int64_t(order)));
+    const __m256i v = _mm256_castpd_si256(_mm256_loadu_pd(p));
+    return _mm256_and_pd(m.m, _mm256_castsi256_pd(_mm256_permutevar8x32_epi32(v, from)));
 }
 
 inline void store_first_n(double* p, __m256d a, std::int64_t n) {
@@ -265,6 +308,13 @@ inline void store_interleaved3_int64(std::int64_t* p, IntD x, IntD y, IntD z, in
     auto wide = [](IntD a) { return VecD(_mm256_castsi256_pd(_mm256_cvtepi32_epi64(a.v))); };
     store_interleaved3((double*)p, wide(x), wide(y), wide(z), n);
 }
+inline void stream_line(void* to, const void* from) {
+    const __m256i a = _mm256_loadu_si256((const __m256i*)from);
+    const __m256i b = _mm256_loadu_si256((const __m256i*)from + 1);
+    _mm256_stream_si256((__m256i*)to, a);
+    _mm256_stream_si256((__m256i*)to + 1, b);
+}
+inline void stream_fence() { _mm_sfence(); }
 
 // --- arithmetic
 inline VecD operator+(VecD a, VecD b) { return _mm256_add_pd(a.v, b.v); }
@@ -324,11 +374,13 @@ inline void store_sums4(double* p, VecD a, VecD b, VecD c, VecD d) {
                   hi = _mm256_permute2f128_pd(ab, cd, 0x31);
     _mm256_storeu_pd(p, _mm256_add_pd(lo, hi));
 }
+// A 4 x 4 transpose in both 128-bit lanes, then the lanes are added up.
 inline void store_sums4(float* p, VecF a, VecF b, VecF c, VecF d) {
-    p[0] = sum(a);
-    p[1] = sum(b);
-    p[2] = sum(c);
-    p[3] = sum(d);
+    const __m256 ab = _mm256_add_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v));
+    const __m256 cd = _mm256_add_ps(_mm256_unpacklo_ps(c.v, d.v), _mm256_unpackhi_ps(c.v, d.v));
+    const __m256 t =
+        _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
 }
 
 // --- comparison and selection

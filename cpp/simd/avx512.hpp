@@ -66,6 +66,9 @@ template <> inline MaskD first_n<double>(std::int64_t n) {
 template <> inline MaskF first_n<float>(std::int64_t n) {
     return {__mmask16(n >= 16 ? 0xffff : n <= 0 ? 0 : _bzhi_u32(0xffff, unsigned(n)))};
 }
+template <class T> inline Mask<T> from_bits(unsigned b);
+template <> inline MaskD from_bits<double>(unsigned b) { return {__mmask8(b)}; }
+template <> inline MaskF from_bits<float>(unsigned b) { return {__mmask16(b)}; }
 inline MaskD operator&(MaskD a, MaskD b) { return {_kand_mask8(a.m, b.m)}; }
 inline MaskF operator&(MaskF a, MaskF b) { return {_kand_mask16(a.m, b.m)}; }
 inline MaskD operator|(MaskD a, MaskD b) { return {_kor_mask8(a.m, b.m)}; }
@@ -219,6 +222,37 @@ inline void add_rows(double* p, IntD idx, VecD x, VecD y, VecD z, VecD w, std::i
 inline VecD gather(const double* p, IntD i) { return _mm512_i32gather_pd(i.v, p, 8); }
 inline VecF gather(const float* p, IntF i) { return _mm512_i32gather_ps(i.v, p, 4); }
 
+template <class T> inline Vec<T> load_as(const double* p);
+template <> inline VecD load_as<double>(const double* p) { return _mm512_loadu_pd(p); }
+template <> inline VecF load_as<float>(const double* p) {
+    const __m256 lo = _mm512_cvtpd_ps(_mm512_loadu_pd(p)),
+                 hi = _mm512_cvtpd_ps(_mm512_loadu_pd(p + 8));
+    return _mm512_insertf32x8(_mm512_castps256_ps512(lo), hi, 1);
+}
+
+// A 4 x 4 transpose in each 256-bit half: rows l and l + 4 share a register.
+inline void subtract_rows(double* p, const std::int32_t* i, VecD x, VecD y, VecD z) {
+    const __m512d zero = _mm512_setzero_pd();
+    const __m512d a = _mm512_unpacklo_pd(x.v, y.v), b = _mm512_unpackhi_pd(x.v, y.v);
+    const __m512d c = _mm512_unpacklo_pd(z.v, zero), d = _mm512_unpackhi_pd(z.v, zero);
+    const __m512i even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
+                  odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+    const __m512d r[4] = {_mm512_permutex2var_pd(a, even, c), _mm512_permutex2var_pd(b, even, d),
+                          _mm512_permutex2var_pd(a, odd, c), _mm512_permutex2var_pd(b, odd, d)};
+    auto subtract = [&](int l, __m256d v) {
+        double* row = p + 4 * std::int64_t(i[l]);
+        _mm256_storeu_pd(row, _mm256_sub_pd(_mm256_loadu_pd(row), v));
+    };
+    for (int l = 0; l < 4; ++l) subtract(l, _mm512_castpd512_pd256(r[l]));
+    for (int l = 0; l < 4; ++l) subtract(l + 4, _mm512_extractf64x4_pd(r[l], 1));
+}
+inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF z) {
+    auto low = [](VecF a) { return VecD(_mm512_cvtps_pd(_mm512_castps512_ps256(a.v))); };
+    auto high = [](VecF a) { return VecD(_mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1))); };
+    subtract_rows(p, i, low(x), low(y), low(z));
+    subtract_rows(p, i + 8, high(x), high(y), high(z));
+}
+
 // Compress in a register and store whole: the memory form of vpcompress is microcoded on AMD.
 inline int compress_store(std::int32_t* p, IntD a, MaskD m) {
     _mm256_storeu_si256((__m256i*)p, _mm256_maskz_compress_epi32(m.m, a.v));
@@ -235,6 +269,10 @@ inline int compress_store(double* p, VecD a, MaskD m) {
 inline int compress_store(float* p, VecF a, MaskF m) {
     _mm512_storeu_ps(p, _mm512_maskz_compress_ps(m.m, a.v));
     return count(m);
+}
+
+inline VecD expand_load(const double* p, MaskD m) {
+    return _mm512_maskz_expand_pd(m.m, _mm512_loadu_pd(p));
 }
 
 // x0..x7, y0..y7, z0..z7 -> x0 y0 z0 x1 y1 z1 ...: for each output register, first merge x and y,
@@ -264,6 +302,10 @@ inline void store_interleaved3_int64(std::int64_t* p, IntD x, IntD y, IntD z, in
     auto wide = [](IntD a) { return VecD(_mm512_castsi512_pd(_mm512_cvtepi32_epi64(a.v))); };
     store_interleaved3((double*)p, wide(x), wide(y), wide(z), n);
 }
+inline void stream_line(void* to, const void* from) {
+    _mm512_stream_si512((__m512i*)to, _mm512_loadu_si512(from));
+}
+inline void stream_fence() { _mm_sfence(); }
 
 // --- arithmetic
 inline VecD operator+(VecD a, VecD b) { return _mm512_add_pd(a.v, b.v); }
@@ -323,11 +365,14 @@ inline void store_sums4(double* p, VecD a, VecD b, VecD c, VecD d) {
     _mm_storeu_pd(p, _mm512_castpd512_pd128(t));
     _mm_storeu_pd(p + 2, _mm512_extractf64x2_pd(t, 2));
 }
+// A 4 x 4 transpose in every 128-bit lane, then the lanes are added up.
 inline void store_sums4(float* p, VecF a, VecF b, VecF c, VecF d) {
-    p[0] = sum(a);
-    p[1] = sum(b);
-    p[2] = sum(c);
-    p[3] = sum(d);
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a.v, b.v), _mm512_unpackhi_ps(a.v, b.v));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c.v, d.v), _mm512_unpackhi_ps(c.v, d.v));
+    const __m512 s =
+        _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    const __m256 t = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
+    _mm_storeu_ps(p, _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
 }
 
 // --- comparison and selection

@@ -5,6 +5,10 @@
 
 #include <cstdint>
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 namespace mdkern {
 namespace MDKERN_ISA {
 
@@ -47,6 +51,25 @@ inline void parallel_ordered(std::int64_t n, int n_threads, const std::int32_t* 
         body(k);
         __atomic_store_n(&done[k], 1, __ATOMIC_RELEASE);
     }
+}
+
+// The same with the number of the thread, for scratch: body(k, thread), thread < n_threads.
+template <class Body> inline void parallel_for_thread(std::int64_t n, int n_threads, int chunk,
+                                                      const Body& body) {
+    if (n_threads <= 1) {
+        for (std::int64_t k = 0; k < n; ++k) body(k, 0);
+        return;
+    }
+#if defined(_OPENMP)
+#pragma omp parallel num_threads(n_threads)
+    {
+        const int thread = omp_get_thread_num();
+#pragma omp for schedule(dynamic, chunk)
+        for (std::int64_t k = 0; k < n; ++k) body(k, thread);
+    }
+#else
+    for (std::int64_t k = 0; k < n; ++k) body(k, 0);
+#endif
 }
 
 }  // namespace MDKERN_ISA

@@ -69,6 +69,14 @@ template <class T> inline void add_rows(T* p, Int<T> i, Vec<T> x, Vec<T> y, Vec<
     r[3] += w.v;
 }
 template <class T> inline Vec<T> gather(const T* p, Int<T> i) { return p[i.v]; }
+template <class T> inline Vec<T> load_as(const double* p) { return T(*p); }
+template <class T> inline void subtract_rows(double* p, const std::int32_t* i, Vec<T> x, Vec<T> y,
+                                             Vec<T> z) {
+    double* r = p + 4 * std::int64_t(*i);
+    r[0] -= double(x.v);
+    r[1] -= double(y.v);
+    r[2] -= double(z.v);
+}
 template <class T> inline int compress_store(std::int32_t* p, Int<T> a, Mask<T> m) {
     *p = a.v;
     return m.m;
@@ -77,6 +85,7 @@ template <class T> inline int compress_store(T* p, Vec<T> a, Mask<T> m) {
     *p = a.v;
     return m.m;
 }
+template <class T> inline Vec<T> expand_load(const T* p, Mask<T> m) { return m.m ? *p : T(0); }
 template <class T> inline void store_interleaved3(T* p, Vec<T> x, Vec<T> y, Vec<T> z, int n) {
     if (n > 0) {
         p[0] = x.v;
@@ -95,6 +104,8 @@ template <class T> inline void store_interleaved3_int64(std::int64_t* p, Int<T> 
         p[2] = z.v;
     }
 }
+inline void stream_line(void* to, const void* from) { std::memcpy(to, from, 64); }
+inline void stream_fence() {}
 template <class T> inline void store_sums4(T* p, Vec<T> a, Vec<T> b, Vec<T> c, Vec<T> d) {
     p[0] = a.v;
     p[1] = b.v;
@@ -140,6 +151,7 @@ template <class T> inline bool any(Mask<T> a) { return a.m; }
 template <class T> inline bool all(Mask<T> a) { return a.m; }
 template <class T> inline int count(Mask<T> a) { return a.m; }
 template <class T> inline unsigned bits(Mask<T> a) { return a.m; }
+template <class T> inline Mask<T> from_bits(unsigned b) { return {(b & 1u) != 0}; }
 template <class T> inline Mask<T> first_n(std::int64_t n) { return {n > 0}; }
 template <class T> inline Vec<T> select(Mask<T> m, Vec<T> a, Vec<T> b) { return m.m ? a : b; }
 template <class T> inline Vec<T> keep(Mask<T> m, Vec<T> a) { return m.m ? a.v : T(0); }

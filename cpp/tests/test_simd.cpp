@@ -261,6 +261,34 @@ void test_add_rows() {
     }
 }
 
+// load_as and subtract_rows: rows of doubles whatever T is, the same row in several lanes too.
+template <class T>
+void test_rows_of_doubles() {
+    constexpr int rows = 9;
+    const Guarded source(W<T> * 8), memory(4 * rows * 8);
+    double* from = source.end<double>() - W<T>;
+    double* p = memory.end<double>() - 4 * rows;
+    Random random;
+    for (int trial = 0; trial < 200; ++trial) {
+        for (int l = 0; l < W<T>; ++l) from[l] = random.uniform(-1, 1);
+        const Vec<T> x = simd::load_as<T>(from);
+        for (int l = 0; l < W<T>; ++l) CHECK(same(lanes(x)[l], T(from[l])), "lane %d", l);
+        T y[W<T>], z[W<T>];
+        std::int32_t i[W<T>];
+        double want[4 * rows];
+        for (int k = 0; k < 4 * rows; ++k) want[k] = p[k] = random.uniform(-1, 1);
+        for (int l = 0; l < W<T>; ++l) {
+            y[l] = T(random.uniform(-1, 1)), z[l] = T(random.uniform(-1, 1));
+            i[l] = trial == 0 ? rows - 1 : random.below(rows);
+            want[4 * i[l]] -= double(T(from[l]));
+            want[4 * i[l] + 1] -= double(y[l]);
+            want[4 * i[l] + 2] -= double(z[l]);
+        }
+        simd::subtract_rows(p, i, x, simd::load(y), simd::load(z));
+        for (int k = 0; k < 4 * rows; ++k) CHECK(same(p[k], want[k]), "trial %d, %d", trial, k);
+    }
+}
+
 template <class T>
 void test_compress() {
     T in[W<T>], out[W<T> + 4];
@@ -269,6 +297,7 @@ void test_compress() {
     for (unsigned b = 0; b < kMasks<T>; ++b) {
         for (int k = 0; k < W<T> + 4; ++k) out[k] = T(-1), iout[k] = -1;
         const Mask<T> m = make_mask<T>(b);
+        CHECK(simd::bits(simd::from_bits<T>(b)) == b, "mask %x", b);
         const int n = simd::compress_store(out, simd::load(in), m);
         const int ni = simd::compress_store(iout, simd::load_int<T>(iin), m);
         int expected = 0;
@@ -276,6 +305,11 @@ void test_compress() {
             if (!live(b, l)) continue;
             CHECK(same(out[expected], in[l]) && iout[expected] == iin[l], "mask %x, lane %d", b, l);
             ++expected;
+        }
+        if constexpr (sizeof(T) == 8) {
+            const auto spread = lanes(simd::expand_load(in, m));
+            for (int l = 0, k = 0; l < W<T>; ++l)
+                CHECK(same(spread.v[l], live(b, l) ? in[k++] : T(0)), "mask %x, lane %d", b, l);
         }
         CHECK(n == expected && ni == expected, "mask %x: %d and %d", b, n, ni);
         for (int k = W<T>; k < W<T> + 4; ++k)
@@ -321,6 +355,17 @@ void test_partial_stores() {
         for (int l = 3 * rows; l < 3 * w + 3; ++l)
             CHECK(same(after[l], T(-1)), "n %d wrote at %d", n, l);
     }
+}
+
+void test_stream() {
+    alignas(64) double to[24];
+    double from[9];
+    for (int l = 0; l < 9; ++l) from[l] = value<double>(l);
+    for (double& x : to) x = -1.0;
+    simd::stream_line(to + 8, from + 1);
+    simd::stream_fence();
+    for (int l = 0; l < 24; ++l)
+        CHECK(same(to[l], l >= 8 && l < 16 ? from[l - 7] : -1.0), "value %d", l);
 }
 
 template <class T>
@@ -537,6 +582,7 @@ void test_type() {
     test_plain_memory<T>();
     test_masked_memory<T>();
     test_gathers<T>();
+    test_rows_of_doubles<T>();
     test_compress<T>();
     if (std::is_same_v<T, double>) test_add_rows();
     test_sums<T>();
@@ -552,5 +598,6 @@ int run_tests() {
     test_type<double>();
     test_type<float>();
     test_partial_stores();
+    test_stream();
     return report("test_simd");
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdkern.errors import FormatError, MDKernError, MDKernWarning, UnsupportedError
 
 if TYPE_CHECKING:
-    from mdkern import calculators, md, potentials, reference
+    from mdkern import calculators, descriptors, md, potentials, reference
     from mdkern._runtime import (
         get_isa,
         get_num_threads,
@@ -47,7 +47,7 @@ _LAZY = {
     "set_isa": "_runtime",
     "set_num_threads": "_runtime",
 }
-_MODULES = ("calculators", "md", "potentials", "reference")
+_MODULES = ("calculators", "descriptors", "md", "models", "potentials", "reference")
 
 # A bad value must not wait for the first use to be reported. The command line reports it itself, in one line; it also may
 # still choose how OpenMP's threads wait, which is settled once the core is loaded.
@@ -63,6 +63,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "calculators",
+    "descriptors",
     "evaluate",
     "get_isa",
     "get_num_threads",

@@ -10,11 +10,14 @@ import numpy.typing
 import typing
 
 __all__: list[str] = [
+    "Acsf",
     "FMA_FACTOR",
     "ForceStep",
     "MdLoop",
     "NeighborTable",
+    "Nep",
     "Snapshot",
+    "Soap",
     "available_cpus",
     "available_memory",
     "buckingham_compute",
@@ -36,6 +39,7 @@ __all__: list[str] = [
     "morse_step",
     "neighbor_list",
     "neighbor_list_batch",
+    "neighbor_list_quick",
     "set_isa",
     "set_num_threads",
 ]
@@ -71,6 +75,8 @@ class NeighborTable:
     def n_images(self) -> int: ...
     @property
     def n_listed(self) -> int: ...
+    @property
+    def species(self) -> numpy.typing.NDArray[numpy.int32]: ...
 
 class ForceStep:
     pass
@@ -95,6 +101,47 @@ class Snapshot:
     ) -> None: ...
     @property
     def n_atoms(self) -> int: ...
+
+class Nep:
+    def __init__(
+        self,
+        *,
+        l_max: typing.SupportsInt | typing.SupportsIndex,
+        n_radial: typing.SupportsInt | typing.SupportsIndex,
+        n_angular: typing.SupportsInt | typing.SupportsIndex,
+        k_radial: typing.SupportsInt | typing.SupportsIndex,
+        k_angular: typing.SupportsInt | typing.SupportsIndex,
+        hidden: typing.SupportsInt | typing.SupportsIndex,
+        cutoff: typing.SupportsFloat | typing.SupportsIndex,
+        uniform_cutoff: bool,
+        dipole: bool,
+        single: bool,
+        arrays: dict[str, typing.Any],
+    ) -> None: ...
+    def compute(
+        self,
+        neighbors: NeighborTable,
+        virials: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    def descriptors(
+        self, neighbors: NeighborTable, threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def jacobian(
+        self,
+        neighbors: NeighborTable,
+        centre_at: numpy.typing.NDArray[numpy.int32],
+        moving_at: numpy.typing.NDArray[numpy.int32],
+        n_centres: typing.SupportsInt | typing.SupportsIndex,
+        n_moving: typing.SupportsInt | typing.SupportsIndex,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def vjp(
+        self,
+        neighbors: NeighborTable,
+        weights: numpy.typing.NDArray[numpy.float64],
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
 
 class MdLoop:
     def __init__(
@@ -202,6 +249,131 @@ class MdLoop:
     def variables(self) -> numpy.typing.NDArray[numpy.float64]: ...
     @variables.setter
     def variables(self, arg1: typing.Annotated[numpy.typing.ArrayLike, numpy.float64]) -> None: ...
+
+class Soap:
+    def __init__(
+        self,
+        n_max: typing.SupportsInt | typing.SupportsIndex,
+        l_max: typing.SupportsInt | typing.SupportsIndex,
+        cutoff: typing.SupportsFloat | typing.SupportsIndex,
+        table: numpy.typing.NDArray[numpy.float64],
+        harmonics: numpy.typing.NDArray[numpy.float64],
+        channel: numpy.typing.NDArray[numpy.int32],
+        species_weight: numpy.typing.NDArray[numpy.float64],
+        blocks: numpy.typing.NDArray[numpy.int32],
+        total: typing.SupportsInt | typing.SupportsIndex,
+        weighting: typing.SupportsInt | typing.SupportsIndex,
+        numbers: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+        w0: typing.Any,
+        switch_width: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> None: ...
+    def dense_jacobian(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        column: numpy.typing.NDArray[numpy.int32],
+        attach: bool,
+        mean: typing.Any,
+        factor: typing.SupportsFloat | typing.SupportsIndex,
+        one_row: bool,
+        out: numpy.ndarray,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def mean(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def power(
+        self, coefficients: numpy.typing.NDArray[numpy.float64]
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def sparse_jacobian(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        column: numpy.typing.NDArray[numpy.int32],
+        attach: bool,
+        single: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    def strain(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        mean: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def values(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        single: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.ndarray: ...
+    def vjp(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        weights: numpy.typing.NDArray[numpy.float64],
+        weight_row: typing.Any,
+        mean: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    @property
+    def n_features(self) -> int: ...
+
+class Acsf:
+    def __init__(
+        self,
+        n_species: typing.SupportsInt | typing.SupportsIndex,
+        cutoff: typing.SupportsFloat | typing.SupportsIndex,
+        g2: numpy.typing.NDArray[numpy.float64],
+        g3: numpy.typing.NDArray[numpy.float64],
+        closed: dict[str, typing.Any],
+        open: dict[str, typing.Any],
+    ) -> None: ...
+    def dense_jacobian(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        column: numpy.typing.NDArray[numpy.int32],
+        attach: bool,
+        out: numpy.ndarray,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def sparse_jacobian(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        column: numpy.typing.NDArray[numpy.int32],
+        attach: bool,
+        single: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    def strain(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def values(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        single: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.ndarray: ...
+    def vjp(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        weights: numpy.typing.NDArray[numpy.float64],
+        weight_row: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    @property
+    def n_features(self) -> int: ...
 
 def available_cpus() -> int: ...
 def available_memory() -> float: ...
@@ -331,6 +503,15 @@ def neighbor_list_batch(
     self_interaction: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> list[typing.Any]: ...
+def neighbor_list_quick(
+    quantities: str,
+    positions: numpy.typing.NDArray[numpy.float64],
+    cell: numpy.typing.NDArray[numpy.float64],
+    pbc: numpy.typing.NDArray[numpy.bool_],
+    cutoff: typing.Any,
+    self_interaction: bool,
+    threads: int,
+) -> typing.Any: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 

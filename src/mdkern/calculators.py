@@ -16,10 +16,21 @@ from ase.calculators.calculator import Calculator as AseCalculator
 
 from mdkern import _core, potentials
 from mdkern.errors import FormatError, MDKernError
+from mdkern.io.nep import is_nep, read_nep
 from mdkern.neighbors import _threads
 from mdkern.potentials.base import SpeciesMap
 
-__all__ = ["EAM", "Buckingham", "Calculator", "LennardJones", "Morse", "load"]
+__all__ = [
+    "EAM",
+    "NEP",
+    "Buckingham",
+    "Calculator",
+    "LennardJones",
+    "LinearModel",
+    "Morse",
+    "NEPTensor",
+    "load",
+]
 
 
 class AtomsError(MDKernError, InputError, ValueError):
@@ -170,14 +181,8 @@ class Calculator(AseCalculator):
         del tol
         return self._snapshot.changes(*_arrays(atoms))
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        """Evaluate everything in one call; `stresses` only where asked for."""
-        del system_changes
+    def _take(self, atoms: Atoms | None) -> tuple[Any, Any, Any, Any]:
+        """Arrays of the atoms, and the neighbor table brought up to date with them."""
         if atoms is None:
             atoms = self.atoms
             if atoms is None:
@@ -191,6 +196,17 @@ class Calculator(AseCalculator):
             self._table.update(positions, cell, pbc, kinds, self._n_threads)
         except ValueError as e:
             raise AtomsError(str(e)) from None
+        return positions, numbers, cell, pbc
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Evaluate everything in one call; `stresses` only where asked for."""
+        del system_changes
+        positions, numbers, cell, pbc = self._take(atoms)
         r = self.potential.compute(
             self._table, virials="stresses" in properties, threads=self._n_threads
         )
@@ -276,6 +292,8 @@ def _plain(value: Any) -> Any:
         return os.fspath(value)
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value.item() if isinstance(value, np.generic) else value
@@ -311,7 +329,45 @@ class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
         return cls("zhou2004", elements=list(elements), cutoff=cutoff, **kwargs)
 
 
-_LOADERS: tuple[type[Calculator], ...] = (EAM,)
+class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):
+    pass
+
+
+class NEPTensor(Calculator, potential=potentials.NEPTensor, name="mdkern-nep-tensor"):
+    """No energy, no forces: ``results`` has "dipole" (3,) or "polarizability" (3, 3), as the model is trained for."""
+
+    def _apply(self, potential: Any) -> None:
+        super()._apply(potential)
+        self.implemented_properties = [potential.kind]  # type: ignore[misc]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = (),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Evaluate the tensor; the units are those of the training data."""
+        del properties, system_changes
+        positions, numbers, cell, pbc = self._take(atoms)
+        value = self.potential.compute(self._table, threads=self._n_threads)
+        if not np.isfinite(value).all():
+            raise NonFiniteError(f"{self.potential.kind} {value}; expected finite numbers")
+        self.results = {self.potential.kind: value}
+        self._atoms = None
+        self._snapshot.store(positions, numbers, cell, pbc)
+
+    def get_polarizability(self, atoms: Atoms | None = None) -> Any:
+        """Polarizability, (3, 3)."""
+        return self.get_property("polarizability", atoms)  # type: ignore[no-untyped-call]
+
+
+class LinearModel(Calculator, potential=potentials.LinearModel, name="mdkern-linear"):
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model; see :meth:`mdkern.potentials.LinearModel.save`."""
+        self.potential.save(path)
+
+
+_LOADERS: tuple[type[Calculator], ...] = (LinearModel, EAM)
 
 
 def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
@@ -320,7 +376,7 @@ def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
     Parameters
     ----------
     path : str
-        An EAM file (.eam, .eam.alloy, .eam.fs), or the word "zhou2004" for the built-in EAM (with ``elements=[...]``).
+        An EAM file (.eam, .eam.alloy, .eam.fs), a ``nep.txt``, or the word "zhou2004" for the built-in EAM (with ``elements=[...]``).
     **kwargs
         Passed to the calculator.
 
@@ -334,6 +390,9 @@ def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
     if os.fspath(path) != "zhou2004":
         with Path(path).open("rb"):
             pass
+        if is_nep(path):
+            tensor = read_nep(path).kind != "potential"
+            return NEPTensor(path, **kwargs) if tensor else NEP(path, **kwargs)
     said = []
     for calculator in _LOADERS:
         try:

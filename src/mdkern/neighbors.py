@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -66,24 +65,19 @@ def neighbor_list(
     MemoryError
         If the list would not fit; raised before the memory is taken.
     """
-    if type(cutoff) is float and 0.0 <= cutoff < math.inf and threads is None and max_pairs is None:
+    if max_pairs is None and (threads is None or (type(threads) is int and threads > 0)):
         # The usual call, straight to the core: below a hundred atoms every microsecond counts.
-        try:
-            return _core.neighbor_list(
-                quantities,
-                a.arrays["positions"],
-                a.cell.array,
-                a.pbc,
-                cutoff,
-                None,
-                None,
-                None,
-                self_interaction,
-                0.0,
-                0,
-            )
-        except TypeError:  # arrays that must be converted first
-            pass
+        quick = _core.neighbor_list_quick(
+            quantities,
+            a.arrays["positions"],
+            a.cell.array,
+            a.pbc,
+            cutoff,
+            self_interaction,
+            threads or 0,
+        )
+        if quick is not None:
+            return quick
     numbers = a.numbers if isinstance(cutoff, Mapping) else None
     return _neighbor_list(
         quantities,

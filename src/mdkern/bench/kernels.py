@@ -11,12 +11,14 @@ import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mdkern import _core, neighbors, potentials, reference
 from mdkern.bench.limits import Limits
+from mdkern.bench.nep import NEP_SIZES, nep_flops, nep_kinds, nep_path
 from mdkern.bench.peers import neighbor_peers
 from mdkern.bench.systems import ARGON, System
 from mdkern.io.eam import EamTables
@@ -63,9 +65,9 @@ _LOCATE = 1 + 3  # square root; place in the table, its cell, the fraction
 _SHARED = 3 + 12 + 1 + 4 + 1 + 6
 _EAM_DENSITY = _VECTOR + _LOCATE + _CUBIC + 2
 _EAM_FORCE = _VECTOR + _LOCATE + 1 + _SLOPE + (_CUBIC + 1) + _SLOPE + 3 + 6 + _SHARED
-_CANDIDATES = 3.4  # distance tests per pair kept, columns of bins as wide as the cutoff
+_CANDIDATES = 7.2  # distance tests per pair kept, measured: copper, groups of eight centres
 _TEST_LOADS = 3 * 8 + _INDEX  # coordinates and row number of a candidate
-_POOL = 256 << 20  # bytes of freed outputs kept mapped for the next ones (cpp/core/pool.hpp)
+_POOL_SHARE = 0.25  # of the memory available: freed outputs kept for the next (cpp/core/pool.hpp)
 _FILL = 3 * 7 + 6  # D = r_j - r_i + S @ cell, and its length
 # Bookkeeping and output of an atom: row, start and length of its list, index, energy, force.
 _ATOM = _ROW + 8 + 4 + 4 + 8 + 24
@@ -98,6 +100,10 @@ COUNTS: dict[str, Counts] = {
         3 * _INDEX / 2,
         _ATOM + 2 * _ROW + 24 + 2 * _ROW,
     ),
+    **{  # some ten entries of forces per atom, written twice and read once (force_blocks.hpp)
+        name: Counts(nep_flops(size, n_r, n_a) / n_r, _INDEX + 2 * _ROW, _INDEX, _ATOM + 30 * _ROW)
+        for name, (size, n_r, n_a) in NEP_SIZES.items()
+    },
 }
 
 
@@ -166,20 +172,20 @@ class Case:
 
 
 def _seconds_to_write(size: float, limits: Limits, level: str, threads: int) -> float:
-    """Output of so many bytes: into what `level` reads, or memory, mapped up to _POOL bytes."""
+    """Output of so many bytes: into what `level` reads, or memory, mapped as far as the pool goes."""
     if level != "read":
         return size / limits.bandwidth(level, threads)
-    warm = min(size, _POOL)
+    warm = min(size, _POOL_SHARE * _core.available_memory())
     seconds = warm / limits.bandwidth("write", threads)
     if size > warm:
         seconds += (size - warm) / limits.bandwidth("write fresh huge pages", threads)
     return seconds
 
 
-def _table_of(system: System, cutoff: float, skin: float = 0.0) -> Any:
-    """The core's neighbor table of a system of one kind of atoms."""
-    table = _core.NeighborTable(cutoff, skin)
-    table.update(*system.arrays, np.zeros(len(system.atoms), dtype=np.int32), 0)
+def _table_of(system: System, cutoff: float, kinds: Any) -> Any:
+    """The core's neighbor table of a system."""
+    table = _core.NeighborTable(cutoff, 0.0)
+    table.update(*system.arrays, kinds.astype(np.int32), 0)
     return table
 
 
@@ -276,13 +282,16 @@ def _potential_case(
     potential: Any,
     formula: Callable[..., reference.Result],
     tolerance: float,
+    kinds: Any = None,
 ) -> Case:
     """A potential on a ready list, against its NumPy formulas on a ready list.
 
     `formula` takes positions, cell, pbc and species; `tolerance` is relative to the largest force.
+    `kinds` are species numbers, by default all zero.
     """
-    table = _table_of(system, potential.cutoff)
-    kinds = np.zeros(len(system.atoms), dtype=np.int64)
+    if kinds is None:
+        kinds = np.zeros(len(system.atoms), dtype=np.int64)
+    table = _table_of(system, potential.cutoff, kinds)
     pairs: list[Any] = []
 
     def run(threads: int) -> Any:
@@ -352,6 +361,17 @@ def _eam_case(system: System) -> Case:
     return _potential_case("eam", system, potentials.EAM.zhou2004(["Cu"]), formula, 1e-9)
 
 
+def _nep_case(kernel: str, system: System) -> Case:
+    path, single = nep_path(NEP_SIZES[kernel][0]), kernel == "nep_single"
+    potential = potentials.NEP(path, precision="single" if single else "double")
+
+    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
+        return reference.nep(positions, cell, pbc, species, potential.model)
+
+    kinds = nep_kinds(kernel, potential.species, system.atoms)
+    return _potential_case(kernel, system, potential, formula, 2e-5 if single else 1e-11, kinds)
+
+
 def _copper_tables() -> EamTables:
     """Copper of Zhou et al. as a file would hold it: the baseline looks up, as the kernel does."""
     z = zhou2004.tabulate(["Cu"])
@@ -398,4 +418,10 @@ KERNELS: dict[str, Kernel] = {
     "morse": Kernel(_morse_case, ("copper-32000",), ("copper-4000",)),
     "buckingham": Kernel(_buckingham_case, ("argon-32000",), ("argon-4000",)),
     "eam": Kernel(_eam_case, ("copper-4000", "copper-32000"), ("copper-4000",)),
+    "nep": Kernel(partial(_nep_case, "nep"), ("copper-4000",), ("cell-256",)),
+    "nep_single": Kernel(partial(_nep_case, "nep_single"), ("copper-4000",), ("cell-256",)),
+    "nep_alloy": Kernel(partial(_nep_case, "nep_alloy"), ("copper-4000",), ("cell-256",)),
+    "nep_silicon": Kernel(partial(_nep_case, "nep_silicon"), ("silicon-1000",), ("silicon-216",)),
+    "nep_carbon": Kernel(partial(_nep_case, "nep_carbon"), ("diamond-1000",), ("diamond-216",)),
+    "nep_water": Kernel(partial(_nep_case, "nep_water"), ("water-3000",), ("water-375",)),
 }

@@ -67,6 +67,13 @@ def _copper(repeats: tuple[int, int, int], cubic: bool = True) -> tuple[Atoms, f
     return _rattled(_fcc("Cu", _COPPER, repeats, cubic), 0.05), 5.0
 
 
+def _diamond(symbol: str, a: float, repeats: int) -> tuple[Atoms, float]:
+    from ase.build import bulk
+
+    cell: Atoms = bulk(symbol, "diamond", a=a, cubic=True)
+    return _rattled(cell.repeat(repeats), 0.05), 5.0
+
+
 def _argon(repeats: int) -> tuple[Atoms, float]:
     a = (4.0 / _ARGON_DENSITY) ** (1.0 / 3.0)
     return _rattled(_fcc("Ar", a, repeats), 0.2), ARGON["rc"]
@@ -145,6 +152,11 @@ SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
     "copper-32000": partial(_copper, (20, 20, 20)),
     "copper-100000": partial(_copper, (25, 25, 40)),
     "copper-500000": partial(_copper, (50, 50, 50)),
+    "silicon-216": partial(_diamond, "Si", 5.431, 3),
+    "silicon-1000": partial(_diamond, "Si", 5.431, 5),
+    "diamond-216": partial(_diamond, "C", 3.567, 3),
+    "diamond-1000": partial(_diamond, "C", 3.567, 5),
+    "water-375": partial(_water, 5),
     "argon-4000": partial(_argon, 10),
     "argon-32000": partial(_argon, 20),
     "water-3000": partial(_water, 10),

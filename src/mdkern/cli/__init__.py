@@ -15,20 +15,21 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from mdkern.cli import bench, demo, evaluate, info, md, neighbors, relax, validate
+from mdkern.cli import bench, demo, describe, evaluate, info, md, neighbors, relax, validate
 from mdkern.cli.options import positive_int
 from mdkern.cli.output import UsageError, error, one_line, warning
 from mdkern.errors import MDKernError
 
 __all__ = ["main"]
 
-_COMMANDS = (info, neighbors, md, relax, evaluate, validate, demo, bench)
+_COMMANDS = (info, neighbors, describe, md, relax, evaluate, validate, demo, bench)
 
 _EPILOG = """\
 examples:
   mdkern demo                                   what it does, how fast: a table and a picture
   mdkern info Cu.eam.alloy                      what is in a potential file
   mdkern neighbors crystal.cif --cutoff 5       pairs, coordination, distance shells
+  mdkern describe run.extxyz --map map.png       SOAP or ACSF of every atom, a map of them
   mdkern md crystal.cif --potential zhou2004 --temperature 600 --steps 10000 -o run.extxyz
   mdkern relax crystal.cif --potential zhou2004 --cell full -o relaxed.extxyz
   mdkern evaluate frames.extxyz --potential Cu.eam.alloy --plot parity.png

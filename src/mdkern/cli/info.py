@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mdkern.cli import info_nep
 from mdkern.cli.output import (
     UsageError,
     number,
@@ -54,6 +55,7 @@ PAPERS = {
     "EAM": "M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984)",
     "EAM, Finnis-Sinclair": "M. W. Finnis and J. E. Sinclair, Phil. Mag. A 50, 45 (1984)",
     "EAM, zhou2004": "X. W. Zhou, R. A. Johnson and H. N. G. Wadley, Phys. Rev. B 69, 144113 (2004)",
+    **info_nep.PAPERS,
     "velocity Verlet": "W. C. Swope et al., J. Chem. Phys. 76, 637 (1982)",
     "Bussi thermostat": "G. Bussi, D. Donadio and M. Parrinello, J. Chem. Phys. 126, 014101 (2007)",
     "Langevin thermostat": "E. Vanden-Eijnden and G. Ciccotti, Chem. Phys. Lett. 429, 310 (2006)",
@@ -109,10 +111,14 @@ def _cite(args: argparse.Namespace) -> None:
     topics = list(PAPERS)
     comment: list[str] = []
     if args.file is not None:
-        topics = ["ASE", "NumPy", "neighbor lists", "EAM"]
+        from mdkern.io.nep import is_nep
+
+        topics = ["ASE", "NumPy", "neighbor lists"]
+        nep = args.file != "zhou2004" and Path(args.file).is_file() and is_nep(args.file)
+        topics += info_nep.nep_topics(args.file) if nep else ["EAM"]
         if args.file == "zhou2004":
             topics.append("EAM, zhou2004")
-        else:
+        elif not nep:
             tables = _read_potential(args.file)
             topics += ["EAM, Finnis-Sinclair"] if tables.kind == "fs" else []
             comment = _comment(args.file, tables.kind)
@@ -158,9 +164,13 @@ def _read_potential(path: str) -> EamTables:
 def _file(path: str, as_json: bool) -> None:
     from mdkern.cli.options import read_structure
     from mdkern.errors import FormatError
+    from mdkern.io.nep import is_nep
 
     if not Path(path).exists():
         raise UsageError(f"{path}: no such file")
+    if Path(path).is_file() and is_nep(path):
+        info_nep.print_nep(path, as_json)
+        return
     try:
         _potential(path, _read_potential(path), as_json)
         return

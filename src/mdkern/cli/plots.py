@@ -60,10 +60,10 @@ def _matplotlib() -> Any:
     return mpl
 
 
-def check_picture(name: str) -> None:
+def check_picture(name: str, option: str = "--plot") -> None:
     """Complain about the suffix, or that matplotlib is missing, before any work is done."""
     if Path(name).suffix not in _SUFFIXES:
-        raise UsageError(f"--plot {name}: expected a name that ends in {', '.join(_SUFFIXES)}")
+        raise UsageError(f"{option} {name}: expected a name that ends in {', '.join(_SUFFIXES)}")
     _matplotlib()
 
 

@@ -17,7 +17,7 @@ __all__ = ["HELP", "Potential", "make_potential", "sha256"]
 
 HELP = """\
 potentials:
-  FILE                                    EAM: .eam, .eam.alloy or .eam.fs, told by content
+  FILE                                    EAM (.eam, .eam.alloy, .eam.fs) or NEP (nep.txt), told by content
   zhou2004                                built-in EAM: Cu Ag Au Ni Pd Pt Al Pb Fe Mo Ta W Mg Co Ti Zr
   lj:epsilon=0.0103,sigma=3.405,rc=8.5    Lennard-Jones (eV, Angstrom); also ro, shift, force_shift,
                                           smooth, mixing, precision; by element: sigma.Ar=3.4,...
@@ -58,9 +58,11 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
             raise UsageError(
                 f"--potential {spec}: no such file; built in are {', '.join(BUILT_IN)}"
             )
-        return Potential(
-            calculators.load(spec, skin=skin), spec, str(Path(spec).resolve()), sha256(spec)
-        )
+        calculator = calculators.load(spec, skin=skin)
+        if "forces" not in calculator.implemented_properties:
+            what = ", ".join(calculator.implemented_properties)
+            raise UsageError(f"--potential {spec}: a model of {what}, which has no energy")
+        return Potential(calculator, spec, str(Path(spec).resolve()), sha256(spec))
     parameters = _parameters(name, rest)
     made: Calculator
     try:

@@ -4,6 +4,18 @@ from mdkern.potentials.base import Potential, Result
 from mdkern.potentials.buckingham import Buckingham
 from mdkern.potentials.eam import EAM
 from mdkern.potentials.lennard_jones import LennardJones
+from mdkern.potentials.linear import LinearModel
 from mdkern.potentials.morse import Morse
+from mdkern.potentials.nep import NEP, NEPTensor
 
-__all__ = ["EAM", "Buckingham", "LennardJones", "Morse", "Potential", "Result"]
+__all__ = [
+    "EAM",
+    "NEP",
+    "Buckingham",
+    "LennardJones",
+    "LinearModel",
+    "Morse",
+    "NEPTensor",
+    "Potential",
+    "Result",
+]

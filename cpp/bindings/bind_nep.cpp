@@ -1,0 +1,207 @@
+#include <algorithm>
+#include <vector>
+
+#include "bindings/bindings.hpp"
+#include "core/threads.hpp"
+#include "potentials/nep.hpp"
+
+namespace mdkern {
+
+namespace {
+
+// Arrays of a model by name, kept alive as long as the kernel that reads them.
+struct Arrays {
+    py::dict source;
+    std::vector<py::object> kept;
+
+    template <class T>
+    const T* get(const char* name, std::initializer_list<std::int64_t> shape) {
+        using Array = py::array_t<T, py::array::c_style>;
+        const py::object value = source[name];
+        if (!py::isinstance<Array>(value))
+            throw py::type_error(std::string(name) +
+                                 ": expected a C-contiguous array of the kernel's precision");
+        const Array array = py::reinterpret_borrow<Array>(value);
+        check_shape(array, name, shape);
+        kept.push_back(array);
+        return array.data();
+    }
+};
+
+std::int64_t padded(int n) { return (n + kNepLanes - 1) / kNepLanes * kNepLanes; }
+
+template <class T> NepTables<T> tables(const NepParams& p, Arrays& a, std::int64_t n_nets) {
+    const std::int64_t n = p.n_types, hidden = padded(p.hidden), n_d = padded(p.n_descriptors);
+    NepTables<T> t;
+    t.inverse_rc_radial = a.get<T>("inverse_rc_radial", {n, n});
+    t.inverse_rc_angular = a.get<T>("inverse_rc_angular", {n, n});
+    t.rc2_angular = a.get<T>("rc2_angular", {n, n});
+    t.radial_kn = a.get<T>("radial_kn", {n, n, p.k_radial, padded(p.n_radial)});
+    t.radial_nk = a.get<T>("radial_nk", {n, n, p.n_radial, 2, padded(p.k_radial)});
+    t.angular = a.get<T>("angular", {n, n, p.n_angular, p.k_angular, 2});
+    t.w0_dh = a.get<T>("w0_dh", {n_nets, p.n_descriptors, hidden});
+    t.w0_hd = a.get<T>("w0_hd", {n_nets, p.hidden, n_d});
+    t.b0 = a.get<T>("b0", {n_nets, hidden});
+    t.w1 = a.get<T>("w1", {n_nets, hidden});
+    t.bias = a.get<double>("bias", {n_nets});
+    return t;
+}
+
+// A model as the kernel reads it.
+struct PyNep final : ForceStep {
+    NepParams p;
+    Arrays arrays;
+    bool single;
+    NepTables<double> wide;
+    NepTables<float> narrow;
+
+    PyNep(int l_max, int n_radial, int n_angular, int k_radial, int k_angular, int hidden,
+          double cutoff, bool uniform_cutoff, bool dipole, bool single_, const py::dict& source)
+        : arrays{source, {}}, single(single_) {
+        const auto count = [&](const char* name, int axis) {
+            return py::reinterpret_borrow<py::array>(py::object(source[name])).shape(axis);
+        };
+        p.n_types = int(count("keep", 0));
+        p.l_max = l_max;
+        p.n_radial = n_radial;
+        p.n_angular = n_angular;
+        p.k_radial = k_radial;
+        p.k_angular = k_angular;
+        p.hidden = hidden;
+        p.cutoff = cutoff;
+        p.uniform_cutoff = uniform_cutoff;
+        p.dipole = dipole;
+        p.n_bodies = int(count("bodies", 0));
+        p.n_descriptors = n_radial + n_angular * (l_max + p.n_bodies);
+        const std::int64_t n = p.n_types, n_nets = count("bias", 0);
+        if (n > kMaxSpecies || l_max > kNepMaxL || n_radial > kNepMaxRadial ||
+            k_radial > kNepMaxBasis || k_angular > kNepMaxBasis)
+            throw std::invalid_argument("NEP: more functions than the kernel has room for");
+        p.one_network = n_nets == 1;
+        p.keep = arrays.get<double>("keep", {n, n});
+        p.map = arrays.get<std::int32_t>("map", {-1, 2});
+        p.n_map = int(count("map", 0));
+        p.map_c = arrays.get<double>("map_c", {p.n_map});
+        p.weight = arrays.get<double>("weight", {p.n_lm()});
+        p.bodies = arrays.get<std::int32_t>("bodies", {p.n_bodies, 2});
+        p.terms = arrays.get<std::int32_t>("terms", {-1, 3});
+        p.term_c = arrays.get<double>("term_c", {count("terms", 0)});
+        if (source.contains("zbl_phi")) {
+            p.zbl_inner = arrays.get<double>("zbl_inner", {n, n});
+            p.zbl_outer = arrays.get<double>("zbl_outer", {n, n});
+            p.zbl_charge = arrays.get<double>("zbl_charge", {n, n});
+            p.zbl_inverse_length = arrays.get<double>("zbl_inverse_length", {n, n});
+            p.zbl_phi = arrays.get<double>("zbl_phi", {n, n, 8});
+            p.zbl_range = *arrays.get<double>("zbl_range", {1});
+        }
+        if (single)
+            narrow = tables<float>(p, arrays, n_nets);
+        else
+            wide = tables<double>(p, arrays, n_nets);
+    }
+
+    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
+        run(NepTask::energy, neighbors, {}, threads, out);
+    }
+    // `work` names the task's own input and output.
+    void run(NepTask task, PyNeighborTable& neighbors, NepWork work, int threads,
+             const Result& out) const {
+        const System s = neighbors.table.system();
+        const Neighbors list = neighbors.table.neighbors();
+        const int team = team_size(threads, list.n_pairs, 2000);
+        if (neighbors.plan_of_build != neighbors.table.build_number()) {
+            neighbors.plan.build(s, list, neighbors.table.index(), p.n_types, team);
+            neighbors.plan_of_build = neighbors.table.build_number();
+        }
+        const ForceBlocks plan = neighbors.plan.view();
+        work.largest = neighbors.plan.largest_count();
+        work.scratch_bytes =
+            nep_scratch_bytes(p, work.largest, single ? sizeof(float) : sizeof(double));
+        work.scratch = neighbors.scratch_bytes.reserve(team * work.scratch_bytes);
+        work.slots = neighbors.scratch_index.reserve(team * s.n_total);
+        if (task != NepTask::descriptor) {
+            work.entries = neighbors.scratch_rows.reserve(4 * plan.n_entries);
+            if (out.virials)
+                work.virial_entries = neighbors.scratch_energy.reserve(8 * plan.n_entries);
+        }
+        if (single)
+            nep_single_compute(task, p, narrow, s, list, plan, work, team, out);
+        else
+            nep_double_compute(task, p, wide, s, list, plan, work, team, out);
+    }
+};
+
+}  // namespace
+
+void bind_nep(py::module_& m) {
+    py::class_<PyNep, ForceStep, std::shared_ptr<PyNep>>(m, "Nep")
+        .def(py::init<int, int, int, int, int, int, double, bool, bool, bool, const py::dict&>(),
+             py::kw_only(), py::arg("l_max"), py::arg("n_radial"), py::arg("n_angular"),
+             py::arg("k_radial"), py::arg("k_angular"), py::arg("hidden"), py::arg("cutoff"),
+             py::arg("uniform_cutoff"), py::arg("dipole"), py::arg("single"), py::arg("arrays"))
+        .def(
+            "compute",
+            [](const PyNep& nep, PyNeighborTable& neighbors, bool virials, int threads) {
+                return evaluate(nep, neighbors, virials, threads);
+            },
+            py::arg("neighbors"), py::arg("virials"), py::arg("threads"))
+        .def(
+            "descriptors",
+            [](const PyNep& nep, PyNeighborTable& neighbors, int threads) {
+                const std::int64_t n = neighbors.table.n();
+                DoubleArray q(py::array::ShapeContainer{n, std::int64_t(nep.p.n_descriptors)});
+                PyResult out(n, false);
+                NepWork work;
+                work.descriptors = q.mutable_data();
+                {
+                    py::gil_scoped_release nogil;
+                    nep.run(NepTask::descriptor, neighbors, work, threads, out.view);
+                }
+                return q;
+            },
+            py::arg("neighbors"), py::arg("threads"))
+        .def(
+            "vjp",
+            [](const PyNep& nep, PyNeighborTable& neighbors, const DoubleArray& weights,
+               int threads) {
+                const std::int64_t n = neighbors.table.n();
+                check_shape(weights, "weights", {n, nep.p.n_descriptors});
+                PyResult out(n, false);
+                NepWork work;
+                work.weights = weights.data();
+                {
+                    py::gil_scoped_release nogil;
+                    nep.run(NepTask::vjp, neighbors, work, threads, out.view);
+                }
+                return out.finish();
+            },
+            py::arg("neighbors"), py::arg("weights").noconvert(), py::arg("threads"))
+        .def(
+            "jacobian",
+            [](const PyNep& nep, PyNeighborTable& neighbors, const IntArray& centre_at,
+               const IntArray& moving_at, std::int64_t n_centres, std::int64_t n_moving,
+               int threads) {
+                const std::int64_t n = neighbors.table.n();
+                check_shape(centre_at, "centre_at", {n});
+                check_shape(moving_at, "moving_at", {n});
+                DoubleArray jacobian(py::array::ShapeContainer{n_centres, n_moving, std::int64_t(3),
+                                                               std::int64_t(nep.p.n_descriptors)});
+                PyResult out(n, false);
+                NepWork work;
+                work.jacobian = jacobian.mutable_data();
+                work.centre_at = centre_at.data();
+                work.moving_at = moving_at.data();
+                work.n_moving = n_moving;
+                {
+                    py::gil_scoped_release nogil;
+                    std::fill_n(work.jacobian, jacobian.size(), 0.0);
+                    nep.run(NepTask::jacobian, neighbors, work, threads, out.view);
+                }
+                return jacobian;
+            },
+            py::arg("neighbors"), py::arg("centre_at").noconvert(),
+            py::arg("moving_at").noconvert(), py::arg("n_centres"), py::arg("n_moving"),
+            py::arg("threads"));
+}
+
+}  // namespace mdkern

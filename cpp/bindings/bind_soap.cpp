@@ -1,0 +1,244 @@
+#include <pybind11/stl.h>
+
+#include <vector>
+
+#include "bindings/descriptors.hpp"
+#include "descriptors/soap.hpp"
+
+namespace mdkern {
+
+namespace {
+
+constexpr std::int64_t kGrain = 8;  // centers worth a thread
+
+struct PySoap {
+    DoubleArray table, harmonics, species_weight;
+    IntArray channel;
+    std::vector<SoapBlock> blocks;
+    SoapParams params;
+
+    SoapTask task(PyNeighborTable& neighbors, const CenterRows& centers, int team,
+                  bool density = true) const {
+        SoapTask t;
+        t.density = density;
+        t.centers = centers.view();
+        t.scratch_stride = (soap_scratch(params, centers.longest) + 7) / 8 * 8;
+        t.scratch =
+            neighbors.scratch_rows.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
+        return t;
+    }
+};
+
+std::unique_ptr<PySoap> make_soap(int n_max, int l_max, double cutoff, const DoubleArray& table,
+                                  const DoubleArray& harmonics, const IntArray& channel,
+                                  const DoubleArray& species_weight, const IntArray& blocks,
+                                  int total, int weighting, const std::vector<double>& numbers,
+                                  const py::object& w0, double switch_width) {
+    auto s = std::make_unique<PySoap>();
+    SoapParams& p = s->params;
+    p.n_stride = (n_max + 7) / 8 * 8;
+    if (n_max < 1 || l_max < 0 || l_max > kSoapMaxL || weighting < 0 || weighting > 3)
+        throw std::invalid_argument("Soap: n_max, l_max or weighting out of range");
+    check_shape(table, "table", {-1, l_max + 1, kSoapOrder, p.n_stride});
+    check_shape(harmonics, "harmonics", {(l_max + 1) * (l_max + 2) / 2, 4});
+    check_shape(species_weight, "species_weight", {channel.shape(0)});
+    check_shape(blocks, "blocks", {-1, 2});
+    if (numbers.size() != 4) throw std::invalid_argument("numbers: expected c, d, m, r0");
+    s->table = table;
+    s->harmonics = harmonics;
+    s->channel = channel;
+    s->species_weight = species_weight;
+    p.n_max = n_max;
+    p.l_max = l_max;
+    p.n_species = int(channel.shape(0));
+    for (int z = 0; z < p.n_species; ++z)
+        p.n_channels = std::max(p.n_channels, channel.data()[z] + 1);
+    if (total >= 0) p.n_channels = total + 1;
+    p.total = total;
+    p.cutoff = cutoff;
+    p.n_cells = table.shape(0);
+    p.weighting = SoapWeight(weighting);
+    p.c = numbers[0];
+    p.d = numbers[1];
+    p.m = numbers[2];
+    p.r0 = numbers[3];
+    p.has_w0 = !w0.is_none();
+    if (p.has_w0) p.w0 = w0.cast<double>();
+    p.switch_width = switch_width;
+    std::int64_t offset = 0;
+    for (py::ssize_t q = 0; q < blocks.shape(0); ++q) {
+        const std::int32_t a = blocks.data()[2 * q], b = blocks.data()[2 * q + 1];
+        if (a < 0 || b < 0 || a >= p.n_channels || b >= p.n_channels)
+            throw std::invalid_argument("blocks: no such channel");
+        s->blocks.push_back({a, b, a == b, std::int32_t(offset)});
+        offset += std::int64_t(l_max + 1) * (a == b ? n_max * (n_max + 1) / 2 : n_max * n_max);
+        if (offset > INT32_MAX) throw std::invalid_argument("Soap: too many features");
+    }
+    p.n_features = offset;
+    p.n_blocks = int(s->blocks.size());
+    p.blocks = s->blocks.data();
+    p.channel = s->channel.data();
+    p.species_weight = s->species_weight.data();
+    p.table = s->table.data();
+    p.harmonics = s->harmonics.data();
+    return s;
+}
+
+py::array values(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
+                 bool single, int threads) {
+    const CenterRows rows = py_centers(centers, neighbors);
+    return py_values(rows, soap.params.n_features, single, [&](double* out, float* out_single) {
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
+        soap_values_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
+                            soap.task(neighbors, rows, team), team, out, out_single);
+    });
+}
+
+// Mean of the coefficients over centers.
+DoubleArray mean(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
+                 int threads) {
+    const CenterRows rows = py_centers(centers, neighbors);
+    const auto n = std::int64_t(rows.row.size());
+    const std::int64_t size = soap_coefficients(soap.params), blocks = n_blocks(n);
+    DoubleArray out(size);
+    double* sum = out.mutable_data();
+    py::gil_scoped_release nogil;
+    double* parts = neighbors.scratch_energy.reserve(std::size_t(size * blocks));
+    const int team = team_size(threads, n, kGrain);
+    soap_density_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
+                         soap.task(neighbors, rows, team), team, parts);
+    for (std::int64_t i = 0; i < size; ++i) sum[i] = 0.0;
+    for (std::int64_t b = 0; b < blocks; ++b)
+        for (std::int64_t i = 0; i < size; ++i) sum[i] += parts[b * size + i];
+    for (std::int64_t i = 0; i < size; ++i) sum[i] /= double(n);
+    return out;
+}
+
+const double* coefficients(const PySoap& soap, const py::object& given, DoubleArray& keep) {
+    if (given.is_none()) return nullptr;
+    keep = given.cast<DoubleArray>();
+    check_shape(keep, "mean", {soap_coefficients(soap.params)});
+    return keep.data();
+}
+
+py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
+              const DoubleArray& weights, const py::object& weight_row,
+              const py::object& mean_or_none, int threads) {
+    const SoapParams& p = soap.params;
+    const CenterRows rows = py_centers(centers, neighbors);
+    const auto row_of =
+        weight_rows(weights, weight_row, rows, neighbors.table.system(), p.n_features);
+    DoubleArray keep;
+    const double* c = coefficients(soap, mean_or_none, keep);
+    const double* w = weights.data();
+    return py_gradients(neighbors, rows, threads, kGrain,
+                        [&](const PairGradients& out, double* energies, int team) {
+                            const SoapTask task = soap.task(neighbors, rows, team, !c);
+                            SoapVjpTask job;
+                            job.weights = w;
+                            job.weight_row = row_of.data();
+                            job.out = out;
+                            std::vector<double> adjoint;
+                            if (c) {
+                                adjoint.resize(std::size_t(soap_coefficients(p)));
+                                soap_adjoint_compute(p, c, w, task.scratch, adjoint.data());
+                                job.adjoint = adjoint.data();
+                            } else {
+                                job.energies = energies;
+                            }
+                            soap_vjp_compute(p, neighbors.table.system(),
+                                             neighbors.table.neighbors(), task, job, team);
+                        });
+}
+
+}  // namespace
+
+void bind_soap(py::module_& m) {
+    py::class_<PySoap>(m, "Soap")
+        .def(py::init(&make_soap), py::arg("n_max"), py::arg("l_max"), py::arg("cutoff"),
+             py::arg("table").noconvert(), py::arg("harmonics").noconvert(),
+             py::arg("channel").noconvert(), py::arg("species_weight").noconvert(),
+             py::arg("blocks").noconvert(), py::arg("total"), py::arg("weighting"),
+             py::arg("numbers"), py::arg("w0"), py::arg("switch_width"))
+        .def_property_readonly("n_features", [](const PySoap& s) { return s.params.n_features; })
+        .def("values", &values, py::arg("neighbors"), py::arg("centers"), py::arg("single"),
+             py::arg("threads"))
+        .def("mean", &mean, py::arg("neighbors"), py::arg("centers"), py::arg("threads"))
+        .def(
+            "power",
+            [](const PySoap& soap, const DoubleArray& c) {
+                check_shape(c, "coefficients", {soap_coefficients(soap.params)});
+                DoubleArray out(soap.params.n_features);
+                soap_power_compute(soap.params, c.data(), out.mutable_data());
+                return out;
+            },
+            py::arg("coefficients").noconvert())
+        .def("vjp", &vjp, py::arg("neighbors"), py::arg("centers"), py::arg("weights").noconvert(),
+             py::arg("weight_row"), py::arg("mean"), py::arg("threads"))
+        .def(
+            "sparse_jacobian",
+            [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
+               const IntArray& column, bool attach, bool single, int threads) {
+                const CenterRows rows = py_centers(centers, neighbors);
+                return py_sparse_jacobian(
+                    neighbors, rows, column, soap.params.n_features, single, threads,
+                    [&](const Pattern& pattern, double* out, float* out_single, int team) {
+                        SoapJacobianTask job;
+                        job.blocks = pattern.view(attach);
+                        job.n_blocks = pattern.n_blocks;
+                        job.values = out;
+                        job.values_single = out_single;
+                        soap_jacobian_compute(soap.params, neighbors.table.system(),
+                                              neighbors.table.neighbors(),
+                                              soap.task(neighbors, rows, team), job, team);
+                    });
+            },
+            py::arg("neighbors"), py::arg("centers"), py::arg("column").noconvert(),
+            py::arg("attach"), py::arg("single"), py::arg("threads"))
+        .def(
+            "dense_jacobian",
+            [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
+               const IntArray& column, bool attach, const py::object& mean_or_none, double factor,
+               bool one_row, py::array out, int threads) {
+                const CenterRows rows = py_centers(centers, neighbors);
+                DoubleArray keep;
+                const double* c = coefficients(soap, mean_or_none, keep);
+                py_dense_jacobian(
+                    neighbors, rows, column, soap.params.n_features, one_row, out, threads,
+                    [&](const Pattern& pattern, double* to, float* to_single, int team) {
+                        SoapJacobianTask job;
+                        job.blocks = pattern.view(attach);
+                        job.n_blocks = pattern.n_blocks;
+                        job.mean = c;
+                        job.factor = factor;
+                        job.one_row = one_row;
+                        job.values = to;
+                        job.values_single = to_single;
+                        soap_jacobian_compute(soap.params, neighbors.table.system(),
+                                              neighbors.table.neighbors(),
+                                              soap.task(neighbors, rows, team, !c), job, team);
+                    });
+            },
+            py::arg("neighbors"), py::arg("centers"), py::arg("column").noconvert(),
+            py::arg("attach"), py::arg("mean"), py::arg("factor"), py::arg("one_row"),
+            py::arg("out").noconvert(), py::arg("threads"))
+        .def(
+            "strain",
+            [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
+               const py::object& mean_or_none, int threads) {
+                const CenterRows rows = py_centers(centers, neighbors);
+                DoubleArray keep;
+                SoapJacobianTask job;
+                job.mean = coefficients(soap, mean_or_none, keep);
+                return py_strain(rows, soap.params.n_features, [&](double* out) {
+                    job.strain = out;
+                    const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
+                    soap_jacobian_compute(soap.params, neighbors.table.system(),
+                                          neighbors.table.neighbors(),
+                                          soap.task(neighbors, rows, team), job, team);
+                });
+            },
+            py::arg("neighbors"), py::arg("centers"), py::arg("mean"), py::arg("threads"));
+}
+
+}  // namespace mdkern

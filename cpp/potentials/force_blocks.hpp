@@ -1,0 +1,75 @@
+// Forces on neighbors, for potentials whose centre i knows dU_i/dr_ij of all its neighbors at once
+// and nothing of theirs: F_i += p_ij, F_j -= p_ij, without races and with the same bits for any
+// number of threads.
+//
+// Rows are cut into fixed blocks. Each block has a private row of four doubles ("entry") for every
+// System row that its rows touch: whoever works on the block adds there. Afterwards every atom
+// gathers the entries of its row and of its images, in the order of the blocks. Rows are sorted in
+// space, so a block of 128 touches some ten to twenty rows per row of its own, one of 512 half as
+// many: 32 bytes each, against 24 bytes for every pair if the pairs' gradients were stored.
+//
+// The plan (which rows a block touches) is made when the list is; the list is grouped by species
+// at the same time, so that kernels meet neighbors of one species side by side.
+#pragma once
+
+#include <cstdint>
+
+#include "core/buffers.hpp"
+#include "core/dispatch.hpp"
+#include "core/types.hpp"
+
+namespace mdkern {
+
+// Rows per block: some 64 blocks at least, so that many threads have work, and the larger the
+// blocks the fewer rows they share. It follows from the system alone, and the bits from it.
+constexpr std::int64_t kLeastBlock = 2 * kPairBlock, kMostBlock = 8 * kPairBlock;
+static inline constexpr std::int64_t force_block_rows(std::int64_t n_real) {
+    const std::int64_t rows = n_real / 64 / kPairBlock * kPairBlock;
+    return rows < kLeastBlock ? kLeastBlock : rows > kMostBlock ? kMostBlock : rows;
+}
+static inline constexpr std::int64_t n_force_blocks(std::int64_t n_real) {
+    return (n_real + force_block_rows(n_real) - 1) / force_block_rows(n_real);
+}
+
+struct ForceBlocks {
+    std::int64_t n_blocks = 0, n_entries = 0;
+    const std::int64_t* first = nullptr;  // (n_blocks + 1) entries of each block
+    const std::int32_t* row = nullptr;    // (n_entries) row of the System
+    const std::int64_t* start = nullptr;  // (n_real + 1)
+    const std::int32_t* entry = nullptr;  // (n_entries) entries of each atom, blocks in order
+};
+
+// Rows that each block touches: their number into count (n_blocks) if row is null, else the rows
+// themselves from row[first[block]] on. marks: (n_threads, n_total), all -1 at first.
+MDKERN_KERNEL(force_blocks_rows_compute,
+              (const System&, const Neighbors&, int n_threads, std::int32_t* marks,
+               std::int64_t* count, const std::int64_t* first, std::int32_t* row))
+// Reorders the neighbors of each row by species, those of one species in their former order. index
+// is the memory of the list; room: (n_threads, largest count); n_species <= kMaxSpecies.
+MDKERN_KERNEL(group_by_species_compute,
+              (const System&, const Neighbors&, int n_species, int n_threads, std::int32_t* index,
+               std::int32_t* room, std::int64_t largest))
+constexpr int kMaxSpecies = 128;
+// out[width o + c] = sum of entries[stride e + c] over the entries of atom o, c < width <= 8.
+MDKERN_KERNEL(force_blocks_gather_compute,
+              (const System&, const ForceBlocks&, const double* entries, int stride, int width,
+               int n_threads, double* out))
+
+// The memory of a plan, reused from list to list.
+class ForceBlockPlan {
+public:
+    // `index` is the list's own memory, which is reordered. Throws MemoryLimit.
+    void build(const System& system, const Neighbors& list, std::int32_t* index, int n_species,
+               int n_threads);
+    ForceBlocks view() const {
+        return {n_blocks_, n_entries_, first_.data(), row_.data(), start_.data(), entry_.data()};
+    }
+    std::int64_t largest_count() const { return largest_; }  // neighbors of one row
+
+private:
+    std::int64_t n_blocks_ = 0, n_entries_ = 0, largest_ = 0;
+    Buffer<std::int64_t> first_, start_;
+    Buffer<std::int32_t> row_, entry_, marks_;
+};
+
+}  // namespace mdkern

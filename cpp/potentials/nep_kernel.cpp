@@ -1,0 +1,301 @@
+// NEP in one pass over blocks of rows; formulas in nep.hpp.
+//
+// A block of rows is worked on in batches of as many centres of one species as a vector has lanes:
+//   1. per centre: neighbors, radial descriptors, S_nb              (nep_pairs.hpp,
+//   nep_forward.hpp; lanes: neighbors)
+//   2. per batch:  invariants, network, dU/dq, dU/dS_nb             (nep_atoms.hpp; lanes: centres)
+//   3. per centre: p_ij, added to the block's own rows of forces    (nep_backward.hpp)
+// What pass 3 needs of pass 1 stays in the thread's scratch, some 12 kB per centre of the batch.
+//
+// Flops per centre, N_R and N_A neighbors, K functions f_k, M = (L+1)^2 - 1, D descriptors, H
+// neurons:
+//   radial neighbor   60 + 4 K_R forward, 20 + 6 K_R back
+//   angular neighbor  50 + 4 n_A K_A + 2 n_A M forward, 100 + 4 n_A M + 6 M back
+//   centre            4 D H + 40 H + some 60 n_A L^2
+#include "potentials/nep.hpp"
+
+#include "potentials/nep_atoms.hpp"
+#include "potentials/nep_backward.hpp"
+#include "potentials/nep_forward.hpp"
+#include "simd/parallel.hpp"
+
+namespace mdkern {
+namespace MDKERN_ISA {
+namespace {
+
+template <class T> void forward(const NepJob<T>& job, NepScratch<T>& scratch, int l) {
+    gather(job, scratch, scratch.lane[l]);
+    measure(job, scratch, scratch.lane[l]);
+    // Common sizes of the radial basis, unrolled.
+    switch (job.p.k_radial) {
+        case 9:
+            radial_sums<T, 9>(job, scratch, l);
+            break;
+        case 11:
+            radial_sums<T, 11>(job, scratch, l);
+            break;
+        case 13:
+            radial_sums<T, 13>(job, scratch, l);
+            break;
+        case 17:
+            radial_sums<T, 17>(job, scratch, l);
+            break;
+        default:
+            radial_sums<T, 0>(job, scratch, l);
+    }
+    switch (job.p.l_max) {
+        case 1:
+            return angular_forward<T, 1>(job, scratch, l);
+        case 2:
+            return angular_forward<T, 2>(job, scratch, l);
+        case 3:
+            return angular_forward<T, 3>(job, scratch, l);
+        case 4:
+            return angular_forward<T, 4>(job, scratch, l);
+        case 5:
+            return angular_forward<T, 5>(job, scratch, l);
+        case 6:
+            return angular_forward<T, 6>(job, scratch, l);
+        case 7:
+            return angular_forward<T, 7>(job, scratch, l);
+        default:
+            return angular_forward<T, 8>(job, scratch, l);
+    }
+}
+
+template <class T> void backward(const NepJob<T>& job, NepScratch<T>& scratch, int l,
+                                 GradientSink<T>& sink) {
+    switch (job.p.k_radial) {
+        case 9:
+            radial_backward<T, 9>(job, scratch, l, sink);
+            break;
+        case 11:
+            radial_backward<T, 11>(job, scratch, l, sink);
+            break;
+        case 13:
+            radial_backward<T, 13>(job, scratch, l, sink);
+            break;
+        case 17:
+            radial_backward<T, 17>(job, scratch, l, sink);
+            break;
+        default:
+            radial_backward<T, 0>(job, scratch, l, sink);
+    }
+    switch (job.p.l_max) {
+        case 1:
+            return angular_backward<T, 1>(job, scratch, l, sink);
+        case 2:
+            return angular_backward<T, 2>(job, scratch, l, sink);
+        case 3:
+            return angular_backward<T, 3>(job, scratch, l, sink);
+        case 4:
+            return angular_backward<T, 4>(job, scratch, l, sink);
+        case 5:
+            return angular_backward<T, 5>(job, scratch, l, sink);
+        case 6:
+            return angular_backward<T, 6>(job, scratch, l, sink);
+        case 7:
+            return angular_backward<T, 7>(job, scratch, l, sink);
+        default:
+            return angular_backward<T, 8>(job, scratch, l, sink);
+    }
+}
+
+// One block of rows on one thread.
+template <class T> class Block {
+    using V = simd::Vec<T>;
+
+public:
+    Block(const NepJob<T>& j, const ForceBlocks& plan, std::int64_t block, int thread)
+        : job(j), begin(block * force_block_rows(j.s.n_real)) {
+        const std::int64_t last = begin + force_block_rows(job.s.n_real);
+        end = last < job.s.n_real ? last : job.s.n_real;
+        NepScratch<T>::layout(job.p, job.work.largest,
+                              job.work.scratch + thread * job.work.scratch_bytes, scratch);
+        slots = job.work.slots + thread * job.s.n_total;
+        if (job.task == NepTask::descriptor) return;
+        const std::int64_t first = plan.first[block], n = plan.first[block + 1] - first;
+        for (std::int64_t e = 0; e < n; ++e) slots[plan.row[first + e]] = std::int32_t(e);
+        entries = job.work.entries + 4 * first;
+        for (std::int64_t e = 0; e < 4 * n; ++e) entries[e] = 0.0;
+        if (job.work.virial_entries) {
+            virial_entries = job.work.virial_entries + 8 * first;
+            for (std::int64_t e = 0; e < 8 * n; ++e) virial_entries[e] = 0.0;
+        }
+    }
+
+    void run(const Result& out) {
+        for (double& x : virial) x = 0.0;
+        sort_rows();
+        for (int k = 0; k < int(end - begin);) {
+            const int type = type_of(row[k]);
+            int n = 0;
+            while (n < V::width && k + n < int(end - begin) && type_of(row[k + n]) == type) {
+                scratch.lane[n].row = row[k + n];
+                ++n;
+            }
+            batch(type, n);
+            k += n;
+        }
+        finish(out);
+    }
+
+private:
+    int type_of(std::int64_t i) const { return int(job.s.rows[4 * i + 3]); }
+
+    // Rows of the block by species, each in order.
+    void sort_rows() {
+        int at[kMaxSpecies + 1];
+        for (int t = 0; t <= job.p.n_types; ++t) at[t] = 0;
+        for (std::int64_t i = begin; i < end; ++i) ++at[type_of(i) + 1];
+        for (int t = 0; t < job.p.n_types; ++t) at[t + 1] += at[t];
+        for (std::int64_t i = begin; i < end; ++i) row[at[type_of(i)]++] = i;
+    }
+
+    void batch(int type, int n) {
+        for (int l = 0; l < n; ++l) forward(job, scratch, l);
+        for (int l = n; l < V::width; ++l) copy_lane(l);
+        invariants(job.p, scratch);
+        T energies[V::width];
+        for (T& e : energies) e = T(0);
+        if (job.task == NepTask::descriptor) return write_descriptors(n);
+        if (job.task == NepTask::jacobian) return write_jacobian(n);
+        if (job.task == NepTask::vjp)
+            read_weights(n);
+        else
+            simd::store(energies, network(job, scratch, type));
+        adjoints(job.p, scratch);
+        for (int l = 0; l < n; ++l) {
+            const std::int64_t i = scratch.lane[l].row;
+            GradientSink<T> sink{job, slots, entries, virial_entries, {}};
+            backward(job, scratch, l, sink);
+            double e = scratch.lane[l].energy;
+            if (job.task == NepTask::energy)
+                e += double(energies[l]) - job.t.bias[job.p.one_network ? 0 : type];
+            energy[i - begin] = e;
+            finish_centre(i, sink.sums);
+        }
+    }
+
+    // Lanes without a centre repeat the first one: finite numbers that nobody reads.
+    void copy_lane(int l) {
+        auto copy = [&](T* x, int n) {
+            for (int k = 0; k < n; ++k) x[k * V::width + l] = x[k * V::width];
+        };
+        copy(scratch.q, job.p.n_radial);
+        copy(scratch.sums, job.p.n_angular * job.p.n_basis());
+    }
+    void write_descriptors(int n) {
+        for (int l = 0; l < n; ++l) {
+            const std::int64_t i = scratch.lane[l].row, o = caller(i);
+            for (int d = 0; d < job.p.n_descriptors; ++d)
+                job.work.descriptors[o * job.p.n_descriptors + d] =
+                    double(scratch.q[d * V::width + l]);
+            energy[i - begin] = 0.0;
+        }
+    }
+    void read_weights(int n) {
+        for (int l = 0; l < V::width; ++l) {
+            const std::int64_t o = caller(scratch.lane[l < n ? l : 0].row);
+            for (int d = 0; d < job.p.n_descriptors; ++d)
+                scratch.slope_q[d * V::width + l] =
+                    T(job.work.weights[o * job.p.n_descriptors + d]);
+        }
+    }
+    // One unit vector dU/dq after the other. The sink leaves -dq/dr_j in the entries of the
+    // neighbors and nothing in the centre's own, which gets what keeps the sum zero.
+    void write_jacobian(int n) {
+        const int n_d = job.p.n_descriptors;
+        for (int d = 0; d < n_d; ++d) {
+            for (int k = 0; k < n_d * V::width; ++k)
+                scratch.slope_q[k] = k / V::width == d ? T(1) : T(0);
+            adjoints(job.p, scratch);
+            for (int l = 0; l < n; ++l) {
+                const NepLane<T>& lane = scratch.lane[l];
+                const std::int64_t centre = job.work.centre_at[caller(lane.row)];
+                energy[lane.row - begin] = 0.0;
+                if (centre < 0) continue;
+                GradientSink<T> sink{job, slots, entries, virial_entries, {}};
+                backward(job, scratch, l, sink);
+                double* out = job.work.jacobian + centre * job.work.n_moving * 3 * n_d + d;
+                double total[3] = {0, 0, 0};
+                auto put = [&](std::int64_t at, const double* g) {
+                    const std::int64_t j = job.work.moving_at[caller(job.s.owner[at])];
+                    for (int c = 0; c < 3 && j >= 0; ++c) out[(3 * j + c) * n_d] += g[c];
+                };
+                for (int k = 0; k < lane.n; ++k) {
+                    double* e = entries + 4 * std::int64_t(slots[lane.index[k]]);
+                    const double g[3] = {-e[0], -e[1], -e[2]};
+                    for (int c = 0; c < 3; ++c) {
+                        total[c] -= g[c];
+                        e[c] = 0.0;
+                    }
+                    put(lane.index[k], g);
+                }
+                put(lane.row, total);
+            }
+        }
+    }
+    std::int64_t caller(std::int64_t i) const { return job.s.order ? job.s.order[i] : i; }
+
+    void finish_centre(std::int64_t i, const CentreSums<T>& a) {
+        T s[12];
+        simd::store_sums4(s, a.fx, a.fy, a.fz, a.wxx);
+        simd::store_sums4(s + 4, a.wyy, a.wzz, a.wyz, a.wxz);
+        simd::store_sums4(s + 8, a.wxy, a.wxy, a.wxy, a.wxy);
+        double* own = entries + 4 * std::int64_t(slots[i]);
+        for (int c = 0; c < 3; ++c) own[c] += double(s[c]);
+        for (int c = 0; c < 6; ++c) virial[c] -= double(s[3 + c]);
+    }
+
+    void finish(const Result& out) {
+        for (std::int64_t part = begin; part < end; part += kPairBlock) {
+            double* totals = out.block_totals + 7 * (part / kPairBlock);
+            for (int c = 0; c < 7; ++c) totals[c] = 0.0;
+            for (std::int64_t i = part; i < part + kPairBlock && i < end; ++i) {
+                totals[0] += energy[i - begin];
+                if (out.energies) out.energies[caller(i)] = energy[i - begin];
+            }
+            if (part == begin)
+                for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
+        }
+    }
+
+    const NepJob<T>& job;
+    NepScratch<T> scratch;
+    std::int64_t begin, end;
+    std::int32_t* slots = nullptr;
+    double *entries = nullptr, *virial_entries = nullptr;
+    std::int64_t row[kMostBlock];
+    double energy[kMostBlock], virial[6];
+};
+
+template <class T> void compute(NepTask task, const NepParams& p, const NepTables<T>& t,
+                                const System& s, const Neighbors& list, const ForceBlocks& plan,
+                                const NepWork& work, int n_threads, const Result& out) {
+    const NepJob<T> job{p, t, s, list, work, task};
+    parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
+        Block<T> block(job, plan, b, thread);
+        block.run(out);
+    });
+    if (task == NepTask::descriptor || task == NepTask::jacobian) return;
+    if (out.forces) force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces);
+    if (out.virials && work.virial_entries)
+        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials);
+}
+
+}  // namespace
+
+void nep_double_compute(NepTask task, const NepParams& p, const NepTables<double>& t,
+                        const System& s, const Neighbors& list, const ForceBlocks& plan,
+                        const NepWork& work, int n_threads, const Result& out) {
+    compute(task, p, t, s, list, plan, work, n_threads, out);
+}
+void nep_single_compute(NepTask task, const NepParams& p, const NepTables<float>& t,
+                        const System& s, const Neighbors& list, const ForceBlocks& plan,
+                        const NepWork& work, int n_threads, const Result& out) {
+    compute(task, p, t, s, list, plan, work, n_threads, out);
+}
+
+}  // namespace MDKERN_ISA
+}  // namespace mdkern

@@ -1,0 +1,58 @@
+"""NEP for the benchmarks: work per atom, and random models of the public models' sizes."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mdkern.bench.nep_models import PUBLIC_SIZES, random_nep
+
+__all__ = ["NEP_SIZES", "nep_flops", "nep_kinds", "nep_path"]
+
+# Kernel name, size of the model, neighbors of an atom within the radial and the angular cutoff in the
+# system it is timed on.
+NEP_SIZES: dict[str, tuple[str, float, float]] = {
+    "nep": ("UNEP-v1", 78.0, 42.0),
+    "nep_single": ("UNEP-v1", 78.0, 42.0),
+    "nep_alloy": ("UNEP-v1", 78.0, 42.0),
+    "nep_silicon": ("Si_2022_5body", 28.0, 28.0),
+    "nep_carbon": ("C_2024", 240.0, 46.0),
+    "nep_water": ("water", 90.7, 26.9),
+}
+
+
+def nep_flops(size: str, radial: float, angular: float) -> float:
+    """Operations per atom, as cpp/potentials/nep_kernel.cpp counts them.
+
+    Chebyshev series of one species; the sums over functions n and over the M = (l_max + 1)^2 - 1 angular
+    functions; the network both ways.
+    """
+    model: dict[str, Any] = PUBLIC_SIZES[size]
+    (n_r, n_a), (k_r, k_a) = (tuple(x + 1 for x in model[key]) for key in ("n_max", "basis"))
+    n_lm = 24
+    n_d = n_r + n_a * (4 + len(model["bodies"]))
+    per_radial = 60 + 4 * k_r + 20 + 6 * k_r
+    per_angular = 50 + 4 * n_a * k_a + 2 * n_a * n_lm + 100 + 4 * n_a * n_lm + 6 * n_lm
+    per_atom = 4 * n_d * model["hidden"] + 40 * model["hidden"] + 60 * n_a * 16
+    return float(radial * per_radial + angular * per_angular + per_atom)
+
+
+@cache
+def nep_path(size: str) -> str:
+    """File of a random model of this size, written once per process."""
+    folder = Path(tempfile.mkdtemp(prefix="mdkern-nep-"))
+    model: dict[str, Any] = PUBLIC_SIZES[size]
+    return random_nep(folder / f"{size}.txt", **model)
+
+
+def nep_kinds(kernel: str, species: tuple[str, ...], atoms: Any) -> np.ndarray:
+    """Species numbers: by symbol; any of them at random for an alloy."""
+    n = len(atoms)
+    if kernel == "nep_alloy":
+        return np.random.default_rng(4).integers(0, len(species), n)
+    places = {symbol: k for k, symbol in enumerate(species)}
+    return np.array([places.get(s, 0) for s in atoms.get_chemical_symbols()], dtype=np.int64)

@@ -1,0 +1,107 @@
+"""``mdkern info`` of a ``nep.txt``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mdkern.cli.output import one_line, print_fields, print_json
+
+if TYPE_CHECKING:
+    from mdkern.io.nep import NepModel
+
+__all__ = ["PAPERS", "nep_topics", "print_nep"]
+
+PAPERS = {
+    "NEP3, the descriptor": "Z. Fan et al., J. Chem. Phys. 157, 114801 (2022)",
+    "NEP4": "K. Song et al., Nat. Commun. 15, 10208 (2024)",
+    "NEP, GPUMD 4": "K. Xu et al., MGE Advances 3, e70028 (2025)",
+    "NEP, tensors": "N. Xu et al., J. Chem. Theory Comput. 20, 3273 (2024)",
+    "ZBL": "J. F. Ziegler, J. P. Biersack and U. Littmark, The Stopping and Range of Ions in "
+    "Solids, Pergamon (1985)",
+}
+
+
+def nep_topics(path: str) -> list[str]:
+    """Keys of `PAPERS` that a model rests on."""
+    from mdkern.io.nep import read_nep
+
+    model = read_nep(path)
+    topics = ["NEP3, the descriptor"]
+    topics += ["NEP4"] if model.version >= 4 else []
+    topics += ["NEP, GPUMD 4"] if model.version >= 5 else []
+    topics += ["NEP, tensors"] if model.kind != "potential" else []
+    return topics + (["ZBL"] if model.zbl is not None else [])
+
+
+def print_nep(path: str, as_json: bool) -> None:
+    """What the file holds, as a table or as JSON."""
+    from mdkern.cli.potential import sha256
+    from mdkern.io.nep import read_nep
+
+    model = read_nep(path)
+    facts: dict[str, Any] = {
+        "path": path,
+        "format": f"NEP{model.version}, {model.tag}",
+        "kind": model.kind,
+        "species": list(model.species),
+        "cutoff_radial_A": _cutoff(model.rc_radial),
+        "cutoff_angular_A": _cutoff(model.rc_angular),
+        "n_radial": model.c_radial.shape[0],
+        "n_angular": model.c_angular.shape[0],
+        "basis_radial": model.c_radial.shape[1],
+        "basis_angular": model.c_angular.shape[1],
+        "l_max": model.l_max,
+        "bodies": list(model.bodies),
+        "n_descriptors": model.n_descriptors,
+        "n_neurons": model.hidden,
+        "n_parameters": model.n_values,
+        "zbl": _zbl(model),
+        "bytes": Path(path).stat().st_size,
+        "sha256": sha256(path),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    networks = (
+        "one network" if len(model.networks.w0) == 1 else f"{len(model.networks.w0)} networks"
+    )
+    print_fields(
+        one_line(path),
+        {
+            "format": facts["format"],
+            "predicts": "energy and forces" if model.kind == "potential" else model.kind,
+            "species": ", ".join(model.species),
+            "radial": f"{facts['n_radial']} functions of {facts['basis_radial']} terms, "
+            f"cutoff {_range(model.rc_radial)}",
+            "angular": f"{facts['n_angular']} functions of {facts['basis_angular']} terms, "
+            f"cutoff {_range(model.rc_angular)}",
+            "descriptor": f"{model.n_descriptors} numbers: l up to {model.l_max}"
+            + (f", and {', '.join(model.bodies)}" if model.bodies else ""),
+            "network": f"{networks} of {model.hidden} neurons",
+            "parameters": f"{model.n_values:,}",
+            "ZBL": facts["zbl"] or "no",
+            "size": f"{facts['bytes']:,} bytes",
+            "sha256": facts["sha256"],
+        },
+    )
+
+
+def _cutoff(rc: Any) -> float | list[float]:
+    """One number where all types have the same."""
+    return float(rc[0]) if rc.min() == rc.max() else rc.tolist()
+
+
+def _range(rc: Any) -> str:
+    return f"{rc[0]:g} A" if rc.min() == rc.max() else f"{rc.min():g} to {rc.max():g} A by type"
+
+
+def _zbl(model: NepModel) -> str | None:
+    if model.zbl is None:
+        return None
+    if model.zbl.phi is not None:
+        return "flexible: parameters for each pair of types"
+    inner, outer = model.zbl.inner, model.zbl.outer
+    if outer.min() == outer.max():
+        return f"universal, switched off from {inner[0, 0]:g} to {outer[0, 0]:g} A"
+    return f"universal, switched off from 0 to {outer.min():.3g} .. {outer.max():.3g} A by type"
