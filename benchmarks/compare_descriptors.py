@@ -88,7 +88,11 @@ def compare(title: str, atoms: Atoms, ours: Any, theirs: Any, featomic: Calls, q
         error = np.abs(values - expected).max() / np.abs(expected).max()
         assert error < 1e-7, f"{title}: values differ by {error} of the largest"
     weights = rng.normal(size=values.shape)
-    some = list(range(0, n, max(1, n // 32)))  # centers of Jacobians, whose size is their number's
+    # Centers of the Jacobian, as many as fit into the memory that is kept between calls.
+    fit = int(
+        230e6 / (24.0 * values.shape[1] * len(mdkern.neighbor_list("i", atoms, ours.reach)) / n)
+    )
+    some = list(range(0, n, -(-n // min(n, fit))))
     calls: Calls = {
         "mdkern values": lambda: ours.create(atoms),
         "mdkern vjp": lambda: ours.vjp(atoms, weights),
