@@ -126,7 +126,8 @@ class NEPDescriptor:
         gradient : (n_atoms, 3) array
             :math:`\partial Q / \partial \mathbf r` in 1/Angstrom: minus the forces, if Q is an energy.
         virial : (3, 3) array
-            :math:`\partial Q / \partial \boldsymbol\varepsilon`, the derivative by the strain of positions and cell.
+            :math:`-\partial Q / \partial \boldsymbol\varepsilon` by the strain of positions and cell, as the virial of a
+            potential.
         """
         w = np.asarray(weights, dtype=np.float64)
         shape = (len(a), self.model.n_descriptors)
@@ -136,7 +137,7 @@ class NEPDescriptor:
             raise ValueError("weights: not finite; expected numbers")
         scaled = np.ascontiguousarray(w * self.model.q_scaler)
         _, _, forces, virial, _ = self._kernel.vjp(self._table(a), scaled, self._n_threads)
-        xx, yy, zz, yz, xz, xy = -virial
+        xx, yy, zz, yz, xz, xy = virial
         return -forces, np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
     def derivatives(
