@@ -102,7 +102,7 @@ class Snapshot:
     @property
     def n_atoms(self) -> int: ...
 
-class Nep:
+class Nep(ForceStep):
     def __init__(
         self,
         *,
