@@ -187,9 +187,12 @@ def test_copper_at_constant_pressure() -> None:
     assert error <= 0.05
     assert abs(pressure) <= 4.5 * error
     expected = units.kB * kelvin * volume.mean() / _bulk_modulus(calc, mean_length)
-    square, error = mean_and_error((volume - volume.mean()) ** 2)
-    assert error <= 0.15 * expected
-    assert abs(square - expected) <= 4.5 * error + 0.05 * expected
+    # The vibrations of a cold crystal exchange energy slowly: the volume keeps one amplitude for long,
+    # and only long blocks show how uncertain its square is.
+    blocks = ((volume - volume.mean()) ** 2).reshape(12, -1).mean(axis=1)
+    error = blocks.std(ddof=1) / np.sqrt(len(blocks))
+    assert error <= 0.2 * expected
+    assert abs(blocks.mean() - expected) <= 4.5 * error + 0.05 * expected
 
 
 @pytest.mark.slow

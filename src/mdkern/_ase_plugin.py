@@ -24,6 +24,11 @@ else:
         ),
         ("mdkern-nep", "NEP", "Z. Fan et al., J. Chem. Phys. 157, 114801 (2022)"),
         (
+            "mdkern-nep-tensor",
+            "NEPTensor",
+            "N. Xu et al., J. Chem. Theory Comput. 20, 3273 (2024)",
+        ),
+        (
             "mdkern-linear",
             "LinearModel",
             "A. P. Bartok, R. Kondor and G. Csanyi, Phys. Rev. B 87, 184115 (2013)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -367,7 +367,21 @@ class LinearModel(Calculator, potential=potentials.LinearModel, name="mdkern-lin
         self.potential.save(path)
 
 
-_LOADERS: tuple[type[Calculator], ...] = (LinearModel, EAM)
+def _is_archive(path: str | os.PathLike[str]) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _nep(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
+    tensor = read_nep(path).kind != "potential"
+    return NEPTensor(path, **kwargs) if tensor else NEP(path, **kwargs)
+
+
+# How files are told apart: by a mark in their content. EAM files have none and come last.
+_LOADERS: tuple[tuple[Callable[[Any], bool], Callable[..., Calculator]], ...] = (
+    (_is_archive, LinearModel),
+    (is_nep, _nep),
+)
 
 
 def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
@@ -376,27 +390,23 @@ def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
     Parameters
     ----------
     path : str
-        An EAM file (.eam, .eam.alloy, .eam.fs), a ``nep.txt``, or the word "zhou2004" for the built-in EAM (with ``elements=[...]``).
+        An EAM file (.eam, .eam.alloy, .eam.fs), a ``nep.txt``, a linear model (.npz), or the word "zhou2004" for the
+        built-in EAM (with ``elements=[...]``).
     **kwargs
         Passed to the calculator.
 
     Raises
     ------
     FormatError
-        No reader recognises the content; the message has what each of them says.
+        No reader recognises the content; the message has what the last of them says.
     OSError
         The file cannot be read.
     """
     if os.fspath(path) != "zhou2004":
-        with Path(path).open("rb"):
-            pass
-        if is_nep(path):
-            tensor = read_nep(path).kind != "potential"
-            return NEPTensor(path, **kwargs) if tensor else NEP(path, **kwargs)
-    said = []
-    for calculator in _LOADERS:
-        try:
-            return calculator(path, **kwargs)
-        except FormatError as e:
-            said.append(f"as {calculator.__name__}: {e}")
-    raise FormatError("no known potential format; " + "; ".join(said), path=os.fspath(path))
+        for is_of_kind, calculator in _LOADERS:
+            if is_of_kind(path):
+                return calculator(path, **kwargs)
+    try:
+        return EAM(path, **kwargs)
+    except FormatError as e:
+        raise FormatError(f"no known potential format; as EAM: {e}", path=os.fspath(path)) from None
