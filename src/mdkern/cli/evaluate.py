@@ -247,6 +247,7 @@ def _plot(path: str, errors: Comparison) -> None:
             )
             ax.set(xlim=span, ylim=span, aspect="equal", title=name.capitalize())
             ax.set(xlabel=f"reference {QUANTITIES[name][1]}", ylabel="this potential")
+            ax.locator_params(nbins=5)  # small stresses have long labels
         figure.tight_layout()
         plots.save(figure, path)
 
