@@ -56,20 +56,14 @@ inline void parallel_ordered(std::int64_t n, int n_threads, const std::int32_t* 
 // The same with the number of the thread, for scratch: body(k, thread), thread < n_threads.
 template <class Body> inline void parallel_for_thread(std::int64_t n, int n_threads, int chunk,
                                                       const Body& body) {
-    if (n_threads <= 1) {
-        for (std::int64_t k = 0; k < n; ++k) body(k, 0);
-        return;
-    }
 #if defined(_OPENMP)
-#pragma omp parallel num_threads(n_threads)
-    {
-        const int thread = omp_get_thread_num();
-#pragma omp for schedule(dynamic, chunk)
-        for (std::int64_t k = 0; k < n; ++k) body(k, thread);
-    }
+    const auto numbered = [&](std::int64_t k) {
+        body(k, n_threads > 1 ? omp_get_thread_num() : 0);
+    };
 #else
-    for (std::int64_t k = 0; k < n; ++k) body(k, 0);
+    const auto numbered = [&](std::int64_t k) { body(k, 0); };
 #endif
+    parallel_for(n, n_threads, chunk, numbered);
 }
 
 }  // namespace MDKERN_ISA
