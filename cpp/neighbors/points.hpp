@@ -64,7 +64,8 @@ struct PointTask {
 
     // By point, written by `rows`. `sorted` is scratch.
     std::int32_t *sorted = nullptr, *start = nullptr, *point_row = nullptr, *point_type = nullptr;
-    double *x = nullptr, *y = nullptr, *z = nullptr, *point_radius = nullptr;
+    double *x = nullptr, *y = nullptr, *z = nullptr, *point_radius = nullptr;  // not in a thin gas
+    float *fx = nullptr, *fy = nullptr, *fz = nullptr;                         // there these
     // By row; null: not wanted.
     std::int32_t *shift = nullptr, *point_of = nullptr, *order = nullptr, *rank = nullptr;
     std::int32_t *owner = nullptr, *row_type = nullptr;
