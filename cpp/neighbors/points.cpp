@@ -22,6 +22,7 @@ constexpr int kPadding = 16;        // kernels load whole vectors
 constexpr double kThinPairs = 3.0;  // a gas with fewer neighbors per atom is thin
 constexpr double kThinExtent = 1e15;  // squares fit single precision
 constexpr double kFewPoints = 1e5;
+constexpr double kMetPoints = 1e4;  // fewer are kept as they are met: 400 kB
 constexpr double kFewTests = 8192.0;  // brute force below: a handful of tests needs no bins
 
 [[noreturn]] void complain(const PointTask& t) {
@@ -236,12 +237,18 @@ void NeighborTable::one_bin() {
     bins_.margin = 16.0 * margin_;
 }
 
-// Few points in one column need no counting first. False: not so.
-bool NeighborTable::collect_points(PointTask& t) {
-    if (bins_.n[0] * bins_.n[1] > 1 || t.n_blocks > 1) return false;
+// A bound of atoms and images.
+double NeighborTable::most_points(const PointTask& t) const {
     double most = double(n_real_);
     for (int k = 0; k < 3; ++k)
         if (t.pbc[k]) most *= std::floor(t.high[k] - t.low[k] + 1e-9) + 1.0;
+    return most;
+}
+
+// Few points in one column need no counting first. False: not so.
+bool NeighborTable::collect_points(PointTask& t) {
+    if (bins_.n[0] * bins_.n[1] > 1 || t.n_blocks > 1) return false;
+    const double most = most_points(t);
     if (most > kFewPoints) return false;
     t.points = points_.reserve(std::size_t(most));
     neighbor_collect_compute(t, 1);
@@ -260,6 +267,9 @@ void NeighborTable::sort_points(PointTask& t, int threads) {
     const std::int64_t n_columns = std::int64_t(bins_.n[0]) * bins_.n[1];
     const std::int64_t cells = n_columns * t.n_blocks;
     std::uint64_t* count = t.column_count = column_count_.reserve(cells);
+    const double most = most_points(t);
+    if (t.periodic && t.n_blocks == 1 && most <= kMetPoints)
+        t.met = met_.reserve(std::size_t(most));
     neighbor_count_compute(t, threads);
     std::int64_t total = 0;
     for (const PointBlock& b : blocks_) total += b.n_points;

@@ -59,6 +59,9 @@ struct PointTask {
     std::uint64_t* column_count = nullptr;
     std::int32_t* place = nullptr;
     Point* points = nullptr;  // (n_total) by column
+    // Room for all points as `count` meets them, so that `scatter` need not find the images again;
+    // null for large systems, where that is cheaper. One block only.
+    Point* met = nullptr;
     // (n_columns + 1): first point, first real row.
     std::int32_t *column_point = nullptr, *column_row = nullptr;
 

@@ -296,6 +296,7 @@ void neighbor_count_compute(const PointTask& task, int n_threads) {
             for_points(t, i, [&](const Point& p) {
                 count[column_of(t.bins, p)] +=
                     p.owner >= 0 ? (std::uint64_t(1) << 32) + 1 : std::uint64_t(1);
+                if (t.met) t.met[n] = p;
                 ++n;
             });
         b.n_points = n;
@@ -307,6 +308,11 @@ void neighbor_scatter_compute(const PointTask& task, int n_threads) {
     parallel_for(task.n_blocks, n_threads, 1, [&](std::int64_t k) {
         const PointTask t = task;
         std::int32_t* place = t.place + k * n_columns;
+        if (t.met) {
+            for (std::int64_t m = 0; m < t.blocks[k].n_points; ++m)
+                t.points[place[column_of(t.bins, t.met[m])]++] = t.met[m];
+            return;
+        }
         for (std::int64_t i = t.blocks[k].begin; i < t.blocks[k].end; ++i)
             for_points(t, i, [&](const Point& p) { t.points[place[column_of(t.bins, p)]++] = p; });
     });

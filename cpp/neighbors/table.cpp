@@ -330,6 +330,7 @@ void NeighborTable::release_build() {
     if (periodic()) rows_ = {};  // where nothing is, they are the positions
     wrapped_ = {};
     points_ = {};
+    met_ = {};
 }
 
 void NeighborTable::release_list() {

@@ -100,6 +100,7 @@ private:
     void check_images() const;
     void choose_bins(const PointTask& t);
     void one_bin();
+    double most_points(const PointTask& t) const;
     bool collect_points(PointTask& t);
     void sort_points(PointTask& t, int threads);
     void number_rows(PointTask& t, const AtomsView& atoms, bool direct, int threads);
@@ -121,7 +122,7 @@ private:
     double cell_[9] = {};
 
     // Wrapped atoms in the caller's order, points by column, and how they get there.
-    Buffer<Point> wrapped_, points_;
+    Buffer<Point> wrapped_, points_, met_;
     Buffer<std::uint64_t> column_count_;
     Buffer<std::int32_t> place_, column_point_, column_row_, sorted_;
     // By bin.
