@@ -150,9 +150,9 @@ py::object make_list(const std::string& quantities, const AtomsView& atoms, Tabl
         table.build(atoms, o, threads);
         n_pairs = table.offsets(false, threads)[atoms.n];
         const double scratch = table.bytes(), result = bytes * double(n_pairs);
-        lean = scratch > kKeepAnyway &&
-               (scratch > kKeep ||
-                (scratch > kKeepShare * result && kMuchSmaller * scratch < result));
+        lean =
+            scratch > kKeepAnyway &&
+            (scratch > kKeep || (scratch > kKeepShare * result && kMuchSmaller * scratch < result));
         if (lean) table.release_build();
     }
     Output out(quantities, n_pairs, lean);

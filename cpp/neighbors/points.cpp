@@ -18,11 +18,11 @@ namespace mdkern {
 
 namespace {
 
-constexpr int kPadding = 16;        // kernels load whole vectors
-constexpr double kThinPairs = 3.0;  // a gas with fewer neighbors per atom is thin
+constexpr int kPadding = 16;          // kernels load whole vectors
+constexpr double kThinPairs = 3.0;    // a gas with fewer neighbors per atom is thin
 constexpr double kThinExtent = 1e15;  // squares fit single precision
 constexpr double kFewPoints = 1e5;
-constexpr double kMetPoints = 1e4;  // fewer are kept as they are met: 400 kB
+constexpr double kMetPoints = 1e4;    // fewer are kept as they are met: 400 kB
 constexpr double kFewTests = 8192.0;  // brute force below: a handful of tests needs no bins
 
 [[noreturn]] void complain(const PointTask& t) {
@@ -63,7 +63,8 @@ double wide_columns(double density, double range, const double* extent, double* 
             const double wy = std::max(extent[1], range) / ny, columns_y = std::min(ny, 3.0);
             const double per_length = density * wx * wy;
             const double span = std::min(group, (kGroup - 1.0) / per_length);
-            const double centres = 1.0 + per_length * span, columns = 0.5 * (columns_x * columns_y - 1.0);
+            const double centres = 1.0 + per_length * span,
+                         columns = 0.5 * (columns_x * columns_y - 1.0);
             const double candidates =
                 per_length * (span + 1.1 * range + columns * (span + 2.2 * range));
             const double cost =
