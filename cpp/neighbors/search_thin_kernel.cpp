@@ -60,11 +60,11 @@ inline Group make_group(const ThinTask& t, std::int32_t begin, std::int32_t end)
     return g;
 }
 
-// Candidates [k, end) near a point of the group, until `hits` is full; k moves on. kOwn: k runs
+// Candidates [k, end) near a point of the group, until `hits` is full; k moves on. kSame: k runs
 // through the group's own column from its first point on, and only the points before k count (with
 // `t.self_interaction` also k itself).
-template <bool kOwn> inline int find_hits(const ThinTask& t, const Group& g, std::int32_t& k,
-                                          std::int32_t end, Hit* hits, int n) {
+template <bool kSame> inline int find_hits(const ThinTask& t, const Group& g, std::int32_t& k,
+                                           std::int32_t end, Hit* hits, int n) {
     const float *fx = t.bins.fx, *fy = t.bins.fy, *fz = t.bins.fz;
     const F limit = t.limit;
     std::int32_t at = k;
@@ -77,7 +77,7 @@ template <bool kOwn> inline int find_hits(const ThinTask& t, const Group& g, std
             const F r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
             centres |= simd::bits(r2 < limit) << (v * F::width);
         }
-        if (kOwn) {
+        if (kSame) {
             const int own = int(at - g.begin) + (t.self_interaction ? 1 : 0);
             centres &= own < kCentres ? (1u << own) - 1u : kAll;
         }
