@@ -129,8 +129,10 @@ void check_rule(const TableOptions& o, const DoubleArray& radii, const IntArray*
 
 constexpr std::int64_t kGilAtoms = 128;
 // Working memory that stays with the thread between calls. Beside a result that is not much larger
-// only little may stay: it adds to the peak.
-constexpr double kKeep = double(64 << 20), kKeepAnyway = double(4 << 20), kKeepShare = 0.15;
+// only little may stay: it adds to the peak. Beside a much smaller one the peak is that of the
+// build.
+constexpr double kKeep = double(64 << 20), kKeepAnyway = double(4 << 20), kKeepShare = 0.15,
+                 kMuchSmaller = 0.5;
 
 py::object make_list(const std::string& quantities, const AtomsView& atoms, TableOptions& o,
                      int threads) {
@@ -147,9 +149,10 @@ py::object make_list(const std::string& quantities, const AtomsView& atoms, Tabl
         if (release) nogil.emplace();
         table.build(atoms, o, threads);
         n_pairs = table.offsets(false, threads)[atoms.n];
-        const double scratch = table.bytes();
-        lean = scratch > kKeepAnyway &&
-               (scratch > kKeep || scratch > kKeepShare * bytes * double(n_pairs));
+        const double scratch = table.bytes(), result = bytes * double(n_pairs);
+        lean =
+            scratch > kKeepAnyway &&
+            (scratch > kKeep || (scratch > kKeepShare * result && kMuchSmaller * scratch < result));
         if (lean) table.release_build();
     }
     Output out(quantities, n_pairs, lean);

@@ -18,9 +18,11 @@ namespace mdkern {
 
 namespace {
 
-constexpr int kPadding = 16;        // kernels load whole vectors
-constexpr double kThinPairs = 3.0;  // a gas with fewer neighbors per atom is thin
+constexpr int kPadding = 16;          // kernels load whole vectors
+constexpr double kThinPairs = 3.0;    // a gas with fewer neighbors per atom is thin
+constexpr double kThinExtent = 1e15;  // squares fit single precision
 constexpr double kFewPoints = 1e5;
+constexpr double kMetPoints = 1e4;    // fewer are kept as they are met: 400 kB
 constexpr double kFewTests = 8192.0;  // brute force below: a handful of tests needs no bins
 
 [[noreturn]] void complain(const PointTask& t) {
@@ -50,7 +52,7 @@ constexpr double kFewTests = 8192.0;  // brute force below: a handful of tests n
 // than what is in it. Wider ones let groups of centres share the work: the pair of widths with the
 // least time per centre by a simple count. Returns how far along z a group may reach.
 double wide_columns(double density, double range, const double* extent, double* want) {
-    constexpr double kGroup = 16.0, kPerGroup = 60.0, kPerColumn = 8.0, kPerCandidate = 2.0;
+    constexpr double kGroup = 16.0, kPerGroup = 90.0, kPerColumn = 12.0, kPerCandidate = 5.0;
     const double group = 12.0 * range;
     double best = std::numeric_limits<double>::max(), n[2] = {1.0, 1.0};
     const double most[2] = {std::max(1.0, std::floor(extent[0] / (1.0001 * range))),
@@ -61,8 +63,10 @@ double wide_columns(double density, double range, const double* extent, double* 
             const double wy = std::max(extent[1], range) / ny, columns_y = std::min(ny, 3.0);
             const double per_length = density * wx * wy;
             const double span = std::min(group, (kGroup - 1.0) / per_length);
-            const double centres = 1.0 + per_length * span, columns = columns_x * columns_y;
-            const double candidates = columns * per_length * (span + 2.2 * range);
+            const double centres = 1.0 + per_length * span,
+                         columns = 0.5 * (columns_x * columns_y - 1.0);
+            const double candidates =
+                per_length * (span + 1.1 * range + columns * (span + 2.2 * range));
             const double cost =
                 (kPerGroup + kPerColumn * columns + kPerCandidate * candidates) / centres;
             if (cost < best) {
@@ -192,7 +196,8 @@ void NeighborTable::choose_bins(const PointTask& t) {
     double want[3] = {range, range, 0.25 * range};
     const double density = points / volume, run = density * range * range * 1.8 * range;
     bins_.group = 0.0;
-    bins_.thin = 4.19 * density * range * range * range < kThinPairs;
+    bins_.thin = 4.19 * density * range * range * range < kThinPairs &&
+                 std::max({extent[0], extent[1], extent[2]}) < kThinExtent;
     if (bins_.thin) bins_.group = wide_columns(density, range, extent, want);
     for (double split = 2.0; split <= 4.0 && run / (split * split) >= 24.0; split += 1.0)
         want[0] = want[1] = range / split;
@@ -233,12 +238,18 @@ void NeighborTable::one_bin() {
     bins_.margin = 16.0 * margin_;
 }
 
-// Few points in one column need no counting first. False: not so.
-bool NeighborTable::collect_points(PointTask& t) {
-    if (bins_.n[0] * bins_.n[1] > 1 || t.n_blocks > 1) return false;
+// A bound of atoms and images.
+double NeighborTable::most_points(const PointTask& t) const {
     double most = double(n_real_);
     for (int k = 0; k < 3; ++k)
         if (t.pbc[k]) most *= std::floor(t.high[k] - t.low[k] + 1e-9) + 1.0;
+    return most;
+}
+
+// Few points in one column need no counting first. False: not so.
+bool NeighborTable::collect_points(PointTask& t) {
+    if (bins_.n[0] * bins_.n[1] > 1 || t.n_blocks > 1) return false;
+    const double most = most_points(t);
     if (most > kFewPoints) return false;
     t.points = points_.reserve(std::size_t(most));
     neighbor_collect_compute(t, 1);
@@ -257,6 +268,9 @@ void NeighborTable::sort_points(PointTask& t, int threads) {
     const std::int64_t n_columns = std::int64_t(bins_.n[0]) * bins_.n[1];
     const std::int64_t cells = n_columns * t.n_blocks;
     std::uint64_t* count = t.column_count = column_count_.reserve(cells);
+    const double most = most_points(t);
+    if (t.periodic && t.n_blocks == 1 && most <= kMetPoints)
+        t.met = met_.reserve(std::size_t(most));
     neighbor_count_compute(t, threads);
     std::int64_t total = 0;
     for (const PointBlock& b : blocks_) total += b.n_points;
@@ -293,10 +307,17 @@ void NeighborTable::number_rows(PointTask& t, const AtomsView& atoms, bool direc
     t.sorted = sorted_.reserve(n);
     t.start = start_.reserve(n_bins + 1);
     t.start[n_bins] = std::int32_t(n);
-    if (!direct) {
+    if (bins_.thin) {
+        t.fx = fx_.reserve(m);
+        t.fy = fy_.reserve(m);
+        t.fz = fz_.reserve(m);
+        for (std::int64_t k = n; k < m; ++k) t.fx[k] = t.fy[k] = t.fz[k] = 0.0f;
+    } else {
         t.x = sx_.reserve(m);
         t.y = sy_.reserve(m);
         t.z = sz_.reserve(m);
+    }
+    if (!direct) {
         t.point_row = point_row_.reserve(m);
         t.point_of = point_of_.reserve(n_real_);
     }
@@ -320,7 +341,7 @@ void NeighborTable::number_rows(PointTask& t, const AtomsView& atoms, bool direc
         neighbor_direct_compute(t, 1);
     } else {
         for (std::int64_t k = n; k < m; ++k) {
-            t.x[k] = t.y[k] = t.z[k] = std::numeric_limits<double>::infinity();
+            if (t.x) t.x[k] = t.y[k] = t.z[k] = std::numeric_limits<double>::infinity();
             t.point_row[k] = 0;
             if (t.point_radius) t.point_radius[k] = 0.0;
             if (t.point_type) t.point_type[k] = 0;
@@ -337,6 +358,9 @@ void NeighborTable::number_rows(PointTask& t, const AtomsView& atoms, bool direc
     bins_.x = t.x;
     bins_.y = t.y;
     bins_.z = t.z;
+    bins_.fx = t.fx;
+    bins_.fy = t.fy;
+    bins_.fz = t.fz;
     bins_.row = t.point_row;
     bins_.radius = t.point_radius;
     bins_.type = t.point_type;

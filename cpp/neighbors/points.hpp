@@ -59,12 +59,16 @@ struct PointTask {
     std::uint64_t* column_count = nullptr;
     std::int32_t* place = nullptr;
     Point* points = nullptr;  // (n_total) by column
+    // Room for all points as `count` meets them, so that `scatter` need not find the images again;
+    // null for large systems, where that is cheaper. One block only.
+    Point* met = nullptr;
     // (n_columns + 1): first point, first real row.
     std::int32_t *column_point = nullptr, *column_row = nullptr;
 
     // By point, written by `rows`. `sorted` is scratch.
     std::int32_t *sorted = nullptr, *start = nullptr, *point_row = nullptr, *point_type = nullptr;
-    double *x = nullptr, *y = nullptr, *z = nullptr, *point_radius = nullptr;
+    double *x = nullptr, *y = nullptr, *z = nullptr, *point_radius = nullptr;  // not in a thin gas
+    float *fx = nullptr, *fy = nullptr, *fz = nullptr;                         // there these
     // By row; null: not wanted.
     std::int32_t *shift = nullptr, *point_of = nullptr, *order = nullptr, *rank = nullptr;
     std::int32_t *owner = nullptr, *row_type = nullptr;

@@ -212,6 +212,8 @@ template <bool kPeriodic> void rows_of_column(const PointTask& t, std::int64_t c
     const double *positions = t.positions, *radii = t.radii;
     const std::int32_t *sorted = t.sorted, *species = t.species;
     double *x = t.x, *y = t.y, *z = t.z, *rows = t.rows, *position = t.position;
+    float *fx = t.fx, *fy = t.fy, *fz = t.fz;
+    const double low[3] = {t.bins.low[0], t.bins.low[1], t.bins.low[2]};
     std::int32_t *point_row = t.point_row, *shift = t.shift, *order = t.order, *rank = t.rank;
     std::int32_t *point_of = t.point_of, *owner = t.owner, *row_type = t.row_type;
     std::int32_t next_real = t.column_row[column];
@@ -220,9 +222,15 @@ template <bool kPeriodic> void rows_of_column(const PointTask& t, std::int64_t c
         const Point& p = points[sort ? sorted[k] : k];
         const bool real = p.owner >= 0;
         const std::int32_t i = real ? p.owner : ~p.owner, r = real ? next_real++ : next_image++;
-        x[k] = p.x;
-        y[k] = p.y;
-        z[k] = p.z;
+        if (x) {
+            x[k] = p.x;
+            y[k] = p.y;
+            z[k] = p.z;
+        } else {
+            fx[k] = float(p.x - low[0]);
+            fy[k] = float(p.y - low[1]);
+            fz[k] = float(p.z - low[2]);
+        }
         point_row[k] = r;
         const double* q = positions + 3 * std::int64_t(i);
         double* row = rows + 4 * std::int64_t(r);
@@ -288,6 +296,7 @@ void neighbor_count_compute(const PointTask& task, int n_threads) {
             for_points(t, i, [&](const Point& p) {
                 count[column_of(t.bins, p)] +=
                     p.owner >= 0 ? (std::uint64_t(1) << 32) + 1 : std::uint64_t(1);
+                if (t.met) t.met[n] = p;
                 ++n;
             });
         b.n_points = n;
@@ -299,6 +308,11 @@ void neighbor_scatter_compute(const PointTask& task, int n_threads) {
     parallel_for(task.n_blocks, n_threads, 1, [&](std::int64_t k) {
         const PointTask t = task;
         std::int32_t* place = t.place + k * n_columns;
+        if (t.met) {
+            for (std::int64_t m = 0; m < t.blocks[k].n_points; ++m)
+                t.points[place[column_of(t.bins, t.met[m])]++] = t.met[m];
+            return;
+        }
         for (std::int64_t i = t.blocks[k].begin; i < t.blocks[k].end; ++i)
             for_points(t, i, [&](const Point& p) { t.points[place[column_of(t.bins, p)]++] = p; });
     });
@@ -334,18 +348,25 @@ void neighbor_direct_compute(const PointTask& task, int) {
     }
     for (std::int64_t c = 0; c < n_columns; ++c) t.column_row[c] = start[c * nz];
     t.column_row[n_columns] = next;
+    // Numbers are scattered, what they stand for is gathered: fewer cache lines than to scatter all.
     for (std::int64_t i = 0; i < n; ++i) {
-        const std::int64_t r = start[bin[i]]++;
+        const std::int32_t r = start[bin[i]]++;
+        t.order[r] = std::int32_t(i);
+        t.rank[i] = r;
+    }
+    for (std::int64_t r = 0; r < n; ++r) {
+        const std::int64_t i = t.order[r];
         double* row = t.rows + 4 * r;
         row[0] = p[3 * i];
         row[1] = p[3 * i + 1];
         row[2] = p[3 * i + 2];
+        t.fx[r] = float(row[0] - b.low[0]);
+        t.fy[r] = float(row[1] - b.low[1]);
+        t.fz[r] = float(row[2] - b.low[2]);
         row[3] = t.species ? double(t.species[i]) : 0.0;
         std::int32_t* s = t.shift + 4 * r;
         s[0] = s[1] = s[2] = 0;
         s[3] = std::int32_t(i);
-        t.order[r] = std::int32_t(i);
-        t.rank[i] = std::int32_t(r);
         if (t.owner) t.owner[r] = std::int32_t(r);
         if (t.radii) t.row_radius[r] = t.radii[i];
         if (t.row_type) t.row_type[r] = t.species[i];

@@ -33,9 +33,10 @@ struct Bins {
     const double *x = nullptr, *y = nullptr,
                  *z = nullptr;          // coordinates by bin, 16 values of padding behind
     const std::int32_t* row = nullptr;  // row of the point in System, 16 values of padding behind
-    // A thin gas: columns at least as wide as the range, and few neighbors. Of a free one rows are
-    // the points: x, y, z and row may be null.
+    // A thin gas: columns at least as wide as the range, and few neighbors. x, y, z are null, and of
+    // a free one rows are the points: row may be null too.
     bool thin = false;
+    const float *fx = nullptr, *fy = nullptr, *fz = nullptr;  // coordinates less `low`; 16 behind
     const std::int32_t* column_row = nullptr;  // (n[0] n[1] + 1) first real row of each column
     const double* radius = nullptr;  // radius or type of the point, where the rule needs it
     const std::int32_t* type = nullptr;
@@ -74,6 +75,32 @@ struct SearchTask {
     int n_chunks = 0;
 };
 MDKERN_KERNEL(neighbor_search_compute, (const SearchTask&, int))
+
+// A thin gas. A run of points whose pairs with points behind them are looked for, and where they go
+// in `pairs`; beyond the room they are only counted.
+struct ThinPart {
+    std::int64_t begin, end;
+    std::int64_t offset, room;
+    std::int64_t found;  // out
+};
+
+struct ThinTask {
+    System system;
+    Bins bins;
+    CutoffRule rule;
+    Exact exact;
+    bool self_interaction = false, half = false;
+    double reach;  // how far a neighbor can be by coordinates in single precision
+    float limit;   // its square
+    ThinPart* parts = nullptr;
+    int n_parts = 0;
+    std::int32_t* pairs = nullptr;  // (room, 2) rows, one real at least
+    std::int64_t* first = nullptr;
+    std::int32_t *count = nullptr, *index = nullptr;
+};
+MDKERN_KERNEL(neighbor_thin_find_compute, (const ThinTask&, int))
+// From pairs to the list. Serial.
+MDKERN_KERNEL(neighbor_thin_place_compute, (const ThinTask&, int))
 
 // Copies the pairs of a list that are within the (exact) cutoff at the present coordinates.
 struct PruneTask {

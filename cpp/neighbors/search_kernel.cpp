@@ -6,7 +6,7 @@
 // Cost per centre: about 7.2 candidates per pair kept when columns are as wide as the cutoff. A
 // candidate costs 4 loads, 3 subtractions, 3 multiply-adds, 2 comparisons and one compress-store of
 // row numbers, by vectors of 8 (AVX-512).
-#include "neighbors/search.hpp"
+#include "neighbors/decide.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"
 
@@ -18,41 +18,6 @@ using I = simd::Int<double>;
 using M = simd::Mask<double>;
 
 namespace {
-
-inline double larger(double a, double b) { return a > b ? a : b; }
-inline int clamp_bin(double b, int n) { return b < 0.0 ? 0 : b >= n ? n - 1 : int(b); }
-
-// One instruction under -fno-math-errno; std::sqrt could become a call into an object of another
-// ISA.
-inline double root(double x) { return __builtin_sqrt(x); }
-
-inline double pair_cutoff(const CutoffRule& rule, std::int64_t i, std::int64_t j) {
-    if (rule.kind == CutoffKind::radii) return rule.radius[i] + rule.radius[j];
-    if (rule.kind == CutoffKind::types)
-        return rule.table[rule.type[i] * rule.n_types + rule.type[j]];
-    return rule.cutoff;
-}
-
-// The one definition of whether rows i and j are neighbors where rounding decides.
-inline bool exactly_within(const Exact& e, const CutoffRule& rule, std::int64_t i, std::int64_t j) {
-    const double *pi = e.position + 4 * i, *pj = e.position + 4 * j;
-    const std::int32_t *si = e.shift + 4 * i, *sj = e.shift + 4 * j;
-    const double s0 = double(sj[0] - si[0]), s1 = double(sj[1] - si[1]), s2 = double(sj[2] - si[2]);
-    double d[3];
-    for (int c = 0; c < 3; ++c)
-        d[c] = (pj[c] - pi[c]) + ((s0 * e.cell[c] + s1 * e.cell[3 + c]) + s2 * e.cell[6 + c]);
-    return root((d[0] * d[0] + d[1] * d[1]) + d[2] * d[2]) < pair_cutoff(rule, i, j);
-}
-
-// Of the two directions of a pair a half list keeps the one with i < j, or with the first non-zero
-// S positive for i == j.
-inline bool in_half(const Exact& e, std::int64_t i, std::int64_t j) {
-    const std::int32_t *si = e.shift + 4 * i, *sj = e.shift + 4 * j;
-    if (si[3] != sj[3]) return si[3] < sj[3];
-    for (int c = 0; c < 3; ++c)
-        if (sj[c] != si[c]) return sj[c] > si[c];
-    return true;
-}
 
 constexpr int kGroup = 8;
 constexpr int kRoom = 4096;  // candidates side by side: 100 kB, and far more than usual
@@ -324,202 +289,11 @@ template <CutoffKind kKind> void search_chunk(const SearchTask& t, Chunk& chunk)
     }
 }
 
-// --- a thin gas: most candidates are nobody's neighbor. Two vectors hold the centres, a group of
-// adjacent rows of one column, and candidates are broadcast to them one by one: nothing is copied
-// or compressed, and the few hits are sorted out afterwards.
-
-constexpr int kVectors = 2, kCentres = kVectors * V::width;
-
-struct Hit {
-    std::int32_t row;
-    unsigned centres;  // bit l: centre l of the group
-};
-constexpr int kHits = 2048;
-
-struct ThinGroup {
-    std::int64_t begin;
-    int size;
-    V x[kVectors], y[kVectors], z[kVectors];
-    double z_low, z_high;
-};
-
-inline ThinGroup thin_group(const SearchTask& t, std::int64_t begin, std::int64_t end) {
-    ThinGroup g;
-    g.begin = begin;
-    g.size = 1;
-    const double* r = t.system.rows + 4 * begin;
-    g.z_low = g.z_high = r[2];
-    for (; g.size < kCentres && begin + g.size < end; ++g.size) {
-        const double z = r[4 * g.size + 2];
-        if (larger(z - r[2], r[2] - z) > t.bins.group) break;
-        g.z_low = z < g.z_low ? z : g.z_low;
-        g.z_high = z > g.z_high ? z : g.z_high;
-    }
-    alignas(64) static constexpr std::int32_t kLanes[16] = {0, 1, 2,  3,  4,  5,  6,  7,
-                                                            8, 9, 10, 11, 12, 13, 14, 15};
-    const I lanes = simd::load_int<double>(kLanes);
-    double padded[4 * kCentres];
-    if (g.size < kCentres) {
-        for (int k = 0; k < 4 * kCentres; ++k) padded[k] = k < 4 * g.size ? r[k] : 1e150;
-        r = padded;
-    }
-    V unused;
-    for (int v = 0; v < kVectors; ++v)
-        simd::load_rows(r + 4 * v * V::width, lanes, g.x[v], g.y[v], g.z[v], unused);
-    return g;
-}
-
-// Hits among the points [k, end) until there is no more room; k moves on. kWithCentres: the centres
-// are among them, and each is not its own neighbor.
-template <bool kWithCentres> inline int find_hits(const SearchTask& t, const ThinGroup& g, V most,
-                                                  std::int32_t& k, std::int32_t end, Hit* hits,
-                                                  int n_hits) {
-    const double* rows = t.system.rows;
-    const std::int32_t* row_of = t.bins.row;
-    std::int32_t at = k;
-    const std::int32_t stop = end - at < kHits - n_hits ? end : at + (kHits - n_hits);
-    for (; at < stop; ++at) {
-        const std::int32_t row = row_of ? row_of[at] : at;
-        const double* q = rows + 4 * std::int64_t(row);
-        const V x = q[0], y = q[1], z = q[2];
-        unsigned centres = 0;
-        for (int v = 0; v < kVectors; ++v) {
-            const V dx = x - g.x[v], dy = y - g.y[v], dz = z - g.z[v];
-            const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-            centres |= simd::bits(r2 < most) << (v * V::width);
-        }
-        if (kWithCentres) {
-            const auto own = std::uint64_t(row - g.begin);
-            centres &= ~(own < std::uint64_t(kCentres) ? 1u << own : 0u);
-        }
-        hits[n_hits] = {row, centres};
-        n_hits += centres != 0u;
-    }
-    k = at;
-    return n_hits;
-}
-
-// Whether a hit of the largest cutoff is a neighbor.
-inline bool accept(const SearchTask& t, std::int64_t i, std::int64_t j) {
-    const double most = pair_cutoff(t.rule, i, j), band = t.exact.band;
-    const double *p = t.system.rows + 4 * i, *q = t.system.rows + 4 * j;
-    const double dx = q[0] - p[0], dy = q[1] - p[1], dz = q[2] - p[2];
-    const double r2 = dx * dx + dy * dy + dz * dz;
-    if (r2 < most * most - band) return true;
-    return r2 < most * most + band && exactly_within(t.exact, t.rule, i, j);
-}
-
-// Neighbors of one centre among the hits.
-inline std::int64_t take_hits(const SearchTask& t, const Hit* hits, int n_hits, std::int64_t i,
-                              int lane, std::int32_t* out) {
-    std::int64_t n = 0;
-    for (int h = 0; h < n_hits; ++h) {
-        if (!(hits[h].centres >> lane & 1u)) continue;
-        if (t.exact.band > 0.0 && !accept(t, i, hits[h].row)) continue;
-        out[n++] = hits[h].row;
-    }
-    return n;
-}
-
-// Rows of all centres: few hits are counted and placed hit by hit, many (and those of half lists)
-// centre by centre.
-inline void write_hits(const SearchTask& t, const ThinGroup& g, Hit* hits, int n_hits, Writer& w) {
-    constexpr int kFew = 32;
-    if (n_hits > kFew || t.half) {
-        for (int l = 0; l < g.size; ++l)
-            w.finish_row(g.begin + l,
-                         take_hits(t, hits, n_hits, g.begin + l, l, w.place(0, n_hits)));
-        return;
-    }
-    std::int32_t count[kCentres] = {};
-    for (int h = 0; h < n_hits; ++h)
-        for (unsigned rest = hits[h].centres; rest != 0u; rest &= rest - 1u) {
-            const int l = __builtin_ctz(rest);
-            if (t.exact.band > 0.0 && !accept(t, g.begin + l, hits[h].row))
-                hits[h].centres &= ~(1u << l);
-            else
-                ++count[l];
-        }
-    std::int32_t* to[kCentres];
-    std::int32_t* out = w.place(0, kFew * kCentres);
-    for (int l = 0; l < g.size; ++l) {
-        to[l] = out;
-        out += count[l];
-        w.finish_row(g.begin + l, count[l]);
-    }
-    for (int h = 0; h < n_hits; ++h)
-        for (unsigned rest = hits[h].centres; rest != 0u; rest &= rest - 1u)
-            *to[__builtin_ctz(rest)]++ = hits[h].row;
-}
-
-// False: more hits than there is room for, and more than one centre. Nothing is written then.
-bool search_thin_group(const SearchTask& t, const ThinGroup& g, std::int64_t column, Hit* hits,
-                       Writer& w) {
-    const Bins& b = t.bins;
-    const double reach = t.rule.cutoff + b.margin;
-    const V most = t.rule.cutoff * t.rule.cutoff + t.exact.band;
-    const int nz = b.n[2], bx = int(column / b.n[1]), by = int(column % b.n[1]);
-    const int z0 = clamp_bin((g.z_low - reach - b.low[2]) * b.inverse_width[2], nz);
-    const int z1 = clamp_bin((g.z_high + reach - b.low[2]) * b.inverse_width[2], nz);
-    const int bx1 = bx + 1 < b.n[0] ? bx + 1 : bx, by1 = by + 1 < b.n[1] ? by + 1 : by;
-    int n_hits = 0;
-    std::int64_t n_first = 0, candidates = 0;  // n_first: already written for a single centre
-    for (int cx = bx > 0 ? bx - 1 : 0; cx <= bx1; ++cx)
-        for (int cy = by > 0 ? by - 1 : 0; cy <= by1; ++cy) {
-            const std::int32_t* start = b.start + (std::int64_t(cx) * b.n[1] + cy) * nz;
-            std::int32_t k = start[z0];
-            const std::int32_t end = start[z1 + 1];
-            candidates += end - k;
-            const bool own = cx == bx && cy == by && !t.self_interaction;
-            while (k < end) {
-                n_hits = own ? find_hits<true>(t, g, most, k, end, hits, n_hits)
-                             : find_hits<false>(t, g, most, k, end, hits, n_hits);
-                if (n_hits < kHits) continue;
-                if (g.size > 1) return false;
-                n_first += take_hits(t, hits, n_hits, g.begin, 0, w.place(n_first, n_hits));
-                n_hits = 0;
-            }
-        }
-    w.chunk.candidates += candidates * g.size;
-    if (g.size > 1) {
-        write_hits(t, g, hits, n_hits, w);
-    } else {
-        n_first += take_hits(t, hits, n_hits, g.begin, 0, w.place(n_first, n_hits));
-        w.finish_row(g.begin, n_first);
-    }
-    return true;
-}
-
-void search_thin(const SearchTask& t, Chunk& chunk) {
-    const std::int32_t* first = t.bins.column_row;
-    Hit hits[kHits];
-    std::int32_t waste[kRoom + 16];
-    Writer w{t, chunk, chunk.offset, waste};
-    chunk.found = chunk.candidates = 0;
-    std::int64_t column = 0, above = std::int64_t(t.bins.n[0]) * t.bins.n[1];
-    while (above - column > 1) {  // the column that holds the first row
-        const std::int64_t middle = (column + above) / 2;
-        (first[middle] <= chunk.begin ? column : above) = middle;
-    }
-    for (std::int64_t i = chunk.begin; i < chunk.end;) {
-        while (first[column + 1] <= i) ++column;
-        std::int64_t end = first[column + 1] < chunk.end ? first[column + 1] : chunk.end;
-        if (chunk.step > 1) end = i + 1;
-        const ThinGroup g = thin_group(t, i, end);
-        if (!search_thin_group(t, g, column, hits, w))
-            for (int l = 0; l < g.size; ++l)
-                search_thin_group(t, thin_group(t, i + l, i + l + 1), column, hits, w);
-        i += chunk.step > 1 ? chunk.step : g.size;
-    }
-}
-
 }  // namespace
 
 void neighbor_search_compute(const SearchTask& t, int n_threads) {
     parallel_for(t.n_chunks, n_threads, 1, [&](std::int64_t c) {
-        if (t.bins.thin)
-            search_thin(t, t.chunks[c]);
-        else if (t.rule.kind == CutoffKind::uniform)
+        if (t.rule.kind == CutoffKind::uniform)
             search_chunk<CutoffKind::uniform>(t, t.chunks[c]);
         else if (t.rule.kind == CutoffKind::radii)
             search_chunk<CutoffKind::radii>(t, t.chunks[c]);

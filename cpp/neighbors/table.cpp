@@ -66,32 +66,23 @@ void NeighborTable::refresh(const AtomsView& atoms, const double* strain, double
     neighbor_refresh_compute(t, team_size(threads, n_total_, kGrainRows));
 }
 
-// A list that would not fit is refused before its memory is taken. Only where the bound of all
-// candidates does not fit are the pairs counted, on a sample of the rows.
-void NeighborTable::check_memory(const SearchTask& task, double candidates, int threads) const {
-    // Asking the system takes longer than a small list: certainly fits.
-    if (options_.max_pairs <= 0.0 && candidates * options_.bytes_per_pair < 256e6) return;
-    double available = 0.0, most = options_.max_pairs;
-    auto look = [&] {
-        available = 0.9 * available_memory();
-        most = available / options_.bytes_per_pair;
-    };
-    if (options_.max_pairs <= 0.0) look();
-    if (candidates <= most) return;
-    if (options_.max_pairs <= 0.0) {
-        pool_clear();  // some systems count what it lends as taken
-        look();
+// How many pairs the caller allows, or how many fit; the system is asked only where `wanted` might
+// not.
+double NeighborTable::most_pairs(double wanted, double* available) const {
+    if (options_.max_pairs > 0.0) return options_.max_pairs;
+    // Asking takes longer than a small list: certainly fits.
+    if (wanted * options_.bytes_per_pair < 256e6) return wanted;
+    for (const bool cleared : {false, true}) {
+        if (cleared) pool_clear();  // some systems count what it lends as taken
+        *available = 0.9 * available_memory();
+        if (wanted * options_.bytes_per_pair <= *available) break;
     }
-    SearchTask sample = task;
-    const std::int64_t step = std::max<std::int64_t>(1, n_real_ / 512);
-    Chunk chunk{0, n_real_, step, 0, 0, 0, 0, false};
-    sample.chunks = &chunk;
-    sample.n_chunks = 1;
-    sample.half = false;
-    neighbor_search_compute(sample, threads);
-    const double rows = double((n_real_ + step - 1) / step);
-    const double pairs = double(chunk.found) / rows * double(n_real_) * (task.half ? 0.5 : 1.0);
-    if (pairs <= most) return;
+    return *available / options_.bytes_per_pair;
+}
+
+void NeighborTable::check_pairs(double pairs) const {
+    double available = 0.0;
+    if (pairs <= most_pairs(pairs, &available)) return;
     throw MemoryLimit("the neighbor list would have about " + number(pairs) + " pairs for cutoff " +
                       number(options_.cutoff) +
                       (options_.max_pairs > 0.0
@@ -100,6 +91,22 @@ void NeighborTable::check_memory(const SearchTask& task, double candidates, int 
                                  " GB, more than the " + number(available / 1e9) +
                                  " GB available") +
                       "; expected a smaller cutoff or fewer atoms");
+}
+
+// A list that would not fit is refused before its memory is taken. Only where the bound of all
+// candidates does not fit are the pairs counted, on a sample of the rows.
+void NeighborTable::check_memory(const SearchTask& task, double candidates, int threads) const {
+    double available = 0.0;
+    if (candidates <= most_pairs(candidates, &available)) return;
+    SearchTask sample = task;
+    const std::int64_t step = std::max<std::int64_t>(1, n_real_ / 512);
+    Chunk chunk{0, n_real_, step, 0, 0, 0, 0, false};
+    sample.chunks = &chunk;
+    sample.n_chunks = 1;
+    sample.half = false;
+    neighbor_search_compute(sample, threads);
+    const double rows = double((n_real_ + step - 1) / step);
+    check_pairs(double(chunk.found) / rows * double(n_real_) * (task.half ? 0.5 : 1.0));
 }
 
 void NeighborTable::search(int threads) {
@@ -120,6 +127,7 @@ void NeighborTable::search(int threads) {
     t.count = count_.reserve(n_real_);
     n_pairs_ = 0;
     if (n_real_ == 0) return;
+    if (bins_.thin) return search_thin(t, threads);
 
     // The candidates of a sample of rows, chunk by chunk, tell how much room the list may need.
     const std::int64_t per_chunk = 4096;
@@ -316,10 +324,13 @@ double NeighborTable::bytes() const {
 
 void NeighborTable::release_build() {
     for (auto* b : {&sx_, &sy_, &sz_, &point_radius_, &built_}) *b = {};
+    for (auto* b : {&fx_, &fy_, &fz_}) *b = {};
+    thin_pairs_ = {};
     for (auto* b : {&sorted_, &start_, &point_row_, &point_type_, &point_of_, &owner_}) *b = {};
     if (periodic()) rows_ = {};  // where nothing is, they are the positions
     wrapped_ = {};
     points_ = {};
+    met_ = {};
 }
 
 void NeighborTable::release_list() {

@@ -100,12 +100,16 @@ private:
     void check_images() const;
     void choose_bins(const PointTask& t);
     void one_bin();
+    double most_points(const PointTask& t) const;
     bool collect_points(PointTask& t);
     void sort_points(PointTask& t, int threads);
     void number_rows(PointTask& t, const AtomsView& atoms, bool direct, int threads);
     void make_plan();
     void search(int threads);
+    void search_thin(const SearchTask& task, int threads);
     void check_memory(const SearchTask& task, double candidates, int threads) const;
+    double most_pairs(double wanted, double* available) const;
+    void check_pairs(double pairs) const;
     void refresh(const AtomsView& atoms, const double* strain, double* largest, int threads);
     Exact exact() const;
     CutoffRule rule() const;
@@ -118,18 +122,21 @@ private:
     double cell_[9] = {};
 
     // Wrapped atoms in the caller's order, points by column, and how they get there.
-    Buffer<Point> wrapped_, points_;
+    Buffer<Point> wrapped_, points_, met_;
     Buffer<std::uint64_t> column_count_;
     Buffer<std::int32_t> place_, column_point_, column_row_, sorted_;
     // By bin.
     Buffer<std::int32_t> start_, point_row_, point_type_, point_of_;
     Buffer<double> sx_, sy_, sz_, point_radius_;
+    Buffer<float> fx_, fy_, fz_;
     // By row.
     Buffer<double> rows_, built_, position_, row_radius_, largest_;
     Buffer<std::int32_t> shift_, owner_, order_, rank_, row_type_;
     // List.
     Buffer<std::int64_t> first_, offsets_;
     Buffer<std::int32_t> count_, index_, pruned_count_, pruned_index_;
+    Buffer<std::int32_t> thin_pairs_;
+    std::vector<ThinPart> thin_parts_;
     // Half list.
     bool half_made_ = false;
     Buffer<std::int64_t> half_first_;

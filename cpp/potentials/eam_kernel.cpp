@@ -122,10 +122,13 @@ inline int keep_near(const Radial& radial, V cutoff2, const System& s, std::int6
     const V x = q[0], y = q[1], z = q[2];
     const I species = simd::set_int<double>(std::int32_t(q[3]));
     int n = 0;
-    auto step = [&](M live, std::int32_t* out) {
+    auto step = [&](M live, bool whole, std::int32_t* out) {
         const I j = simd::load_int<double>(k, live);
         V dx, dy, dz, w;
-        simd::load_rows(s.rows, j, dx, dy, dz, w);
+        if (whole)
+            simd::load_rows(s.rows, k, dx, dy, dz, w);
+        else
+            simd::load_rows(s.rows, j, dx, dy, dz, w);
         dx = dx - x;
         dy = dy - y;
         dz = dz - z;
@@ -148,8 +151,8 @@ inline int keep_near(const Radial& radial, V cutoff2, const System& s, std::int6
     };
     // Whole vectors: rows of the list have room for them.
     const M all = simd::first_n<double>(V::width);
-    for (; k + V::width <= k_end; k += V::width) n += step(all, kept + n);
-    if (k < k_end) n += step(simd::first_n<double>(k_end - k), kept + n);
+    for (; k + V::width <= k_end; k += V::width) n += step(all, true, kept + n);
+    if (k < k_end) n += step(simd::first_n<double>(k_end - k), false, kept + n);
     return n;
 }
 
@@ -160,8 +163,7 @@ template <bool kMixed> inline void look_up(const Radial& radial, DensityTile& ti
         const V x = simd::load(tile.u + k);
         auto value = [&](const std::int32_t* tag) {
             V c[4];
-            const I row = simd::load_int<double>(tag + k);
-            simd::load_rows(radial.table, row + row, c[0], c[1], c[2], c[3]);
+            simd::load_rows<8>(radial.table, tag + k, c[0], c[1], c[2], c[3]);
             return cubic(c, x);
         };
         simd::store(tile.u + k, value(tile.tag[0]));
@@ -307,13 +309,12 @@ template <bool kMixed> struct EamPair {
     void evaluate(const Tile& tile, int k, V& e, V& g) const {
         const V x = simd::load(tile.own[0] + k), inverse_r = simd::load(tile.own[3] + k);
         V c[8];
-        simd::load_rows8(radial.table, simd::load_int<double>(tile.tag[0] + k), c);
+        simd::load_rows8(radial.table, tile.tag[0] + k, c);
         const V slope_to_i = cubic_slope(c, x);
         V slope_to_j = slope_to_i;
         if constexpr (kMixed) {
             V d[4];
-            const I back = simd::load_int<double>(tile.tag[1] + k);
-            simd::load_rows(radial.table, back + back, d[0], d[1], d[2], d[3]);
+            simd::load_rows<8>(radial.table, tile.tag[1] + k, d[0], d[1], d[2], d[3]);
             slope_to_j = cubic_slope(d, x);
         }
         e = cubic(c + 4, x) * inverse_r;

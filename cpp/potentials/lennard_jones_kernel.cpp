@@ -20,12 +20,13 @@ template <class T, LjStyle kStyle, bool kMixed> struct LjPair {
 
     struct Centre {
         I species_row;
-        V c[8];
+        V c[8], six_b;
     };
     Centre begin(std::int64_t, T w) const {
         Centre c;
         c.species_row = simd::set_int<T>(kMixed ? std::int32_t(w) * n_species : 0);
         for (int k = 0; k < 8; ++k) c.c[k] = kMixed ? T(0) : table[k];
+        c.six_b = V(T(6)) * c.c[1];
         return c;
     }
     static double own_energy(std::int64_t) { return 0.0; }
@@ -44,7 +45,8 @@ template <class T, LjStyle kStyle, bool kMixed> struct LjPair {
         const V q = V(T(1)) / r2, q3 = q * q * q;
         const V aq = c[0] * q3;
         e = simd::fma(aq - c[1], q3, c[3]);
-        g = simd::fma(V(T(-12)), aq, V(T(6)) * c[1]) * (q3 * q);
+        const V six_b = kMixed ? V(T(6)) * c[1] : centre.six_b;
+        g = simd::fma(V(T(-12)), aq, six_b) * (q3 * q);
         if constexpr (kStyle == LjStyle::force_shift) {  // e0 already holds -phi(rc) + rc slope
             const V r = simd::sqrt(r2);
             e = simd::fnma(c[4], r, e);

@@ -31,16 +31,16 @@ template <class T> struct PairSums {
     V wxx = T(0), wyy = T(0), wzz = T(0), wyz = T(0), wxz = T(0), wxy = T(0);
 
     void add_force(V g, V dx, V dy, V dz) {
-        fx = fx + g * dx;
-        fy = fy + g * dy;
-        fz = fz + g * dz;
+        fx = simd::fma(g, dx, fx);
+        fy = simd::fma(g, dy, fy);
+        fz = simd::fma(g, dz, fz);
     }
     void add(V pair_energy, V g, V dx, V dy, V dz) {
         e = e + pair_energy;
         const V gx = g * dx, gy = g * dy, gz = g * dz;
-        fx = fx + gx;
-        fy = fy + gy;
-        fz = fz + gz;
+        fx = simd::fma(g, dx, fx);
+        fy = simd::fma(g, dy, fy);
+        fz = simd::fma(g, dz, fz);
         wxx = simd::fma(gx, dx, wxx);
         wyy = simd::fma(gy, dy, wyy);
         wzz = simd::fma(gz, dz, wzz);
@@ -101,6 +101,14 @@ private:
     double energy = 0.0, virial[6] = {0, 0, 0, 0, 0, 0};
 };
 
+template <bool kTotals, class T, class V>
+inline void add_pairs(PairSums<T>& sums, simd::Mask<T> within, V e, V g, V dx, V dy, V dz) {
+    if constexpr (kTotals)
+        sums.add(simd::keep(within, e), simd::keep(within, g), dx, dy, dz);
+    else
+        sums.add_force(simd::keep(within, g), dx, dy, dz);
+}
+
 // Pair has
 //   rows                                     x, y, z, w per row
 //   Centre begin(i, w)                       constants of row i
@@ -121,24 +129,23 @@ void pair_rows(const System& s, const Neighbors& list, const Result& out, int n_
             const V x = p[0], y = p[1], z = p[2];
             const auto centre = pair.begin(i, p[3]);
             const std::int32_t *k = list.index + list.first[i], *k_end = k + list.count[i];
-            // One vector ahead: rows are loaded and transposed while the formula waits for its
-            // divisions.
-            simd::Mask<T> live = simd::first_n<T>(k_end - k);
             V dx, dy, dz, w;
-            if (k < k_end) simd::load_rows(rows, simd::load_int<T>(k, live), dx, dy, dz, w);
-            while (k < k_end) {
-                const V rx = dx - x, ry = dy - y, rz = dz - z, w_j = w;
-                const auto now = live;
+            for (; k + V::width <= k_end; k += V::width) {
+                simd::load_rows(rows, k, dx, dy, dz, w);
+                const V rx = dx - x, ry = dy - y, rz = dz - z;
                 const V r2 = simd::fma(rx, rx, simd::fma(ry, ry, rz * rz));
-                k += V::width;
-                live = simd::first_n<T>(k_end - k);
-                simd::load_rows(rows, simd::load_int<T>(k, live), dx, dy, dz, w);
                 V e, g;
-                const auto within = pair(centre, w_j, r2, e, g) & now;
-                if constexpr (kTotals)
-                    sums.add(simd::keep(within, e), simd::keep(within, g), rx, ry, rz);
-                else
-                    sums.add_force(simd::keep(within, g), rx, ry, rz);
+                const auto within = pair(centre, w, r2, e, g);
+                add_pairs<kTotals>(sums, within, e, g, rx, ry, rz);
+            }
+            if (k < k_end) {
+                const auto live = simd::first_n<T>(k_end - k);
+                simd::load_rows(rows, simd::load_int<T>(k, live), dx, dy, dz, w);
+                const V rx = dx - x, ry = dy - y, rz = dz - z;
+                const V r2 = simd::fma(rx, rx, simd::fma(ry, ry, rz * rz));
+                V e, g;
+                const auto within = pair(centre, w, r2, e, g) & live;
+                add_pairs<kTotals>(sums, within, e, g, rx, ry, rz);
             }
             totals.finish_row(sums, i, kTotals ? pair.own_energy(i) : 0.0);
         }
@@ -235,7 +242,10 @@ private:
             for (int k = 0; k < piece; k += V::width) {
                 const auto j = simd::load_int<double>(index + k, simd::first_n<double>(piece - k));
                 V dx, dy, dz, w;
-                simd::load_rows(pair.rows, j, dx, dy, dz, w);
+                if (piece - k >= V::width)
+                    simd::load_rows(pair.rows, index + k, dx, dy, dz, w);
+                else
+                    simd::load_rows(pair.rows, j, dx, dy, dz, w);
                 dx = dx - x;
                 dy = dy - y;
                 dz = dz - z;

@@ -162,6 +162,11 @@ inline void load_rows_strided(const double* p, IntD idx, int stride, VecD& x, Ve
 inline void load_rows(const double* p, IntD i, VecD& x, VecD& y, VecD& z, VecD& w) {
     load_rows_strided(p, i, 4, x, y, z, w);
 }
+template <int kStride = 4> inline void load_rows(const double* p, const std::int32_t* i, VecD& x,
+                                                 VecD& y, VecD& z, VecD& w) {
+    auto row = [&](int l) { return _mm256_loadu_pd(p + kStride * std::int64_t(i[l])); };
+    transpose4(row(0), row(1), row(2), row(3), x, y, z, w);
+}
 inline void load_rows8(const double* p, IntD i, VecD* c) {
     load_rows_strided(p, i, 8, c[0], c[1], c[2], c[3]);
     load_rows_strided(p + 4, i, 8, c[4], c[5], c[6], c[7]);
@@ -169,13 +174,12 @@ inline void load_rows8(const double* p, IntD i, VecD* c) {
 
 // Eight rows of four floats: rows l and l + 4 share a register, then a 4 x 4 transpose in each
 // 128-bit lane.
-inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF& w) {
-    alignas(32) std::int32_t i[8];
-    _mm256_store_si256((__m256i*)i, idx.v);
+template <int kStride = 4>
+inline void load_rows(const float* p, const std::int32_t* i, VecF& x, VecF& y, VecF& z, VecF& w) {
     auto row = [&](int k) {
         return _mm256_insertf128_ps(
-            _mm256_castps128_ps256(_mm_loadu_ps(p + 4 * std::int64_t(i[k]))),
-            _mm_loadu_ps(p + 4 * std::int64_t(i[k + 4])), 1);
+            _mm256_castps128_ps256(_mm_loadu_ps(p + kStride * std::int64_t(i[k]))),
+            _mm_loadu_ps(p + kStride * std::int64_t(i[k + 4])), 1);
     };
     const __m256 r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
     const __m256 a = _mm256_unpacklo_ps(r0, r1), b = _mm256_unpackhi_ps(r0, r1);
@@ -184,6 +188,15 @@ inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF&
     y.v = _mm256_shuffle_ps(a, c, 0xee);
     z.v = _mm256_shuffle_ps(b, d, 0x44);
     w.v = _mm256_shuffle_ps(b, d, 0xee);
+}
+inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF& w) {
+    alignas(32) std::int32_t i[8];
+    _mm256_store_si256((__m256i*)i, idx.v);
+    load_rows<4>(p, i, x, y, z, w);
+}
+template <class T> inline void load_rows8(const T* p, const std::int32_t* i, Vec<T>* c) {
+    load_rows<8>(p, i, c[0], c[1], c[2], c[3]);
+    load_rows<8>(p + 4, i, c[4], c[5], c[6], c[7]);
 }
 inline void load_rows8(const float* p, IntF idx, VecF* c) {
     const IntF i2 = {_mm256_slli_epi32(idx.v, 1)};

@@ -121,13 +121,12 @@ inline void spill(std::uint32_t (&i)[16], __m512i v) {
     asm volatile("" : "+m"(i));
 }
 
-// Eight rows of four doubles: rows l and l + 4 share a register, then two rounds of shuffles
-// transpose 4 x 4 in each half.
-inline void transpose_rows(const double* p, const std::uint32_t (&i)[8], VecD& x, VecD& y, VecD& z,
-                           VecD& w) {
+// Eight rows of four doubles, where at(l) begins: rows l and l + 4 share a register, then two rounds
+// of shuffles transpose 4 x 4 in each half.
+template <class At> inline void transpose_rows(At at, VecD& x, VecD& y, VecD& z, VecD& w) {
     auto row = [&](int a, int b) {
-        return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(p + i[a])),
-                                  _mm256_loadu_pd(p + i[b]), 1);
+        return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(at(a))),
+                                  _mm256_loadu_pd(at(b)), 1);
     };
     const __m512d r0 = row(0, 4), r1 = row(1, 5), r2 = row(2, 6), r3 = row(3, 7);
     const __m512d a = _mm512_unpacklo_pd(r0, r1),
@@ -143,19 +142,21 @@ inline void transpose_rows(const double* p, const std::uint32_t (&i)[8], VecD& x
 inline void load_rows(const double* p, IntD idx, VecD& x, VecD& y, VecD& z, VecD& w) {
     alignas(32) std::uint32_t i[8];
     spill(i, _mm256_slli_epi32(idx.v, 2));
-    transpose_rows(p, i, x, y, z, w);
+    transpose_rows([&](int l) { return p + i[l]; }, x, y, z, w);
+}
+template <int kStride = 4> inline void load_rows(const double* p, const std::int32_t* i, VecD& x,
+                                                 VecD& y, VecD& z, VecD& w) {
+    transpose_rows([&](int l) { return p + kStride * std::int64_t(i[l]); }, x, y, z, w);
 }
 
 // Sixteen rows of four floats: four rows to a register, then a 4 x 4 transpose in every 128-bit
 // lane.
-inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF& w) {
-    alignas(64) std::uint32_t i[16];
-    spill(i, _mm512_slli_epi32(idx.v, 2));
+template <class At> inline void transpose_rows(At at, VecF& x, VecF& y, VecF& z, VecF& w) {
     auto row = [&](int a) {
-        __m512 r = _mm512_castps128_ps512(_mm_loadu_ps(p + i[a]));
-        r = _mm512_insertf32x4(r, _mm_loadu_ps(p + i[a + 4]), 1);
-        r = _mm512_insertf32x4(r, _mm_loadu_ps(p + i[a + 8]), 2);
-        return _mm512_insertf32x4(r, _mm_loadu_ps(p + i[a + 12]), 3);
+        __m512 r = _mm512_castps128_ps512(_mm_loadu_ps(at(a)));
+        r = _mm512_insertf32x4(r, _mm_loadu_ps(at(a + 4)), 1);
+        r = _mm512_insertf32x4(r, _mm_loadu_ps(at(a + 8)), 2);
+        return _mm512_insertf32x4(r, _mm_loadu_ps(at(a + 12)), 3);
     };
     const __m512 r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
     const __m512 a = _mm512_unpacklo_ps(r0, r1), b = _mm512_unpackhi_ps(r0, r1);
@@ -165,14 +166,27 @@ inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF&
     z.v = _mm512_shuffle_ps(b, d, 0x44);
     w.v = _mm512_shuffle_ps(b, d, 0xee);
 }
+inline void load_rows(const float* p, IntF idx, VecF& x, VecF& y, VecF& z, VecF& w) {
+    alignas(64) std::uint32_t i[16];
+    spill(i, _mm512_slli_epi32(idx.v, 2));
+    transpose_rows([&](int l) { return p + i[l]; }, x, y, z, w);
+}
+template <int kStride = 4>
+inline void load_rows(const float* p, const std::int32_t* i, VecF& x, VecF& y, VecF& z, VecF& w) {
+    transpose_rows([&](int l) { return p + kStride * std::int64_t(i[l]); }, x, y, z, w);
+}
 
 // Eight rows of eight doubles, as two blocks of four columns: halves of rows are put together by
 // loads, which costs a third less shuffles than a transpose of whole rows.
 inline void load_rows8(const double* p, IntD idx, VecD* c) {
     alignas(32) std::uint32_t i[8];
     spill(i, _mm256_slli_epi32(idx.v, 3));
-    transpose_rows(p, i, c[0], c[1], c[2], c[3]);
-    transpose_rows(p + 4, i, c[4], c[5], c[6], c[7]);
+    transpose_rows([&](int l) { return p + i[l]; }, c[0], c[1], c[2], c[3]);
+    transpose_rows([&](int l) { return p + 4 + i[l]; }, c[4], c[5], c[6], c[7]);
+}
+template <class T> inline void load_rows8(const T* p, const std::int32_t* i, Vec<T>* c) {
+    load_rows<8>(p, i, c[0], c[1], c[2], c[3]);
+    load_rows<8>(p + 4, i, c[4], c[5], c[6], c[7]);
 }
 inline void load_rows8(const float* p, IntF idx, VecF* c) {
     const IntF i2 = {_mm512_slli_epi32(idx.v, 1)};

@@ -46,9 +46,17 @@ template <class T> inline void load_rows(const T* p, Int<T> i, Vec<T>& x, Vec<T>
     z = r[2];
     w = r[3];
 }
+template <int kStride = 4, class T>
+inline void load_rows(const T* p, const std::int32_t* i, Vec<T>& x, Vec<T>& y, Vec<T>& z,
+                      Vec<T>& w) {
+    load_rows(p, Int<T>{kStride / 4 * *i}, x, y, z, w);
+}
 template <class T> inline void load_rows8(const T* p, Int<T> i, Vec<T>* c) {
     const T* r = p + 8 * std::int64_t(i.v);
     for (int k = 0; k < 8; ++k) c[k] = r[k];
+}
+template <class T> inline void load_rows8(const T* p, const std::int32_t* i, Vec<T>* c) {
+    load_rows8(p, Int<T>{*i}, c);
 }
 template <class T>
 inline void load_rows_int(const std::int32_t* p, Int<T> i, Int<T>& x, Int<T>& y, Int<T>& z,

@@ -22,6 +22,10 @@
 //                                   loaded and transposed
 //   load_rows8(p, i, c)             the same for rows of eight, into an array of eight Vec:
 //                                   c[k][l] = p[8 i[l] + k] (both: 0 <= i[l] < 2^28)
+//   load_rows<stride>(p, q, x, y, z, w), load_rows8(p, q, c)
+//                                   the same with i[l] = q[l] in memory, all width of them, and rows
+//                                   that begin at p[stride i[l]], stride 4 or 8: faster than through
+//                                   an Int, if q was not just written
 //   load_rows_int(p, i, x, y, z, w)    rows of four int32; lanes of double only
 //   add_rows(p, i, x, y, z, w, n)   p[4 i[l]] += x[l], p[4 i[l] + 1] += y[l], ... for the first n
 //                                   lanes (n >= 1) in the order of the lanes, so that several may

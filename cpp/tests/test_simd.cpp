@@ -220,7 +220,20 @@ void test_gathers() {
                   "lane %d", l);
             CHECK(same(g[l], p4[i[l]]), "lane %d", l);
         }
+        simd::load_rows<8>(p8, i, c[0], c[1], c[2], c[3]);
+        simd::load_rows(p4, i, c[4], c[5], c[6], c[7]);
+        for (int k = 0; k < 8; ++k) {
+            Lanes<T> col = lanes(c[k]);
+            for (int l = 0; l < W<T>; ++l)
+                CHECK(same(col[l], k < 4 ? p8[8 * i[l] + k] : p4[4 * i[l] + k - 4]),
+                      "column %d, lane %d", k, l);
+        }
+        Vec<T> in_memory[8];
+        simd::load_rows8(p8, i, in_memory);
         simd::load_rows8(p8, index, c);
+        for (int k = 0; k < 8; ++k)
+            for (int l = 0; l < W<T>; ++l)
+                CHECK(same(lanes(in_memory[k])[l], lanes(c[k])[l]), "column %d, lane %d", k, l);
         for (int k = 0; k < 8; ++k) {
             Lanes<T> col = lanes(c[k]);
             for (int l = 0; l < W<T>; ++l)
