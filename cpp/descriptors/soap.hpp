@@ -54,6 +54,10 @@ static inline constexpr std::int64_t soap_lm(const SoapParams& p) {
 static inline constexpr std::int64_t soap_coefficients(const SoapParams& p) {
     return p.n_channels * soap_lm(p) * p.n_stride;
 }
+// Two rows for each l: see the kernel of the Jacobian.
+static inline constexpr std::int64_t soap_factors(const SoapParams& p) {
+    return 2 * std::int64_t(p.l_max + 1) * p.n_stride;
+}
 // Rows of radial functions in working memory: a tile and one l, or a group and all l.
 static inline constexpr std::int64_t soap_radial_rows(const SoapParams& p) {
     const std::int64_t all = std::int64_t(p.l_max + 1) * kSoapGroup;
@@ -79,7 +83,7 @@ static inline constexpr std::int64_t soap_scratch(const SoapParams& p, std::int6
            slots * (soap_lm(p) + 12) + p.n_cells + 4 * tiles +
            2 * p.n_stride * (soap_radial_rows(p) + slots) + longest + 10 * soap_coefficients(p) +
            3 * soap_lm(p) * (p.n_stride + 2 * kSoapGroup) + 2 * p.n_max * p.n_stride +
-           p.n_features + 1024;
+           (3 * p.n_channels + 1) * soap_factors(p) + p.n_features + 1024;
 }
 
 struct SoapTask {

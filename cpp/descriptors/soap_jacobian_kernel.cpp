@@ -2,9 +2,11 @@
 //
 // A neighbor j changes the coefficients of its own channel, dc_nlm = d(w F_nl S_lm) / dr_j, and
 // with them every block of features that has this channel: dp_nn'l = sum_m (dc_nlm c_n'lm + c_nlm
-// dc_n'lm). What the center's own atom does, and strain, are linear in the changes, so those are
-// summed over neighbors first. Operations per neighbor and direction: 4 L^2 N for the changes, 2
-// L^2 N^2 (other channels) or 4 L^2 N^2 (its own) per block.
+// dc_n'lm). The change of one neighbor is dc_nlm = across_lm F_nl + along_lm dF_nl, so the sum over
+// m is taken once per channel, A_n'l = sum_m across_lm c_n'lm and B_n'l with along, and dp_nn'l =
+// F_nl A_n'l + dF_nl B_n'l + (n <-> n'). Operations per neighbor and direction: 4 L^2 N for each
+// channel present, 4 L N^2 (other channels) or 8 L N^2 (its own) per block. What the center's own
+// atom does, and strain, are linear in the changes, so those are summed over neighbors first.
 #include "descriptors/soap_tile.hpp"
 
 namespace mdkern {
@@ -33,12 +35,12 @@ inline bool touches(const SoapParams& p, const Work& k, const SoapBlock& block, 
     return (one && (two || k.present[block.second])) || (two && k.present[block.first]);
 }
 
-// Features for coefficients of channel z that change by dc; those of blocks that do not change are
-// left alone. dc is (lm, n_stride), or, of `sets` directions, for every l (sets, 2 l + 1,
-// n_stride), of which `x` is meant.
-void change_features(const SoapParams& p, const Work& k, const double* c, int z, const double* dc,
-                     int sets, int x, double* out) {
-    const std::int64_t size = soap_lm(p) * p.n_stride;
+// Features for coefficients of channel z that change by d; those of blocks that do not change are
+// left alone. c, of every channel, and d have a row for each l and m, (lm, n_stride). `factored`:
+// two for each l instead, of A and B in c, of F and dF in d.
+void change_features(const SoapParams& p, const Work& k, const double* c, int z, const double* d,
+                     bool factored, double* out) {
+    const std::int64_t size = factored ? soap_factors(p) : soap_lm(p) * p.n_stride;
     for (int q = 0; q < p.n_blocks; ++q) {
         const SoapBlock& block = p.blocks[q];
         if (!touches(p, k, block, z)) continue;
@@ -46,17 +48,17 @@ void change_features(const SoapParams& p, const Work& k, const double* c, int z,
         const bool two = block.second == z || block.second == p.total;
         const std::int64_t per_l = block_size(p, block);
         for (int l = 0; l <= p.l_max; ++l) {
-            const std::int64_t at = std::int64_t(l) * l * p.n_stride;
+            const std::int64_t at = std::int64_t(factored ? 2 * l : l * l) * p.n_stride;
+            const int terms = factored ? 2 : 2 * l + 1;
             const double *a = c + block.first * size + at, *b = c + block.second * size + at;
-            const int terms = 2 * l + 1;
-            const double* d = dc + sets * at + x * terms * p.n_stride;
+            const double* change = d + at;
             double* to = out + block.offset + l * per_l;
             if (one && two)
-                product<true>(p, block.triangle, d, b, a, d, terms, to);
+                product<true>(p, block.triangle, change, b, a, change, terms, to);
             else if (one)
-                product<false>(p, block.triangle, d, b, nullptr, nullptr, terms, to);
+                product<false>(p, block.triangle, change, b, nullptr, nullptr, terms, to);
             else
-                product<false>(p, block.triangle, a, d, nullptr, nullptr, terms, to);
+                product<false>(p, block.triangle, a, change, nullptr, nullptr, terms, to);
         }
     }
 }
@@ -180,7 +182,7 @@ private:
                 double* dc = k.dc + (z * sets + x) * per_channel;
                 if (!task.strain)
                     for (std::int64_t i = 0; i < per_channel; ++i) dc[i] = -dc[i];
-                change_features(p, k, coefficients, z, dc, 1, 0, k.features);
+                change_features(p, k, coefficients, z, dc, false, k.features);
                 put(z, true, to + x * p.n_features);
             }
         }
@@ -202,12 +204,16 @@ private:
             const bool add_to_sum = sum && k.source[j + t] >= 0;
             const std::int64_t block = block_of(k.source[j + t]);
             if (block < 0 && !add_to_sum) continue;
-            for (int l = 0; l <= p.l_max; ++l) changes(l, t);
-            if (add_to_sum) add_total(z, j + t);
+            if (add_to_sum) {
+                for (int l = 0; l <= p.l_max; ++l) changes(l, t);
+                add_total(z, j + t);
+            }
             if (block < 0) continue;
+            factors(coefficients, t);
             const bool add = visit(block, first);
+            const std::int64_t per_direction = p.n_channels * soap_factors(p);
             for (int x = 0; x < 3; ++x) {
-                change_features(p, k, coefficients, z, k.change, 3, x, k.features);
+                change_features(p, k, k.summed + x * per_direction, z, k.radial, true, k.features);
                 put(z, add, values + (3 * block + x) * p.n_features);
             }
         }
@@ -218,6 +224,45 @@ private:
                                    : task.blocks.attach ? -1
                                                         : task.blocks.own[c];
         return wanted(block) ? block : -1;
+    }
+    // F and dF of one neighbor, (l, 2, n_stride), and A and B of each direction and channel,
+    // (3, channels, l, 2, n_stride).
+    void factors(const double* coefficients, int t) const {
+        for (int l = 0; l <= p.l_max; ++l) {
+            const std::int64_t from = (l * kSoapGroup + t) * p.n_stride;
+            double* to = k.radial + 2 * l * p.n_stride;
+            for (int v = 0; v < p.n_max; v += W) {
+                simd::store(to + v, simd::load(k.f + from + v));
+                simd::store(to + p.n_stride + v, simd::load(k.df + from + v));
+            }
+        }
+        const std::int64_t per_channel = soap_lm(p) * p.n_stride, size = soap_factors(p);
+        for (int ch = 0; ch < p.n_channels; ++ch)
+            if (k.present[ch])
+                for (int l = 0; l <= p.l_max; ++l)
+                    sum_factors(coefficients + ch * per_channel + l * l * p.n_stride, l, t,
+                                k.summed + ch * size + 2 * l * p.n_stride);
+    }
+    void sum_factors(const double* from, int l, int t, double* to) const {
+        const int rows = 2 * l + 1;
+        const double* across = k.across + 3 * l * l * kSoapGroup + t;
+        const double* along = k.along + 3 * l * l * kSoapGroup + t;
+        const std::int64_t per_direction = p.n_channels * soap_factors(p);
+        for (int v = 0; v < p.n_max; v += W) {
+            V a[3] = {V(0.0), V(0.0), V(0.0)}, b[3] = {V(0.0), V(0.0), V(0.0)};
+            for (int i = 0; i < rows; ++i) {
+                const V row = simd::load(from + i * p.n_stride + v);
+                for (int x = 0; x < 3; ++x) {
+                    const int at = (x * rows + i) * kSoapGroup;
+                    a[x] = simd::fma(row, V(across[at]), a[x]);
+                    b[x] = simd::fma(row, V(along[at]), b[x]);
+                }
+            }
+            for (int x = 0; x < 3; ++x) {
+                simd::store(to + x * per_direction + v, a[x]);
+                simd::store(to + x * per_direction + p.n_stride + v, b[x]);
+            }
+        }
     }
     // dc of one neighbor and l, (3, 2 l + 1, n_stride) at 3 l^2 rows
     void changes(int l, int t) const {
