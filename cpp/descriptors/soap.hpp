@@ -124,6 +124,13 @@ struct SoapJacobianTask {
     double factor = 1.0;
     bool one_row = false;  // all centers add to the same blocks
     std::int64_t n_blocks = 0;
+    // Rows hold all features, or those that an atom of a channel can change. By kind, that is by
+    // channel, then all features: the place of each block of features in a row (-1: not there)
+    // and the length of a row. Null kind and offset: whole rows, one block after the other.
+    const std::int32_t* place = nullptr;   // (n_channels + 1, SoapParams::n_blocks)
+    const std::int64_t* width = nullptr;   // (n_channels + 1)
+    const std::int32_t* kind = nullptr;    // (n_blocks)
+    const std::int64_t* offset = nullptr;  // (n_blocks), into the values
     double* values = nullptr;
     float* values_single = nullptr;
     double* strain = nullptr;  // (n_centers, 9, n_features) instead

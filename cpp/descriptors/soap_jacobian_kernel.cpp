@@ -36,10 +36,10 @@ inline bool touches(const SoapParams& p, const Work& k, const SoapBlock& block, 
 }
 
 // Features for coefficients of channel z that change by d; those of blocks that do not change are
-// left alone. c, of every channel, and d have a row for each l and m, (lm, n_stride). `factored`:
-// two for each l instead, of A and B in c, of F and dF in d.
+// left alone; place: of each block in `out`. c, of every channel, and d have a row for each l and
+// m, (lm, n_stride). `factored`: two for each l instead, of A and B in c, of F and dF in d.
 void change_features(const SoapParams& p, const Work& k, const double* c, int z, const double* d,
-                     bool factored, double* out) {
+                     bool factored, const std::int32_t* place, double* out) {
     const std::int64_t size = factored ? soap_factors(p) : soap_lm(p) * p.n_stride;
     for (int q = 0; q < p.n_blocks; ++q) {
         const SoapBlock& block = p.blocks[q];
@@ -52,7 +52,7 @@ void change_features(const SoapParams& p, const Work& k, const double* c, int z,
             const int terms = factored ? 2 : 2 * l + 1;
             const double *a = c + block.first * size + at, *b = c + block.second * size + at;
             const double* change = d + at;
-            double* to = out + block.offset + l * per_l;
+            double* to = out + place[q] + l * per_l;
             if (one && two)
                 product<true>(p, block.triangle, change, b, a, change, terms, to);
             else if (one)
@@ -124,7 +124,7 @@ public:
                     k.dc[z * sets * per_channel + i] = 0.0;
         for (int z = 0; z < p.n_channels; ++z) {
             if (z == p.total) continue;
-            untouched(z);
+            kind_ = -1;
             for (int j = k.start[z]; j < k.start[z + 1]; j += kSoapGroup) {
                 const int left = k.start[z + 1] - j;
                 group(coefficients, z, j, left < kSoapGroup ? left : kSoapGroup, first);
@@ -141,9 +141,17 @@ public:
 
 private:
     bool wanted(std::int64_t block) const { return block >= low_ && block < high_; }
+    // What rows of a block hold: see SoapJacobianTask.
+    int kind_of(std::int64_t block) const { return task.kind ? task.kind[block] : p.n_channels; }
+    T* block_at(std::int64_t block) const {
+        return values + (task.offset ? task.offset[block] : 3 * block * p.n_features);
+    }
+    const std::int32_t* places(int kind) const {
+        return task.place + std::int64_t(kind) * p.n_blocks;
+    }
     void clear(std::int64_t block) const {
-        T* to = values + block * 3 * p.n_features;
-        for (std::int64_t i = 0; i < 3 * p.n_features; ++i) to[i] = T(0);
+        T* to = block_at(block);
+        for (std::int64_t i = 0; i < 3 * task.width[kind_of(block)]; ++i) to[i] = T(0);
     }
     // Whether features are added to the block, or written: its first visit, in new memory.
     bool visit(std::int64_t block, std::int64_t first) const {
@@ -154,23 +162,27 @@ private:
     T* own(std::int64_t first) const {
         const std::int64_t block = task.blocks.own[c];
         if (!visit(block, first)) clear(block);
-        return values + 3 * block * p.n_features;
+        return block_at(block);
     }
-    // Zeros in the row where neighbors of channel z change nothing.
-    void untouched(int z) const {
+    // The row becomes one of this kind: zeros where neighbors of channel z change nothing.
+    void begin(int z, int kind) {
+        if (kind == kind_) return;
+        kind_ = kind;
+        const std::int32_t* place = places(kind);
         for (int q = 0; q < p.n_blocks; ++q) {
-            if (touches(p, k, p.blocks[q], z)) continue;
+            if (place[q] < 0 || touches(p, k, p.blocks[q], z)) continue;
             const std::int64_t n = block_size(p, p.blocks[q]) * (p.l_max + 1);
-            for (std::int64_t i = 0; i < n; ++i) k.features[p.blocks[q].offset + i] = 0.0;
+            for (std::int64_t i = 0; i < n; ++i) k.features[place[q] + i] = 0.0;
         }
     }
     // The row, which belongs to channel z, into the Jacobian.
-    template <class To> void put(int z, bool add, To* to) const {
-        if (!add) return write_row(k.features, p.n_features, to);
+    template <class To> void put(int z, int kind, bool add, To* to) const {
+        if (!add) return write_row(k.features, task.width[kind], to);
+        const std::int32_t* place = places(kind);
         for (int q = 0; q < p.n_blocks; ++q) {
             const SoapBlock& b = p.blocks[q];
             if (touches(p, k, b, z))
-                add_row(k.features + b.offset, block_size(p, b) * (p.l_max + 1), to + b.offset);
+                add_row(k.features + place[q], block_size(p, b) * (p.l_max + 1), to + place[q]);
         }
     }
     // Features for the changes summed over neighbors; minus them where the center moves.
@@ -182,13 +194,13 @@ private:
                 double* dc = k.dc + (z * sets + x) * per_channel;
                 if (!task.strain)
                     for (std::int64_t i = 0; i < per_channel; ++i) dc[i] = -dc[i];
-                change_features(p, k, coefficients, z, dc, false, k.features);
-                put(z, true, to + x * p.n_features);
+                change_features(p, k, coefficients, z, dc, false, places(p.n_channels), k.features);
+                put(z, p.n_channels, true, to + x * p.n_features);
             }
         }
     }
 
-    void group(const double* coefficients, int z, int j, int n, std::int64_t first) const {
+    void group(const double* coefficients, int z, int j, int n, std::int64_t first) {
         geometry(p, k, j, n);
         const std::int64_t rows = std::int64_t(kSoapGroup) * p.n_stride;
         for (int l = 0; l <= p.l_max; ++l)
@@ -211,10 +223,13 @@ private:
             if (block < 0) continue;
             factors(coefficients, t);
             const bool add = visit(block, first);
+            const int kind = kind_of(block);
+            begin(z, kind);
             const std::int64_t per_direction = p.n_channels * soap_factors(p);
             for (int x = 0; x < 3; ++x) {
-                change_features(p, k, k.summed + x * per_direction, z, k.radial, true, k.features);
-                put(z, add, values + (3 * block + x) * p.n_features);
+                change_features(p, k, k.summed + x * per_direction, z, k.radial, true, places(kind),
+                                k.features);
+                put(z, kind, add, block_at(block) + x * task.width[kind]);
             }
         }
     }
@@ -304,6 +319,7 @@ private:
     T* values;
     const Work& k;
     std::int64_t c, low_, high_, output;
+    int kind_ = -1;
     const std::int64_t* pair;
 };
 
