@@ -303,9 +303,10 @@ class Descriptor:
         parts = self._kernels.sparse_jacobian(
             env.table, env.centers, _columns(env, wanted), moving, self.dtype == np.float32, team
         )
-        if len(parts) == 3:
-            return SparseJacobian.whole(*parts, shape)
-        return SparseJacobian(*parts, shape)
+        center, atom, values, *packing = parts
+        if packing:
+            return SparseJacobian(center, atom, values, packing[0], shape)
+        return SparseJacobian.whole(center, atom, values, shape)
 
     def derivatives_strain(
         self, a: Atoms, centers: Any = None, *, threads: int | None = None

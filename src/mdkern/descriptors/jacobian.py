@@ -63,7 +63,7 @@ class SparseJacobian:
             return self.packed.reshape(n_blocks, 3, n_features)
         out = np.zeros((n_blocks, 3, n_features), dtype=self.packed.dtype)
         for block, feature, values in self.blocks():
-            out[np.ix_(block, range(3), feature)] = values
+            out[np.ix_(block, np.arange(3), feature)] = values
         return out
 
     def to_dense(self) -> NDArray[Any]:
