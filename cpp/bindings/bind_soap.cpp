@@ -15,6 +15,8 @@ struct PySoap {
     DoubleArray table, harmonics, species_weight;
     IntArray channel;
     std::vector<SoapBlock> blocks;
+    std::vector<std::int32_t> place;  // of SoapJacobianTask
+    std::vector<std::int64_t> width;
     SoapParams params;
 
     SoapTask task(PyNeighborTable& neighbors, const CenterRows& centers, int team,
@@ -27,7 +29,117 @@ struct PySoap {
             neighbors.scratch_rows.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
         return t;
     }
+    SoapJacobianTask job() const {
+        SoapJacobianTask j;
+        j.place = place.data();
+        j.width = width.data();
+        return j;
+    }
+    std::int64_t block_features(const SoapBlock& b) const {
+        const int n = params.n_max;
+        return std::int64_t(params.l_max + 1) * (b.triangle ? n * (n + 1) / 2 : n * n);
+    }
+    void place_blocks() {
+        for (int kind = 0; kind <= params.n_channels; ++kind) {
+            std::int64_t at = 0;
+            for (const SoapBlock& b : blocks) {
+                const bool here = kind == params.n_channels || b.first == kind ||
+                                  b.second == kind || b.first == params.total ||
+                                  b.second == params.total;
+                place.push_back(here ? std::int32_t(at) : -1);
+                if (here) at += block_features(b);
+            }
+            width.push_back(at);
+        }
+    }
 };
+
+// Kind and place of every block of a sparse Jacobian, those of one kind together, and the blocks
+// of each kind. An atom on a center that moves with it changes all features.
+struct Packing {
+    std::vector<std::int32_t> kind;
+    std::vector<std::int64_t> offset;
+    std::vector<std::vector<std::int64_t>> of_kind;
+    std::int64_t size = 0;
+};
+Packing pack_blocks(const PySoap& soap, const System& s, const Pattern& pattern,
+                    const std::int32_t* column, bool attach) {
+    const int whole = soap.params.n_channels;
+    std::vector<std::int32_t> channel(std::size_t(s.n_real), whole);  // by column
+    for (std::int64_t row = 0; row < s.n_real; ++row) {
+        const std::int32_t at = column[s.order[row]];
+        const double species = s.rows[4 * row + 3];
+        if (at >= 0 && species > -0.5) channel[std::size_t(at)] = soap.params.channel[int(species)];
+    }
+    Packing out;
+    const std::size_t n = pattern.column.size();
+    out.kind.resize(n);
+    out.offset.resize(n);
+    out.of_kind.resize(std::size_t(whole) + 1);
+    for (std::size_t b = 0; b < n; ++b) out.kind[b] = channel[std::size_t(pattern.column[b])];
+    if (attach)
+        for (const std::int64_t b : pattern.own)
+            if (b >= 0) out.kind[std::size_t(b)] = whole;
+    for (std::size_t b = 0; b < n; ++b)
+        out.of_kind[std::size_t(out.kind[b])].push_back(std::int64_t(b));
+    for (int kind = 0; kind <= whole; ++kind)
+        for (const std::int64_t b : out.of_kind[std::size_t(kind)]) {
+            out.offset[std::size_t(b)] = out.size;
+            out.size += 3 * soap.width[std::size_t(kind)];
+        }
+    return out;
+}
+
+Int64Array copy_of(const std::vector<std::int64_t>& v) {
+    return Int64Array(py::ssize_t(v.size()), v.data());
+}
+
+// (center, column, values, parts): parts is a list of (blocks, features), of which the values are
+// one after the other, (blocks, 3, features).
+py::tuple sparse_jacobian(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
+                          const IntArray& column, bool attach, bool single, int threads) {
+    const CenterRows rows = py_centers(centers, neighbors);
+    const System s = neighbors.table.system();
+    const std::int32_t* columns = py_columns(column, neighbors);
+    Pattern pattern;
+    Packing packing;
+    {
+        py::gil_scoped_release nogil;
+        pattern = sparse_pattern(s, neighbors.table.neighbors(), rows.view(), columns,
+                                 neighbors.table.index_room());
+        packing = pack_blocks(soap, s, pattern, columns, attach);
+    }
+    const py::array::ShapeContainer shape{packing.size};
+    py::array values =
+        single ? py::array(new_array<float>(shape)) : py::array(new_array<double>(shape));
+    void* data = values.mutable_data();
+    {
+        py::gil_scoped_release nogil;
+        SoapJacobianTask job = soap.job();
+        job.blocks = pattern.view(attach);
+        job.n_blocks = pattern.n_blocks;
+        job.kind = packing.kind.data();
+        job.offset = packing.offset.data();
+        if (single)
+            job.values_single = static_cast<float*>(data);
+        else
+            job.values = static_cast<double*>(data);
+        const int team = team_size(threads, std::int64_t(rows.row.size()), 4);
+        soap_jacobian_compute(soap.params, s, neighbors.table.neighbors(),
+                              soap.task(neighbors, rows, team), job, team);
+    }
+    py::list parts;
+    for (std::size_t kind = 0; kind < packing.of_kind.size(); ++kind) {
+        if (packing.of_kind[kind].empty()) continue;
+        std::vector<std::int64_t> features;
+        for (std::size_t q = 0; q < soap.blocks.size(); ++q)
+            if (soap.place[kind * soap.blocks.size() + q] >= 0)
+                for (std::int64_t i = 0; i < soap.block_features(soap.blocks[q]); ++i)
+                    features.push_back(soap.blocks[q].offset + i);
+        parts.append(py::make_tuple(copy_of(packing.of_kind[kind]), copy_of(features)));
+    }
+    return py::make_tuple(copy_of(pattern.center), copy_of(pattern.column), values, parts);
+}
 
 std::unique_ptr<PySoap> make_soap(int n_max, int l_max, double cutoff, const DoubleArray& table,
                                   const DoubleArray& harmonics, const IntArray& channel,
@@ -77,6 +189,7 @@ std::unique_ptr<PySoap> make_soap(int n_max, int l_max, double cutoff, const Dou
     p.n_features = offset;
     p.n_blocks = int(s->blocks.size());
     p.blocks = s->blocks.data();
+    s->place_blocks();
     p.channel = s->channel.data();
     p.species_weight = s->species_weight.data();
     p.table = s->table.data();
@@ -175,26 +288,9 @@ void bind_soap(py::module_& m) {
             py::arg("coefficients").noconvert())
         .def("vjp", &vjp, py::arg("neighbors"), py::arg("centers"), py::arg("weights").noconvert(),
              py::arg("weight_row"), py::arg("mean"), py::arg("threads"))
-        .def(
-            "sparse_jacobian",
-            [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
-               const IntArray& column, bool attach, bool single, int threads) {
-                const CenterRows rows = py_centers(centers, neighbors);
-                return py_sparse_jacobian(
-                    neighbors, rows, column, soap.params.n_features, single, threads,
-                    [&](const Pattern& pattern, double* out, float* out_single, int team) {
-                        SoapJacobianTask job;
-                        job.blocks = pattern.view(attach);
-                        job.n_blocks = pattern.n_blocks;
-                        job.values = out;
-                        job.values_single = out_single;
-                        soap_jacobian_compute(soap.params, neighbors.table.system(),
-                                              neighbors.table.neighbors(),
-                                              soap.task(neighbors, rows, team), job, team);
-                    });
-            },
-            py::arg("neighbors"), py::arg("centers"), py::arg("column").noconvert(),
-            py::arg("attach"), py::arg("single"), py::arg("threads"))
+        .def("sparse_jacobian", &sparse_jacobian, py::arg("neighbors"), py::arg("centers"),
+             py::arg("column").noconvert(), py::arg("attach"), py::arg("single"),
+             py::arg("threads"))
         .def(
             "dense_jacobian",
             [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
@@ -206,7 +302,7 @@ void bind_soap(py::module_& m) {
                 py_dense_jacobian(
                     neighbors, rows, column, soap.params.n_features, one_row, out, threads,
                     [&](const Pattern& pattern, double* to, float* to_single, int team) {
-                        SoapJacobianTask job;
+                        SoapJacobianTask job = soap.job();
                         job.blocks = pattern.view(attach);
                         job.n_blocks = pattern.n_blocks;
                         job.mean = c;
@@ -228,7 +324,7 @@ void bind_soap(py::module_& m) {
                const py::object& mean_or_none, int threads) {
                 const CenterRows rows = py_centers(centers, neighbors);
                 DoubleArray keep;
-                SoapJacobianTask job;
+                SoapJacobianTask job = soap.job();
                 job.mean = coefficients(soap, mean_or_none, keep);
                 return py_strain(rows, soap.params.n_features, [&](double* out) {
                     job.strain = out;

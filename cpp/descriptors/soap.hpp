@@ -54,6 +54,10 @@ static inline constexpr std::int64_t soap_lm(const SoapParams& p) {
 static inline constexpr std::int64_t soap_coefficients(const SoapParams& p) {
     return p.n_channels * soap_lm(p) * p.n_stride;
 }
+// Two rows for each l: see the kernel of the Jacobian.
+static inline constexpr std::int64_t soap_factors(const SoapParams& p) {
+    return 2 * std::int64_t(p.l_max + 1) * p.n_stride;
+}
 // Rows of radial functions in working memory: a tile and one l, or a group and all l.
 static inline constexpr std::int64_t soap_radial_rows(const SoapParams& p) {
     const std::int64_t all = std::int64_t(p.l_max + 1) * kSoapGroup;
@@ -79,7 +83,7 @@ static inline constexpr std::int64_t soap_scratch(const SoapParams& p, std::int6
            slots * (soap_lm(p) + 12) + p.n_cells + 4 * tiles +
            2 * p.n_stride * (soap_radial_rows(p) + slots) + longest + 10 * soap_coefficients(p) +
            3 * soap_lm(p) * (p.n_stride + 2 * kSoapGroup) + 2 * p.n_max * p.n_stride +
-           p.n_features + 1024;
+           (3 * p.n_channels + 1) * soap_factors(p) + p.n_features + 1024;
 }
 
 struct SoapTask {
@@ -120,6 +124,13 @@ struct SoapJacobianTask {
     double factor = 1.0;
     bool one_row = false;  // all centers add to the same blocks
     std::int64_t n_blocks = 0;
+    // Rows hold all features, or those that an atom of a channel can change. By kind, that is by
+    // channel, then all features: the place of each block of features in a row (-1: not there)
+    // and the length of a row. Null kind and offset: whole rows, one block after the other.
+    const std::int32_t* place = nullptr;   // (n_channels + 1, SoapParams::n_blocks)
+    const std::int64_t* width = nullptr;   // (n_channels + 1)
+    const std::int32_t* kind = nullptr;    // (n_blocks)
+    const std::int64_t* offset = nullptr;  // (n_blocks), into the values
     double* values = nullptr;
     float* values_single = nullptr;
     double* strain = nullptr;  // (n_centers, 9, n_features) instead

@@ -2,9 +2,11 @@
 //
 // A neighbor j changes the coefficients of its own channel, dc_nlm = d(w F_nl S_lm) / dr_j, and
 // with them every block of features that has this channel: dp_nn'l = sum_m (dc_nlm c_n'lm + c_nlm
-// dc_n'lm). What the center's own atom does, and strain, are linear in the changes, so those are
-// summed over neighbors first. Operations per neighbor and direction: 4 L^2 N for the changes, 2
-// L^2 N^2 (other channels) or 4 L^2 N^2 (its own) per block.
+// dc_n'lm). The change of one neighbor is dc_nlm = across_lm F_nl + along_lm dF_nl, so the sum over
+// m is taken once per channel, A_n'l = sum_m across_lm c_n'lm and B_n'l with along, and dp_nn'l =
+// F_nl A_n'l + dF_nl B_n'l + (n <-> n'). Operations per neighbor and direction: 4 L^2 N for each
+// channel present, 4 L N^2 (other channels) or 8 L N^2 (its own) per block. What the center's own
+// atom does, and strain, are linear in the changes, so those are summed over neighbors first.
 #include "descriptors/soap_tile.hpp"
 
 namespace mdkern {
@@ -33,12 +35,12 @@ inline bool touches(const SoapParams& p, const Work& k, const SoapBlock& block, 
     return (one && (two || k.present[block.second])) || (two && k.present[block.first]);
 }
 
-// Features for coefficients of channel z that change by dc; those of blocks that do not change are
-// left alone. dc is (lm, n_stride), or, of `sets` directions, for every l (sets, 2 l + 1,
-// n_stride), of which `x` is meant.
-void change_features(const SoapParams& p, const Work& k, const double* c, int z, const double* dc,
-                     int sets, int x, double* out) {
-    const std::int64_t size = soap_lm(p) * p.n_stride;
+// Features for coefficients of channel z that change by d; those of blocks that do not change are
+// left alone; place: of each block in `out`. c, of every channel, and d have a row for each l and
+// m, (lm, n_stride). `factored`: two for each l instead, of A and B in c, of F and dF in d.
+void change_features(const SoapParams& p, const Work& k, const double* c, int z, const double* d,
+                     bool factored, const std::int32_t* place, double* out) {
+    const std::int64_t size = factored ? soap_factors(p) : soap_lm(p) * p.n_stride;
     for (int q = 0; q < p.n_blocks; ++q) {
         const SoapBlock& block = p.blocks[q];
         if (!touches(p, k, block, z)) continue;
@@ -46,17 +48,17 @@ void change_features(const SoapParams& p, const Work& k, const double* c, int z,
         const bool two = block.second == z || block.second == p.total;
         const std::int64_t per_l = block_size(p, block);
         for (int l = 0; l <= p.l_max; ++l) {
-            const std::int64_t at = std::int64_t(l) * l * p.n_stride;
+            const std::int64_t at = std::int64_t(factored ? 2 * l : l * l) * p.n_stride;
+            const int terms = factored ? 2 : 2 * l + 1;
             const double *a = c + block.first * size + at, *b = c + block.second * size + at;
-            const int terms = 2 * l + 1;
-            const double* d = dc + sets * at + x * terms * p.n_stride;
-            double* to = out + block.offset + l * per_l;
+            const double* change = d + at;
+            double* to = out + place[q] + l * per_l;
             if (one && two)
-                product<true>(p, block.triangle, d, b, a, d, terms, to);
+                product<true>(p, block.triangle, change, b, a, change, terms, to);
             else if (one)
-                product<false>(p, block.triangle, d, b, nullptr, nullptr, terms, to);
+                product<false>(p, block.triangle, change, b, nullptr, nullptr, terms, to);
             else
-                product<false>(p, block.triangle, a, d, nullptr, nullptr, terms, to);
+                product<false>(p, block.triangle, a, change, nullptr, nullptr, terms, to);
         }
     }
 }
@@ -122,7 +124,7 @@ public:
                     k.dc[z * sets * per_channel + i] = 0.0;
         for (int z = 0; z < p.n_channels; ++z) {
             if (z == p.total) continue;
-            untouched(z);
+            kind_ = -1;
             for (int j = k.start[z]; j < k.start[z + 1]; j += kSoapGroup) {
                 const int left = k.start[z + 1] - j;
                 group(coefficients, z, j, left < kSoapGroup ? left : kSoapGroup, first);
@@ -139,9 +141,17 @@ public:
 
 private:
     bool wanted(std::int64_t block) const { return block >= low_ && block < high_; }
+    // What rows of a block hold: see SoapJacobianTask.
+    int kind_of(std::int64_t block) const { return task.kind ? task.kind[block] : p.n_channels; }
+    T* block_at(std::int64_t block) const {
+        return values + (task.offset ? task.offset[block] : 3 * block * p.n_features);
+    }
+    const std::int32_t* places(int kind) const {
+        return task.place + std::int64_t(kind) * p.n_blocks;
+    }
     void clear(std::int64_t block) const {
-        T* to = values + block * 3 * p.n_features;
-        for (std::int64_t i = 0; i < 3 * p.n_features; ++i) to[i] = T(0);
+        T* to = block_at(block);
+        for (std::int64_t i = 0; i < 3 * task.width[kind_of(block)]; ++i) to[i] = T(0);
     }
     // Whether features are added to the block, or written: its first visit, in new memory.
     bool visit(std::int64_t block, std::int64_t first) const {
@@ -152,23 +162,27 @@ private:
     T* own(std::int64_t first) const {
         const std::int64_t block = task.blocks.own[c];
         if (!visit(block, first)) clear(block);
-        return values + 3 * block * p.n_features;
+        return block_at(block);
     }
-    // Zeros in the row where neighbors of channel z change nothing.
-    void untouched(int z) const {
+    // The row becomes one of this kind: zeros where neighbors of channel z change nothing.
+    void begin(int z, int kind) {
+        if (kind == kind_) return;
+        kind_ = kind;
+        const std::int32_t* place = places(kind);
         for (int q = 0; q < p.n_blocks; ++q) {
-            if (touches(p, k, p.blocks[q], z)) continue;
+            if (place[q] < 0 || touches(p, k, p.blocks[q], z)) continue;
             const std::int64_t n = block_size(p, p.blocks[q]) * (p.l_max + 1);
-            for (std::int64_t i = 0; i < n; ++i) k.features[p.blocks[q].offset + i] = 0.0;
+            for (std::int64_t i = 0; i < n; ++i) k.features[place[q] + i] = 0.0;
         }
     }
     // The row, which belongs to channel z, into the Jacobian.
-    template <class To> void put(int z, bool add, To* to) const {
-        if (!add) return write_row(k.features, p.n_features, to);
+    template <class To> void put(int z, int kind, bool add, To* to) const {
+        if (!add) return write_row(k.features, task.width[kind], to);
+        const std::int32_t* place = places(kind);
         for (int q = 0; q < p.n_blocks; ++q) {
             const SoapBlock& b = p.blocks[q];
             if (touches(p, k, b, z))
-                add_row(k.features + b.offset, block_size(p, b) * (p.l_max + 1), to + b.offset);
+                add_row(k.features + place[q], block_size(p, b) * (p.l_max + 1), to + place[q]);
         }
     }
     // Features for the changes summed over neighbors; minus them where the center moves.
@@ -180,13 +194,13 @@ private:
                 double* dc = k.dc + (z * sets + x) * per_channel;
                 if (!task.strain)
                     for (std::int64_t i = 0; i < per_channel; ++i) dc[i] = -dc[i];
-                change_features(p, k, coefficients, z, dc, 1, 0, k.features);
-                put(z, true, to + x * p.n_features);
+                change_features(p, k, coefficients, z, dc, false, places(p.n_channels), k.features);
+                put(z, p.n_channels, true, to + x * p.n_features);
             }
         }
     }
 
-    void group(const double* coefficients, int z, int j, int n, std::int64_t first) const {
+    void group(const double* coefficients, int z, int j, int n, std::int64_t first) {
         geometry(p, k, j, n);
         const std::int64_t rows = std::int64_t(kSoapGroup) * p.n_stride;
         for (int l = 0; l <= p.l_max; ++l)
@@ -202,13 +216,20 @@ private:
             const bool add_to_sum = sum && k.source[j + t] >= 0;
             const std::int64_t block = block_of(k.source[j + t]);
             if (block < 0 && !add_to_sum) continue;
-            for (int l = 0; l <= p.l_max; ++l) changes(l, t);
-            if (add_to_sum) add_total(z, j + t);
+            if (add_to_sum) {
+                for (int l = 0; l <= p.l_max; ++l) changes(l, t);
+                add_total(z, j + t);
+            }
             if (block < 0) continue;
+            factors(coefficients, t);
             const bool add = visit(block, first);
+            const int kind = kind_of(block);
+            begin(z, kind);
+            const std::int64_t per_direction = p.n_channels * soap_factors(p);
             for (int x = 0; x < 3; ++x) {
-                change_features(p, k, coefficients, z, k.change, 3, x, k.features);
-                put(z, add, values + (3 * block + x) * p.n_features);
+                change_features(p, k, k.summed + x * per_direction, z, k.radial, true, places(kind),
+                                k.features);
+                put(z, kind, add, block_at(block) + x * task.width[kind]);
             }
         }
     }
@@ -218,6 +239,45 @@ private:
                                    : task.blocks.attach ? -1
                                                         : task.blocks.own[c];
         return wanted(block) ? block : -1;
+    }
+    // F and dF of one neighbor, (l, 2, n_stride), and A and B of each direction and channel,
+    // (3, channels, l, 2, n_stride).
+    void factors(const double* coefficients, int t) const {
+        for (int l = 0; l <= p.l_max; ++l) {
+            const std::int64_t from = (l * kSoapGroup + t) * p.n_stride;
+            double* to = k.radial + 2 * l * p.n_stride;
+            for (int v = 0; v < p.n_max; v += W) {
+                simd::store(to + v, simd::load(k.f + from + v));
+                simd::store(to + p.n_stride + v, simd::load(k.df + from + v));
+            }
+        }
+        const std::int64_t per_channel = soap_lm(p) * p.n_stride, size = soap_factors(p);
+        for (int ch = 0; ch < p.n_channels; ++ch)
+            if (k.present[ch])
+                for (int l = 0; l <= p.l_max; ++l)
+                    sum_factors(coefficients + ch * per_channel + l * l * p.n_stride, l, t,
+                                k.summed + ch * size + 2 * l * p.n_stride);
+    }
+    void sum_factors(const double* from, int l, int t, double* to) const {
+        const int rows = 2 * l + 1;
+        const double* across = k.across + 3 * l * l * kSoapGroup + t;
+        const double* along = k.along + 3 * l * l * kSoapGroup + t;
+        const std::int64_t per_direction = p.n_channels * soap_factors(p);
+        for (int v = 0; v < p.n_max; v += W) {
+            V a[3] = {V(0.0), V(0.0), V(0.0)}, b[3] = {V(0.0), V(0.0), V(0.0)};
+            for (int i = 0; i < rows; ++i) {
+                const V row = simd::load(from + i * p.n_stride + v);
+                for (int x = 0; x < 3; ++x) {
+                    const int at = (x * rows + i) * kSoapGroup;
+                    a[x] = simd::fma(row, V(across[at]), a[x]);
+                    b[x] = simd::fma(row, V(along[at]), b[x]);
+                }
+            }
+            for (int x = 0; x < 3; ++x) {
+                simd::store(to + x * per_direction + v, a[x]);
+                simd::store(to + x * per_direction + p.n_stride + v, b[x]);
+            }
+        }
     }
     // dc of one neighbor and l, (3, 2 l + 1, n_stride) at 3 l^2 rows
     void changes(int l, int t) const {
@@ -259,6 +319,7 @@ private:
     T* values;
     const Work& k;
     std::int64_t c, low_, high_, output;
+    int kind_ = -1;
     const std::int64_t* pair;
 };
 

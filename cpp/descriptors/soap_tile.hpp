@@ -42,8 +42,9 @@ struct Work : Near {
     double* features;           // (n_features)
     double* dc;                 // (9) derivatives of the coefficients, summed over neighbors
     // Of a Jacobian, for kSoapGroup neighbors and all l: derivatives of one neighbor's
-    // coefficients, and their parts that multiply dF and F.
-    double *change, *along, *across;
+    // coefficients, and their parts that multiply dF and F; F and dF of one neighbor, and those
+    // parts summed over m with the coefficients.
+    double *change, *along, *across, *radial, *summed;
     std::int32_t* visited;  // blocks of the present center
 };
 
@@ -71,6 +72,8 @@ inline void carve(const SoapParams& p, double* at, std::int64_t longest, Work* b
     k.change = arena.take(3 * lm * p.n_stride);
     k.along = arena.take(3 * lm * kSoapGroup);
     k.across = arena.take(3 * lm * kSoapGroup);
+    k.radial = arena.take(soap_factors(p));
+    k.summed = arena.take(3 * p.n_channels * soap_factors(p));
     k.visited = arena.ints(longest + kNearRoom);
     k.pack = arena.take(p.n_max * p.n_stride);
     k.transposed = arena.take(p.n_max * p.n_stride);

@@ -295,20 +295,18 @@ class Descriptor:
             _check_memory((1, *shape[1:]), self.dtype, "vjp")
             out = np.zeros((1, *shape[1:]), dtype=self.dtype)
             self._dense(env, _columns(env, wanted), moving, out, team)
-            return SparseJacobian(
-                np.zeros(len(wanted), dtype=np.int64),
-                np.arange(len(wanted)),
-                out[0],
-                (1, *shape[1:]),
-            )
+            center = np.zeros(len(wanted), dtype=np.int64)
+            return SparseJacobian.whole(center, np.arange(len(wanted)), out[0], (1, *shape[1:]))
         # Every block belongs to one pair or more, or to the center itself.
         blocks = min(env.table.n_listed + env.n_centers, env.n_centers * len(wanted))
         _check_memory((blocks, 3, features), self.dtype, "vjp, or fewer centers at a time")
         parts = self._kernels.sparse_jacobian(
             env.table, env.centers, _columns(env, wanted), moving, self.dtype == np.float32, team
         )
-        center, atom, values = parts
-        return SparseJacobian(center, atom, values, shape)
+        center, atom, values, *packing = parts
+        if packing:
+            return SparseJacobian(center, atom, values, packing[0], shape)
+        return SparseJacobian.whole(center, atom, values, shape)
 
     def derivatives_strain(
         self, a: Atoms, centers: Any = None, *, threads: int | None = None
