@@ -225,6 +225,8 @@ class Calculator(AseCalculator):
             "energies": r.energies,
             "forces": r.forces,
         }
+        if r.charges is not None:
+            results["charges"] = r.charges
         volume = _volume(cell)
         if volume > 0.0:
             results["stress"] = r.virial / -volume
@@ -330,7 +332,11 @@ class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
 
 
 class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):
-    pass
+    def _apply(self, potential: Any) -> None:
+        super()._apply(potential)
+        charged = potential.model.charge is not None
+        common = Calculator.implemented_properties
+        self.implemented_properties = [*common, "charges"] if charged else common  # type: ignore[misc]
 
 
 class NEPTensor(Calculator, potential=potentials.NEPTensor, name="mdkern-nep-tensor"):

@@ -180,6 +180,10 @@ def kernel_of(
         "b0": _pad(net.b0),
         "w1": _pad(net.w1),
     }
+    if model.charge is not None:
+        tables["w1_charge"] = _pad(model.charge.networks.w1)
+        arrays["rc2_radial"] = rc_radial**2
+        arrays["charge_range"] = np.array([model.rc_radial.max()])
     arrays |= {name: np.ascontiguousarray(x, dtype=real) for name, x in tables.items()}
     arrays |= {"bias": net.bias, "keep": keep**2}
     return _core.Nep(
@@ -193,6 +197,7 @@ def kernel_of(
         uniform_cutoff=uniform,
         dipole=model.kind == "dipole",
         single=real is np.float32,
+        charge_mode=0 if model.charge is None else model.charge.mode,
         arrays=arrays,
     )
 
