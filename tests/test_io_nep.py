@@ -217,10 +217,11 @@ def test_bad_flexible_table(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("tag", "message"),
     [
-        ("nep4_charge1", r"models with charges \(qNEP\)"),
-        ("nep4_zbl_charge3", r"models with charges \(qNEP\)"),
+        ("nep4_charge4", "models of kind 'charge4'"),
+        ("nep4_charge", "models of kind 'charge'"),
+        ("nep3_charge1", "models of kind 'charge1'"),
         ("nep4_vdw", r"models with dispersion \(vdw\)"),
-        ("nep4_charge1_vdw", r"models with charges \(qNEP\)"),
+        ("nep4_charge1_vdw", r"models with dispersion \(vdw\)"),
         ("nep3_temperature", "with a temperature"),
         ("nep4_zbl_temperature", "with a temperature"),
         ("nep4_spin", "models of kind 'spin'"),

@@ -207,9 +207,12 @@ class Calculator(AseCalculator):
         """Evaluate everything in one call; `stresses` only where asked for."""
         del system_changes
         positions, numbers, cell, pbc = self._take(atoms)
-        r = self.potential.compute(
-            self._table, virials="stresses" in properties, threads=self._n_threads
-        )
+        try:
+            r = self.potential.compute(
+                self._table, virials="stresses" in properties, threads=self._n_threads
+            )
+        except ValueError as e:
+            raise AtomsError(str(e)) from None
         if not math.isfinite(r.energy + sum(r.virial.tolist())):
             raise NonFiniteError(_explain(r, positions))
         self._accept(r, positions, numbers, cell, pbc)
