@@ -138,6 +138,8 @@ def test_agrees_with_gpumds_code(name: str, folder: Path) -> None:
         assert close(got["virial"], ref["virial"], 1e-10)
         if "charges" in ref:
             assert close(got["charges"], ref["charges"], 1e-12)
+            born = calc.get_property("born_effective_charges", atoms)
+            assert close(born, ref["becs"].reshape(-1, 3, 3), 1e-11)
         if atoms.pbc.all():
             assert close(got["stress"], ref["stress"], 1e-10)
         w = ref["virials"].reshape(-1, 3, 3)

@@ -19,6 +19,7 @@ import mdkern
 from mdkern import reference
 from mdkern.bench.nep_models import random_nep
 from mdkern.calculators import NEP
+from mdkern.errors import UnsupportedError
 from mdkern.io.nep import read_nep
 from mdkern.md import IsotropicMTKNPT, VelocityVerlet
 
@@ -101,6 +102,8 @@ def test_mode_3_agrees_with_gpumds_code() -> None:
             got = evaluate(NEP(path_of(name)), atoms)
             assert np.abs(got["energies"] - ref[f"{k}_energies"]).max() <= 1e-12
             assert np.abs(got["charges"] - ref[f"{k}_charges"]).max() <= 1e-13
+            born = NEP(path_of(name)).get_property("born_effective_charges", atoms)
+            assert np.abs(born.reshape(-1, 9) - ref[f"{k}_becs"]).max() <= 1e-12
 
 
 # --- the sum itself -------------------------------------------------------------------------------
@@ -266,3 +269,16 @@ def test_results_and_copies(tmp_path: Path) -> None:
     plain = NEP(random_nep(tmp_path / "plain.txt", species=["O", "Mg"]))
     with pytest.raises(PropertyNotImplementedError):
         plain.get_charges(atoms)
+    with pytest.raises(UnsupportedError, match=r"plain.txt:1: nep4: a model without charges"):
+        plain.calculate(atoms, ["born_effective_charges"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_born_charges_equal_the_definition(name: str) -> None:
+    atoms = oxide(2)
+    got = [
+        NEP(path_of(name), threads=n).get_property("born_effective_charges", atoms) for n in (1, 2)
+    ]
+    expected = reference.nep_born_charges(*inputs(atoms, path_of(name)))
+    assert np.array_equal(got[0], got[1])
+    assert np.abs(got[0] - expected).max() <= 1e-12

@@ -181,6 +181,18 @@ void bind_nep(py::module_& m) {
             },
             py::arg("neighbors"), py::arg("virials"), py::arg("threads"))
         .def(
+            "born",
+            [](const PyNep& nep, PyNeighborTable& neighbors, int threads) {
+                if (nep.coulomb.mode == 0) throw std::invalid_argument("a model without charges");
+                PyResult out(neighbors.table.n(), true);
+                {
+                    py::gil_scoped_release nogil;
+                    nep.run(NepTask::born, neighbors, {}, threads, out.view);
+                }
+                return out.finish();
+            },
+            py::arg("neighbors"), py::arg("threads"))
+        .def(
             "descriptors",
             [](const PyNep& nep, PyNeighborTable& neighbors, int threads) {
                 const std::int64_t n = neighbors.table.n();

@@ -33,6 +33,8 @@ enum class NepTask : int {
     vjp = 2,         // forces and virial of sum_id weights_id q_id; no energy
     jacobian = 3,    // dq_id/dr_j
     charge = 4,      // charges only
+    born = 5,        // sum of r_ij (x) dQ_i/dr_ij half to i, half taken from j; energies: charges.
+                     // 3 x 3 numbers an atom: the first row in forces, the others in virials
 };
 
 struct NepParams {

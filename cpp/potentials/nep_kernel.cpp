@@ -171,8 +171,8 @@ private:
             GradientSink<T> sink{job, slots, entries, virial_entries, {}};
             backward(job, scratch, l, sink);
             double e = scratch.lane[l].energy;
-            if (job.task == NepTask::energy)
-                e += double(energies[l]) - job.t.bias[job.p.one_network ? 0 : type];
+            e += double(energies[l]);
+            if (job.task == NepTask::energy) e -= job.t.bias[job.p.one_network ? 0 : type];
             energy[i - begin] = e;
             finish_centre(i, sink.sums);
         }
@@ -262,6 +262,11 @@ private:
         simd::store_sums4(s + 8, a.wxy, a.wxy, a.wxy, a.wxy);
         double* own = entries + 4 * std::int64_t(slots[i]);
         for (int c = 0; c < 3; ++c) own[c] += double(s[c]);
+        if (job.task == NepTask::born) {
+            double* rest = virial_entries + 8 * std::int64_t(slots[i]);
+            for (int c = 0; c < 6; ++c) rest[c] += double(s[3 + c]);
+            return;
+        }
         for (int c = 0; c < 6; ++c) virial[c] -= double(s[3 + c]);
     }
 
@@ -296,7 +301,7 @@ template <class T> void compute(NepTask task, const NepParams& p, const NepTable
         Block<T> block(job, plan, b, thread);
         block.run(out);
     });
-    if (task != NepTask::energy && task != NepTask::vjp) return;
+    if (task != NepTask::energy && task != NepTask::vjp && task != NepTask::born) return;
     if (out.forces) force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces);
     if (out.virials && work.virial_entries)
         force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials);

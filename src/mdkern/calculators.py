@@ -338,8 +338,21 @@ class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):
     def _apply(self, potential: Any) -> None:
         super()._apply(potential)
         charged = potential.model.charge is not None
-        common = Calculator.implemented_properties
-        self.implemented_properties = [*common, "charges"] if charged else common  # type: ignore[misc]
+        of_charges = ["charges", "born_effective_charges"] if charged else []
+        self.implemented_properties = [*Calculator.implemented_properties, *of_charges]  # type: ignore[misc]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Evaluate everything in one call; `stresses` and `born_effective_charges` only where asked for."""
+        super().calculate(atoms, properties, system_changes)
+        if "born_effective_charges" in properties:
+            self.results["born_effective_charges"] = self.potential.born_effective_charges(
+                self._table, threads=self._n_threads
+            )
 
 
 class NEPTensor(Calculator, potential=potentials.NEPTensor, name="mdkern-nep-tensor"):
