@@ -80,6 +80,15 @@ PUBLIC_SIZES: dict[str, dict[str, object]] = {
         "bodies": ["222"],
         "hidden": 30,
     },
+    "water, charges": {
+        "species": ["O", "H"],
+        "cutoffs": [6.0, 4.0],
+        "n_max": (4, 4),
+        "basis": (8, 8),
+        "bodies": ["222"],
+        "hidden": 30,
+        "kind": "charge1",
+    },
 }
 
 

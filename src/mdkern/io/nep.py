@@ -474,7 +474,6 @@ class _Values:
             bias=np.broadcast_to(bias, n_nets).copy(),
         )
 
-
     def charged_networks(
         self, n_nets: int, hidden: int, n_d: int, mode: int
     ) -> tuple[NepNetworks, NepCharge]:

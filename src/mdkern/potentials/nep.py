@@ -95,7 +95,9 @@ class NEP:
         if self.model.charge is None:
             from mdkern.errors import UnsupportedError
 
-            raise UnsupportedError(f"{self.model.path}:1: {self.model.tag}: a model without charges")
+            raise UnsupportedError(
+                f"{self.model.path}:1: {self.model.tag}: a model without charges"
+            )
         _, raw, first, _, rest = self._kernel.born(neighbors, threads)
         z = np.concatenate([first, rest], axis=1).reshape(-1, 3, 3)
         charges = raw - raw.mean() if len(raw) else raw

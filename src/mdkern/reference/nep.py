@@ -12,7 +12,14 @@ from mdkern.potentials.nep_tables import cubic_terms, index, polynomial, weight
 from mdkern.reference.coulomb import Coulomb, coulomb
 from mdkern.reference.pairs import Float, PairList, Result, pair_list, sum_at
 
-__all__ = ["nep", "nep_born_charges", "nep_charges", "nep_descriptors", "nep_dipole", "nep_polarizability"]
+__all__ = [
+    "nep",
+    "nep_born_charges",
+    "nep_charges",
+    "nep_descriptors",
+    "nep_dipole",
+    "nep_polarizability",
+]
 
 # Ziegler, Biersack, Littmark (1985), with the constants of GPUMD.
 COULOMB = 14.399645  # e^2 / (4 pi eps0) in eV Angstrom
@@ -109,9 +116,7 @@ def _coulomb(
     assert model.charge is not None
     near = pairs.r < model.pair_cutoffs(model.rc_radial)[pairs.a, pairs.b]
     r_cut = float(model.rc_radial.max())
-    return coulomb(
-        positions, cell, pbc, pairs, near, charges, mode=model.charge.mode, r_cut=r_cut
-    )
+    return coulomb(positions, cell, pbc, pairs, near, charges, mode=model.charge.mode, r_cut=r_cut)
 
 
 def nep_descriptors(

@@ -38,7 +38,9 @@ def main() -> None:
     for seed, (name, kind) in enumerate(MODELS.items()):
         path = HERE / f"{name}.txt"
         size: dict[str, Any] = {"n_max": (3, 2), "basis": (6, 6), "hidden": 6}
-        random_nep(path, species=["O", "Mg"], bodies=["222", "1111"], seed=seed + 70, **size, **kind)
+        random_nep(
+            path, species=["O", "Mg"], bodies=["222", "1111"], seed=seed + 70, **size, **kind
+        )
         frames = HERE / f"{name}.extxyz"
         write(frames, structures(seed))
         arrays: dict[str, Any] = {}
