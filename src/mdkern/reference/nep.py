@@ -82,7 +82,7 @@ def nep_charges(
     assert model.charge is not None
     _, d = _descriptors(positions, cell, pbc, species, model)
     raw = _networks(model.charge.networks, d.kind, d.q * model.q_scaler)[0]
-    return raw - raw.mean()
+    return np.asarray(raw - raw.mean())
 
 
 def nep_born_charges(
