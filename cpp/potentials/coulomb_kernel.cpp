@@ -2,6 +2,7 @@
 // atoms, 64 of them at a time, whose powers of exp(i b r) stay in the L1 cache while all lines pass.
 #include "potentials/coulomb.hpp"
 
+#include "potentials/pair_loop.hpp"
 #include "simd/math.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"
@@ -19,8 +20,7 @@ void row_pairs(const System& s, const Neighbors& list, const CoulombPairs& t,
     const double* own = s.rows + 4 * i;
     const double* rc2 = t.rc2 + std::int64_t(own[3]) * t.n_types;
     const V x = own[0], y = own[1], z = own[2], alpha = t.alpha;
-    V phi_sum = 0.0, fx = 0.0, fy = 0.0, fz = 0.0;
-    V wxx = 0.0, wyy = 0.0, wzz = 0.0, wyz = 0.0, wxz = 0.0, wxy = 0.0;
+    PairSums<double> sums;
     const std::int32_t *k = list.index + list.first[i], *end = k + list.count[i];
     for (; k < end; k += V::width) {
         const auto live = simd::first_n<double>(end - k);
@@ -41,28 +41,17 @@ void row_pairs(const System& s, const Neighbors& list, const CoulombPairs& t,
         const V phi = bare + simd::fma(V(t.shift_slope), r, V(t.shift_value));
         const V slope = simd::fma(simd::fma(alpha, e.derivative, -bare), inverse, V(t.shift_slope));
         const V q = simd::keep(within, simd::gather(out.charge, j));
-        phi_sum = simd::fma(q, phi, phi_sum);
-        const V g = q * slope * inverse, gx = g * dx, gy = g * dy, gz = g * dz;
-        fx = fx + gx;
-        fy = fy + gy;
-        fz = fz + gz;
-        wxx = simd::fma(gx, dx, wxx);
-        wyy = simd::fma(gy, dy, wyy);
-        wzz = simd::fma(gz, dz, wzz);
-        wyz = simd::fma(gy, dz, wyz);
-        wxz = simd::fma(gx, dz, wxz);
-        wxy = simd::fma(gx, dy, wxy);
+        sums.add(q * phi, q * slope * inverse, dx, dy, dz);
     }
-    double sum[12];
-    simd::store_sums4(sum, phi_sum, fx, fy, fz);
-    simd::store_sums4(sum + 4, wxx, wyy, wzz, wyz);
-    simd::store_sums4(sum + 8, wxz, wxy, wxy, wxy);
+    double sum[4], virial[6];
+    simd::store_sums4(sum, sums.e, sums.fx, sums.fy, sums.fz);
+    sums.take_virial(virial);
     const double q = out.charge[i];
     double* row = out.rows + kCoulombRow * i;
     row[0] = kCoulomb * sum[0] - 2.0 * t.self * q;
     row[1] = 0.5 * q * row[0];
     for (int c = 0; c < 3; ++c) row[2 + c] = kCoulomb * q * sum[1 + c];
-    for (int c = 0; c < 6; ++c) row[5 + c] = -0.5 * kCoulomb * q * sum[4 + c];
+    for (int c = 0; c < 6; ++c) row[5 + c] = kCoulomb * q * virial[c];
 }
 
 // A block of atoms: charges, and powers 0, 1, 2, ... of exp(i b r) for the three b, each
