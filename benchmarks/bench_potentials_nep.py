@@ -35,3 +35,8 @@ def test_nep_carbon(timed: Any, system: str, way: Any) -> None:
 @pytest.mark.kernel("nep_water")
 def test_nep_water(timed: Any, system: str, way: Any) -> None:
     timed("nep_water", system, way)
+
+
+@pytest.mark.kernel("nep_charges")
+def test_nep_charges(timed: Any, system: str, way: Any) -> None:
+    timed("nep_charges", system, way)

@@ -214,13 +214,26 @@ def test_bad_flexible_table(folder: Path) -> None:
         read_nep(write(folder, lines))
 
 
+def test_charges_are_read(folder: Path) -> None:
+    lines = lines_of(folder, zbl=[0, 0], kind="charge2")
+    model = read_nep(write(folder, lines))
+    assert model.charge is not None
+    assert (model.charge.mode, model.kind) == (2, "potential")
+    assert model.charge.networks.w1.shape == model.networks.w1.shape
+    assert 1.0 <= model.charge.sqrt_eps_inf <= 2.0
+    for changed in (lines[:-1], [*lines, "0.5"]):
+        with pytest.raises(FormatError, match=rf"numbers .*expected {model.n_values}"):
+            read_nep(write(folder, changed))
+
+
 @pytest.mark.parametrize(
     ("tag", "message"),
     [
-        ("nep4_charge1", r"models with charges \(qNEP\)"),
-        ("nep4_zbl_charge3", r"models with charges \(qNEP\)"),
+        ("nep4_charge4", "models of kind 'charge4'"),
+        ("nep4_charge", "models of kind 'charge'"),
+        ("nep3_charge1", "models of kind 'charge1'"),
         ("nep4_vdw", r"models with dispersion \(vdw\)"),
-        ("nep4_charge1_vdw", r"models with charges \(qNEP\)"),
+        ("nep4_charge1_vdw", r"models with dispersion \(vdw\)"),
         ("nep3_temperature", "with a temperature"),
         ("nep4_zbl_temperature", "with a temperature"),
         ("nep4_spin", "models of kind 'spin'"),

@@ -28,16 +28,19 @@ from mdkern.io.nep import read_nep
 from mdkern.md import VelocityVerlet
 
 OWN = Path(__file__).resolve().parent / "data" / "nep"
-SYNTHETIC = sorted(path.stem for path in OWN.glob("*.txt"))
+# Forces of mode 3 have a test of their own (test_potentials_nep_charges.py).
+SYNTHETIC = sorted(path.stem for path in OWN.glob("*.txt") if "charge3" not in path.stem)
 PUBLIC = [
     "BaTiO3_NEP4_ZBL",
     "BaZrO3_NEP4",
     "C_2024_NEP4",
     "CH_NEP3",
     "PbTe_NEP3",
+    "PbTe_qNEP4_charge1",
     "Si_2022_NEP4_5body",
     "UNEP-v1_2024_NEP4_ZBL",
     "water_NEP4",
+    "water_qNEP4_charge2",
 ]
 
 
@@ -133,6 +136,10 @@ def test_agrees_with_gpumds_code(name: str, folder: Path) -> None:
         assert np.abs(got["energies"] - ref["energies"]).max() <= 5e-10
         assert close(got["forces"], ref["forces"], 1e-10)
         assert close(got["virial"], ref["virial"], 1e-10)
+        if "charges" in ref:
+            assert close(got["charges"], ref["charges"], 1e-12)
+            born = calc.get_property("born_effective_charges", atoms)
+            assert close(born, ref["becs"].reshape(-1, 3, 3), 1e-11)
         if atoms.pbc.all():
             assert close(got["stress"], ref["stress"], 1e-10)
         w = ref["virials"].reshape(-1, 3, 3)

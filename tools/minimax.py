@@ -161,7 +161,18 @@ def problems() -> list[Problem]:
             quarter_pi**2,
             (5, 2),
         ),
+        Problem(
+            "erfc_poly: exp(x^2) erfc(x) (1 + x), z = x / (x + 2)",
+            lambda z: _erfcx(2 * z / (1 - z)) * (1 + 2 * z / (1 - z)),
+            lambda z: 1 / (_erfcx(2 * z / (1 - z)) * (1 + 2 * z / (1 - z))),
+            mpf("3.3") / mpf("5.3"),
+            (17, 8),
+        ),
     ]
+
+
+def _erfcx(x: mpf) -> mpf:
+    return mp.exp(x * x) * mp.erfc(x)
 
 
 def literal(x: mpf, bits: int) -> str:

@@ -3,6 +3,7 @@
 
 #include "bindings/bindings.hpp"
 #include "core/threads.hpp"
+#include "potentials/coulomb.hpp"
 #include "potentials/nep.hpp"
 
 namespace mdkern {
@@ -43,6 +44,7 @@ template <class T> NepTables<T> tables(const NepParams& p, Arrays& a, std::int64
     t.w0_hd = a.get<T>("w0_hd", {n_nets, p.hidden, n_d});
     t.b0 = a.get<T>("b0", {n_nets, hidden});
     t.w1 = a.get<T>("w1", {n_nets, hidden});
+    if (a.source.contains("w1_charge")) t.w1_charge = a.get<T>("w1_charge", {n_nets, hidden});
     t.bias = a.get<double>("bias", {n_nets});
     return t;
 }
@@ -50,13 +52,15 @@ template <class T> NepTables<T> tables(const NepParams& p, Arrays& a, std::int64
 // A model as the kernel reads it.
 struct PyNep final : ForceStep {
     NepParams p;
+    CoulombParams coulomb;
     Arrays arrays;
     bool single;
     NepTables<double> wide;
     NepTables<float> narrow;
 
     PyNep(int l_max, int n_radial, int n_angular, int k_radial, int k_angular, int hidden,
-          double cutoff, bool uniform_cutoff, bool dipole, bool single_, const py::dict& source)
+          double cutoff, bool uniform_cutoff, bool dipole, bool single_, int charge_mode,
+          const py::dict& source)
         : arrays{source, {}}, single(single_) {
         const auto count = [&](const char* name, int axis) {
             return py::reinterpret_borrow<py::array>(py::object(source[name])).shape(axis);
@@ -94,6 +98,12 @@ struct PyNep final : ForceStep {
             p.zbl_phi = arrays.get<double>("zbl_phi", {n, n, 8});
             p.zbl_range = *arrays.get<double>("zbl_range", {1});
         }
+        if (charge_mode > 0) {
+            coulomb.mode = charge_mode;
+            coulomb.n_types = p.n_types;
+            coulomb.r_cut = *arrays.get<double>("charge_range", {1});
+            coulomb.rc2 = arrays.get<double>("rc2_radial", {n, n});
+        }
         if (single)
             narrow = tables<float>(p, arrays, n_nets);
         else
@@ -101,7 +111,23 @@ struct PyNep final : ForceStep {
     }
 
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
-        run(NepTask::energy, neighbors, {}, threads, out);
+        NepWork work;
+        if (coulomb.mode == 0) return run(NepTask::energy, neighbors, work, threads, out);
+        const NeighborTable& table = neighbors.table;
+        const bool* pbc = table.lattice().pbc;
+        if (coulomb.mode != 3 && !(pbc[0] && pbc[1] && pbc[2]))
+            throw std::invalid_argument(
+                "pbc: not periodic in all three directions; expected it for this model, whose "
+                "charges interact through a sum over reciprocal vectors");
+        const System s = table.system();
+        Coulomb& c = neighbors.coulomb;
+        work.charges = c.raw(s.n_real);
+        run(NepTask::charge, neighbors, work, threads, out);
+        const int team = team_size(threads, table.neighbors().n_pairs, 2000);
+        c.begin(coulomb, s, table.neighbors(), table.cell(), team);
+        work.charge_slope = c.slope();
+        run(NepTask::energy, neighbors, work, threads, out);
+        c.finish(s, out, team);
     }
     // `work` names the task's own input and output.
     void run(NepTask task, PyNeighborTable& neighbors, NepWork work, int threads,
@@ -119,7 +145,7 @@ struct PyNep final : ForceStep {
             nep_scratch_bytes(p, work.largest, single ? sizeof(float) : sizeof(double));
         work.scratch = neighbors.scratch_bytes.reserve(team * work.scratch_bytes);
         work.slots = neighbors.scratch_index.reserve(team * s.n_total);
-        if (task != NepTask::descriptor) {
+        if (task != NepTask::descriptor && task != NepTask::charge) {
             work.entries = neighbors.scratch_rows.reserve(4 * plan.n_entries);
             if (out.virials)
                 work.virial_entries = neighbors.scratch_energy.reserve(8 * plan.n_entries);
@@ -135,16 +161,37 @@ struct PyNep final : ForceStep {
 
 void bind_nep(py::module_& m) {
     py::class_<PyNep, ForceStep, std::shared_ptr<PyNep>>(m, "Nep")
-        .def(py::init<int, int, int, int, int, int, double, bool, bool, bool, const py::dict&>(),
+        .def(py::init<int, int, int, int, int, int, double, bool, bool, bool, int,
+                      const py::dict&>(),
              py::kw_only(), py::arg("l_max"), py::arg("n_radial"), py::arg("n_angular"),
              py::arg("k_radial"), py::arg("k_angular"), py::arg("hidden"), py::arg("cutoff"),
-             py::arg("uniform_cutoff"), py::arg("dipole"), py::arg("single"), py::arg("arrays"))
+             py::arg("uniform_cutoff"), py::arg("dipole"), py::arg("single"),
+             py::arg("charge_mode"), py::arg("arrays"))
         .def(
             "compute",
             [](const PyNep& nep, PyNeighborTable& neighbors, bool virials, int threads) {
-                return evaluate(nep, neighbors, virials, threads);
+                const py::tuple result = evaluate(nep, neighbors, virials, threads);
+                if (nep.coulomb.mode == 0) return result;
+                const System s = neighbors.table.system();
+                DoubleArray charges(s.n_real);
+                for (std::int64_t i = 0; i < s.n_real; ++i)
+                    charges.mutable_data()[s.order ? s.order[i] : i] =
+                        neighbors.coulomb.charges()[i];
+                return py::tuple(result + py::make_tuple(charges));
             },
             py::arg("neighbors"), py::arg("virials"), py::arg("threads"))
+        .def(
+            "born",
+            [](const PyNep& nep, PyNeighborTable& neighbors, int threads) {
+                if (nep.coulomb.mode == 0) throw std::invalid_argument("a model without charges");
+                PyResult out(neighbors.table.n(), true);
+                {
+                    py::gil_scoped_release nogil;
+                    nep.run(NepTask::born, neighbors, {}, threads, out.view);
+                }
+                return out.finish();
+            },
+            py::arg("neighbors"), py::arg("threads"))
         .def(
             "descriptors",
             [](const PyNep& nep, PyNeighborTable& neighbors, int threads) {

@@ -9,6 +9,7 @@
 
 #include "core/pool.hpp"
 #include "neighbors/table.hpp"
+#include "potentials/coulomb.hpp"
 #include "potentials/force_blocks.hpp"
 
 namespace mdkern {
@@ -67,6 +68,7 @@ struct PyNeighborTable {
     // Of potentials that scatter over blocks of rows; made anew when the table was.
     ForceBlockPlan plan;
     std::int64_t plan_of_build = -1;
+    Coulomb coulomb;  // of potentials with charges
 };
 
 // One evaluation of a potential on a table, into buffers of the caller, without Python: what

@@ -140,6 +140,7 @@ void MdLoop::set_rows(const double* cell, std::int64_t begin) {
     t.atoms = atoms();
     t.cell = cell;
     t.begin = begin;
+    if (cell) table_.move_cell(cell);
     md_images_compute(t, team_size(threads_, t.atoms.n_total, kGrain));
 }
 

@@ -3,6 +3,7 @@
 // memory is reused from build to build.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -70,12 +71,14 @@ public:
         return index_.capacity();
     }  // entries that first[] may point into
     const Lattice& lattice() const { return lattice_; }
+    const double* cell() const { return cell_; }  // the present one; open directions zero
 
     // For a loop that moves the atoms itself (cpp/md). After set_row_order(true) and a build,
     // `order` of system() is 0, 1, 2, ...: results come in the order of rows.
     void set_row_order(bool on) { row_order_ = on; }
     double* moving_rows() { return rows_.data(); }
     const std::int32_t* shifts() const { return shift_.data(); }  // rows of four, see Exact
+    void move_cell(const double* cell) { std::copy_n(cell, 9, cell_); }
     const std::int32_t* caller_order() const { return order_.data(); }
     // The strain of a cell against that of the build, and how far the two atoms that moved most may
     // have moved together against it before the list can miss a pair; negative: it can at once.

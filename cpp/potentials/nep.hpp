@@ -8,6 +8,10 @@
 //   U = sum_h w1_h tanh(sum_d w0_hd q_d - b0_h) - bias     one network per type of centre
 //   p_ij = dU_i/dr_ij; F_i += p_ij, F_j -= p_ij; W -= r_ij (x) p_ij
 //
+// With charges the hidden layer has a second output, Q = sum_h w1c_h tanh(...). NepTask::charge
+// gives it; what it feels, D = dE/dQ (coulomb.hpp), then makes the last weights of its atom
+// w1_h + D w1c_h in the way back of NepTask::energy.
+//
 // The series in T_k come as coefficients of P = sum_k c'_k T_k (the + 1 of f_k folded into k = 0,
 // the 1/2 into all) and of dP/dx, so that g = fc P and g' = fc' P + fc x' P'.
 #pragma once
@@ -28,6 +32,9 @@ enum class NepTask : int {
     descriptor = 1,  // q only
     vjp = 2,         // forces and virial of sum_id weights_id q_id; no energy
     jacobian = 3,    // dq_id/dr_j
+    charge = 4,      // charges only
+    born = 5,        // sum of r_ij (x) dQ_i/dr_ij half to i, half taken from j; energies: charges.
+                     // 3 x 3 numbers an atom: the first row in forces, the others in virials
 };
 
 struct NepParams {
@@ -71,6 +78,7 @@ template <class T> struct NepTables {
     const T* w0_dh = nullptr;               // (nets, n_descriptors, p(hidden))
     const T* w0_hd = nullptr;               // (nets, hidden, p(n_descriptors))
     const T *b0 = nullptr, *w1 = nullptr;   // (nets, p(hidden))
+    const T* w1_charge = nullptr;           // the same, or null
     const double* bias = nullptr;           // (nets)
 };
 
@@ -88,6 +96,8 @@ struct NepWork {
     double* jacobian = nullptr;
     const std::int32_t *centre_at = nullptr, *moving_at = nullptr;
     std::int64_t n_moving = 0;
+    double* charges = nullptr;             // (n) by row: NepTask::charge
+    const double* charge_slope = nullptr;  // (n) by row: NepTask::energy of a model with charges
 };
 
 // Bytes of scratch per thread.

@@ -121,25 +121,46 @@ template <class T> [[gnu::noinline]] void adjoints(const NepParams& p, NepScratc
     }
 }
 
-// Energies of the centres, and dU/dq.
+// Energies of the centres, and dU/dq, with the charges' share where `felt` (dE/dQ of each lane) is
+// not null.
 template <class T> [[gnu::noinline]] simd::Vec<T> network(const NepJob<T>& job,
-                                                          NepScratch<T>& scratch, int type) {
+                                                          NepScratch<T>& scratch, int type,
+                                                          const T* felt) {
     using V = simd::Vec<T>;
     const NepParams& p = job.p;
     const int net = p.one_network ? 0 : type, hidden = padded(p.hidden),
               n_d = padded(p.n_descriptors);
-    const T *b0 = job.t.b0 + net * hidden, *w1 = job.t.w1 + net * hidden;
+    const T *b0 = job.t.b0 + net * hidden,
+            *w1 = (job.task == NepTask::born ? job.t.w1_charge : job.t.w1) + net * hidden;
+    const T* w1_charge = felt ? job.t.w1_charge + net * hidden : w1;
+    const V factor = felt ? simd::load(felt) : V(T(0));
     V energy = T(0);
     product(job.t.w0_dh + std::int64_t(net) * p.n_descriptors * hidden, hidden, scratch.q,
             p.n_descriptors, p.hidden, [&](int j, V sum) {
                 const auto h = math::tanh_with_derivative(sum - V(b0[j]));
                 energy = simd::fma(V(w1[j]), h.value, energy);
-                simd::store(scratch.hidden + j * V::width, V(w1[j]) * h.derivative);
+                const V last = simd::fma(factor, V(w1_charge[j]), V(w1[j]));
+                simd::store(scratch.hidden + j * V::width, last * h.derivative);
             });
     product(job.t.w0_hd + std::int64_t(net) * p.hidden * n_d, n_d, scratch.hidden, p.hidden,
             p.n_descriptors,
             [&](int j, V sum) { simd::store(scratch.slope_q + j * V::width, sum); });
     return energy;
+}
+
+// Charges of the centres.
+template <class T> [[gnu::noinline]] simd::Vec<T> charge_of(const NepJob<T>& job,
+                                                            NepScratch<T>& scratch, int type) {
+    using V = simd::Vec<T>;
+    const NepParams& p = job.p;
+    const int net = p.one_network ? 0 : type, hidden = padded(p.hidden);
+    const T *b0 = job.t.b0 + net * hidden, *w1 = job.t.w1_charge + net * hidden;
+    V charge = T(0);
+    product(job.t.w0_dh + std::int64_t(net) * p.n_descriptors * hidden, hidden, scratch.q,
+            p.n_descriptors, p.hidden, [&](int j, V sum) {
+                charge = simd::fma(V(w1[j]), math::tanh(sum - V(b0[j])), charge);
+            });
+    return charge;
 }
 
 }  // namespace

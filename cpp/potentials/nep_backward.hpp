@@ -29,6 +29,7 @@ template <class T> struct GradientSink {
         std::int32_t slot[V::width];
 #pragma GCC unroll 16
         for (int q = 0; q < V::width; ++q) slot[q] = slots[index[q]];
+        if (job.task == NepTask::born) return add_born(slot, dx, dy, dz, px, py, pz);
         simd::subtract_rows(entries, slot, px, py, pz);
         CentreSums<T>& a = sums;
         a.fx = a.fx + px;
@@ -48,6 +49,23 @@ template <class T> struct GradientSink {
         a.wxz = simd::fma(dx, pz, a.wxz);
         a.wxy = simd::fma(dx, py, a.wxy);
         if (virial_entries) add_virials(slot, dx, dy, dz, px, py, pz);
+    }
+    // Half of r (x) p: from the neighbor, and to the nine sums of the centre.
+    [[gnu::noinline]] void add_born(const std::int32_t* slot, V dx, V dy, V dz, V px, V py, V pz) {
+        const V d[3] = {dx, dy, dz}, p[3] = {px, py, pz};
+        V* const to[9] = {&sums.fx,  &sums.fy,  &sums.fz,  &sums.wxx, &sums.wyy,
+                          &sums.wzz, &sums.wyz, &sums.wxz, &sums.wxy};
+        for (int c = 0; c < 9; ++c) {
+            const V w = V(T(0.5)) * d[c / 3] * p[c % 3];
+            *to[c] = *to[c] + w;
+            T lanes[V::width];
+            simd::store(lanes, w);
+            for (int q = 0; q < V::width; ++q) {
+                const std::int64_t k = slot[q];
+                double& e = c < 3 ? entries[4 * k + c] : virial_entries[8 * k + c - 3];
+                e -= double(lanes[q]);
+            }
+        }
     }
     // Virial of the neighbor, symmetric part.
     [[gnu::noinline]] void add_virials(const std::int32_t* slot, V dx, V dy, V dz, V px, V py,

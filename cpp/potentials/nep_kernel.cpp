@@ -113,7 +113,7 @@ public:
         NepScratch<T>::layout(job.p, job.work.largest,
                               job.work.scratch + thread * job.work.scratch_bytes, scratch);
         slots = job.work.slots + thread * job.s.n_total;
-        if (job.task == NepTask::descriptor) return;
+        if (job.task == NepTask::descriptor || job.task == NepTask::charge) return;
         const std::int64_t first = plan.first[block], n = plan.first[block + 1] - first;
         for (std::int64_t e = 0; e < n; ++e) slots[plan.row[first + e]] = std::int32_t(e);
         entries = job.work.entries + 4 * first;
@@ -160,18 +160,19 @@ private:
         for (T& e : energies) e = T(0);
         if (job.task == NepTask::descriptor) return write_descriptors(n);
         if (job.task == NepTask::jacobian) return write_jacobian(n);
+        if (job.task == NepTask::charge) return write_charges(type, n);
         if (job.task == NepTask::vjp)
             read_weights(n);
         else
-            simd::store(energies, network(job, scratch, type));
+            simd::store(energies, network(job, scratch, type, read_felt(n)));
         adjoints(job.p, scratch);
         for (int l = 0; l < n; ++l) {
             const std::int64_t i = scratch.lane[l].row;
             GradientSink<T> sink{job, slots, entries, virial_entries, {}};
             backward(job, scratch, l, sink);
             double e = scratch.lane[l].energy;
-            if (job.task == NepTask::energy)
-                e += double(energies[l]) - job.t.bias[job.p.one_network ? 0 : type];
+            e += double(energies[l]);
+            if (job.task == NepTask::energy) e -= job.t.bias[job.p.one_network ? 0 : type];
             energy[i - begin] = e;
             finish_centre(i, sink.sums);
         }
@@ -193,6 +194,22 @@ private:
                     double(scratch.q[d * V::width + l]);
             energy[i - begin] = 0.0;
         }
+    }
+    void write_charges(int type, int n) {
+        T charges[V::width];
+        simd::store(charges, charge_of(job, scratch, type));
+        for (int l = 0; l < n; ++l) {
+            const std::int64_t i = scratch.lane[l].row;
+            job.work.charges[i] = double(charges[l]);
+            energy[i - begin] = 0.0;
+        }
+    }
+    // dE/dQ of the batch, or null without charges.
+    const T* read_felt(int n) {
+        if (!job.work.charge_slope) return nullptr;
+        for (int l = 0; l < V::width; ++l)
+            felt[l] = l < n ? T(job.work.charge_slope[scratch.lane[l].row]) : T(0);
+        return felt;
     }
     void read_weights(int n) {
         for (int l = 0; l < V::width; ++l) {
@@ -245,6 +262,11 @@ private:
         simd::store_sums4(s + 8, a.wxy, a.wxy, a.wxy, a.wxy);
         double* own = entries + 4 * std::int64_t(slots[i]);
         for (int c = 0; c < 3; ++c) own[c] += double(s[c]);
+        if (job.task == NepTask::born) {
+            double* rest = virial_entries + 8 * std::int64_t(slots[i]);
+            for (int c = 0; c < 6; ++c) rest[c] += double(s[3 + c]);
+            return;
+        }
         for (int c = 0; c < 6; ++c) virial[c] -= double(s[3 + c]);
     }
 
@@ -268,6 +290,7 @@ private:
     double *entries = nullptr, *virial_entries = nullptr;
     std::int64_t row[kMostBlock];
     double energy[kMostBlock], virial[6];
+    T felt[V::width];
 };
 
 template <class T> void compute(NepTask task, const NepParams& p, const NepTables<T>& t,
@@ -278,7 +301,7 @@ template <class T> void compute(NepTask task, const NepParams& p, const NepTable
         Block<T> block(job, plan, b, thread);
         block.run(out);
     });
-    if (task == NepTask::descriptor || task == NepTask::jacobian) return;
+    if (task != NepTask::energy && task != NepTask::vjp && task != NepTask::born) return;
     if (out.forces) force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces);
     if (out.virials && work.virial_entries)
         force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials);

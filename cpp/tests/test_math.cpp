@@ -399,6 +399,23 @@ void test_switches() {
     exact("quintic_switch'", [](V a) { return math::quintic_switch(a).derivative; }, nan, nan);
 }
 
+// erfc and its derivative, relative; without fma the rounding of x^2 shows.
+template <class T>
+void test_erfc() {
+    using V = Vec<T>;
+    constexpr W<T> two_by_root_pi = W<T>(1.12837916709551257389615890312154517L);
+    const double bounds[2] = {6, 16};
+    const std::vector<T> x = arguments<T>(0, 3.3, double(L<T>::min()) / 8);
+    sweep<T>(
+        "erfc", x, [](V a) { return math::erfc_with_derivative(a).value; },
+        [](W<T> a) { return std::erfc(a); }, bounds);
+    sweep<T>(
+        "erfc'", x, [](V a) { return math::erfc_with_derivative(a).derivative; },
+        [=](W<T> a) { return -two_by_root_pi * std::exp(-a * a); }, bounds);
+    const T nan = L<T>::quiet_NaN();
+    exact("erfc", [](V a) { return math::erfc_with_derivative(a).value; }, nan, nan);
+}
+
 // Every 499th float of all bit patterns.
 template <class F, class G>
 void sweep_floats(const char* name, float lo, float hi, F f, G g, const double (&bounds)[2]) {
@@ -447,6 +464,7 @@ void test_type() {
         check_power<T, 5>();
     check_power<T, 6>(), check_power<T, 12>(), check_power<T, 17>();
     test_switches<T>();
+    test_erfc<T>();
 }
 
 }  // namespace

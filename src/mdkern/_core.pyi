@@ -116,8 +116,12 @@ class Nep(ForceStep):
         uniform_cutoff: bool,
         dipole: bool,
         single: bool,
+        charge_mode: typing.SupportsInt | typing.SupportsIndex,
         arrays: dict[str, typing.Any],
     ) -> None: ...
+    def born(
+        self, neighbors: NeighborTable, threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> tuple[typing.Any, ...]: ...
     def compute(
         self,
         neighbors: NeighborTable,

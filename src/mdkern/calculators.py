@@ -207,9 +207,12 @@ class Calculator(AseCalculator):
         """Evaluate everything in one call; `stresses` only where asked for."""
         del system_changes
         positions, numbers, cell, pbc = self._take(atoms)
-        r = self.potential.compute(
-            self._table, virials="stresses" in properties, threads=self._n_threads
-        )
+        try:
+            r = self.potential.compute(
+                self._table, virials="stresses" in properties, threads=self._n_threads
+            )
+        except ValueError as e:
+            raise AtomsError(str(e)) from None
         if not math.isfinite(r.energy + sum(r.virial.tolist())):
             raise NonFiniteError(_explain(r, positions))
         self._accept(r, positions, numbers, cell, pbc)
@@ -225,6 +228,8 @@ class Calculator(AseCalculator):
             "energies": r.energies,
             "forces": r.forces,
         }
+        if r.charges is not None:
+            results["charges"] = r.charges
         volume = _volume(cell)
         if volume > 0.0:
             results["stress"] = r.virial / -volume
@@ -330,7 +335,24 @@ class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
 
 
 class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):
-    pass
+    def _apply(self, potential: Any) -> None:
+        super()._apply(potential)
+        charged = potential.model.charge is not None
+        of_charges = ["charges", "born_effective_charges"] if charged else []
+        self.implemented_properties = [*Calculator.implemented_properties, *of_charges]  # type: ignore[misc]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Evaluate everything in one call; `stresses` and `born_effective_charges` only where asked for."""
+        super().calculate(atoms, properties, system_changes)
+        if "born_effective_charges" in properties:
+            self.results["born_effective_charges"] = self.potential.born_effective_charges(
+                self._table, threads=self._n_threads
+            )
 
 
 class NEPTensor(Calculator, potential=potentials.NEPTensor, name="mdkern-nep-tensor"):

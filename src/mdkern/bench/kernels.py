@@ -424,4 +424,5 @@ KERNELS: dict[str, Kernel] = {
     "nep_silicon": Kernel(partial(_nep_case, "nep_silicon"), ("silicon-1000",), ("silicon-216",)),
     "nep_carbon": Kernel(partial(_nep_case, "nep_carbon"), ("diamond-1000",), ("diamond-216",)),
     "nep_water": Kernel(partial(_nep_case, "nep_water"), ("water-3000",), ("water-375",)),
+    "nep_charges": Kernel(partial(_nep_case, "nep_charges"), ("water-3000",), ("water-375",)),
 }

@@ -22,7 +22,11 @@ NEP_SIZES: dict[str, tuple[str, float, float]] = {
     "nep_silicon": ("Si_2022_5body", 28.0, 28.0),
     "nep_carbon": ("C_2024", 240.0, 46.0),
     "nep_water": ("water", 90.7, 26.9),
+    "nep_charges": ("water, charges", 90.7, 26.9),
 }
+
+
+_WAVES = 9000  # reciprocal vectors of 3,000 atoms of water
 
 
 def nep_flops(size: str, radial: float, angular: float) -> float:
@@ -38,7 +42,13 @@ def nep_flops(size: str, radial: float, angular: float) -> float:
     per_radial = 60 + 4 * k_r + 20 + 6 * k_r
     per_angular = 50 + 4 * n_a * k_a + 2 * n_a * n_lm + 100 + 4 * n_a * n_lm + 6 * n_lm
     per_atom = 4 * n_d * model["hidden"] + 40 * model["hidden"] + 60 * n_a * 16
-    return float(radial * per_radial + angular * per_angular + per_atom)
+    total = radial * per_radial + angular * per_angular + per_atom
+    if (
+        "kind" in model
+    ):  # descriptors twice; pairs with erfc; reciprocal vectors (cpp/potentials/coulomb.hpp)
+        total += radial * (60 + 4 * k_r) + angular * (50 + 4 * n_a * k_a + 2 * n_a * n_lm)
+        total += 2 * n_d * model["hidden"] + radial * 130 + 12 * _WAVES
+    return float(total)
 
 
 @cache

@@ -80,6 +80,15 @@ PUBLIC_SIZES: dict[str, dict[str, object]] = {
         "bodies": ["222"],
         "hidden": 30,
     },
+    "water, charges": {
+        "species": ["O", "H"],
+        "cutoffs": [6.0, 4.0],
+        "n_max": (4, 4),
+        "basis": (8, 8),
+        "bodies": ["222"],
+        "hidden": 30,
+        "kind": "charge1",
+    },
 }
 
 
@@ -110,8 +119,8 @@ def random_nep(
         Radial and angular cutoff, for all or for each type.
     zbl : sequence of float
         What follows ``zbl``; ``(0, 0)`` adds a flexible table.
-    kind : {"", "dipole", "polarizability"}
-        Tensor models.
+    kind : {"", "dipole", "polarizability", "charge1", "charge2", "charge3"}
+        Tensor models, and potentials with charges of some tenths of e.
     seed : int
 
     Returns
@@ -120,6 +129,7 @@ def random_nep(
         The path.
     """
     rng = np.random.default_rng(seed)
+    charged = kind.startswith("charge")
     n, (n_r, n_a), (k_r, k_a) = len(species), (x + 1 for x in n_max), (x + 1 for x in basis)
     n_d = n_r + n_a * (l_max + len(bodies))
     tag = f"nep{version}" + ("_zbl" if len(zbl) else "") + (f"_{kind}" if kind else "")
@@ -143,7 +153,10 @@ def random_nep(
                 rng.normal(scale=0.5, size=hidden),
                 rng.normal(scale=1.0 / np.sqrt(hidden), size=hidden),
             ]
+            if charged:
+                values.append(rng.normal(scale=0.5 / np.sqrt(hidden), size=hidden))
             values += [rng.normal(size=1)] if version == 5 else []
+        values += [rng.uniform(1.0, 2.0, size=1)] if charged else []
         values.append(rng.normal(size=1))
     values += [rng.normal(size=n * n * n_r * k_r), rng.normal(size=n * n * n_a * k_a)]
     # Sums over some thirty neighbors: angular ones enter squared.

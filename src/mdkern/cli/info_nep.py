@@ -17,6 +17,7 @@ PAPERS = {
     "NEP4": "K. Song et al., Nat. Commun. 15, 10208 (2024)",
     "NEP, GPUMD 4": "K. Xu et al., MGE Advances 3, e70028 (2025)",
     "NEP, tensors": "N. Xu et al., J. Chem. Theory Comput. 20, 3273 (2024)",
+    "Ewald sum": "P. P. Ewald, Ann. Phys. 369, 253 (1921)",
     "ZBL": "J. F. Ziegler, J. P. Biersack and U. Littmark, The Stopping and Range of Ions in "
     "Solids, Pergamon (1985)",
 }
@@ -31,6 +32,7 @@ def nep_topics(path: str) -> list[str]:
     topics += ["NEP4"] if model.version >= 4 else []
     topics += ["NEP, GPUMD 4"] if model.version >= 5 else []
     topics += ["NEP, tensors"] if model.kind != "potential" else []
+    topics += ["Ewald sum"] if model.charge is not None else []
     return topics + (["ZBL"] if model.zbl is not None else [])
 
 
@@ -56,6 +58,7 @@ def print_nep(path: str, as_json: bool) -> None:
         "n_descriptors": model.n_descriptors,
         "n_neurons": model.hidden,
         "n_parameters": model.n_values,
+        "charge_mode": None if model.charge is None else model.charge.mode,
         "zbl": _zbl(model),
         "bytes": Path(path).stat().st_size,
         "sha256": sha256(path),
@@ -70,7 +73,7 @@ def print_nep(path: str, as_json: bool) -> None:
         one_line(path),
         {
             "format": facts["format"],
-            "predicts": "energy and forces" if model.kind == "potential" else model.kind,
+            "predicts": _predicts(model),
             "species": ", ".join(model.species),
             "radial": f"{facts['n_radial']} functions of {facts['basis_radial']} terms, "
             f"cutoff {_range(model.rc_radial)}",
@@ -81,10 +84,24 @@ def print_nep(path: str, as_json: bool) -> None:
             "network": f"{networks} of {model.hidden} neurons",
             "parameters": f"{model.n_values:,}",
             "ZBL": facts["zbl"] or "no",
+            **({} if model.charge is None else {"charges": _CHARGES[model.charge.mode]}),
             "size": f"{facts['bytes']:,} bytes",
             "sha256": facts["sha256"],
         },
     )
+
+
+_CHARGES = {
+    1: "Ewald sum",
+    2: "reciprocal part of the Ewald sum",
+    3: "real part of the Ewald sum, shifted",
+}
+
+
+def _predicts(model: NepModel) -> str:
+    if model.kind != "potential":
+        return model.kind
+    return "energy and forces" if model.charge is None else "energy, forces and charges"
 
 
 def _cutoff(rc: Any) -> float | list[float]:

@@ -1,4 +1,4 @@
-"""``nep.txt`` of GPUMD: neuroevolution potentials NEP3, NEP4 and NEP5, and their tensor models.
+"""``nep.txt`` of GPUMD: neuroevolution potentials NEP3, NEP4 and NEP5, with charges, and their tensor models.
 
 Every header variant of the versions since mid-2022 is read: old and new flags of the 4- and 5-body
 terms, cutoffs with and without neighbor counts, one pair of cutoffs for all or for each type,
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mdkern.errors import FormatError, UnsupportedError
 
-__all__ = ["BODY_ORDERS", "NepModel", "NepNetworks", "NepZbl", "is_nep", "read_nep"]
+__all__ = ["BODY_ORDERS", "NepCharge", "NepModel", "NepNetworks", "NepZbl", "is_nep", "read_nep"]
 
 # Flags of the line l_max in the order of the file, and the l that each couples.
 BODY_ORDERS: dict[str, tuple[int, ...]] = {
@@ -82,6 +82,25 @@ class NepZbl:
 
 
 @dataclass(frozen=True, slots=True)
+class NepCharge:
+    """Charges of the atoms and how they interact (qNEP).
+
+    Attributes
+    ----------
+    mode : int
+        1: Ewald sum; 2: its reciprocal part alone; 3: its real part alone, shifted to end smoothly.
+    networks : NepNetworks
+        The networks of the energy with the weights that give the charge, in e.
+    sqrt_eps_inf : float
+        Factor of the Born effective charges, the square root of the electronic permittivity.
+    """
+
+    mode: int
+    networks: NepNetworks
+    sqrt_eps_inf: float
+
+
+@dataclass(frozen=True, slots=True)
 class NepModel:
     """Content of a ``nep.txt``.
 
@@ -110,6 +129,7 @@ class NepModel:
         Coefficients of the basis functions by centre and neighbor type.
     q_scaler : (n_descriptors,) array
     zbl : NepZbl or None
+    charge : NepCharge or None
     n_values : int
         Numbers in the file behind the header.
     """
@@ -129,6 +149,7 @@ class NepModel:
     c_angular: Array
     q_scaler: Array
     zbl: NepZbl | None
+    charge: NepCharge | None
     n_values: int
 
     @property
@@ -175,7 +196,7 @@ def read_nep(path: str | os.PathLike[str]) -> NepModel:
     FormatError
         The file does not follow the format; names path and line.
     UnsupportedError
-        Charge, dispersion and temperature models, two hidden layers, NEP1 and NEP2.
+        Dispersion and temperature models, two hidden layers, NEP1 and NEP2.
     OSError
         The file cannot be read.
     """
@@ -221,7 +242,7 @@ class _Reader:
         return float(word)
 
     def read(self) -> NepModel:
-        version, kind, with_zbl, tag, species = self._first_line()
+        version, kind, charge_mode, with_zbl, tag, species = self._first_line()
         n_types = len(species)
         zbl_words: list[bytes] = []
         if with_zbl:
@@ -239,12 +260,17 @@ class _Reader:
 
         n_d = n_radial + n_angular * (l_max + len(bodies))
         n_nets = 1 if version == 3 else n_types
-        per_net = (n_d + 2) * hidden + (version == 5)
+        charged = charge_mode > 0
+        per_net = (n_d + 2 + charged) * hidden + (version == 5)
         n_sets = 2 if kind == "polarizability" else 1
         n_c = n_types**2 * (n_radial * k_radial + n_angular * k_angular)
-        count = n_sets * (n_nets * per_net + 1) + n_c + n_d + n_zbl
+        count = n_sets * (n_nets * per_net + 1) + charged + n_c + n_d + n_zbl
         values = _Values(self._numbers(count))
-        networks = values.networks(n_nets, hidden, n_d, version)
+        charge = None
+        if charged:
+            networks, charge = values.charged_networks(n_nets, hidden, n_d, charge_mode)
+        else:
+            networks = values.networks(n_nets, hidden, n_d, version)
         scalar = values.networks(n_nets, hidden, n_d, version) if n_sets == 2 else None
         c_radial = values.take(n_radial, k_radial, n_types, n_types)
         c_angular = values.take(n_angular, k_angular, n_types, n_types)
@@ -268,10 +294,11 @@ class _Reader:
             c_angular=c_angular,
             q_scaler=q_scaler,
             zbl=zbl,
+            charge=charge,
             n_values=count,
         )
 
-    def _first_line(self) -> tuple[int, Kind, bool, str, tuple[str, ...]]:
+    def _first_line(self) -> tuple[int, Kind, int, bool, str, tuple[str, ...]]:
         words = self.lines[0].split()
         self.line = 1
         tag = words[0].decode("ascii", "replace") if words else ""
@@ -286,7 +313,6 @@ class _Reader:
         with_zbl = extras[:1] == ["zbl"]
         extras = extras[with_zbl:]
         refused = {
-            "charge": "models with charges (qNEP)",
             "vdw": "models with dispersion (vdw)",
             "temperature": "models of the free energy with a temperature",
         }
@@ -295,7 +321,10 @@ class _Reader:
                 if re.fullmatch(name + "[0-9]*", word):
                     raise UnsupportedError(f"{where} {what} are not evaluated")
         kind: Kind = "potential"
-        if extras in (["dipole"], ["polarizability"]) and not with_zbl:
+        charge_mode = 0
+        if version == 4 and extras in (["charge1"], ["charge2"], ["charge3"]):
+            charge_mode = int(extras[0][-1])
+        elif extras in (["dipole"], ["polarizability"]) and not with_zbl:
             kind = "dipole" if extras == ["dipole"] else "polarizability"
         elif extras:
             raise UnsupportedError(f"{where} models of kind {'_'.join(extras)!r} are not evaluated")
@@ -312,7 +341,7 @@ class _Reader:
                 self.fail(f"unknown chemical symbol {symbol[:20]!r}; expected one of H to Pu", 1)
         if len(set(species)) != n_types:
             self.fail(f"species {', '.join(species)}; expected different ones", 1)
-        return version, kind, with_zbl, tag, species
+        return version, kind, charge_mode, with_zbl, tag, species
 
     def _cutoffs(self, n_types: int) -> tuple[Array, Array]:
         what = "cutoffs rcR rcA for all or for each type, then two neighbor counts"
@@ -444,6 +473,21 @@ class _Values:
             w1=rest[:, hidden : 2 * hidden].copy(),
             bias=np.broadcast_to(bias, n_nets).copy(),
         )
+
+    def charged_networks(
+        self, n_nets: int, hidden: int, n_d: int, mode: int
+    ) -> tuple[NepNetworks, NepCharge]:
+        """Networks whose last layer has two rows, energy and charge; one more number before the constant."""
+        w0, b0, w1, w1_charge = np.split(
+            self.take(n_nets, (n_d + 3) * hidden),
+            [n_d * hidden, (n_d + 1) * hidden, (n_d + 2) * hidden],
+            axis=1,
+        )
+        w0, b0 = w0.reshape(n_nets, hidden, n_d).copy(), b0.copy()
+        sqrt_eps_inf, bias = self.take(2).tolist()
+        charge = NepNetworks(w0=w0, b0=b0, w1=w1_charge.copy(), bias=np.zeros(n_nets))
+        energy = NepNetworks(w0=w0, b0=b0, w1=w1.copy(), bias=np.full(n_nets, bias))
+        return energy, NepCharge(mode=mode, networks=charge, sqrt_eps_inf=sqrt_eps_inf)
 
 
 def _show(word: bytes) -> str:

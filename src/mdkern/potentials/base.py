@@ -30,6 +30,8 @@ class Result:
         ``-dE/d(strain)`` in eV, Voigt order xx, yy, zz, yz, xz, xy; stress = -virial / volume.
     virials : (n, 6) array or None
         Virial of each atom; they sum to `virial`. Only where asked for.
+    charges : (n,) array or None
+        Charge of each atom in e, where the model has charges.
     """
 
     energy: float
@@ -37,6 +39,7 @@ class Result:
     forces: NDArray[np.float64]
     virial: NDArray[np.float64]
     virials: NDArray[np.float64] | None
+    charges: NDArray[np.float64] | None = None
 
 
 class Potential(Protocol):

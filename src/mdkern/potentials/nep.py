@@ -27,13 +27,17 @@ Array = NDArray[Any]
 
 
 class NEP:
-    r"""Neuroevolution potential of GPUMD: NEP3, NEP4 and NEP5, with and without ZBL.
+    r"""Neuroevolution potential of GPUMD: NEP3, NEP4 and NEP5, with and without ZBL, and NEP4 with charges (qNEP).
 
     .. math:: E = \sum_i \sum_\mu w^1_\mu \tanh\Big(\sum_d w^0_{\mu d}\, q_{id} - b^0_\mu\Big) - b
 
     with descriptors q of two to five bodies (Z. Fan et al., J. Chem. Phys. 157, 114801 (2022); K. Song et al.,
     Nat. Commun. 15, 10208 (2024)). Energies of atoms and, as GPUMD has them, virials of atoms credited to the neighbor of
     each pair; ``stresses`` has their symmetric part.
+
+    Models with charges (``nep4_charge1`` to ``3``) add :math:`E_C(Q)` of charges :math:`Q_i = \sum_\mu w^c_\mu \tanh(...)`
+    less their mean: 1, an Ewald sum; 2, its reciprocal part; 3, its real part, shifted. Their calculator also has
+    "charges" and "born_effective_charges" (see :meth:`born_effective_charges`). 1 and 2 need a periodic cell.
 
     Parameters
     ----------
@@ -48,7 +52,7 @@ class NEP:
     FormatError
         The file does not follow the format.
     UnsupportedError
-        A model with charges, dispersion or temperature, or one of a tensor (see :class:`NEPTensor`).
+        A model with dispersion or temperature, or one of a tensor (see :class:`NEPTensor`).
     OSError
         The file cannot be read.
     """
@@ -73,6 +77,32 @@ class NEP:
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         return Result(*self._kernel.compute(neighbors, virials, threads))
+
+    def born_effective_charges(self, neighbors: Any, *, threads: int = 0) -> Array:
+        r"""Born effective charges of a model with charges on a neighbor table, (n, 3, 3) in e.
+
+        .. math:: Z_i = \sqrt{\epsilon_\infty} \Big(Q_i \mathbf 1 + \tfrac12 \sum_j (\mathbf r_{ij} \otimes
+            \mathbf p_{ij} - \mathbf r_{ji} \otimes \mathbf p_{ji})\Big), \quad
+            \mathbf p_{ij} = \partial Q_i / \partial \mathbf r_{ij}
+
+        The square root is a parameter of the model.
+
+        Raises
+        ------
+        UnsupportedError
+            The model has no charges.
+        """
+        if self.model.charge is None:
+            from mdkern.errors import UnsupportedError
+
+            raise UnsupportedError(
+                f"{self.model.path}:1: {self.model.tag}: a model without charges"
+            )
+        _, raw, first, _, rest = self._kernel.born(neighbors, threads)
+        z = np.concatenate([first, rest], axis=1).reshape(-1, 3, 3)
+        charges = raw - raw.mean() if len(raw) else raw
+        z += charges[:, None, None] * np.eye(3)
+        return np.asarray(self.model.charge.sqrt_eps_inf * z)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_kernel"}
@@ -180,6 +210,10 @@ def kernel_of(
         "b0": _pad(net.b0),
         "w1": _pad(net.w1),
     }
+    if model.charge is not None:
+        tables["w1_charge"] = _pad(model.charge.networks.w1)
+        arrays["rc2_radial"] = rc_radial**2
+        arrays["charge_range"] = np.array([model.rc_radial.max()])
     arrays |= {name: np.ascontiguousarray(x, dtype=real) for name, x in tables.items()}
     arrays |= {"bias": net.bias, "keep": keep**2}
     return _core.Nep(
@@ -193,6 +227,7 @@ def kernel_of(
         uniform_cutoff=uniform,
         dipole=model.kind == "dipole",
         single=real is np.float32,
+        charge_mode=0 if model.charge is None else model.charge.mode,
         arrays=arrays,
     )
 

@@ -9,7 +9,14 @@ from mdkern.reference.eam import eam, eam_zhou2004
 from mdkern.reference.lennard_jones import lennard_jones
 from mdkern.reference.morse import morse, morse_ase
 from mdkern.reference.neighbors import neighbor_list, neighbor_list_binned
-from mdkern.reference.nep import nep, nep_descriptors, nep_dipole, nep_polarizability
+from mdkern.reference.nep import (
+    nep,
+    nep_born_charges,
+    nep_charges,
+    nep_descriptors,
+    nep_dipole,
+    nep_polarizability,
+)
 from mdkern.reference.pairs import Result
 from mdkern.reference.random import normal_deviates, philox4x32
 
@@ -25,6 +32,8 @@ __all__ = [
     "neighbor_list",
     "neighbor_list_binned",
     "nep",
+    "nep_born_charges",
+    "nep_charges",
     "nep_descriptors",
     "nep_dipole",
     "nep_polarizability",

@@ -9,9 +9,17 @@ from numpy.typing import ArrayLike
 
 from mdkern.io.nep import BODY_ORDERS, NepModel, NepNetworks
 from mdkern.potentials.nep_tables import cubic_terms, index, polynomial, weight
+from mdkern.reference.coulomb import Coulomb, coulomb
 from mdkern.reference.pairs import Float, PairList, Result, pair_list, sum_at
 
-__all__ = ["nep", "nep_descriptors", "nep_dipole", "nep_polarizability"]
+__all__ = [
+    "nep",
+    "nep_born_charges",
+    "nep_charges",
+    "nep_descriptors",
+    "nep_dipole",
+    "nep_polarizability",
+]
 
 # Ziegler, Biersack, Littmark (1985), with the constants of GPUMD.
 COULOMB = 14.399645  # e^2 / (4 pi eps0) in eV Angstrom
@@ -28,6 +36,10 @@ def nep(
     with the descriptors q of `nep_descriptors` (scaled), the network of the type of atom i, and half of the
     ZBL repulsion of each pair where the model has it. Fan et al., J. Chem. Phys. 157, 114801 (2022).
 
+    A model with charges adds the energy of `coulomb`, a function of the charges of `nep_charges`. As every charge
+    has the mean subtracted, :math:`\partial E / \partial Q_i` of the raw charge of an atom is its potential less the
+    mean of all potentials.
+
     Parameters
     ----------
     positions, cell, pbc
@@ -42,6 +54,12 @@ def nep(
     """
     pairs, d = _descriptors(positions, cell, pbc, species, model)
     energies, slope = _networks(model.networks, d.kind, d.q * model.q_scaler)
+    electric: Coulomb | None = None
+    if model.charge is not None:
+        raw, charge_slope = _networks(model.charge.networks, d.kind, d.q * model.q_scaler)
+        electric = _coulomb(positions, cell, pbc, pairs, raw - raw.mean(), model)
+        by_raw = electric.potentials - electric.potentials.mean()
+        slope = slope + by_raw[:, None] * charge_slope
     p = _pair_gradients(pairs, d, slope * model.q_scaler, model)
     if model.zbl is not None:
         phi, d_phi = _zbl(pairs, model)
@@ -50,7 +68,55 @@ def nep(
     forces = np.stack(
         [sum_at(pairs.i, x, pairs.n) - sum_at(pairs.j, x, pairs.n) for x in p.T], axis=1
     )
-    return Result(float(energies.sum()), energies, forces, -pairs.D.T @ p)
+    virial = -pairs.D.T @ p
+    if electric is not None:
+        energies, forces = energies + electric.energies, forces + electric.forces
+        virial = virial + electric.virials.sum(axis=0)
+    return Result(float(energies.sum()), energies, forces, virial)
+
+
+def nep_charges(
+    positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike, species: ArrayLike, model: NepModel
+) -> Float:
+    r"""Charges in e, (n,): the network's second output, less its mean over all atoms."""
+    assert model.charge is not None
+    _, d = _descriptors(positions, cell, pbc, species, model)
+    raw = _networks(model.charge.networks, d.kind, d.q * model.q_scaler)[0]
+    return np.asarray(raw - raw.mean())
+
+
+def nep_born_charges(
+    positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike, species: ArrayLike, model: NepModel
+) -> Float:
+    r"""Born effective charges in e, (n, 3, 3).
+
+    .. math:: Z_i = \sqrt{\epsilon_\infty} \Big(Q_i \mathbf 1 + \tfrac12 \sum_j \mathbf r_{ij} \otimes \mathbf p_{ij}
+        - \tfrac12 \sum_j \mathbf r_{ji} \otimes \mathbf p_{ji}\Big), \quad
+        \mathbf p_{ij} = \partial Q_i / \partial \mathbf r_{ij}
+    """
+    assert model.charge is not None
+    pairs, d = _descriptors(positions, cell, pbc, species, model)
+    raw, slope = _networks(model.charge.networks, d.kind, d.q * model.q_scaler)
+    p = _pair_gradients(pairs, d, slope * model.q_scaler, model)
+    outer = 0.5 * pairs.D[:, :, None] * p[:, None, :]
+    Z = (raw - raw.mean())[:, None, None] * np.eye(3)
+    np.add.at(Z, pairs.i, outer)
+    np.subtract.at(Z, pairs.j, outer)
+    return np.asarray(model.charge.sqrt_eps_inf * Z)
+
+
+def _coulomb(
+    positions: ArrayLike,
+    cell: ArrayLike,
+    pbc: ArrayLike,
+    pairs: PairList,
+    charges: Float,
+    model: NepModel,
+) -> Coulomb:
+    assert model.charge is not None
+    near = pairs.r < model.pair_cutoffs(model.rc_radial)[pairs.a, pairs.b]
+    r_cut = float(model.rc_radial.max())
+    return coulomb(positions, cell, pbc, pairs, near, charges, mode=model.charge.mode, r_cut=r_cut)
 
 
 def nep_descriptors(
