@@ -63,6 +63,12 @@ template <class T> struct NetTape {
     T* extra[2];
 };
 
+template <class T> struct Matrix {
+    T* data;
+    std::int64_t ld;  // entries from row to row; 0: all rows are the same
+    T* row(int i) const { return data + i * ld; }
+};
+
 // Memory that is handed out piece by piece; with a null pointer it only counts.
 struct Carver {
     char* memory = nullptr;

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "deepmd/dense_net.hpp"
-#include "deepmd/environment.hpp"
+#include "deepmd/scratch.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
@@ -89,8 +89,8 @@ template <class T> struct DeepBlock {
     DeepSink& sink;
 };
 
-// Marks of neighbors that have a slot: the nearest n_slots of all, of these the nearest sel of each
-// type. Returns with order[k] = 1 for those that stay. Shell sort by distance: this is rare.
+// stays[k] = 1 for the neighbors that have a slot: the nearest n_slots of all, of these the nearest
+// sel of each type. Shell sort by distance: this is rare.
 inline void select_nearest(const DeepEnv& env, int n, const double* r2, const double* species,
                            std::int32_t* order, std::int32_t* stays) {
     for (int k = 0; k < n; ++k) {
@@ -155,11 +155,10 @@ template <class T> int gather_neighbors(const DeepEnv& env, const DeepBlock<T>& 
     for (int t = 0; t < env.n_types && env.by_type; ++t) over = over || runs[t].end > env.sel[t];
     if (over) {
         __atomic_store_n(block.work.overflow, 1, __ATOMIC_RELAXED);
-        auto* stays = reinterpret_cast<std::int32_t*>(e.gx);
-        select_nearest(env, n, e.r2, e.species, e.order, stays);
+        select_nearest(env, n, e.r2, e.species, e.order, e.stays);
         int kept = 0;
         for (int l = 0; l < n; ++l) {
-            if (!stays[l]) continue;
+            if (!e.stays[l]) continue;
             double* const arrays[] = {e.dx + at, e.dy + at, e.dz + at, e.r2, e.species};
             for (double* a : arrays) a[kept] = a[l];
             e.index[at + kept++] = e.index[at + l];

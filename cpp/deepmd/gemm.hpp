@@ -17,12 +17,6 @@ namespace {
 template <class T> constexpr int kTileRows = sizeof(simd::Vec<T>) >= 64 ? 8 : 4;
 template <class T> constexpr int kDepth = 256;
 
-template <class T> struct Matrix {
-    T* data;
-    std::int64_t ld;
-    T* row(int i) const { return data + i * ld; }
-};
-
 template <class T, int kRows, int kVecs>
 [[gnu::always_inline]] inline void gemm_tile(int depth, const T* a, std::int64_t lda, const T* b,
                                              const T* start, std::int64_t ld_start, T* c,
