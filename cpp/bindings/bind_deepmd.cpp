@@ -213,6 +213,7 @@ struct PyDeepPotential final : ForceStep {
     bool single;
     std::vector<double> bias;
     std::vector<std::uint8_t> silent;
+    DescriptorList kept;  // own arrays of types that the kernel reads
     std::vector<std::shared_ptr<const void>> params;
     std::unique_ptr<PackedModel<double>> wide;
     std::unique_ptr<PackedModel<float>> narrow;
@@ -221,7 +222,7 @@ struct PyDeepPotential final : ForceStep {
     PyDeepPotential(const DescriptorList& descriptors, const NetList& fitting,
                     const DoubleArray& bias_, const std::optional<BoolArray>& silent_,
                     const std::optional<DoubleArray>& tail, bool single_)
-        : n_types(int(bias_.size())), single(single_), bias(values_of(bias_)) {
+        : n_types(int(bias_.size())), single(single_), bias(values_of(bias_)), kept(descriptors) {
         if (descriptors.empty() || int(descriptors.size()) > kMaxDescriptors)
             throw std::invalid_argument("descriptors: " + std::to_string(descriptors.size()) +
                                         "; expected 1 to " + std::to_string(kMaxDescriptors));
