@@ -272,7 +272,7 @@ class Hybrid:
     @property
     def sel(self) -> NDArray[np.int64]:
         """Slots of the common neighbor list."""
-        return np.max([np.asarray(part.sel) for part in self.parts], axis=0)
+        return np.asarray(np.max([np.asarray(part.sel) for part in self.parts], axis=0))
 
 
 Descriptor = SeA | SeR | SeT | Dpa1 | Hybrid

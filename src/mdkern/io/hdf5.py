@@ -173,20 +173,20 @@ class _Reader:
         """One object of a global heap."""
         self.sign(at, b"GCOL")
         (total,) = self.unpack("Q", at + 8)
-        end, at = at + total, at + 16
-        while at + 16 <= end:
+        end, at, index, size = at + total, at + 16, -1, 0
+        while at + 16 <= end and index != 0:
             index, _, _, size = self.unpack("HHIQ", at)
             if index == wanted:
-                if not length <= size <= MAX_TEXT_BYTES:
-                    self.fail(f"string of {length} bytes in an object of {size}")
-                try:
-                    return self.take(at + 16, length).decode("utf-8")
-                except UnicodeDecodeError:
-                    self.fail("a string that is not UTF-8")
-            if index == 0:
                 break
             at += 16 + -(-size // 8) * 8
-        self.fail(f"no object {wanted} in the global heap")
+        if index != wanted:
+            self.fail(f"no object {wanted} in the global heap")
+        if not length <= size <= MAX_TEXT_BYTES:
+            self.fail(f"string of {length} bytes in an object of {size}")
+        try:
+            return self.take(at + 16, length).decode("utf-8")
+        except UnicodeDecodeError:
+            self.fail("a string that is not UTF-8")
 
     def datasets(self, tree: int, heap: int) -> Arrays:
         self.sign(heap, b"HEAP")

@@ -125,7 +125,7 @@ def embed(d: Descriptor, pairs: PairList, slots: Slots, kinds: Int) -> tuple[Flo
 
         def back(g: Float) -> Float:
             pieces = np.split(g, ends, axis=1)
-            return np.sum([f(x) for (_, f), x in zip(parts, pieces, strict=True)], axis=0)
+            return np.asarray(sum(f(x) for (_, f), x in zip(parts, pieces, strict=True)))
 
         return np.concatenate([x for x, _ in parts], axis=1), back
     env = Environment(d, pairs, slots, kinds)
