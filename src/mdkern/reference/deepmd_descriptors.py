@@ -6,6 +6,7 @@ Every descriptor is a function that returns the values x and a function `back`: 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,10 +37,12 @@ class Slots:
         total = int(sel.sum())
         starts = (0, total) if mixed else (0, *np.cumsum(sel).tolist())
         table = np.full((pairs.n, total), -1)
+        order = np.lexsort((pairs.r, pairs.i))
+        order = order[pairs.r[order] <= r_cut]
+        ends = np.searchsorted(pairs.i[order], np.arange(pairs.n + 1))
         for i in range(pairs.n):
-            mine = np.flatnonzero((pairs.i == i) & (pairs.r <= r_cut))
-            mine = mine[np.argsort(pairs.r[mine], kind="stable")][:total]
-            for t, (begin, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+            mine = order[ends[i] : ends[i + 1]][:total]
+            for t, (begin, end) in enumerate(itertools.pairwise(starts)):
                 some = mine if mixed else mine[kinds[pairs.j[mine]] == t]
                 table[i, begin : begin + len(some[: end - begin])] = some[: end - begin]
         return cls(table, starts)
