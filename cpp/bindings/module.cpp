@@ -30,6 +30,7 @@ PYBIND11_MODULE(_core, m) {
     bind_buckingham(m);
     bind_eam(m);
     bind_nep(m);
+    bind_deepmd(m);
     bind_limits(m);
     bind_md(m);
     bind_evaluate(m);

@@ -18,6 +18,7 @@
 namespace mdkern {
 
 constexpr int kDeepBlock = 128;
+constexpr int kMaxDescriptors = 16;  // side by side
 
 // Neighbors of a centre and their rows of the environment matrix, with u = (r - r_cut_smth) / (r_cut
 // - r_cut_smth), w = 1 - 10 u^3 + 15 u^4 - 6 u^5, s = w / (r + protection), q = s / (r +

@@ -45,7 +45,7 @@ template <class T> struct Layer {
     const T* idt = nullptr;           // padded(n_out) or null
 };
 
-constexpr int kMaxLayers = 16;
+constexpr int kMaxLayers = 16, kMaxWidth = 8192;  // of a net; its input may be wider
 
 template <class T> struct Net {
     int n_layers = 0;

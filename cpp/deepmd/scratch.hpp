@@ -30,8 +30,6 @@ template <class T> struct SeAScratch {
     }
 };
 
-constexpr int kMaxDescriptors = 16;
-
 template <class T> struct DeepScratch {
     Matrix<T> x;  // (kDeepBlock, padded(width))
     T* g;         // (kDeepBlock, kDenseLanes) dE/dE of the fitting nets

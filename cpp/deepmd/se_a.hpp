@@ -150,7 +150,7 @@ void net_values(const Net<T>& net, const SeAScratch<T>& s, int n, const T* x, T*
     using V = simd::Vec<T>;
     net_forward(net, n, Matrix<const T>{x, 4}, s.tape);
     const T* g = s.tape.y[net.n_layers - 1];
-    for (int v = 0; v < ld; v += V::width) {
+    for (int v = 0; v < net.n_out(); v += V::width) {
         V sum[4];
         for (int c = 0; c < 4; ++c) sum[c] = simd::load(t + c * ld + v);
         for (int l = 0; l < n; ++l) {
@@ -174,7 +174,7 @@ void net_gradient(const Net<T>& net, const SeAScratch<T>& s, int n, const T* x, 
         const T *g = values + l * std::int64_t(ld), *d = slopes + l * std::int64_t(ld);
         V a[4], b[4];
         for (int q = 0; q < 4; ++q) a[q] = b[q] = V(T(0));
-        for (int v = 0; v < ld; v += V::width)
+        for (int v = 0; v < net.n_out(); v += V::width)
             for (int q = 0; q < 4; ++q) {
                 const V w = simd::load(s.gt + q * ld + v);
                 a[q] = simd::fma(simd::load(g + v), w, a[q]);
