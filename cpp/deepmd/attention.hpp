@@ -143,7 +143,7 @@ void attention_values(const Dpa1<T>& p, const Dpa1Scratch<T>& s, int l, int n, i
     const auto as_const = [](T* data, std::int64_t ld_) { return Matrix<const T>{data, ld_}; };
     for (int q = 0; q < 3; ++q) {
         const Matrix<T> to{tape.projected[q], ldh};
-        gemm<T>(n, hidden, width, g, layer.project[q].w, Matrix<const T>{layer.project[q].b, 0},
+        gemm<T>(n, hidden, width, g, layer.project[q]->w, Matrix<const T>{layer.project[q]->b, 0},
                 to, NoFinish());
         if (p.normalize) normalize_rows(n, hidden, to, tape.inverse_length[q]);
     }
@@ -246,7 +246,7 @@ void attention_gradient(const Dpa1<T>& p, const Dpa1Scratch<T>& s, int l, int n)
     };
     // dE/dG waits until all three are known: gg is added to at the end of each.
     const auto add = [&](int q) {
-        gemm<T>(n, width, hidden, as_const(s.z, ldh), layer.project[q].w_transposed,
+        gemm<T>(n, width, hidden, as_const(s.z, ldh), layer.project[q]->w_transposed,
                 as_const(s.gg, ld), Matrix<T>{s.gg, ld}, NoFinish());
     };
     back(2, s.other, s.h);

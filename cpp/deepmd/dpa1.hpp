@@ -122,7 +122,10 @@ template <class T> void dpa1_values(const Dpa1<T>& p, const DeepBlock<T>& block,
             }
             for (int c = 0; c < 4; ++c) simd::store(t + c * ld + m, sum[c] * scale);
         }
-        outer_product(t, ld, p.n_channels, p.axis, block.x.row(k) + column);
+        T* to = block.x.row(k) + column;
+        outer_product(t, ld, p.n_channels, p.axis, to);
+        for (int c = 0; c < p.n_tail; ++c)
+            to[p.n_channels * p.axis + c] = p.tail[block.type * p.n_tail + c];
     }
 }
 

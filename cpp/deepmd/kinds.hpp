@@ -30,9 +30,9 @@ template <class T> struct SeT {
 //   dotr: P_jk is multiplied by the cosine of the angle between the neighbors
 //   G' = gain (Z - mean(Z)) / sqrt(var(Z) + epsilon) + shift,  Z = G + (P v) W_out + b_out
 template <class T> struct AttentionLayer {
-    const Layer<T>* project = nullptr;  // (3) G to q, k and v
-    const Layer<T>* out = nullptr;      // (1)
-    const T* gain = nullptr;            // (padded(n_channels))
+    const Layer<T>* project[3];    // G to q, k and v
+    const Layer<T>* out = nullptr;
+    const T* gain = nullptr;       // (padded(n_channels))
     const T* shift = nullptr;
     double scale = 1.0, epsilon = 1e-5;
 };
@@ -42,11 +42,12 @@ template <class T> struct AttentionLayer {
 // and attention layers over that.
 template <class T> struct Dpa1 {
     DeepEnv env;
-    int n_channels = 0, axis = 0, n_constants = 0, n_layers = 0, hidden = 0;
+    int n_channels = 0, axis = 0, n_constants = 0, n_tail = 0, n_layers = 0, hidden = 0;
     Net<T> net;
     const T* constants = nullptr;  // (n_types, n_types, n_constants) [i][j]
     const T* factor = nullptr;     // (n_types, n_types, padded(n_channels)) [i][j], or null
     const T* padding = nullptr;    // (n_types, padded(n_channels)) X_0 G of an empty slot
+    const T* tail = nullptr;       // (n_types, n_tail) last columns of x, by the centre's type
     const AttentionLayer<T>* layers = nullptr;
     bool smooth = false, normalize = false, dotr = false;
 };
