@@ -114,7 +114,8 @@ struct PyDeepDescriptor {
     virtual DeepKind kind() const = 0;
     // Parameters of the kernel, Params<T>, which the packed object owns.
     virtual std::shared_ptr<const void> pack(bool single) const = 0;
-    virtual std::vector<double> steps() const { return {}; }
+    // Whether the nets of what was packed last are tables.
+    mutable bool tabulated = false;
 };
 
 // The parameters with everything that they point to.
@@ -179,7 +180,8 @@ struct PySeA final : PyDeepDescriptor {
                     padding[(std::size_t(i) * n + j) * ld + c] = T(s * g[c]);
             }
         p.padding = padding;
-        if (r_table > 0.0 && tabulate(packed->tables)) p.tables = packed->tables.data();
+        tabulated = r_table > 0.0 && tabulate(packed->tables);
+        if (tabulated) p.tables = packed->tables.data();
         return std::shared_ptr<const void>(packed, &p);
     }
     // On what neighbors from r_table to the cutoff reach; false where a net cannot be tabulated.
@@ -350,6 +352,12 @@ void bind_deepmd(py::module_& m) {
              py::kw_only(), py::arg("descriptors"), py::arg("fitting"), py::arg("bias").noconvert(),
              py::arg("silent").noconvert(), py::arg("tail").noconvert(), py::arg("single"))
         .def_readonly("width", &PyDeepPotential::width)
+        .def_property_readonly("tabulated",
+                               [](const PyDeepPotential& p) {
+                                   return std::any_of(
+                                       p.kept.begin(), p.kept.end(),
+                                       [](const auto& d) { return d->tabulated; });
+                               })
         .def_property_readonly("overflow",
                                [](const PyDeepPotential& p) { return p.overflow != 0; })
         .def(

@@ -75,7 +75,7 @@ template <class T> struct DeepModel {
     bool one_net = false;                  // the same fitting net for all types
     const Net<T>* fitting = nullptr;       // (n_types) or (1)
     const double* bias = nullptr;          // (n_types)
-    const std::uint8_t* silent = nullptr;  // (n_types) atoms without energy
+    const std::uint8_t* silent = nullptr;  // (n_types) types with the bias alone
     const T* zeros = nullptr;              // as many as any row
 };
 

@@ -94,7 +94,8 @@ private:
     }
 
     void centres(int type, const std::int64_t* rows, int n) {
-        for (int k = 0; k < n; ++k) energy[rows[k] - begin] = 0.0;
+        for (int k = 0; k < n; ++k)
+            energy[rows[k] - begin] = task == DeepTask::energy ? model.bias[type] : 0.0;
         if (task == DeepTask::energy && model.silent && model.silent[type]) return;
         const DeepBlock<T> block{s, list, work, model.zeros, type, n, rows, scratch.x, sink};
         for (int d = 0; d < model.n_descriptors; ++d)
@@ -118,7 +119,7 @@ private:
         net_forward(net, n, Matrix<const T>{scratch.x.data, scratch.x.ld}, scratch.tape);
         const T* e = scratch.tape.y[net.n_layers - 1];
         for (int k = 0; k < n; ++k) {
-            energy[rows[k] - begin] = double(e[k * kDenseLanes]) + model.bias[type];
+            energy[rows[k] - begin] += double(e[k * kDenseLanes]);
             for (int c = 0; c < kDenseLanes; ++c) scratch.g[k * kDenseLanes + c] = T(c == 0);
         }
         net_backward(net, n, scratch.g, scratch.x, scratch.tape, model.zeros);

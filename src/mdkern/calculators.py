@@ -25,6 +25,7 @@ __all__ = [
     "NEP",
     "Buckingham",
     "Calculator",
+    "DeepPotential",
     "LennardJones",
     "LinearModel",
     "Morse",
@@ -327,6 +328,10 @@ class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
     ) -> EAM:
         """Built-in EAM of sixteen metals and their alloys; see :meth:`mdkern.potentials.EAM.zhou2004`."""
         return cls("zhou2004", elements=list(elements), cutoff=cutoff, **kwargs)
+
+
+class DeepPotential(Calculator, potential=potentials.DeepPotential, name="mdkern-deepmd"):
+    pass
 
 
 class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):

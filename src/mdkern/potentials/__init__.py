@@ -2,6 +2,7 @@
 
 from mdkern.potentials.base import Potential, Result
 from mdkern.potentials.buckingham import Buckingham
+from mdkern.potentials.deepmd import DeepPotential
 from mdkern.potentials.eam import EAM
 from mdkern.potentials.lennard_jones import LennardJones
 from mdkern.potentials.linear import LinearModel
@@ -12,6 +13,7 @@ __all__ = [
     "EAM",
     "NEP",
     "Buckingham",
+    "DeepPotential",
     "LennardJones",
     "LinearModel",
     "Morse",
