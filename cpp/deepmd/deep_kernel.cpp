@@ -120,7 +120,9 @@ private:
         const T* e = scratch.tape.y[net.n_layers - 1];
         for (int k = 0; k < n; ++k) {
             energy[rows[k] - begin] += double(e[k * kDenseLanes]);
-            for (int c = 0; c < kDenseLanes; ++c) scratch.g[k * kDenseLanes + c] = T(c == 0);
+            const T share = work.share ? T(work.share[rows[k]]) : T(1);
+            for (int c = 0; c < kDenseLanes; ++c)
+                scratch.g[k * kDenseLanes + c] = c == 0 ? share : T(0);
         }
         net_backward(net, n, scratch.g, scratch.x, scratch.tape, model.zeros);
     }
