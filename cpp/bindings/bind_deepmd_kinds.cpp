@@ -103,13 +103,13 @@ struct AttentionData {
 
 struct PyDpa1 final : PyNets {
     int axis, n_constants = 0, n_tail = 0;
-    std::vector<double> constants, factor, tail;
+    std::vector<double> constants, factor, padding, tail;
     std::vector<AttentionData> layers;
     bool smooth, normalize, dotr;
 
     PyDpa1(EnvArrays e_, int n_slots, const std::shared_ptr<DenseNet>& net, int axis_,
            const DoubleArray& constants_, const std::optional<DoubleArray>& factor_,
-           const DoubleArray& tail_, const py::list& attention, bool smooth_, bool normalize_,
+           const std::optional<DoubleArray>& padding_, const DoubleArray& tail_, const py::list& attention, bool smooth_, bool normalize_,
            bool dotr_)
         : PyNets(e_, {net}), axis(axis_), smooth(smooth_), normalize(normalize_), dotr(dotr_) {
         const std::int64_t n = n_types(), width = net->n_out();
@@ -122,6 +122,10 @@ struct PyDpa1 final : PyNets {
         if (factor_) {
             check_shape(*factor_, "factor", {n, n, width});
             factor = values_of(*factor_);
+        }
+        if (padding_) {
+            check_shape(*padding_, "padding", {n, width});
+            padding = values_of(*padding_);
         }
         check_shape(tail_, "tail", {n, -1});
         n_tail = int(tail_.shape(1));
@@ -170,7 +174,6 @@ template <class T> struct PackedDpa1 {
     Dpa1<T> p;
 
     explicit PackedDpa1(const PyDpa1& d) : nets(d.nets) {
-        const std::size_t n = std::size_t(d.n_types());
         p.env = d.e.env;
         p.n_channels = d.nets[0]->n_out();
         p.axis = d.axis;
@@ -185,20 +188,14 @@ template <class T> struct PackedDpa1 {
         put_row(take_zeros(tail, d.tail.size()), d.tail);
         p.constants = constants.data();
         p.tail = tail.data();
-        if (!d.factor.empty()) {
-            T* f = take_zeros(factor, n * n * ld);
-            for (std::size_t k = 0; k < n * n; ++k)
-                for (std::size_t m = 0; m < width; ++m) f[k * ld + m] = T(d.factor[k * width + m]);
-            p.factor = f;
-        }
-        if (d.n_constants == 0) {
-            T* pad = take_zeros(padding, n * ld);
-            for (std::size_t i = 0; i < n; ++i) {
-                const double s = d.e.empty(int(i));
-                put_row(pad + i * ld, d.nets[0]->value(&s), s);
-            }
-            p.padding = pad;
-        }
+        const auto rows = [&](Buffer<T>& memory, const std::vector<double>& x) -> const T* {
+            if (x.empty()) return nullptr;
+            T* out = take_zeros(memory, x.size() / width * ld);
+            for (std::size_t k = 0; k < x.size(); ++k) out[k / width * ld + k % width] = T(x[k]);
+            return out;
+        };
+        p.factor = rows(factor, d.factor);
+        p.padding = rows(padding, d.padding);
         const auto vector = [&](const std::vector<double>& x) {
             T* out = take_zeros(norms.emplace_back(), ld);
             put_row(out, x);
@@ -244,11 +241,11 @@ void bind_deepmd_kinds(py::module_& m) {
         .def(py::init<const EnvArrays&, const NetList&>(), py::arg("env"), py::arg("nets"));
     py::class_<PyDpa1, PyDeepDescriptor, std::shared_ptr<PyDpa1>>(m, "DeepDpa1")
         .def(py::init<EnvArrays, int, const std::shared_ptr<DenseNet>&, int, const DoubleArray&,
-                      const std::optional<DoubleArray>&, const DoubleArray&, const py::list&, bool,
-                      bool, bool>(),
+                      const std::optional<DoubleArray>&, const std::optional<DoubleArray>&,
+                      const DoubleArray&, const py::list&, bool, bool, bool>(),
              py::kw_only(), py::arg("env"), py::arg("n_slots"), py::arg("net"), py::arg("axis"),
              py::arg("constants").noconvert(), py::arg("factor").noconvert(),
-             py::arg("tail").noconvert(), py::arg("attention"), py::arg("smooth"),
+             py::arg("padding").noconvert(), py::arg("tail").noconvert(), py::arg("attention"), py::arg("smooth"),
              py::arg("normalize"), py::arg("dotr"));
 }
 

@@ -73,7 +73,6 @@ struct WeightedSteps final : ForceStep {
             add(sum.virials.data(), weights[k], part.virials);
             add(sum.totals.data(), weights[k], part.totals);
         }
-        // A part orders neighbors, not rows: s is the system of all.
         const System s = neighbors.table.system();
         for (std::int64_t i = 0; i < n; ++i) {
             const double own = bias[std::size_t(s.rows[4 * i + 3])];
@@ -148,12 +147,14 @@ void bind_pair_tab(py::module_& m) {
     sum.def(py::init<std::vector<std::shared_ptr<ForceStep>>, std::vector<double>,
                      std::vector<double>>(),
             py::kw_only(), py::arg("steps"), py::arg("weights"), py::arg("bias"));
+    sum.def_readonly("parts", &WeightedSteps::steps);
     bind_step(sum);
     py::class_<BlendedSteps, ForceStep, std::shared_ptr<BlendedSteps>> blended(m, "BlendedSteps");
     blended.def(py::init<std::shared_ptr<DeepStep>, std::shared_ptr<PairTabStep>, double, double,
                          double, double>(),
                 py::kw_only(), py::arg("net"), py::arg("table"), py::arg("length"),
                 py::arg("inner"), py::arg("outer"), py::arg("r_cut"));
+    blended.def_readonly("net", &BlendedSteps::net);
     bind_step(blended);
 }
 
