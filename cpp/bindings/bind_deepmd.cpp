@@ -4,17 +4,12 @@
 #include <optional>
 #include <vector>
 
-#include "bindings/bindings.hpp"
+#include "bindings/deepmd.hpp"
 #include "core/threads.hpp"
-#include "deepmd/net.hpp"
 
 namespace mdkern {
 
 namespace {
-
-using NetList = std::vector<std::shared_ptr<DenseNet>>;
-
-std::vector<double> values_of(const DoubleArray& a) { return {a.data(), a.data() + a.size()}; }
 
 // (w (n_in, n_out), b (n_out) or None, idt (n_out) or None, activation, resnet) of each layer.
 std::shared_ptr<DenseNet> make_net(const py::list& layers) {
@@ -54,69 +49,6 @@ std::shared_ptr<DenseNet> make_net(const py::list& layers) {
                                     "; expected 1 to " + std::to_string(kMaxLayers));
     return net;
 }
-
-// Arrays of types, kept as long as a descriptor.
-struct EnvArrays {
-    std::vector<std::int32_t> sel;
-    std::vector<double> mean, inverse_std;
-    std::vector<std::uint8_t> excluded, removed;
-    DeepEnv env;
-
-    EnvArrays(double r_cut, double r_cut_smth, double protection, const IntArray& sel_,
-              const DoubleArray& mean_, const DoubleArray& std_,
-              const std::optional<BoolArray>& excluded_, const std::optional<BoolArray>& removed_) {
-        const std::int64_t n = sel_.size();
-        if (n < 1 || n > kMaxSpecies)
-            throw std::invalid_argument("sel: " + std::to_string(n) + " types; expected 1 to " +
-                                        std::to_string(kMaxSpecies));
-        check_shape(sel_, "sel", {n});
-        check_shape(mean_, "mean", {n});
-        check_shape(std_, "std", {n, 4});
-        sel.assign(sel_.data(), sel_.data() + n);
-        mean = values_of(mean_);
-        for (double x : values_of(std_)) inverse_std.push_back(1.0 / x);
-        const auto pairs = [&](const std::optional<BoolArray>& a, const char* name) {
-            std::vector<std::uint8_t> out;
-            if (!a) return out;
-            check_shape(*a, name, {n, n});
-            for (std::int64_t k = 0; k < n * n; ++k) out.push_back(a->data()[k]);
-            return out;
-        };
-        excluded = pairs(excluded_, "excluded");
-        removed = pairs(removed_, "removed");
-        env.n_types = int(n);
-        for (std::int32_t s : sel) env.n_slots += s;
-        env.r_cut = r_cut;
-        env.r_cut_smth = r_cut_smth;
-        env.protection = protection;
-        env.sel = sel.data();
-        env.mean = mean.data();
-        env.inverse_std = inverse_std.data();
-        env.excluded = excluded.empty() ? nullptr : excluded.data();
-        env.removed = removed.empty() ? nullptr : removed.data();
-    }
-    double empty(int type) const { return -mean[type] * inverse_std[4 * type]; }
-    // X_0 of a neighbor at distance r.
-    double at(int type, double r) const {
-        const double u = std::min(1.0, std::max(0.0, (r - env.r_cut_smth) /
-                                                          (env.r_cut - env.r_cut_smth)));
-        const double w = 1 + u * u * u * (-10 + u * (15 - 6 * u));
-        return (w / (r + env.protection) - mean[type]) * inverse_std[4 * type];
-    }
-};
-
-// A descriptor as Python makes it: packed for either precision when a model takes it.
-struct PyDeepDescriptor {
-    virtual ~PyDeepDescriptor() = default;
-    virtual int width() const = 0;
-    virtual int n_types() const = 0;
-    virtual double r_cut() const = 0;
-    virtual DeepKind kind() const = 0;
-    // Parameters of the kernel, Params<T>, which the packed object owns.
-    virtual std::shared_ptr<const void> pack(bool single) const = 0;
-    // Whether the nets of what was packed last are tables.
-    mutable bool tabulated = false;
-};
 
 // The parameters with everything that they point to.
 template <class T> struct PackedSeA {
@@ -210,7 +142,7 @@ template <class T> struct PackedModel {
 
 using DescriptorList = std::vector<std::shared_ptr<PyDeepDescriptor>>;
 
-struct PyDeepPotential final : ForceStep {
+struct PyDeepPotential final : DeepStep {
     int n_types, width = 0;
     bool single;
     std::vector<double> bias;
@@ -291,6 +223,12 @@ struct PyDeepPotential final : ForceStep {
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         run(DeepTask::energy, neighbors, {}, threads, out);
     }
+    void compute_shared(PyNeighborTable& neighbors, const double* share, int threads,
+                        const Result& out) const override {
+        DeepWork work;
+        work.share = share;
+        run(DeepTask::energy, neighbors, work, threads, out);
+    }
     // `work` names the task's own input and output.
     void run(DeepTask task, PyNeighborTable& neighbors, DeepWork work, int threads,
              const Result& out) const {
@@ -346,7 +284,8 @@ void bind_deepmd(py::module_& m) {
              py::arg("sel").noconvert(), py::arg("mean").noconvert(), py::arg("std").noconvert(),
              py::arg("excluded").noconvert(), py::arg("removed").noconvert(), py::arg("axis"),
              py::arg("one_side"), py::arg("nets"), py::arg("r_table"));
-    py::class_<PyDeepPotential, ForceStep, std::shared_ptr<PyDeepPotential>>(m, "DeepPotential")
+    py::class_<DeepStep, ForceStep, std::shared_ptr<DeepStep>>(m, "DeepStep");
+    py::class_<PyDeepPotential, DeepStep, std::shared_ptr<PyDeepPotential>>(m, "DeepPotential")
         .def(py::init<const DescriptorList&, const NetList&, const DoubleArray&,
                       const std::optional<BoolArray>&, const std::optional<DoubleArray>&, bool>(),
              py::kw_only(), py::arg("descriptors"), py::arg("fitting"), py::arg("bias").noconvert(),

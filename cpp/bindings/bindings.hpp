@@ -46,6 +46,8 @@ void bind_buckingham(py::module_& m);
 void bind_eam(py::module_& m);
 void bind_nep(py::module_& m);
 void bind_deepmd(py::module_& m);
+void bind_deepmd_kinds(py::module_& m);
+void bind_pair_tab(py::module_& m);
 void bind_limits(py::module_& m);
 void bind_md(py::module_& m);
 void bind_evaluate(py::module_& m);

@@ -94,6 +94,7 @@ struct DeepWork {
     double* virial_entries = nullptr;  // (n_entries, 8) or null
     double* descriptors = nullptr;     // (n, width), caller's order: DeepTask::descriptor
     const double* weights = nullptr;   // the same: DeepTask::vjp
+    const double* share = nullptr;     // (n_real) rows: multiplies a centre's gradient, not its energy
     std::int32_t* overflow = nullptr;  // set to 1 when neighbors did not fit into the slots
 };
 

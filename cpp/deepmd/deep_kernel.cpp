@@ -5,7 +5,9 @@
 // read once per block of centres.
 #include "deepmd/deep.hpp"
 
+#include "deepmd/dpa1.hpp"
 #include "deepmd/se_a.hpp"
+#include "deepmd/se_t.hpp"
 #include "simd/parallel.hpp"
 
 namespace mdkern {
@@ -15,16 +17,24 @@ namespace {
 // Columns of a descriptor, or the gradient of its neighbors.
 template <class T> void run_descriptor(const DeepDescriptor<T>& d, bool gradient,
                                        const DeepBlock<T>& block, char* memory) {
-    Carver carver{memory};
-    const std::int64_t largest = block.work.largest;
+    const auto run = [&](const auto& p, auto scratch, const auto& values, const auto& back) {
+        Carver carver{memory};
+        scratch.carve(carver, p, block.work.largest);
+        gradient ? back(p, block, scratch, d.column) : values(p, block, scratch, d.column);
+    };
     switch (d.kind) {
-        default: {
-            const auto& p = *static_cast<const SeA<T>*>(d.params);
-            SeAScratch<T> scratch;
-            scratch.carve(carver, p, largest);
-            return gradient ? se_a_gradient(p, block, scratch, d.column)
-                            : se_a_values(p, block, scratch, d.column);
-        }
+        case DeepKind::se_r:
+            return run(*static_cast<const SeR<T>*>(d.params), SeRScratch<T>(), se_r_values<T>,
+                       se_r_gradient<T>);
+        case DeepKind::se_t:
+            return run(*static_cast<const SeT<T>*>(d.params), SeTScratch<T>(), se_t_values<T>,
+                       se_t_gradient<T>);
+        case DeepKind::dpa1:
+            return run(*static_cast<const Dpa1<T>*>(d.params), Dpa1Scratch<T>(), dpa1_values<T>,
+                       dpa1_gradient<T>);
+        default:
+            return run(*static_cast<const SeA<T>*>(d.params), SeAScratch<T>(), se_a_values<T>,
+                       se_a_gradient<T>);
     }
 }
 
@@ -110,7 +120,9 @@ private:
         const T* e = scratch.tape.y[net.n_layers - 1];
         for (int k = 0; k < n; ++k) {
             energy[rows[k] - begin] += double(e[k * kDenseLanes]);
-            for (int c = 0; c < kDenseLanes; ++c) scratch.g[k * kDenseLanes + c] = T(c == 0);
+            const T share = work.share ? T(work.share[rows[k]]) : T(1);
+            for (int c = 0; c < kDenseLanes; ++c)
+                scratch.g[k * kDenseLanes + c] = c == 0 ? share : T(0);
         }
         net_backward(net, n, scratch.g, scratch.x, scratch.tape, model.zeros);
     }

@@ -172,7 +172,7 @@ template <class T> int gather_neighbors(const DeepEnv& env, const DeepBlock<T>& 
         const int of_type = runs[t].end;
         const bool removed = env.removed && env.removed[centre + t],
                    excluded = env.excluded && env.excluded[centre + t];
-        if (env.by_type && !removed) runs[t].empty -= of_type;
+        if (!removed) runs[t].empty -= of_type;
         runs[t].begin = first;
         runs[t].end = removed || excluded ? first : first + of_type;
         first += of_type;

@@ -16,13 +16,17 @@ from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import (
     DeepModel,
     Descriptor,
+    EnsembleModel,
     Fitting,
     Hybrid,
     Net,
+    PairTab,
     SeA,
     StandardModel,
+    ZblModel,
 )
 from mdkern.potentials.base import Result
+from mdkern.potentials.deepmd_kinds import blended_kernel, descriptor_kernel, table_kernel, weighted_kernel
 from mdkern.potentials.nep import check_precision
 
 __all__ = ["DeepPotential", "descriptors_of", "kernel_of"]
@@ -91,12 +95,12 @@ class DeepPotential:
     @property
     def tabulated(self) -> bool:
         """Whether embedding nets are evaluated from tables."""
-        return bool(self._kernel.tabulated)
+        return any(net.tabulated for net in nets_of_kernel(self._kernel))
 
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         result = Result(*self._kernel.compute(neighbors, virials, threads))
-        if not self._warned and self._kernel.overflow:
+        if not self._warned and any(net.overflow for net in nets_of_kernel(self._kernel)):
             self._warned = True
             warnings.warn(
                 f"{self.model.path}: more neighbors than sel has room for; the farthest are left out, and energies jump when "
@@ -121,9 +125,37 @@ def kernel_of(
     fparam: Sequence[float] | None = None,
 ) -> Any:
     """The model as the kernel reads it."""
-    m = model.model
-    if not isinstance(m, StandardModel):
-        raise UnsupportedError(f"{model.path}: model.type: {m.kind!r} is not evaluated")
+    m, path = model.model, model.path
+    shortest = r_table(model) if tabulate else 0.0
+    single = precision == "single"
+    if isinstance(m, PairTab):
+        return table_kernel(m, path)
+    if isinstance(m, ZblModel):
+        net = _standard_kernel(m.model, shortest, single, fparam, path)
+        return weighted_kernel(m, [blended_kernel(m, net, path)], [1.0], path)
+    if isinstance(m, EnsembleModel):
+        parts = [
+            table_kernel(x, path)
+            if isinstance(x, PairTab)
+            else _standard_kernel(x, shortest, single, fparam, path)
+            for x in m.models
+        ]
+        return weighted_kernel(m, parts, list(m.weights), path)
+    return _standard_kernel(m, shortest, single, fparam, path)
+
+
+def nets_of_kernel(kernel: Any) -> list[Any]:
+    """The deep potentials that a kernel consists of."""
+    if isinstance(kernel, _core.DeepPotential):
+        return [kernel]
+    if isinstance(kernel, _core.BlendedSteps):
+        return [kernel.net]
+    return [net for part in getattr(kernel, "parts", ()) for net in nets_of_kernel(part)]
+
+
+def _standard_kernel(
+    m: StandardModel, shortest: float, single: bool, fparam: Sequence[float] | None, path: str
+) -> Any:
     tail = _tail(m.fitting, fparam)
     nets = [_net(net) for net in m.fitting.nets]
     bias = m.out_bias + m.fitting.bias
@@ -131,18 +163,20 @@ def kernel_of(
     for t in range(len(bias)):
         if m.fitting.zero[t]:
             zero = np.zeros(m.descriptor.width)
-            bias[t] -= nets[0 if m.fitting.mixed_types else t].value(np.concatenate([zero, tail]))[0]
+            bias[t] -= nets[0 if m.fitting.mixed_types else t].value(np.concatenate([zero, tail]))[
+                0
+            ]
         if t in m.fitting.exclude_types:
             silent[t], bias[t] = True, m.out_bias[t]
         if t in m.atom_exclude:
             silent[t], bias[t] = True, 0.0
     return _core.DeepPotential(
-        descriptors=descriptors_of(m, r_table(model) if tabulate else 0.0, model.path),
+        descriptors=descriptors_of(m, shortest, path),
         fitting=nets,
         bias=bias,
         silent=silent,
         tail=np.tile(tail, (len(bias), 1)),
-        single=precision == "single",
+        single=single,
     )
 
 
@@ -170,7 +204,7 @@ def _descriptor(d: Any, removed: Array | None, shortest: float, path: str) -> An
             nets=[_net(net) for net in d.nets],
             r_table=shortest,
         )
-    raise UnsupportedError(f"{path}: model.descriptor.type: {d.kind!r} is not evaluated")
+    return descriptor_kernel(d, _common(d, removed, path), _net, path)
 
 
 def _common(d: Any, removed: Array | None, path: str) -> dict[str, Any]:
