@@ -14,6 +14,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from mdkern.errors import FormatError, UnsupportedError
+from mdkern.io.deepmd_map import Map, is_int, show
 from mdkern.io.deepmd_models import (
     AttentionLayer,
     DeepModel,
@@ -33,7 +34,6 @@ from mdkern.io.deepmd_models import (
     ZblModel,
     nets_of,
 )
-from mdkern.io.deepmd_map import Map, is_int, show
 from mdkern.io.deepmd_tree import file_kind, read_tree
 
 __all__ = ["is_deepmd", "read_deepmd"]
@@ -107,7 +107,7 @@ def _layer(m: Map) -> Layer:
     resnet = m.flag("resnet", False)
     v = m.map("@variables")
     w = v.array("w", None)
-    if w.ndim != 2 or not 1 <= min(w.shape, default=0) or max(w.shape) > MAX_NEURONS:
+    if w.ndim != 2 or not min(w.shape, default=0) >= 1 or max(w.shape) > MAX_NEURONS:
         raise FormatError(f"{v.name('w')}: shape {w.shape}; expected (in, out)", m.path)
     b = v.vector("b", w.shape[1], optional=True)
     idt = v.vector("idt", w.shape[1], optional=True)

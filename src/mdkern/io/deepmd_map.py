@@ -85,7 +85,7 @@ class Map:
         """Options that are evaluated only where they are off."""
         for key in keys:
             value = self.get(key)
-            if value is None or value is False or value == 0 or value == [] or value == {}:
+            if value is None or (not isinstance(value, np.ndarray) and value in (0, [], {})):
                 continue
             self.refuse(key)
 

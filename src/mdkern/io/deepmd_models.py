@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -272,10 +272,10 @@ class Hybrid:
     @property
     def sel(self) -> NDArray[np.int64]:
         """Slots of the common neighbor list."""
-        return np.max([np.asarray(part.sel) for part in self.parts], axis=0)
+        return np.asarray(np.max([np.asarray(part.sel) for part in self.parts], axis=0))
 
 
-Descriptor = Union[SeA, SeR, SeT, Dpa1, Hybrid]
+Descriptor = SeA | SeR | SeT | Dpa1 | Hybrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,7 +422,7 @@ class EnsembleModel:
         return max(model.r_cut for model in self.models)
 
 
-Model = Union[StandardModel, PairTab, ZblModel, EnsembleModel]
+Model = StandardModel | PairTab | ZblModel | EnsembleModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ __all__ = ["file_kind", "read_tree"]
 MAX_TEXT_BYTES = 256 * 2**20
 _MAX_DEPTH = 64
 
+_KEYS = re.compile(rb'"(@variables|@class|backend|model|software)"\s*:')
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _PLAIN = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -31,10 +32,10 @@ def file_kind(path: str | os.PathLike[str]) -> str | None:
     with Path(path).open("rb") as file:
         head = file.read(4096)
     if head.startswith(hdf5.SIGNATURE):
-        return "dp"
-    if re.match(rb'\s*\{\s*"', head):
+        return "dp" if hdf5.has_attribute(path, "json") else None
+    if re.match(rb'\s*\{\s*"', head) and _KEYS.search(head):
         return "json"
-    if re.search(rb"(?m)^(model|backend|'@variables'|'@class'): ?", head):
+    if re.search(rb"(?m)^(model|backend|'@variables'): ?", head):
         return "yaml"
     return None
 

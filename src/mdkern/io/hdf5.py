@@ -8,6 +8,7 @@ installed. (Format: HDF5 File Format Specification 3.0, The HDF Group.)
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import struct
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from mdkern.errors import FormatError, UnsupportedError
 
-__all__ = ["SIGNATURE", "read_hdf5"]
+__all__ = ["SIGNATURE", "has_attribute", "read_hdf5"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -77,8 +78,27 @@ def read_hdf5(path: str | os.PathLike[str], attribute: str) -> tuple[str, Arrays
     return _by_h5py(h5py, name, attribute)
 
 
+def has_attribute(path: str | os.PathLike[str], attribute: str) -> bool:
+    """Whether the root group has an attribute of this name; True also where only h5py could tell."""
+    with (
+        Path(path).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        reader = _Reader(os.fspath(path), data)
+        try:
+            (root,) = reader.unpack("Q", 64)
+            names = [
+                reader.attribute_name(at) for kind, at, _ in reader.messages(root) if kind == 12
+            ]
+        except _OtherFeatureError:
+            return Path(path).suffix == ".dp"
+        except FormatError:
+            return True
+    return attribute in names
+
+
 class _Reader:
-    def __init__(self, path: str, data: bytes) -> None:
+    def __init__(self, path: str, data: bytes | mmap.mmap) -> None:
         self.path = path
         self.data = data
 
@@ -94,7 +114,7 @@ class _Reader:
     def take(self, at: int, n: int) -> bytes:
         if not 0 <= at <= len(self.data) - n or n < 0:
             self.fail(f"{n} bytes at {at} are beyond the end, {len(self.data)} bytes")
-        return self.data[at : at + n]
+        return bytes(self.data[at : at + n])
 
     def sign(self, at: int, want: bytes) -> None:
         if self.take(at, 4) != want:
@@ -151,18 +171,22 @@ class _Reader:
                     yield kind, at + 8, length
                 at += 8 + length
 
+    def attribute_name(self, at: int) -> str:
+        version, _, n_name = self.unpack("BBH", at)
+        name = self.take(at + (9 if version == 3 else 8), n_name)
+        return name.split(b"\0")[0].decode("utf-8", "replace")
+
     def attribute(self, at: int, size: int, wanted: str) -> str | None:
         version, flags, n_name, n_type, n_space = self.unpack("BBHHH", at)
         if version not in (1, 3) or flags:
             raise _OtherFeatureError(f"HDF5 attributes of version {version}, flags {flags}")
         step = 8 if version == 1 else 1
         n_name, n_type, n_space = (-(-n // step) * step for n in (n_name, n_type, n_space))
-        place = at + (8 if version == 1 else 9)
-        if place + n_name + n_type + n_space > at + size:
+        place = at + (8 if version == 1 else 9) + n_name
+        if place + n_type + n_space > at + size:
             self.fail(f"attribute at {at} is longer than its message")
-        if self.take(place, n_name).split(b"\0")[0] != wanted.encode():
+        if self.attribute_name(at) != wanted:
             return None
-        place += n_name
         kind, flavor = self.unpack("BB", place)
         if kind & 15 != 9 or flavor & 15 != 1:
             raise _OtherFeatureError(f"HDF5 attribute {wanted!r} of another type than a string")
@@ -173,20 +197,20 @@ class _Reader:
         """One object of a global heap."""
         self.sign(at, b"GCOL")
         (total,) = self.unpack("Q", at + 8)
-        end, at = at + total, at + 16
-        while at + 16 <= end:
+        end, at, index, size = at + total, at + 16, -1, 0
+        while at + 16 <= end and index != 0:
             index, _, _, size = self.unpack("HHIQ", at)
             if index == wanted:
-                if not length <= size <= MAX_TEXT_BYTES:
-                    self.fail(f"string of {length} bytes in an object of {size}")
-                try:
-                    return self.take(at + 16, length).decode("utf-8")
-                except UnicodeDecodeError:
-                    self.fail("a string that is not UTF-8")
-            if index == 0:
                 break
             at += 16 + -(-size // 8) * 8
-        self.fail(f"no object {wanted} in the global heap")
+        if index != wanted:
+            self.fail(f"no object {wanted} in the global heap")
+        if not length <= size <= MAX_TEXT_BYTES:
+            self.fail(f"string of {length} bytes in an object of {size}")
+        try:
+            return self.take(at + 16, length).decode("utf-8")
+        except UnicodeDecodeError:
+            self.fail("a string that is not UTF-8")
 
     def datasets(self, tree: int, heap: int) -> Arrays:
         self.sign(heap, b"HEAP")

@@ -3,6 +3,7 @@
 from mdkern.potentials.base import Potential, Result
 from mdkern.potentials.buckingham import Buckingham
 from mdkern.potentials.deepmd import DeepPotential
+from mdkern.potentials.deviation import ModelDeviation
 from mdkern.potentials.eam import EAM
 from mdkern.potentials.lennard_jones import LennardJones
 from mdkern.potentials.linear import LinearModel
@@ -16,6 +17,7 @@ __all__ = [
     "DeepPotential",
     "LennardJones",
     "LinearModel",
+    "ModelDeviation",
     "Morse",
     "NEPTensor",
     "Potential",

@@ -163,7 +163,9 @@ def _standard_kernel(
     for t in range(len(bias)):
         if m.fitting.zero[t]:
             zero = np.zeros(m.descriptor.width)
-            bias[t] -= nets[0 if m.fitting.mixed_types else t].value(np.concatenate([zero, tail]))[0]
+            bias[t] -= nets[0 if m.fitting.mixed_types else t].value(np.concatenate([zero, tail]))[
+                0
+            ]
         if t in m.fitting.exclude_types:
             silent[t], bias[t] = True, m.out_bias[t]
         if t in m.atom_exclude:

@@ -118,7 +118,10 @@ def table_file(path):
     """A repulsive table for each pair of types, zero at its end."""
     r = 0.02 + 0.05 * np.arange(90)
     pairs = [(a, b) for a in range(3) for b in range(a, 3)]
-    columns = [(1.5 + a + 0.5 * b) * np.exp(-1.3 * r) * np.cos(0.3 * r) * (1 - r / r[-1]) ** 3 for a, b in pairs]
+    columns = [
+        (1.5 + a + 0.5 * b) * np.exp(-1.3 * r) * np.cos(0.3 * r) * (1 - r / r[-1]) ** 3
+        for a, b in pairs
+    ]
     np.savetxt(path, np.column_stack([r, *columns]), fmt="%.10g")
 
 
@@ -156,7 +159,16 @@ def structures():
     cell = np.array([[6.2, 0, 0], [0.9, 6.6, 0], [-0.7, 0.5, 7.1]])
     grid = np.stack(np.meshgrid([0, 0.5], [0, 0.5], [0, 0.33, 0.67], indexing="ij"), -1)
     crystal = grid.reshape(-1, 3) @ cell + rng.uniform(-0.35, 0.35, (12, 3)) + [9.0, -3.0, 1.0]
-    free = np.array([[0, 0, 0], [1.1, 0.2, 0.1], [-0.3, 1.3, 0.4], [2.2, 1.9, 0.3], [0.4, -0.2, 3.7], [5.9, 1.9, 0.3]])
+    free = np.array(
+        [
+            [0, 0, 0],
+            [1.1, 0.2, 0.1],
+            [-0.3, 1.3, 0.4],
+            [2.2, 1.9, 0.3],
+            [0.4, -0.2, 3.7],
+            [5.9, 1.9, 0.3],
+        ]
+    )
     return {
         "crystal": (crystal, np.array([0, 1, 2, 1, 0, 1, 1, 2, 0, 1, 0, 1]), cell),
         "free": (free, np.array([0, 1, 1, 2, 0, 1]), None),
@@ -175,13 +187,15 @@ def main(folder):
         if sys.argv[1:] and name not in sys.argv[1:]:
             continue
         text = json.dumps(config).replace('"tab_file": ""', f'"tab_file": "{HERE / "table.txt"}"')
-        config = json.loads(text.replace('"use_srtab": ""', f'"use_srtab": "{HERE / "table.txt"}"'))
-        data = get_model(copy.deepcopy(config)).serialize()
+        text = text.replace('"use_srtab": ""', f'"use_srtab": "{HERE / "table.txt"}"')
+        data = get_model(json.loads(text)).serialize()
         randomise(data, np.random.default_rng(100 + k))
         known_as = {"linear": "linear_ener"}.get(data["type"], data["type"])
         model = BaseModel.deserialize(copy.deepcopy(data) | {"type": known_as})
         file = pathlib.Path(folder) / (name + (".yaml" if name == "se_e2_r" else ".dp"))
-        save_dp_model(str(file), {"model": copy.deepcopy(data), "model_def_script": {}, "backend": "PyTorch"})
+        save_dp_model(
+            str(file), {"model": copy.deepcopy(data), "model_def_script": {}, "backend": "PyTorch"}
+        )
         for system, (positions, types, cell) in structures().items():
             coord = torch.tensor(positions[None], requires_grad=True)
             box = None if cell is None else torch.tensor(cell[None]).reshape(1, 9)
@@ -193,7 +207,12 @@ def main(folder):
                 shapes["virial"] = (3, 3)
             for key, shape in shapes.items():
                 values[f"{name}/{system}/{key}"] = out[key].detach().numpy().reshape(shape)
-        print(name, file.stat().st_size, values[f"{name}/crystal/energy"], abs(values[f"{name}/crystal/force"]).max())
+        print(
+            name,
+            file.stat().st_size,
+            values[f"{name}/crystal/energy"],
+            abs(values[f"{name}/crystal/force"]).max(),
+        )
     np.savez_compressed(HERE / "references.npz", **values)
 
 
@@ -201,6 +220,10 @@ if __name__ == "__main__":
     torch.set_default_dtype(torch.float64)
     with tempfile.TemporaryDirectory() as folder:
         main(folder)
-        with zipfile.ZipFile(HERE / "models.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        with zipfile.ZipFile(
+            HERE / "models.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9
+        ) as archive:
             for file in sorted(pathlib.Path(folder).iterdir()):
-                archive.writestr(zipfile.ZipInfo(file.name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+                archive.writestr(
+                    zipfile.ZipInfo(file.name), file.read_bytes(), zipfile.ZIP_DEFLATED
+                )
