@@ -41,7 +41,7 @@ MDKERN_KERNEL(pair_blend_weights_compute,
 // scratch, (n_total, 4) and (n_real).
 MDKERN_KERNEL(pair_blend_compute,
               (const PairTab&, const PairBlend&, const System&, const Neighbors&, int n_threads,
-               const double* table, const double* net, double* atoms, double* rows, double* energies,
-               const Result&))
+               const double* table, const double* net, double* atoms, double* rows,
+               double* energies, const Result&))
 
 }  // namespace mdkern

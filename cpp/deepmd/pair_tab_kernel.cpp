@@ -166,8 +166,8 @@ void pair_blend_compute(const PairTab& p, const PairBlend& blend, const System& 
         rows[4 * i + 3] = double(i);
     });
     pair_loop<double>(s, list, out, n_threads,
-                      BlendPair{rows, atoms, energies, s.order, p, Lookup(p),
-                                V(1.0 / blend.length), V(blend.r_cut)});
+                      BlendPair{rows, atoms, energies, s.order, p, Lookup(p), V(1.0 / blend.length),
+                                V(blend.r_cut)});
 }
 
 }  // namespace MDKERN_ISA
