@@ -159,7 +159,7 @@ def test_options_of_whole_models(name: str, variant: str) -> None:
 class TestContract(PotentialContract):
     symbols = ("O", "H")
     continuous = "forces"
-    listed = 150_000
+    listed = 200_000
     accuracy = 2e-11  # of tables
     path = staticmethod(lambda: random_model(species=("O", "H"), sel=(60, 60), r_cut=5.0))
     make = staticmethod(lambda **kw: DeepPotential(TestContract.path(), **kw))
