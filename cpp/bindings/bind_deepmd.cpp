@@ -126,7 +126,7 @@ struct PySeA final : PyDeepDescriptor {
                 lower = std::min(lower, e.empty(t));
                 upper = std::max(upper, e.at(t, r_table));
             }
-            if (!tables.add(*nets[k], lower - 1e-6, upper, sizeof(T) == 8 ? 1e-11 : 3e-8))
+            if (!tables.add(*nets[k], lower - 1e-6, upper, sizeof(T) == 8 ? 1e-10 : 3e-8))
                 return false;
         }
         return true;

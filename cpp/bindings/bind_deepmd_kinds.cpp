@@ -109,8 +109,8 @@ struct PyDpa1 final : PyNets {
 
     PyDpa1(EnvArrays e_, int n_slots, const std::shared_ptr<DenseNet>& net, int axis_,
            const DoubleArray& constants_, const std::optional<DoubleArray>& factor_,
-           const std::optional<DoubleArray>& padding_, const DoubleArray& tail_, const py::list& attention, bool smooth_, bool normalize_,
-           bool dotr_)
+           const std::optional<DoubleArray>& padding_, const DoubleArray& tail_,
+           const py::list& attention, bool smooth_, bool normalize_, bool dotr_)
         : PyNets(e_, {net}), axis(axis_), smooth(smooth_), normalize(normalize_), dotr(dotr_) {
         const std::int64_t n = n_types(), width = net->n_out();
         e.env.by_type = false;
@@ -245,8 +245,8 @@ void bind_deepmd_kinds(py::module_& m) {
                       const DoubleArray&, const py::list&, bool, bool, bool>(),
              py::kw_only(), py::arg("env"), py::arg("n_slots"), py::arg("net"), py::arg("axis"),
              py::arg("constants").noconvert(), py::arg("factor").noconvert(),
-             py::arg("padding").noconvert(), py::arg("tail").noconvert(), py::arg("attention"), py::arg("smooth"),
-             py::arg("normalize"), py::arg("dotr"));
+             py::arg("padding").noconvert(), py::arg("tail").noconvert(), py::arg("attention"),
+             py::arg("smooth"), py::arg("normalize"), py::arg("dotr"));
 }
 
 }  // namespace mdkern

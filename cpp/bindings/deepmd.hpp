@@ -14,7 +14,9 @@ namespace mdkern {
 
 using NetList = std::vector<std::shared_ptr<DenseNet>>;
 
-inline std::vector<double> values_of(const DoubleArray& a) { return {a.data(), a.data() + a.size()}; }
+inline std::vector<double> values_of(const DoubleArray& a) {
+    return {a.data(), a.data() + a.size()};
+}
 
 // Arrays of types, kept as long as a descriptor.
 struct EnvArrays {
@@ -67,8 +69,8 @@ struct EnvArrays {
     double empty(int type) const { return -mean[type] * inverse_std[4 * type]; }
     // X_0 of a neighbor at distance r.
     double at(int type, double r) const {
-        const double u = std::min(1.0, std::max(0.0, (r - env.r_cut_smth) /
-                                                          (env.r_cut - env.r_cut_smth)));
+        const double u =
+            std::min(1.0, std::max(0.0, (r - env.r_cut_smth) / (env.r_cut - env.r_cut_smth)));
         const double w = 1 + u * u * u * (-10 + u * (15 - 6 * u));
         return (w / (r + env.protection) - mean[type]) * inverse_std[4 * type];
     }

@@ -34,9 +34,8 @@ struct NoFinish {
 };
 
 // out = start + a b, where b is packed here.
-template <class T> void product(const Dpa1Scratch<T>& s, int m, int n, int depth,
-                                Matrix<const T> a, Matrix<const T> b, bool transposed,
-                                Matrix<T> out) {
+template <class T> void product(const Dpa1Scratch<T>& s, int m, int n, int depth, Matrix<const T> a,
+                                Matrix<const T> b, bool transposed, Matrix<T> out) {
     pack_right(b, depth, n, transposed, s.packed);
     gemm<T>(m, n, depth, a, s.packed, Matrix<const T>{s.zeros, 0}, out, NoFinish());
 }
@@ -74,8 +73,8 @@ void normalize_rows_gradient(int n, int width, Matrix<const T> y, const T* inver
         }
         const V along = simd::sum(sum), factor = inverse[i];
         for (int m = 0; m < width; m += V::width)
-            simd::store(row + m, factor * simd::fnma(along, simd::load(unit + m),
-                                                     simd::load(row + m)));
+            simd::store(row + m,
+                        factor * simd::fnma(along, simd::load(unit + m), simd::load(row + m)));
     }
 }
 
@@ -85,9 +84,7 @@ template <class T> struct Gate {
     const Dpa1Scratch<T>& s;
     const bool smooth, dotr;
     const int room;
-    V switches(int j, int k) const {
-        return smooth ? V(s.w[j]) * simd::load(s.w + k) : V(T(1));
-    }
+    V switches(int j, int k) const { return smooth ? V(s.w[j]) * simd::load(s.w + k) : V(T(1)); }
     V cosine(int j, int k) const {
         if (!dotr) return T(1);
         V c = T(0);
@@ -119,8 +116,7 @@ void softmax(const Gate<T>& gate, int n, int empty, int room, const AttentionTap
         for (int v = 1; v < V::width; ++v) top = lanes[v] > top ? lanes[v] : top;
         V sum = T(0);
         for (int k = 0; k < n; k += V::width) {
-            const V e = simd::keep(simd::first_n<T>(n - k),
-                                   math::exp(simd::load(p + k) - V(top)));
+            const V e = simd::keep(simd::first_n<T>(n - k), math::exp(simd::load(p + k) - V(top)));
             simd::store(p + k, e);
             sum = sum + e;
         }
@@ -215,8 +211,8 @@ void attention_gradient(const Dpa1<T>& p, const Dpa1Scratch<T>& s, int l, int n)
             sum = sum + d;
             along = simd::fma(d, simd::load(x + m), along);
         }
-        const V mean = V(simd::sum(sum)) / V(T(width)),
-                slope = V(simd::sum(along)) / V(T(width)), inverse = tape.inverse_deviation[j];
+        const V mean = V(simd::sum(sum)) / V(T(width)), slope = V(simd::sum(along)) / V(T(width)),
+                inverse = tape.inverse_deviation[j];
         for (int m = 0; m < width; m += V::width)
             simd::store(g + m, simd::keep(simd::first_n<T>(width - m),
                                           inverse * simd::fnma(simd::load(x + m), slope,

@@ -20,8 +20,8 @@ template <class T> const DeepRun* runs_of(const Dpa1<T>& p, const Dpa1Scratch<T>
 inline double inverse_length(const double* u) {
     const simd::Vec<double> r2 = u[0] * u[0] + u[1] * u[1] + u[2] * u[2];
     double lanes[simd::Vec<double>::width];
-    simd::store(lanes, simd::Vec<double>(1.0) /
-                           simd::max(simd::sqrt(r2), simd::Vec<double>(1e-12)));
+    simd::store(lanes,
+                simd::Vec<double>(1.0) / simd::max(simd::sqrt(r2), simd::Vec<double>(1e-12)));
     return lanes[0];
 }
 
@@ -33,7 +33,8 @@ void add_direction(const Dpa1Scratch<T>& s, const T* x, int i, int room, double*
     for (int c = 0; c < 3; ++c)
         along += double(s.unit[c * room + i]) * double(s.gunit[c * room + i]);
     for (int c = 0; c < 3; ++c)
-        gx[1 + c] += inverse * (double(s.gunit[c * room + i]) - double(s.unit[c * room + i]) * along);
+        gx[1 + c] +=
+            inverse * (double(s.gunit[c * room + i]) - double(s.unit[c * room + i]) * along);
 }
 
 // G of neighbors [first, first + n) of type `type`, rows from `to` on; their derivatives too.
@@ -55,7 +56,7 @@ template <class T> void embed_chunk(const Dpa1<T>& p, const DeepBlock<T>& block,
     for (int i = 0; i < n; ++i) {
         const std::int64_t from = i * std::int64_t(ld), row = (to + i) * std::int64_t(ld);
         const V w = p.smooth ? T(s.env.w[at + i]) : T(1);
-        for (int m = 0; m < ld; m += V::width) {
+        for (int m = 0; m < p.n_channels; m += V::width) {
             const V g = simd::load(values + from + m);
             const V f = p.factor ? simd::load(p.factor + pair * ld + m) : V(T(0));
             const V times = simd::fma(w, f, V(T(1)));
@@ -90,8 +91,7 @@ template <class T> int embed(const Dpa1<T>& p, const DeepBlock<T>& block, const 
     for (int c = 0; c < wide + kPanel<T>; ++c) s.zeros[c] = T(0);
     for (int i = 0; i < room; ++i) {
         double u[3] = {0.0, 0.0, 0.0};
-        for (int c = 0; c < 3 && i < n; ++c)
-            u[c] = double(s.env.x[4 * (at + s.member[i]) + 1 + c]);
+        for (int c = 0; c < 3 && i < n; ++c) u[c] = double(s.env.x[4 * (at + s.member[i]) + 1 + c]);
         const double inverse = inverse_length(u);
         for (int c = 0; c < 3; ++c) s.unit[c * room + i] = T(u[c] * inverse);
     }
@@ -111,7 +111,7 @@ template <class T> void dpa1_values(const Dpa1<T>& p, const DeepBlock<T>& block,
         for (int r = 0; r < p.env.n_types; ++r) empty += runs_of(p, s, k)[r].empty;
         const T *g = s.g[p.n_layers], *x = s.env.x + 4 * (k * s.env.room);
         const V scale = T(1.0 / p.env.n_slots);
-        for (int m = 0; m < ld; m += V::width) {
+        for (int m = 0; m < p.n_channels; m += V::width) {
             V sum[4] = {T(0), T(0), T(0), T(0)};
             if (p.padding)
                 sum[0] = V(T(empty)) * simd::load(p.padding + block.type * std::int64_t(ld) + m);
@@ -144,7 +144,7 @@ template <class T> void dpa1_gradient(const Dpa1<T>& p, const DeepBlock<T>& bloc
         for (int i = 0; i < n; ++i) {
             const T* row = x + 4 * s.member[i];
             V sum[4] = {T(0), T(0), T(0), T(0)};
-            for (int m = 0; m < ld; m += V::width) {
+            for (int m = 0; m < p.n_channels; m += V::width) {
                 const V value = simd::load(g + i * std::int64_t(ld) + m);
                 V back = T(0);
                 for (int c = 0; c < 4; ++c) {
@@ -162,7 +162,7 @@ template <class T> void dpa1_gradient(const Dpa1<T>& p, const DeepBlock<T>& bloc
         for (int i = 0; i < n; ++i) {
             const std::int64_t row = i * std::int64_t(ld);
             V along = T(0), bent = T(0);
-            for (int m = 0; m < ld; m += V::width) {
+            for (int m = 0; m < p.n_channels; m += V::width) {
                 const auto live = simd::first_n<T>(p.n_channels - m);
                 const V back = simd::load(s.gg + row + m, live);
                 along = simd::fma(back, simd::load(s.slope + row + m, live), along);

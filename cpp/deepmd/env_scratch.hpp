@@ -14,13 +14,13 @@ struct DeepRun {
 // Arrays (kDeepBlock, room), of one centre after the other.
 template <class T> struct DeepEnvScratch {
     std::int64_t room = 0;
-    double *dx, *dy, *dz;    // r_j - r_i
-    double *q, *ds, *dq;     // q, s'/r, q'/r
-    double* w;               // switch and w'/r; only where wanted (dpa1)
+    double *dx, *dy, *dz;  // r_j - r_i
+    double *q, *ds, *dq;   // q, s'/r, q'/r
+    double* w;             // switch and w'/r; only where wanted (dpa1)
     double* dw;
-    std::int32_t* index;     // rows of the System; the row itself beyond the last neighbor
-    T* x;                    // (.., 4) X
-    DeepRun* runs;           // (kDeepBlock, n_types): one for each type
+    std::int32_t* index;  // rows of the System; the row itself beyond the last neighbor
+    T* x;                 // (.., 4) X
+    DeepRun* runs;        // (kDeepBlock, n_types): one for each type
     // Of one centre at a time.
     double *r2, *species, *gx;  // gx: (room, 4) dE/dX
     std::int32_t *order, *stays;

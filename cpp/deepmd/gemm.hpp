@@ -20,7 +20,7 @@ template <class T> constexpr int kDepth = 256;
 template <class T, int kRows, int kVecs>
 [[gnu::always_inline]] inline void gemm_tile(int depth, const T* a, std::int64_t lda, const T* b,
                                              const T* start, std::int64_t ld_start, T* c,
-                                             std::int64_t ldc) {
+                                             std::int64_t ldc, const T* ahead) {
     using V = simd::Vec<T>;
     V sum[kRows][kVecs];
 #pragma GCC unroll 8
@@ -28,6 +28,7 @@ template <class T, int kRows, int kVecs>
 #pragma GCC unroll 3
         for (int v = 0; v < kVecs; ++v) sum[r][v] = simd::load(start + r * ld_start + v * V::width);
     for (int k = 0; k < depth; ++k, b += kPanel<T>) {
+        __builtin_prefetch(ahead + k * kLine<T>, 0, 2);
         V w[kVecs];
 #pragma GCC unroll 3
         for (int v = 0; v < kVecs; ++v) w[v] = simd::load(b + v * V::width);
@@ -45,30 +46,37 @@ template <class T, int kRows, int kVecs>
 }
 
 // One strip of up to three vectors of columns, all rows; finish(first row, rows) after each tile.
+// The first tiles fetch the strip at `next` to the L2 cache, a line for each of their steps: else the
+// next strip's first tile would wait for memory.
 template <class T, int kVecs, class Finish>
 [[gnu::noinline]] void gemm_strip(int m, int depth, Matrix<const T> a, const T* b,
-                                  Matrix<const T> start, Matrix<T> c, const Finish& finish) {
+                                  Matrix<const T> start, Matrix<T> c, const T* next,
+                                  const Finish& finish) {
     int i = 0;
+    const T* ahead = next;
     for (; i + kTileRows<T> <= m; i += kTileRows<T>) {
         gemm_tile<T, kTileRows<T>, kVecs>(depth, a.row(i), a.ld, b, start.row(i), start.ld,
-                                          c.row(i), c.ld);
+                                          c.row(i), c.ld, ahead);
         finish(i, kTileRows<T>);
+        if (i < 2 * kTileRows<T>) ahead += std::int64_t(depth) * kLine<T>;
     }
     if constexpr (kTileRows<T> == 8) {
         if (i + 4 <= m) {
             gemm_tile<T, 4, kVecs>(depth, a.row(i), a.ld, b, start.row(i), start.ld, c.row(i),
-                                   c.ld);
+                                   c.ld, ahead);
             finish(i, 4);
             i += 4;
         }
     }
     if (i + 2 <= m) {
-        gemm_tile<T, 2, kVecs>(depth, a.row(i), a.ld, b, start.row(i), start.ld, c.row(i), c.ld);
+        gemm_tile<T, 2, kVecs>(depth, a.row(i), a.ld, b, start.row(i), start.ld, c.row(i), c.ld,
+                               ahead);
         finish(i, 2);
         i += 2;
     }
     if (i < m) {
-        gemm_tile<T, 1, kVecs>(depth, a.row(i), a.ld, b, start.row(i), start.ld, c.row(i), c.ld);
+        gemm_tile<T, 1, kVecs>(depth, a.row(i), a.ld, b, start.row(i), start.ld, c.row(i), c.ld,
+                               ahead);
         finish(i, 1);
     }
 }
@@ -94,12 +102,13 @@ void gemm(int m, int n, int depth, Matrix<const T> a, const T* b, Matrix<const T
             const auto done = [&](int i, int rows) {
                 if (last) finish(i, rows, j, vecs * kWidth);
             };
+            const T* next = panel + std::int64_t(depth) * kPanel<T>;
             if (vecs == 3)
-                gemm_strip<T, 3>(m, part, left, panel, s, out, done);
+                gemm_strip<T, 3>(m, part, left, panel, s, out, next, done);
             else if (vecs == 2)
-                gemm_strip<T, 2>(m, part, left, panel, s, out, done);
+                gemm_strip<T, 2>(m, part, left, panel, s, out, next, done);
             else
-                gemm_strip<T, 1>(m, part, left, panel, s, out, done);
+                gemm_strip<T, 1>(m, part, left, panel, s, out, next, done);
         }
     }
 }

@@ -10,9 +10,9 @@ namespace mdkern {
 template <class T> struct SeR {
     DeepEnv env;
     int n_channels = 0;
-    const Net<T>* nets = nullptr;    // (n_types) of the neighbor
-    const T* padding = nullptr;      // (n_types, n_types, padded(n_channels)) G of an empty slot
-    const T* at_zero = nullptr;      // (n_types, padded(n_channels)) G(0)
+    const Net<T>* nets = nullptr;  // (n_types) of the neighbor
+    const T* padding = nullptr;    // (n_types, n_types, padded(n_channels)) G of an empty slot
+    const T* at_zero = nullptr;    // (n_types, padded(n_channels)) G(0)
 };
 
 // Three bodies, se_e3: with e_jk = X_j . X_k, components 1 to 3,
@@ -30,9 +30,9 @@ template <class T> struct SeT {
 //   dotr: P_jk is multiplied by the cosine of the angle between the neighbors
 //   G' = gain (Z - mean(Z)) / sqrt(var(Z) + epsilon) + shift,  Z = G + (P v) W_out + b_out
 template <class T> struct AttentionLayer {
-    const Layer<T>* project[3];    // G to q, k and v
+    const Layer<T>* project[3];  // G to q, k and v
     const Layer<T>* out = nullptr;
-    const T* gain = nullptr;       // (padded(n_channels))
+    const T* gain = nullptr;  // (padded(n_channels))
     const T* shift = nullptr;
     double scale = 1.0, epsilon = 1e-5;
 };

@@ -35,32 +35,32 @@ template <class T> struct SeTScratch {
 
 // What a layer of attention leaves for its gradient.
 template <class T> struct AttentionTape {
-    T* projected[3];      // (room, padded(hidden)) q, k, v
+    T* projected[3];       // (room, padded(hidden)) q, k, v
     T* inverse_length[3];  // (room)
-    T *logits, *weights;  // (room, room) scale q k and softmax
-    T* normal;            // (room, padded(n_channels)) (Z - mean) / deviation
+    T *logits, *weights;   // (room, room) scale q k and softmax
+    T* normal;             // (room, padded(n_channels)) (Z - mean) / deviation
     T* inverse_deviation;  // (room)
 };
 constexpr int kMaxAttention = 8;
 
 template <class T> struct Dpa1Scratch {
     DeepEnvScratch<T> env;
-    T* t;                  // (kDeepBlock, 4, ld), ld = padded(n_channels)
-    T* gt;                 // (4, ld)
-    T* input;              // (kDeepChunk, padded(n_in))
-    T* direction;          // (padded(n_in)) 1, 0, 0, ...
-    std::int32_t* member;  // (room) neighbors with a row of G
-    T *slope, *bend;       // (room, ld) dG/dX_0, dG/dw
+    T* t;                     // (kDeepBlock, 4, ld), ld = padded(n_channels)
+    T* gt;                    // (4, ld)
+    T* input;                 // (kDeepChunk, padded(n_in))
+    T* direction;             // (padded(n_in)) 1, 0, 0, ...
+    std::int32_t* member;     // (room) neighbors with a row of G
+    T *slope, *bend;          // (room, ld) dG/dX_0, dG/dw
     T* g[kMaxAttention + 1];  // (room, ld) before, between and behind the layers
-    T* gg;                 // (room, ld) dE/dG
+    T* gg;                    // (room, ld) dE/dG
     NetTape<T> tape;
-    T *w, *gw;             // (room) switch and dE/dw
-    T *unit, *gunit;       // (3, room) directions of neighbors, dE/d of them
-    double* bent;          // (room) (dE/dw) w'/r
+    T *w, *gw;        // (room) switch and dE/dw
+    T *unit, *gunit;  // (3, room) directions of neighbors, dE/d of them
+    double* bent;     // (room) (dE/dw) w'/r
     // Attention.
     AttentionTape<T> layer[kMaxAttention];
-    T *square, *other;            // (room, room)
-    T *z, *h, *packed, *zeros;    // (room, the wider), (room, padded(hidden)), panels, a row
+    T *square, *other;          // (room, room)
+    T *z, *h, *packed, *zeros;  // (room, the wider), (room, padded(hidden)), panels, a row
 
     void carve(Carver& carver, const Dpa1<T>& p, std::int64_t largest) {
         env.carve(carver, p.env, largest, true);

@@ -1,8 +1,8 @@
 // Pair tables of DeePMD-kit, and their smooth blending with a Deep Potential at short distances
 // (DP-ZBL: H. Wang, X. Guo, L. Zhang, H. Wang, J. Xue, Appl. Phys. Lett. 114, 244101 (2019)).
 //
-//   phi(r) = ((c3 f + c2) f + c1) f + c0,  u = (r - r_min) inverse_step,  k = max(0, int(u)),  f = u - k
-//   E_i = 1/2 sum_j phi(r_ij) + bias_t(i)
+//   phi(r) = ((c3 f + c2) f + c1) f + c0,  u = (r - r_min) inverse_step,  k = int(u),  f = u - k
+//   E_i = 1/2 sum_j phi(r_ij) + bias_t(i);  NaN for pairs closer than the table
 //
 // Blending, with the softened distance of the nearest neighbor
 //   sigma_i = sum_j r_ij e^(-r_ij / a) / sum_j e^(-r_ij / a)
@@ -41,7 +41,7 @@ MDKERN_KERNEL(pair_blend_weights_compute,
 // scratch, (n_total, 4) and (n_real).
 MDKERN_KERNEL(pair_blend_compute,
               (const PairTab&, const PairBlend&, const System&, const Neighbors&, int n_threads,
-               const double* table, const double* net, double* atoms, double* rows, double* energies,
-               const Result&))
+               const double* table, const double* net, double* atoms, double* rows,
+               double* energies, const Result&))
 
 }  // namespace mdkern

@@ -13,7 +13,7 @@ using M = simd::Mask<double>;
 
 namespace {
 
-// phi and phi' of pairs of types; lanes at or beyond r_end hold anything finite.
+// phi and phi' of pairs of types: NaN below r_min, anything finite at or beyond r_end.
 struct Lookup {
     const double* table;
     V r_min, inverse_step, last;
@@ -29,7 +29,7 @@ struct Lookup {
     void operator()(I types, V r, V& phi, V& slope) const {
         const V u = (r - r_min) * inverse_step;
         const V k = simd::floor(simd::max(V(0.0), simd::min(u, last)));
-        const V f = u - k;
+        const V f = simd::select(u < V(0.0), V(__builtin_nan("")), u - k);
         V c3, c2, c1, c0;
         simd::load_rows(table, types * n_steps + simd::to_int(k), c3, c2, c1, c0);
         phi = simd::fma(simd::fma(simd::fma(c3, f, c2), f, c1), f, c0);
@@ -131,9 +131,11 @@ void pair_blend_weights_compute(const PairTab& p, const PairBlend& blend, const 
             }
             double sums[4];
             simd::store_sums4(sums, energy, weights, distances, distances);
-            // As in DeePMD-kit, an atom without neighbors is at distance zero: the table's.
-            const double total = sums[1] > 1e-20 ? sums[1] : 1e-20, sigma = sums[2] / total,
-                         width = blend.outer - blend.inner, u = (sigma - blend.inner) / width;
+            // Nothing near: the net alone, as in DeePMD-kit.
+            const bool alone = !(sums[1] > 1e-200);
+            const double total = alone ? 1.0 : sums[1], sigma = sums[2] / total,
+                         width = blend.outer - blend.inner,
+                         u = alone ? 1.0 : (sigma - blend.inner) / width;
             double c[V::width], dc[V::width];
             const auto w = math::quintic_switch(V(u));
             simd::store(c, w.value);
@@ -164,8 +166,8 @@ void pair_blend_compute(const PairTab& p, const PairBlend& blend, const System& 
         rows[4 * i + 3] = double(i);
     });
     pair_loop<double>(s, list, out, n_threads,
-                      BlendPair{rows, atoms, energies, s.order, p, Lookup(p),
-                                V(1.0 / blend.length), V(blend.r_cut)});
+                      BlendPair{rows, atoms, energies, s.order, p, Lookup(p), V(1.0 / blend.length),
+                                V(blend.r_cut)});
 }
 
 }  // namespace MDKERN_ISA

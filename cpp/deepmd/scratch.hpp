@@ -11,9 +11,12 @@ template <class T> struct SeAScratch {
     DeepEnvScratch<T> env;
     T* t;           // (kDeepBlock, 4, padded(n_channels))
     T* gt;          // (4, padded(n_channels)) dE/dT
-    T* u;           // (room) place within the step of the table
     T* outside;     // (room, 4) X of neighbors that the table does not cover
-    std::int32_t *step, *member, *outsider;  // (room) step; neighbors inside, outside
+    // (kDeepBlock, room): neighbors of each run in the order of their steps, those outside behind;
+    // steps, and places within them.
+    std::int32_t *member, *step;
+    T* u;
+    std::int32_t* inside;  // (kDeepBlock, n_types) neighbors of a run that the table covers
     NetTape<T> tape;
 
     void carve(Carver& carver, const SeA<T>& p, std::int64_t largest) {
@@ -21,11 +24,12 @@ template <class T> struct SeAScratch {
         const std::size_t ld = std::size_t(padded(p.n_channels)), room = std::size_t(env.room);
         carver.take(t, 4 * ld * kDeepBlock);
         carver.take(gt, 4 * ld);
-        carver.take(u, room);
         carver.take(outside, 4 * room);
-        carver.take(step, room);
-        carver.take(member, room);
-        carver.take(outsider, room);
+        const std::size_t placed = p.tables ? room * kDeepBlock : 0;
+        carver.take(member, placed);
+        carver.take(step, placed);
+        carver.take(u, placed);
+        carver.take(inside, std::size_t(kDeepBlock) * p.env.n_types);
         carve_tape(carver, p.nets, p.n_nets(), kDeepChunk, true, tape);
     }
 };

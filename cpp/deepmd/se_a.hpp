@@ -18,37 +18,42 @@ template <class T> [[gnu::always_inline]] inline int table_place(int v) {
     return v / kParts * 6 * kLine<T> + v % kParts * simd::Vec<T>::width;
 }
 
-// Splits neighbors of a run into those that the table covers, in the order of their steps, and the
-// others. Returns the number of the former.
-template <class T> int place_in_table(const QuinticTable<T>& table, const DeepRun& run, const T* x,
-                                      SeAScratch<T>& s, int* n_outside) {
-    int n = 0;
-    *n_outside = 0;
-    for (int l = run.begin; l < run.end; ++l) {
+// Neighbors of a run that a table covers.
+template <class T> struct Placed {
+    int n;
+    const std::int32_t *member, *step;
+    const T* u;
+};
+
+// Sorts neighbors [begin, end) into those that the table covers, in the order of their steps, and
+// the others behind them. Returns the number of the former.
+template <class T> int place_in_table(const QuinticTable<T>& table, int begin, int end, const T* x,
+                                      std::int32_t* member, std::int32_t* step, T* u) {
+    int n = begin, outside = end;
+    for (int l = begin; l < end; ++l) {
         const double at = (double(x[4 * l]) - table.lower) * table.inverse_step;
         if (!(at >= 0.0 && at < double(table.n_steps))) {
-            for (int c = 0; c < 4; ++c) s.outside[4 * *n_outside + c] = x[4 * l + c];
-            s.outsider[(*n_outside)++] = l;
+            member[--outside] = l;
             continue;
         }
         const std::int32_t k = std::int32_t(at);
         int to = n++;
-        for (; to > 0 && s.step[to - 1] > k; --to) {
-            s.step[to] = s.step[to - 1];
-            s.member[to] = s.member[to - 1];
-            s.u[to] = s.u[to - 1];
+        for (; to > begin && step[to - 1] > k; --to) {
+            step[to] = step[to - 1];
+            member[to] = member[to - 1];
+            u[to] = u[to - 1];
         }
-        s.step[to] = k;
-        s.member[to] = l;
-        s.u[to] = T(at - double(k));
+        step[to] = k;
+        member[to] = l;
+        u[to] = T(at - double(k));
     }
-    return n;
+    return n - begin;
 }
 
 // t[c][channel] += sum_l G X_c for kVecs vectors of channels.
 template <class T, int kVecs>
-[[gnu::noinline]] void table_sums(const QuinticTable<T>& table, const SeAScratch<T>& s, int n,
-                                  const T* x, int vec, T* t, int ld) {
+[[gnu::noinline]] void table_sums(const QuinticTable<T>& table, const Placed<T>& s, const T* x,
+                                  int vec, T* t, int ld) {
     using V = simd::Vec<T>;
     V sum[kVecs][4];
 #pragma GCC unroll 5
@@ -56,7 +61,7 @@ template <class T, int kVecs>
 #pragma GCC unroll 4
         for (int c = 0; c < 4; ++c) sum[v][c] = simd::load(t + c * ld + (vec + v) * V::width);
     const std::int64_t stride = std::int64_t(table.n_blocks) * 6 * kLine<T>;
-    for (int k = 0; k < n; ++k) {
+    for (int k = 0; k < s.n; ++k) {
         const T *c = table.c + s.step[k] * stride, *xl = x + 4 * s.member[k];
         const V u = s.u[k], x0 = xl[0], x1 = xl[1], x2 = xl[2], x3 = xl[3];
 #pragma GCC unroll 5
@@ -80,19 +85,19 @@ template <class T, int kVecs>
 // Sums that fill the registers: with 32 of them five vectors of channels, with 16 two.
 template <class T> constexpr int kTableVecs = sizeof(simd::Vec<T>) >= 64 ? 5 : 2;
 
-template <class T> void table_values(const QuinticTable<T>& table, const SeAScratch<T>& s, int n,
+template <class T> void table_values(const QuinticTable<T>& table, const Placed<T>& s,
                                      const T* x, T* t, int ld) {
     const int vecs = table.n_blocks * kLine<T> / simd::Vec<T>::width,
               parts = (vecs + kTableVecs<T> - 1) / kTableVecs<T>;
     for (int part = 0, v = 0; part < parts; ++part) {
         const int size = (vecs - v + parts - part - 1) / (parts - part);
         if constexpr (kTableVecs<T> == 5) {
-            if (size == 5) table_sums<T, 5>(table, s, n, x, v, t, ld);
-            if (size == 4) table_sums<T, 4>(table, s, n, x, v, t, ld);
-            if (size == 3) table_sums<T, 3>(table, s, n, x, v, t, ld);
+            if (size == 5) table_sums<T, 5>(table, s, x, v, t, ld);
+            if (size == 4) table_sums<T, 4>(table, s, x, v, t, ld);
+            if (size == 3) table_sums<T, 3>(table, s, x, v, t, ld);
         }
-        if (size == 2) table_sums<T, 2>(table, s, n, x, v, t, ld);
-        if (size == 1) table_sums<T, 1>(table, s, n, x, v, t, ld);
+        if (size == 2) table_sums<T, 2>(table, s, x, v, t, ld);
+        if (size == 1) table_sums<T, 1>(table, s, x, v, t, ld);
         v += size;
     }
 }
@@ -113,19 +118,19 @@ template <class T>
 }
 
 template <class T> [[gnu::noinline]] void table_gradient(const QuinticTable<T>& table,
-                                                         const SeAScratch<T>& s, int n, const T* x,
-                                                         int ld, double* gx) {
+                                                         const Placed<T>& s, const T* x,
+                                                         const T* gt_c, int ld, double* gx) {
     using V = simd::Vec<T>;
     const int vecs = table.n_blocks * kLine<T> / V::width;
     const std::int64_t stride = std::int64_t(table.n_blocks) * 6 * kLine<T>;
-    for (int k = 0; k < n; ++k) {
+    for (int k = 0; k < s.n; ++k) {
         const int l = s.member[k];
         const T* c = table.c + s.step[k] * stride;
         const V u = s.u[k];
         V a[4], b[4];
         for (int q = 0; q < 4; ++q) a[q] = b[q] = V(T(0));
         for (int v = 0; v < vecs; ++v) {
-            const T *from = c + table_place<T>(v), *gt = s.gt + v * V::width;
+            const T *from = c + table_place<T>(v), *gt = gt_c + v * V::width;
             V g = simd::load(from + 5 * kLine<T>), d = g;
             g = simd::fma(g, u, simd::load(from + 4 * kLine<T>));
 #pragma GCC unroll 4
@@ -234,6 +239,30 @@ template <class T> void outer_product_gradient(const T* t, int ld, int n_channel
             simd::store(gt + c * ld + m, simd::load(gt + c * ld + m) * V(scale));
 }
 
+// Rows of X that go through the net of a run: all, or those that its table does not cover, copied.
+// The others are placed in the table.
+template <class T> struct SeARows {
+    const T* rows;
+    int n;
+    const std::int32_t* place;  // neighbor of each row, where they are copies
+};
+template <class T> SeARows<T> exact_rows(const SeAScratch<T>& s, int k, const DeepRun& run,
+                                         int inside, bool tables) {
+    const std::int64_t at = k * s.env.room;
+    const T* x = s.env.x + 4 * at;
+    if (!tables) return {x + 4 * run.begin, run.end - run.begin, nullptr};
+    const std::int32_t* outside = s.member + at + run.begin + inside;
+    const int n = run.end - run.begin - inside;
+    for (int l = 0; l < n; ++l)
+        for (int c = 0; c < 4; ++c) s.outside[4 * l + c] = x[4 * outside[l] + c];
+    return {s.outside, n, outside};
+}
+template <class T> Placed<T> placed(const SeAScratch<T>& s, int k, const DeepRun& run,
+                                    int inside) {
+    const std::int64_t at = k * s.env.room + run.begin;
+    return {inside, s.member + at, s.step + at, s.u + at};
+}
+
 template <class T> void se_a_values(const SeA<T>& p, const DeepBlock<T>& block, SeAScratch<T>& s,
                                     int column) {
     using V = simd::Vec<T>;
@@ -243,7 +272,8 @@ template <class T> void se_a_values(const SeA<T>& p, const DeepBlock<T>& block, 
         environment(p.env, block, s.env, k);
         T* t = s.t + std::int64_t(k) * 4 * ld;
         for (int m = 0; m < 4 * ld; m += V::width) simd::store(t + m, V(T(0)));
-        const T* x = s.env.x + 4 * (k * s.env.room);
+        const std::int64_t at = k * s.env.room;
+        const T* x = s.env.x + 4 * at;
         for (int r = 0; r < n_types; ++r) {
             const DeepRun& run = s.env.runs[k * std::int64_t(n_types) + r];
             const int net = p.net_of(block.type, run.type);
@@ -253,16 +283,16 @@ template <class T> void se_a_values(const SeA<T>& p, const DeepBlock<T>& block, 
                 for (int m = 0; m < ld; m += V::width)
                     simd::store(t + m, simd::fma(times, simd::load(pad + m), simd::load(t + m)));
             }
-            int exact = run.end - run.begin;
-            const T* rows = x + 4 * run.begin;
+            std::int32_t& inside = s.inside[k * std::int64_t(n_types) + r];
             if (p.tables) {
-                const int n = place_in_table(p.tables[net], run, x, s, &exact);
-                table_values(p.tables[net], s, n, x, t, ld);
-                rows = s.outside;
+                inside = place_in_table(p.tables[net], run.begin, run.end, x, s.member + at,
+                                        s.step + at, s.u + at);
+                table_values(p.tables[net], placed(s, k, run, inside), x, t, ld);
             }
-            for (int l = 0; l < exact; l += kDeepChunk)
-                net_values(p.nets[net], s, exact - l < kDeepChunk ? exact - l : kDeepChunk,
-                           rows + 4 * l, t, ld);
+            const SeARows<T> exact = exact_rows(s, k, run, inside, p.tables != nullptr);
+            for (int l = 0; l < exact.n; l += kDeepChunk)
+                net_values(p.nets[net], s, exact.n - l < kDeepChunk ? exact.n - l : kDeepChunk,
+                           exact.rows + 4 * l, t, ld);
         }
         for (int m = 0; m < 4 * ld; m += V::width)
             simd::store(t + m, simd::load(t + m) * scale);
@@ -279,18 +309,16 @@ template <class T> void se_a_gradient(const SeA<T>& p, const DeepBlock<T>& block
         const T* x = s.env.x + 4 * (k * s.env.room);
         for (int r = 0; r < n_types; ++r) {
             const DeepRun& run = s.env.runs[k * std::int64_t(n_types) + r];
-            const int net = p.net_of(block.type, run.type);
-            int exact = run.end - run.begin;
-            const T* rows = x + 4 * run.begin;
-            if (p.tables) {
-                const int n = place_in_table(p.tables[net], run, x, s, &exact);
-                table_gradient(p.tables[net], s, n, x, ld, s.env.gx);
-                rows = s.outside;
-            }
-            for (int l = 0; l < exact; l += kDeepChunk)
-                net_gradient(p.nets[net], s, exact - l < kDeepChunk ? exact - l : kDeepChunk,
-                             rows + 4 * l, ld, block.zeros, [&](int i) {
-                                 const int to = p.tables ? s.outsider[l + i] : run.begin + l + i;
+            const int net = p.net_of(block.type, run.type),
+                      inside = s.inside[k * std::int64_t(n_types) + r];
+            if (p.tables)
+                table_gradient(p.tables[net], placed(s, k, run, inside), x, s.gt, ld, s.env.gx);
+            const SeARows<T> exact = exact_rows(s, k, run, inside, p.tables != nullptr);
+            for (int l = 0; l < exact.n; l += kDeepChunk)
+                net_gradient(p.nets[net], s, exact.n - l < kDeepChunk ? exact.n - l : kDeepChunk,
+                             exact.rows + 4 * l, ld, block.zeros, [&](int i) {
+                                 const int to =
+                                     exact.place ? exact.place[l + i] : run.begin + l + i;
                                  return s.env.gx + 4 * to;
                              });
             add_gradients(p.env, block, s.env, k, run.begin, run.end);

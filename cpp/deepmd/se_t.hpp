@@ -19,7 +19,8 @@ template <class T, class Body> void for_neighbor_pairs(const SeT<T>& p, const De
     const int n_types = p.env.n_types;
     const T* x = s.env.x + 4 * (k * s.env.room);
     const DeepRun* runs = s.env.runs + k * std::int64_t(n_types);
-    const auto fill = [&](const Net<T>& net, double scale, int first, int last, const auto& others) {
+    const auto fill = [&](const Net<T>& net, double scale, int first, int last,
+                          const auto& others) {
         int n = 0;
         for (int a = first; a < last; ++a) {
             int begin, end;
@@ -96,8 +97,8 @@ template <class T> void se_t_gradient(const SeT<T>& p, const DeepBlock<T>& block
                 V sum = T(0);
                 for (int m = 0; m < n; m += V::width) {
                     const auto live = simd::first_n<T>(n - m);
-                    const V d = simd::fma(e, simd::load(slope + m, live),
-                                          simd::load(value + m, live));
+                    const V d =
+                        simd::fma(e, simd::load(slope + m, live), simd::load(value + m, live));
                     sum = simd::fma(d, simd::load(g + m, live), sum);
                 }
                 const double ge = scale * double(simd::sum(sum));
