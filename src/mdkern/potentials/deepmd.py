@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdkern import _core
-from mdkern.errors import UnsupportedError
+from mdkern.errors import MDKernWarning, UnsupportedError
 from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import (
     DeepModel,
@@ -26,7 +26,12 @@ from mdkern.io.deepmd_models import (
     ZblModel,
 )
 from mdkern.potentials.base import Result
-from mdkern.potentials.deepmd_kinds import blended_kernel, descriptor_kernel, table_kernel, weighted_kernel
+from mdkern.potentials.deepmd_kinds import (
+    blended_kernel,
+    descriptor_kernel,
+    table_kernel,
+    weighted_kernel,
+)
 from mdkern.potentials.nep import check_precision
 
 __all__ = ["DeepPotential", "descriptors_of", "kernel_of"]
@@ -105,6 +110,7 @@ class DeepPotential:
             warnings.warn(
                 f"{self.model.path}: more neighbors than sel has room for; the farthest are left out, and energies jump when "
                 "neighbors change places",
+                MDKernWarning,
                 stacklevel=2,
             )
         return result
