@@ -16,7 +16,6 @@ from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import (
     DeepModel,
     Descriptor,
-    EnsembleModel,
     Fitting,
     Hybrid,
     Net,
@@ -26,7 +25,13 @@ from mdkern.io.deepmd_models import (
     ZblModel,
 )
 from mdkern.potentials.base import Result
-from mdkern.potentials.deepmd_kinds import blended_kernel, descriptor_kernel, table_kernel, weighted_kernel
+from mdkern.potentials.deepmd_kinds import (
+    blended_kernel,
+    descriptor_kernel,
+    part_of,
+    table_kernel,
+    weighted_kernel,
+)
 from mdkern.potentials.nep import check_precision
 
 __all__ = ["DeepPotential", "descriptors_of", "kernel_of"]
@@ -128,20 +133,21 @@ def kernel_of(
     m, path = model.model, model.path
     shortest = r_table(model) if tabulate else 0.0
     single = precision == "single"
+    if isinstance(m, StandardModel):
+        return _standard_kernel(m, shortest, single, fparam, path)
     if isinstance(m, PairTab):
-        return table_kernel(m, path)
+        return table_kernel(m)
     if isinstance(m, ZblModel):
-        net = _standard_kernel(m.model, shortest, single, fparam, path)
-        return weighted_kernel(m, [blended_kernel(m, net, path)], [1.0], path)
-    if isinstance(m, EnsembleModel):
-        parts = [
-            table_kernel(x, path)
-            if isinstance(x, PairTab)
-            else _standard_kernel(x, shortest, single, fparam, path)
-            for x in m.models
-        ]
-        return weighted_kernel(m, parts, list(m.weights), path)
-    return _standard_kernel(m, shortest, single, fparam, path)
+        net = _standard_kernel(part_of(m, m.model), shortest, single, fparam, path)
+        blended = blended_kernel(m, net, table_kernel(part_of(m, m.table)))
+        return weighted_kernel(m, [blended], [1.0])
+    parts = [
+        table_kernel(part_of(m, x))
+        if isinstance(x, PairTab)
+        else _standard_kernel(part_of(m, x), shortest, single, fparam, path)
+        for x in m.models
+    ]
+    return weighted_kernel(m, parts, [float(w) for w in m.weights])
 
 
 def nets_of_kernel(kernel: Any) -> list[Any]:
