@@ -65,11 +65,8 @@ struct PySeA final : PyDeepDescriptor {
     bool one_side;
     double r_table;  // shortest distance of the tables; 0: no tables
 
-    PySeA(double r_cut, double r_cut_smth, double protection, const IntArray& sel,
-          const DoubleArray& mean, const DoubleArray& std, const std::optional<BoolArray>& excluded,
-          const std::optional<BoolArray>& removed, int axis_, bool one_side_, const NetList& nets_,
-          double r_table_)
-        : e(r_cut, r_cut_smth, protection, sel, mean, std, excluded, removed),
+    PySeA(const EnvArrays& e_, int axis_, bool one_side_, const NetList& nets_, double r_table_)
+        : e(e_),
           nets(nets_),
           axis(axis_),
           one_side(one_side_),
@@ -179,10 +176,10 @@ struct PyDeepPotential final : DeepStep {
                                         " nets; expected 1 or " + std::to_string(n_types));
         for (const auto& net : fitting)
             if (net->n_in() != width || net->n_out() != 1)
-                throw std::invalid_argument(
-                    "fitting: a net of " + std::to_string(net->n_in()) + " inputs and " +
-                    std::to_string(net->n_out()) + " outputs; expected " + std::to_string(width) +
-                    " and 1");
+                throw std::invalid_argument("fitting: a net of " + std::to_string(net->n_in()) +
+                                            " inputs and " + std::to_string(net->n_out()) +
+                                            " outputs; expected " + std::to_string(width) +
+                                            " and 1");
         if (single)
             narrow = make<float>(descriptors, fitting, tail);
         else
@@ -213,7 +210,8 @@ struct PyDeepPotential final : DeepStep {
         m.fitting = fitting.empty() ? nullptr : packed->fitting.data();
         m.bias = bias.data();
         m.silent = silent.empty() ? nullptr : silent.data();
-        const std::size_t n = std::size_t(std::max(padded(width), kMaxWidth));  // embedding nets too
+        const std::size_t n =
+            std::size_t(std::max(padded(width), kMaxWidth));  // embedding nets too
         T* zeros = packed->zeros.reserve(n);
         std::fill_n(zeros, n, T(0));
         m.zeros = zeros;
@@ -276,14 +274,18 @@ void bind_deepmd(py::module_& m) {
     py::class_<PyDeepDescriptor, std::shared_ptr<PyDeepDescriptor>>(m, "DeepDescriptor")
         .def_property_readonly("width", &PyDeepDescriptor::width)
         .def_property_readonly("r_cut", &PyDeepDescriptor::r_cut);
-    py::class_<PySeA, PyDeepDescriptor, std::shared_ptr<PySeA>>(m, "DeepSeA")
+    py::class_<EnvArrays>(m, "DeepEnv")
         .def(py::init<double, double, double, const IntArray&, const DoubleArray&,
                       const DoubleArray&, const std::optional<BoolArray>&,
-                      const std::optional<BoolArray>&, int, bool, const NetList&, double>(),
+                      const std::optional<BoolArray>&, int>(),
              py::kw_only(), py::arg("r_cut"), py::arg("r_cut_smth"), py::arg("protection"),
              py::arg("sel").noconvert(), py::arg("mean").noconvert(), py::arg("std").noconvert(),
-             py::arg("excluded").noconvert(), py::arg("removed").noconvert(), py::arg("axis"),
-             py::arg("one_side"), py::arg("nets"), py::arg("r_table"));
+             py::arg("excluded").noconvert(), py::arg("removed").noconvert(),
+             py::arg("n_listed"));
+    py::class_<PySeA, PyDeepDescriptor, std::shared_ptr<PySeA>>(m, "DeepSeA")
+        .def(py::init<const EnvArrays&, int, bool, const NetList&, double>(), py::kw_only(),
+             py::arg("env"), py::arg("axis"), py::arg("one_side"), py::arg("nets"),
+             py::arg("r_table"));
     py::class_<DeepStep, ForceStep, std::shared_ptr<DeepStep>>(m, "DeepStep");
     py::class_<PyDeepPotential, DeepStep, std::shared_ptr<PyDeepPotential>>(m, "DeepPotential")
         .def(py::init<const DescriptorList&, const NetList&, const DoubleArray&,
@@ -293,12 +295,10 @@ void bind_deepmd(py::module_& m) {
         .def_readonly("width", &PyDeepPotential::width)
         .def_property_readonly("tabulated",
                                [](const PyDeepPotential& p) {
-                                   return std::any_of(
-                                       p.kept.begin(), p.kept.end(),
-                                       [](const auto& d) { return d->tabulated; });
+                                   return std::any_of(p.kept.begin(), p.kept.end(),
+                                                      [](const auto& d) { return d->tabulated; });
                                })
-        .def_property_readonly("overflow",
-                               [](const PyDeepPotential& p) { return p.overflow != 0; })
+        .def_property_readonly("overflow", [](const PyDeepPotential& p) { return p.overflow != 0; })
         .def(
             "compute",
             [](const PyDeepPotential& p, PyNeighborTable& neighbors, bool virials, int threads) {

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdkern import _core
-from mdkern.errors import UnsupportedError
+from mdkern.errors import MDKernWarning, UnsupportedError
 from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import (
     DeepModel,
@@ -110,6 +110,7 @@ class DeepPotential:
             warnings.warn(
                 f"{self.model.path}: more neighbors than sel has room for; the farthest are left out, and energies jump when "
                 "neighbors change places",
+                MDKernWarning,
                 stacklevel=2,
             )
         return result
@@ -198,19 +199,21 @@ def descriptors_of(model: StandardModel, shortest: float, path: str) -> list[Any
     removed = _pairs(model.pair_exclude, n)
     d: Descriptor = model.descriptor
     parts = d.parts if isinstance(d, Hybrid) else (d,)
-    return [_descriptor(part, removed, shortest, path) for part in parts]
+    listed = int(np.sum(d.sel))
+    return [_descriptor(part, removed, listed, shortest, path) for part in parts]
 
 
-def _descriptor(d: Any, removed: Array | None, shortest: float, path: str) -> Any:
+def _descriptor(d: Any, removed: Array | None, listed: int, shortest: float, path: str) -> Any:
+    common = _common(d, removed, path) | {"n_listed": listed}
     if isinstance(d, SeA):
         return _core.DeepSeA(
-            **_common(d, removed, path),
+            env=_core.DeepEnv(**common),
             axis=d.axis_neuron,
             one_side=d.one_side,
             nets=[_net(net) for net in d.nets],
             r_table=shortest,
         )
-    return descriptor_kernel(d, _common(d, removed, path), _net, path)
+    return descriptor_kernel(d, common, _net, path)
 
 
 def _common(d: Any, removed: Array | None, path: str) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def _dpa1(d: Dpa1, common: dict[str, Any], make_net: MakeNet, path: str) -> Any:
     factor = None
     if d.strip_net is not None:
         of_pair = make_net(d.strip_net)
-        factor = np.array([[of_pair.value(np.ascontiguousarray(v)) for v in row] for row in vectors])
+        factor = np.array(
+            [[of_pair.value(np.ascontiguousarray(v)) for v in row] for row in vectors]
+        )
     net = make_net(d.net)
     return _core.DeepDpa1(
         env=_core.DeepEnv(**{**common, "sel": np.zeros(n, dtype=np.int32)}),
@@ -97,7 +99,9 @@ def _padding(d: Dpa1, net: Any) -> Array:
 
 def _attention(layer: AttentionLayer, scale: float) -> tuple[Any, ...]:
     def affine(w: Array, b: Array) -> Any:
-        return _core.DeepNet([(np.ascontiguousarray(w), np.ascontiguousarray(b), None, "linear", False)])
+        return _core.DeepNet(
+            [(np.ascontiguousarray(w), np.ascontiguousarray(b), None, "linear", False)]
+        )
 
     split = zip(np.split(layer.w_in, 3, axis=1), np.split(layer.b_in, 3), strict=True)
     out = affine(layer.w_out, layer.b_out)
@@ -137,7 +141,9 @@ def blended_kernel(m: ZblModel, net: Any, table: Any) -> Any:
     )
 
 
-def weighted_kernel(m: ZblModel | EnsembleModel, parts: Sequence[Any], weights: Sequence[float]) -> Any:
+def weighted_kernel(
+    m: ZblModel | EnsembleModel, parts: Sequence[Any], weights: Sequence[float]
+) -> Any:
     """Sum of weighted parts, with the outer model's bias."""
     return _core.WeightedSteps(steps=list(parts), weights=list(weights), bias=m.out_bias * _kept(m))
 

@@ -86,7 +86,8 @@ def deepmd_descriptors(
     assert isinstance(model.model, StandardModel)
     pairs = pair_list(positions, cell, pbc, species, model.cutoff)
     kinds = np.asarray(species, dtype=np.int64)
-    return embed(model.model.descriptor, pairs, _slots(model.model, pairs, kinds, ()), kinds)[0]
+    slots = _slots(model.model, pairs, kinds, model.model.pair_exclude)
+    return embed(model.model.descriptor, pairs, slots, kinds)[0]
 
 
 def _evaluate(

@@ -111,6 +111,8 @@ MODELS = {
         "type_map": TYPES,
         "models": [standard(dpa1(tebd_input_mode="strip")), TABLE],
     },
+    "overflow": standard(two_body(sel=[4, 5, 3], neuron=[3, 4])),
+    "overflow_dpa1": standard(dpa1(sel=11, tebd_input_mode="strip")),
 }  # fmt: skip
 
 
@@ -153,6 +155,17 @@ def randomise(node, rng):
         randomise(x, rng)
 
 
+def example():
+    """A small model of water's two elements, for the documentation."""
+    descriptor = two_body(sel=[46, 92], rcut=6.0, rcut_smth=0.5, neuron=[4, 8], axis_neuron=4)
+    model = standard(descriptor, fitting(neuron=[16, 16])) | {"type_map": ["O", "H"]}
+    data = get_model(model).serialize()
+    randomise(data, np.random.default_rng(1))
+    save_dp_model(
+        str(HERE / "water_random.dp"), {"model": data, "model_def_script": {}, "backend": "PyTorch"}
+    )
+
+
 def structures():
     """Two small systems: a triclinic crystal's cell with atoms out of it, and a free molecule."""
     rng = np.random.default_rng(7)
@@ -178,6 +191,7 @@ def structures():
 
 def main(folder):
     table_file(HERE / "table.txt")
+    example()
     values = {}
     for name, (positions, types, cell) in structures().items():
         values |= {f"{name}/positions": positions, f"{name}/types": types}
