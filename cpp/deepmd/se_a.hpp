@@ -213,23 +213,25 @@ template <class T> void outer_product(const T* t, int ld, int n_channels, int ax
 template <class T> void outer_product_gradient(const T* t, int ld, int n_channels, int axis,
                                                const T* g, T scale, T* gt) {
     using V = simd::Vec<T>;
-    for (int m = 0; m < ld; ++m)
-        for (int c = 0; c < 4; ++c) gt[c * ld + m] = T(0);
+    for (int c = 0; c < 4; ++c)
+        for (int m = n_channels; m < ld; ++m) gt[c * ld + m] = T(0);
+    for (int m = 0; m < n_channels; ++m) {
+        V dot[4] = {T(0), T(0), T(0), T(0)};
+        for (int k = 0; k < axis; k += V::width) {
+            const auto live = simd::first_n<T>(axis - k);
+            const V d = simd::load(g + m * axis + k, live);
+            for (int c = 0; c < 4; ++c) dot[c] = simd::fma(d, simd::load(t + c * ld + k), dot[c]);
+        }
+        T dots[4];
+        simd::store_sums4(dots, dot[0], dot[1], dot[2], dot[3]);
+        for (int c = 0; c < 4; ++c) gt[c * ld + m] = dots[c];
+    }
     for (int k = 0; k < axis; k += V::width) {
         const auto live = simd::first_n<T>(axis - k);
-        V tk[4], sum[4];
-        for (int c = 0; c < 4; ++c) {
-            tk[c] = simd::load(t + c * ld + k, live);
-            sum[c] = V(T(0));
-        }
+        V sum[4] = {T(0), T(0), T(0), T(0)};
         for (int m = 0; m < n_channels; ++m) {
             const V d = simd::load(g + m * axis + k, live);
-            T dots[4];
-            simd::store_sums4(dots, d * tk[0], d * tk[1], d * tk[2], d * tk[3]);
-            for (int c = 0; c < 4; ++c) {
-                gt[c * ld + m] += dots[c];
-                sum[c] = simd::fma(d, V(t[c * ld + m]), sum[c]);
-            }
+            for (int c = 0; c < 4; ++c) sum[c] = simd::fma(d, V(t[c * ld + m]), sum[c]);
         }
         for (int c = 0; c < 4; ++c)
             simd::store(gt + c * ld + k, simd::load(gt + c * ld + k, live) + sum[c], live);
