@@ -80,6 +80,12 @@ def test_definition_has_the_numbers_of_deepmd_kit(name: str, where: str) -> None
     check(name, reference_of(name, where), r.energy, r.energies, r.forces, r.virial)
 
 
+def _poison() -> None:
+    """Memory that the next arrays get holds no zeros."""
+    for k in range(1, 40):
+        np.full(1000 * k + 17, np.nan)
+
+
 @OVERFLOW
 @pytest.mark.quick
 @pytest.mark.parametrize("tabulate", [True, False])
@@ -88,6 +94,7 @@ def test_definition_has_the_numbers_of_deepmd_kit(name: str, where: str) -> None
 def test_kernels_have_the_numbers_of_deepmd_kit(name: str, tabulate: bool) -> None:
     calc = DeepPotential(model_file(name), tabulate=tabulate)
     for where in SYSTEMS:
+        _poison()
         r = evaluate(calc, system(where))
         values = reference_of(name, where)
         check(name, values, r["energy"], r["energies"], r["forces"], r["virial"])
@@ -131,7 +138,8 @@ def test_definition_is_a_derivative(name: str) -> None:
                 moved = atoms.copy()
                 moved.positions += sign * 1e-4 * step
                 e.append(reference.deepmd(*inputs(moved, model)).energy)
-            assert abs((e[0] - e[1]) / 2e-4 + (r.forces * step).sum()) < 2e-7
+            slope = (r.forces * step).sum()
+            assert abs((e[0] - e[1]) / 2e-4 + slope) < 2e-7 * (1 + np.abs(r.forces).max())
 
 
 VARIANTS = {
@@ -146,6 +154,10 @@ def test_options_of_whole_models(name: str, variant: str) -> None:
     model = read_deepmd(model_file(name))
     model = replace(model, model=replace(model.model, **VARIANTS[variant]))
     calc = DeepPotential(model_file(name))
+    if variant == "exclusions" and model.model.kind in ("zbl", "linear"):
+        with pytest.raises(UnsupportedError, match="exclude_types"):
+            kernel_of(model)
+        return
     calc.potential._kernel = kernel_of(model)
     atoms = system("crystal")
     got, expected = evaluate(calc, atoms), reference.deepmd(*inputs(atoms, model))
