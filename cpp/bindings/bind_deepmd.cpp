@@ -179,10 +179,10 @@ struct PyDeepPotential final : DeepStep {
                                         " nets; expected 1 or " + std::to_string(n_types));
         for (const auto& net : fitting)
             if (net->n_in() != width || net->n_out() != 1)
-                throw std::invalid_argument(
-                    "fitting: a net of " + std::to_string(net->n_in()) + " inputs and " +
-                    std::to_string(net->n_out()) + " outputs; expected " + std::to_string(width) +
-                    " and 1");
+                throw std::invalid_argument("fitting: a net of " + std::to_string(net->n_in()) +
+                                            " inputs and " + std::to_string(net->n_out()) +
+                                            " outputs; expected " + std::to_string(width) +
+                                            " and 1");
         if (single)
             narrow = make<float>(descriptors, fitting, tail);
         else
@@ -213,7 +213,8 @@ struct PyDeepPotential final : DeepStep {
         m.fitting = fitting.empty() ? nullptr : packed->fitting.data();
         m.bias = bias.data();
         m.silent = silent.empty() ? nullptr : silent.data();
-        const std::size_t n = std::size_t(std::max(padded(width), kMaxWidth));  // embedding nets too
+        const std::size_t n =
+            std::size_t(std::max(padded(width), kMaxWidth));  // embedding nets too
         T* zeros = packed->zeros.reserve(n);
         std::fill_n(zeros, n, T(0));
         m.zeros = zeros;
@@ -293,12 +294,10 @@ void bind_deepmd(py::module_& m) {
         .def_readonly("width", &PyDeepPotential::width)
         .def_property_readonly("tabulated",
                                [](const PyDeepPotential& p) {
-                                   return std::any_of(
-                                       p.kept.begin(), p.kept.end(),
-                                       [](const auto& d) { return d->tabulated; });
+                                   return std::any_of(p.kept.begin(), p.kept.end(),
+                                                      [](const auto& d) { return d->tabulated; });
                                })
-        .def_property_readonly("overflow",
-                               [](const PyDeepPotential& p) { return p.overflow != 0; })
+        .def_property_readonly("overflow", [](const PyDeepPotential& p) { return p.overflow != 0; })
         .def(
             "compute",
             [](const PyDeepPotential& p, PyNeighborTable& neighbors, bool virials, int threads) {

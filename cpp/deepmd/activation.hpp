@@ -47,8 +47,7 @@ template <Activation kind, class T>
         const V a = T(0.79788456080286536), b = T(0.044715), half = T(0.5), x2 = x * x;
         const auto t = math::tanh_with_derivative(a * x * simd::fma(b, x2, one));
         const V du = a * simd::fma(V(T(3)) * b, x2, one);
-        return {half * x * (one + t.value),
-                half * simd::fma(x * t.derivative, du, one + t.value)};
+        return {half * x * (one + t.value), half * simd::fma(x * t.derivative, du, one + t.value)};
     } else if constexpr (kind == Activation::silut) {
         const auto low = silu<T>(x);
         const V from = T(layer.threshold), slope = T(layer.slope), offset = T(layer.offset);

@@ -50,10 +50,10 @@ template <class T> struct QuinticTable {
 template <class T> struct SeA {
     DeepEnv env;
     int n_channels = 0, axis = 0;
-    bool one_side = true;                    // net of the neighbor's type, else of (centre, neighbor)
-    const Net<T>* nets = nullptr;            // one side: (n_types), else net (t_i, t_j) at t_i + t_j n_types
-    const QuinticTable<T>* tables = nullptr; // as nets, or null
-    const T* padding = nullptr;              // (n_types, n_types, padded(n_channels)) X_0 G of an empty slot
+    bool one_side = true;          // net of the neighbor's type, else of (centre, neighbor)
+    const Net<T>* nets = nullptr;  // one side: (n_types), else net (t_i, t_j) at t_i + t_j n_types
+    const QuinticTable<T>* tables = nullptr;  // as nets, or null
+    const T* padding = nullptr;  // (n_types, n_types, padded(n_channels)) X_0 G of an empty slot
     int n_nets() const { return one_side ? env.n_types : env.n_types * env.n_types; }
     int net_of(int centre, int neighbor) const {
         return one_side ? neighbor : centre + neighbor * env.n_types;
@@ -94,7 +94,7 @@ struct DeepWork {
     double* virial_entries = nullptr;  // (n_entries, 8) or null
     double* descriptors = nullptr;     // (n, width), caller's order: DeepTask::descriptor
     const double* weights = nullptr;   // the same: DeepTask::vjp
-    const double* share = nullptr;     // (n_real) rows: multiplies a centre's gradient, not its energy
+    const double* share = nullptr;  // (n_real) rows: multiplies a centre's gradient, not its energy
     std::int32_t* overflow = nullptr;  // set to 1 when neighbors did not fit into the slots
 };
 
@@ -112,8 +112,7 @@ MDKERN_KERNEL(deep_single_compute,
 MDKERN_KERNEL(dense_gemm_double_compute,
               (int m, int n, int k, const double* a, const double* packed, const double* zeros,
                double* c, int ldc))
-MDKERN_KERNEL(dense_gemm_single_compute,
-              (int m, int n, int k, const float* a, const float* packed, const float* zeros,
-               float* c, int ldc))
+MDKERN_KERNEL(dense_gemm_single_compute, (int m, int n, int k, const float* a, const float* packed,
+                                          const float* zeros, float* c, int ldc))
 
 }  // namespace mdkern

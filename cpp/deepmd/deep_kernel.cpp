@@ -41,9 +41,8 @@ template <class T> void run_descriptor(const DeepDescriptor<T>& d, bool gradient
 // One block of rows on one thread.
 template <class T> class ForceBlock {
 public:
-    ForceBlock(DeepTask task_, const DeepModel<T>& model_, const System& s_,
-               const Neighbors& list_, const ForceBlocks& plan, const DeepWork& work_,
-               std::int64_t block, int thread)
+    ForceBlock(DeepTask task_, const DeepModel<T>& model_, const System& s_, const Neighbors& list_,
+               const ForceBlocks& plan, const DeepWork& work_, std::int64_t block, int thread)
         : task(task_),
           model(model_),
           s(s_),

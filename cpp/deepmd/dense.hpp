@@ -69,6 +69,8 @@ template <class T> struct Matrix {
     T* row(int i) const { return data + i * ld; }
 };
 
+namespace {
+
 // Memory that is handed out piece by piece; with a null pointer it only counts.
 struct Carver {
     char* memory = nullptr;
@@ -96,4 +98,5 @@ template <class T> void carve_tape(Carver& carver, const Net<T>* nets, int n_net
     for (T*& x : tape.extra) carver.take(x, tangent ? std::size_t(rows) * widest : 0);
 }
 
+}  // namespace
 }  // namespace mdkern

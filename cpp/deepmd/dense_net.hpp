@@ -125,9 +125,8 @@ template <class T> void net_backward(const Net<T>& net, int rows, T* gy, Matrix<
             else if (layer.skip == Skip::twice)
                 for (int j = 0; j < n_in; ++j) to[j] = g[j] + g[j + n_in];
         }
-        const Matrix<const T> start = layer.skip == Skip::none
-                                          ? Matrix<const T>{zeros, 0}
-                                          : Matrix<const T>{out.data, out.ld};
+        const Matrix<const T> start = layer.skip == Skip::none ? Matrix<const T>{zeros, 0}
+                                                               : Matrix<const T>{out.data, out.ld};
         gemm<T>(rows, n_in, layer.n_out, Matrix<const T>{tape.slope[l], ld}, layer.w_transposed,
                 start, out, [](int, int, int, int) {});
         gy = out.data;

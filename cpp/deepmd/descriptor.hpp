@@ -241,8 +241,8 @@ template <class T> void add_gradients(const DeepEnv& env, const DeepBlock<T>& bl
         const V g0 = simd::load(g[0]) * V(std4[0]), gx = simd::load(g[1]) * V(std4[1]),
                 gy = simd::load(g[2]) * V(std4[2]), gz = simd::load(g[3]) * V(std4[3]);
         const V along = simd::fma(gx, dx, simd::fma(gy, dy, gz * dz));
-        V f = simd::fma(g0, simd::load(e.ds + at + l, live),
-                        along * simd::load(e.dq + at + l, live));
+        V f =
+            simd::fma(g0, simd::load(e.ds + at + l, live), along * simd::load(e.dq + at + l, live));
         if (slope) f = f + simd::load(slope + l, live);
         block.sink.add(index, dx, dy, dz, simd::fma(f, dx, gx * q), simd::fma(f, dy, gy * q),
                        simd::fma(f, dz, gz * q));

@@ -62,8 +62,8 @@ template <class T, int kVecs, class Finish>
     }
     if constexpr (kTileRows<T> == 8) {
         if (i + 4 <= m) {
-            gemm_tile<T, 4, kVecs>(depth, a.row(i), a.ld, b, start.row(i), start.ld, c.row(i),
-                                   c.ld, ahead);
+            gemm_tile<T, 4, kVecs>(depth, a.row(i), a.ld, b, start.row(i), start.ld, c.row(i), c.ld,
+                                   ahead);
             finish(i, 4);
             i += 4;
         }

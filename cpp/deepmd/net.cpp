@@ -84,12 +84,12 @@ void set_activation(DenseLayer& layer, const std::string& name) {
     const std::size_t colon = name.find(':');
     const std::string kind = name.substr(0, colon);
     const std::pair<const char*, Activation> names[] = {
-        {"tanh", Activation::tanh},         {"relu", Activation::relu},
-        {"relu6", Activation::relu6},       {"softplus", Activation::softplus},
-        {"sigmoid", Activation::sigmoid},   {"silu", Activation::silu},
-        {"gelu", Activation::gelu},         {"gelu_tf", Activation::gelu},
-        {"linear", Activation::linear},     {"none", Activation::linear},
-        {"silut", Activation::silut},       {"custom_silu", Activation::silut},
+        {"tanh", Activation::tanh},       {"relu", Activation::relu},
+        {"relu6", Activation::relu6},     {"softplus", Activation::softplus},
+        {"sigmoid", Activation::sigmoid}, {"silu", Activation::silu},
+        {"gelu", Activation::gelu},       {"gelu_tf", Activation::gelu},
+        {"linear", Activation::linear},   {"none", Activation::linear},
+        {"silut", Activation::silut},     {"custom_silu", Activation::silut},
     };
     for (const auto& [known, activation] : names) {
         if (kind != known) continue;
@@ -129,8 +129,8 @@ void DenseNet::jet(double x, double* out) const {
                          dd = z[2 * n + j];
             z[j] = idt * h.f + skipped(layer, y.data(), j);
             z[n + j] = idt * h.d * d + skipped(layer, y.data() + layer.n_in, j);
-            z[2 * n + j] = idt * (h.dd * d * d + h.d * dd) +
-                           skipped(layer, y.data() + 2 * layer.n_in, j);
+            z[2 * n + j] =
+                idt * (h.dd * d * d + h.d * dd) + skipped(layer, y.data() + 2 * layer.n_in, j);
         }
         y = std::move(z);
     }
@@ -147,8 +147,8 @@ void pack_panels(const double* w, int rows, int columns, bool transposed, T* out
         for (int i = 0; i < rows; ++i)
             for (int c = 0; c < kPanel<T>; ++c) {
                 const int j = first + c;
-                const std::size_t at = transposed ? std::size_t(j) * rows + i
-                                                  : std::size_t(i) * columns + j;
+                const std::size_t at =
+                    transposed ? std::size_t(j) * rows + i : std::size_t(i) * columns + j;
                 *out++ = j < columns ? T(w[at]) : T(0);
             }
 }

@@ -49,7 +49,8 @@ private:
 };
 
 // (rows, columns) into panels.
-template <class T> void pack_panels(const double* w, int rows, int columns, bool transposed, T* out);
+template <class T> void pack_panels(const double* w, int rows, int columns, bool transposed,
+                                    T* out);
 std::size_t packed_size(int rows, int columns, int panel);
 
 // Tables of nets of one input on [lower, upper]. The step is the largest of 0.1, 0.05, 0.025, ...

@@ -9,9 +9,9 @@ namespace {
 
 template <class T> struct SeAScratch {
     DeepEnvScratch<T> env;
-    T* t;           // (kDeepBlock, 4, padded(n_channels))
-    T* gt;          // (4, padded(n_channels)) dE/dT
-    T* outside;     // (room, 4) X of neighbors that the table does not cover
+    T* t;        // (kDeepBlock, 4, padded(n_channels))
+    T* gt;       // (4, padded(n_channels)) dE/dT
+    T* outside;  // (room, 4) X of neighbors that the table does not cover
     // (kDeepBlock, room): neighbors of each run in the order of their steps, those outside behind;
     // steps, and places within them.
     std::int32_t *member, *step;

@@ -85,8 +85,8 @@ template <class T, int kVecs>
 // Sums that fill the registers: with 32 of them five vectors of channels, with 16 two.
 template <class T> constexpr int kTableVecs = sizeof(simd::Vec<T>) >= 64 ? 5 : 2;
 
-template <class T> void table_values(const QuinticTable<T>& table, const Placed<T>& s,
-                                     const T* x, T* t, int ld) {
+template <class T> void table_values(const QuinticTable<T>& table, const Placed<T>& s, const T* x,
+                                     T* t, int ld) {
     const int vecs = table.n_blocks * kLine<T> / simd::Vec<T>::width,
               parts = (vecs + kTableVecs<T> - 1) / kTableVecs<T>;
     for (int part = 0, v = 0; part < parts; ++part) {
@@ -194,8 +194,8 @@ template <class T> void outer_product(const T* t, int ld, int n_channels, int ax
     using V = simd::Vec<T>;
     for (int k = 0; k < axis; k += V::width) {
         const auto live = simd::first_n<T>(axis - k);
-        const V t0 = simd::load(t + k), t1 = simd::load(t + ld + k), t2 = simd::load(t + 2 * ld + k),
-                t3 = simd::load(t + 3 * ld + k);
+        const V t0 = simd::load(t + k), t1 = simd::load(t + ld + k),
+                t2 = simd::load(t + 2 * ld + k), t3 = simd::load(t + 3 * ld + k);
         for (int m = 0; m < n_channels; ++m) {
             V d = V(t[m]) * t0;
             d = simd::fma(V(t[ld + m]), t1, d);
@@ -213,23 +213,25 @@ template <class T> void outer_product(const T* t, int ld, int n_channels, int ax
 template <class T> void outer_product_gradient(const T* t, int ld, int n_channels, int axis,
                                                const T* g, T scale, T* gt) {
     using V = simd::Vec<T>;
-    for (int m = 0; m < ld; ++m)
-        for (int c = 0; c < 4; ++c) gt[c * ld + m] = T(0);
+    for (int c = 0; c < 4; ++c)
+        for (int m = n_channels; m < ld; ++m) gt[c * ld + m] = T(0);
+    for (int m = 0; m < n_channels; ++m) {
+        V dot[4] = {T(0), T(0), T(0), T(0)};
+        for (int k = 0; k < axis; k += V::width) {
+            const auto live = simd::first_n<T>(axis - k);
+            const V d = simd::load(g + m * axis + k, live);
+            for (int c = 0; c < 4; ++c) dot[c] = simd::fma(d, simd::load(t + c * ld + k), dot[c]);
+        }
+        T dots[4];
+        simd::store_sums4(dots, dot[0], dot[1], dot[2], dot[3]);
+        for (int c = 0; c < 4; ++c) gt[c * ld + m] = dots[c];
+    }
     for (int k = 0; k < axis; k += V::width) {
         const auto live = simd::first_n<T>(axis - k);
-        V tk[4], sum[4];
-        for (int c = 0; c < 4; ++c) {
-            tk[c] = simd::load(t + c * ld + k, live);
-            sum[c] = V(T(0));
-        }
+        V sum[4] = {T(0), T(0), T(0), T(0)};
         for (int m = 0; m < n_channels; ++m) {
             const V d = simd::load(g + m * axis + k, live);
-            T dots[4];
-            simd::store_sums4(dots, d * tk[0], d * tk[1], d * tk[2], d * tk[3]);
-            for (int c = 0; c < 4; ++c) {
-                gt[c * ld + m] += dots[c];
-                sum[c] = simd::fma(d, V(t[c * ld + m]), sum[c]);
-            }
+            for (int c = 0; c < 4; ++c) sum[c] = simd::fma(d, V(t[c * ld + m]), sum[c]);
         }
         for (int c = 0; c < 4; ++c)
             simd::store(gt + c * ld + k, simd::load(gt + c * ld + k, live) + sum[c], live);
@@ -257,8 +259,7 @@ template <class T> SeARows<T> exact_rows(const SeAScratch<T>& s, int k, const De
         for (int c = 0; c < 4; ++c) s.outside[4 * l + c] = x[4 * outside[l] + c];
     return {s.outside, n, outside};
 }
-template <class T> Placed<T> placed(const SeAScratch<T>& s, int k, const DeepRun& run,
-                                    int inside) {
+template <class T> Placed<T> placed(const SeAScratch<T>& s, int k, const DeepRun& run, int inside) {
     const std::int64_t at = k * s.env.room + run.begin;
     return {inside, s.member + at, s.step + at, s.u + at};
 }
@@ -294,8 +295,7 @@ template <class T> void se_a_values(const SeA<T>& p, const DeepBlock<T>& block, 
                 net_values(p.nets[net], s, exact.n - l < kDeepChunk ? exact.n - l : kDeepChunk,
                            exact.rows + 4 * l, t, ld);
         }
-        for (int m = 0; m < 4 * ld; m += V::width)
-            simd::store(t + m, simd::load(t + m) * scale);
+        for (int m = 0; m < 4 * ld; m += V::width) simd::store(t + m, simd::load(t + m) * scale);
         outer_product(t, ld, p.n_channels, p.axis, block.x.row(k) + column);
     }
 }
