@@ -65,11 +65,8 @@ struct PySeA final : PyDeepDescriptor {
     bool one_side;
     double r_table;  // shortest distance of the tables; 0: no tables
 
-    PySeA(double r_cut, double r_cut_smth, double protection, const IntArray& sel,
-          const DoubleArray& mean, const DoubleArray& std, const std::optional<BoolArray>& excluded,
-          const std::optional<BoolArray>& removed, int axis_, bool one_side_, const NetList& nets_,
-          double r_table_)
-        : e(r_cut, r_cut_smth, protection, sel, mean, std, excluded, removed),
+    PySeA(const EnvArrays& e_, int axis_, bool one_side_, const NetList& nets_, double r_table_)
+        : e(e_),
           nets(nets_),
           axis(axis_),
           one_side(one_side_),
@@ -277,14 +274,18 @@ void bind_deepmd(py::module_& m) {
     py::class_<PyDeepDescriptor, std::shared_ptr<PyDeepDescriptor>>(m, "DeepDescriptor")
         .def_property_readonly("width", &PyDeepDescriptor::width)
         .def_property_readonly("r_cut", &PyDeepDescriptor::r_cut);
-    py::class_<PySeA, PyDeepDescriptor, std::shared_ptr<PySeA>>(m, "DeepSeA")
+    py::class_<EnvArrays>(m, "DeepEnv")
         .def(py::init<double, double, double, const IntArray&, const DoubleArray&,
                       const DoubleArray&, const std::optional<BoolArray>&,
-                      const std::optional<BoolArray>&, int, bool, const NetList&, double>(),
+                      const std::optional<BoolArray>&, int>(),
              py::kw_only(), py::arg("r_cut"), py::arg("r_cut_smth"), py::arg("protection"),
              py::arg("sel").noconvert(), py::arg("mean").noconvert(), py::arg("std").noconvert(),
-             py::arg("excluded").noconvert(), py::arg("removed").noconvert(), py::arg("axis"),
-             py::arg("one_side"), py::arg("nets"), py::arg("r_table"));
+             py::arg("excluded").noconvert(), py::arg("removed").noconvert(),
+             py::arg("n_listed"));
+    py::class_<PySeA, PyDeepDescriptor, std::shared_ptr<PySeA>>(m, "DeepSeA")
+        .def(py::init<const EnvArrays&, int, bool, const NetList&, double>(), py::kw_only(),
+             py::arg("env"), py::arg("axis"), py::arg("one_side"), py::arg("nets"),
+             py::arg("r_table"));
     py::class_<DeepStep, ForceStep, std::shared_ptr<DeepStep>>(m, "DeepStep");
     py::class_<PyDeepPotential, DeepStep, std::shared_ptr<PyDeepPotential>>(m, "DeepPotential")
         .def(py::init<const DescriptorList&, const NetList&, const DoubleArray&,

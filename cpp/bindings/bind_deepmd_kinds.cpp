@@ -228,13 +228,6 @@ std::shared_ptr<const void> PyDpa1::pack(bool single) const {
 }  // namespace
 
 void bind_deepmd_kinds(py::module_& m) {
-    py::class_<EnvArrays>(m, "DeepEnv")
-        .def(py::init<double, double, double, const IntArray&, const DoubleArray&,
-                      const DoubleArray&, const std::optional<BoolArray>&,
-                      const std::optional<BoolArray>&>(),
-             py::kw_only(), py::arg("r_cut"), py::arg("r_cut_smth"), py::arg("protection"),
-             py::arg("sel").noconvert(), py::arg("mean").noconvert(), py::arg("std").noconvert(),
-             py::arg("excluded").noconvert(), py::arg("removed").noconvert());
     py::class_<PySeR, PyDeepDescriptor, std::shared_ptr<PySeR>>(m, "DeepSeR")
         .def(py::init<const EnvArrays&, const NetList&>(), py::arg("env"), py::arg("nets"));
     py::class_<PySeT, PyDeepDescriptor, std::shared_ptr<PySeT>>(m, "DeepSeT")

@@ -11,9 +11,9 @@ namespace mdkern {
 namespace {
 
 struct PairTabStep final : ForceStep {
-    PairTabStep(const DoubleArray& table_, const DoubleArray& bias_, double r_min, double step,
-                double r_end)
-        : table(table_), bias(bias_) {
+    PairTabStep(const DoubleArray& table_, const DoubleArray& bias_,
+                const std::optional<DoubleArray>& keep_, double r_min, double step, double r_end)
+        : table(table_), bias(bias_), keep(keep_) {
         check_shape(bias, "bias", {-1});
         const std::int64_t n = bias.shape(0);
         check_shape(table, "table", {n, n, -1, 4});
@@ -21,7 +21,9 @@ struct PairTabStep final : ForceStep {
         if (table.shape(2) < 1 || table.size() / 4 >= (1 << 28))
             throw std::invalid_argument("table: " + std::to_string(table.size() / 4) +
                                         " pieces; expected 1 to 2^28");
-        p = {int(n), int(table.shape(2)), r_min, 1.0 / step, r_end, table.data(), bias.data()};
+        if (keep) check_shape(*keep, "keep", {n});
+        p = {int(n), int(table.shape(2)), r_min,       1.0 / step,
+             r_end,  table.data(),        bias.data(), keep ? keep->data() : nullptr};
     }
     bool forces_alone() const override { return true; }
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
@@ -30,6 +32,7 @@ struct PairTabStep final : ForceStep {
         pair_tab_compute(p, s, list, team_size(threads, list.n_pairs, 20000), out);
     }
     DoubleArray table, bias;
+    std::optional<DoubleArray> keep;
     PairTab p;
 };
 
@@ -91,8 +94,14 @@ struct WeightedSteps final : ForceStep {
 // A net and a table, blended (pair_tab.hpp).
 struct BlendedSteps final : ForceStep {
     BlendedSteps(std::shared_ptr<DeepStep> net_, std::shared_ptr<PairTabStep> table_, double length,
-                 double inner, double outer, double r_cut)
-        : net(std::move(net_)), table(std::move(table_)), blend{length, inner, outer, r_cut} {}
+                 double inner, double outer, double r_cut,
+                 const std::optional<DoubleArray>& present_)
+        : net(std::move(net_)),
+          table(std::move(table_)),
+          present(present_),
+          blend{length, inner, outer, r_cut, present ? present->data() : nullptr} {
+        if (present) check_shape(*present, "present", {table->p.n_types, table->p.n_types});
+    }
 
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const std::int64_t n = neighbors.table.n();
@@ -123,6 +132,7 @@ struct BlendedSteps final : ForceStep {
     }
     std::shared_ptr<DeepStep> net;
     std::shared_ptr<PairTabStep> table;
+    std::optional<DoubleArray> present;
     PairBlend blend;
 };
 
@@ -139,9 +149,10 @@ template <class Step> void bind_step(py::class_<Step, ForceStep, std::shared_ptr
 
 void bind_pair_tab(py::module_& m) {
     py::class_<PairTabStep, ForceStep, std::shared_ptr<PairTabStep>> tab(m, "PairTab");
-    tab.def(py::init<const DoubleArray&, const DoubleArray&, double, double, double>(),
+    tab.def(py::init<const DoubleArray&, const DoubleArray&, const std::optional<DoubleArray>&,
+                     double, double, double>(),
             py::kw_only(), py::arg("table").noconvert(), py::arg("bias").noconvert(),
-            py::arg("r_min"), py::arg("step"), py::arg("r_end"));
+            py::arg("keep").noconvert(), py::arg("r_min"), py::arg("step"), py::arg("r_end"));
     bind_step(tab);
     py::class_<WeightedSteps, ForceStep, std::shared_ptr<WeightedSteps>> sum(m, "WeightedSteps");
     sum.def(py::init<std::vector<std::shared_ptr<ForceStep>>, std::vector<double>,
@@ -151,9 +162,10 @@ void bind_pair_tab(py::module_& m) {
     bind_step(sum);
     py::class_<BlendedSteps, ForceStep, std::shared_ptr<BlendedSteps>> blended(m, "BlendedSteps");
     blended.def(py::init<std::shared_ptr<DeepStep>, std::shared_ptr<PairTabStep>, double, double,
-                         double, double>(),
+                         double, double, const std::optional<DoubleArray>&>(),
                 py::kw_only(), py::arg("net"), py::arg("table"), py::arg("length"),
-                py::arg("inner"), py::arg("outer"), py::arg("r_cut"));
+                py::arg("inner"), py::arg("outer"), py::arg("r_cut"),
+                py::arg("present").noconvert());
     blended.def_readonly("net", &BlendedSteps::net);
     bind_step(blended);
 }

@@ -27,7 +27,8 @@ struct EnvArrays {
 
     EnvArrays(double r_cut, double r_cut_smth, double protection, const IntArray& sel_,
               const DoubleArray& mean_, const DoubleArray& std_,
-              const std::optional<BoolArray>& excluded_, const std::optional<BoolArray>& removed_) {
+              const std::optional<BoolArray>& excluded_, const std::optional<BoolArray>& removed_,
+              int n_listed) {
         const std::int64_t n = sel_.size();
         if (n < 1 || n > kMaxSpecies)
             throw std::invalid_argument("sel: " + std::to_string(n) + " types; expected 1 to " +
@@ -49,6 +50,7 @@ struct EnvArrays {
         removed = pairs(removed_, "removed");
         env.n_types = int(n);
         for (std::int32_t s : sel) env.n_slots += s;
+        env.n_listed = n_listed;
         env.r_cut = r_cut;
         env.r_cut_smth = r_cut_smth;
         env.protection = protection;

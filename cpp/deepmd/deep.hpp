@@ -28,6 +28,7 @@ constexpr int kMaxDescriptors = 16;  // side by side
 // pair X = 0. Neighbors of a removed pair leave an empty slot.
 struct DeepEnv {
     int n_types = 1, n_slots = 0;
+    int n_listed = 0;  // the nearest of all types, from which slots are filled
     double r_cut = 0.0, r_cut_smth = 0.0, protection = 0.0;
     bool by_type = true;                     // false: the slots are shared by all types
     const std::int32_t* sel = nullptr;       // (n_types)

@@ -89,7 +89,7 @@ template <class T> struct DeepBlock {
     DeepSink& sink;
 };
 
-// stays[k] = 1 for the neighbors that have a slot: the nearest n_slots of all, of these the nearest
+// stays[k] = 1 for the neighbors that have a slot: the nearest n_listed of all, of these the nearest
 // sel of each type. Shell sort by distance: this is rare.
 inline void select_nearest(const DeepEnv& env, int n, const double* r2, const double* species,
                            std::int32_t* order, std::int32_t* stays) {
@@ -110,7 +110,7 @@ inline void select_nearest(const DeepEnv& env, int n, const double* r2, const do
         }
     std::int32_t used[kMaxSpecies];
     for (int t = 0; t < env.n_types; ++t) used[t] = 0;
-    for (int k = 0; k < n && k < env.n_slots; ++k) {
+    for (int k = 0; k < n && k < env.n_listed; ++k) {
         const int t = int(species[order[k]]);
         if (env.by_type && used[t] == env.sel[t]) continue;
         ++used[t];
@@ -151,7 +151,7 @@ template <class T> int gather_neighbors(const DeepEnv& env, const DeepBlock<T>& 
         for (int l = 0; l < n; ++l) ++runs[int(e.species[l])].end;
     };
     count();
-    bool over = n > env.n_slots;
+    bool over = n > env.n_listed;
     for (int t = 0; t < env.n_types && env.by_type; ++t) over = over || runs[t].end > env.sel[t];
     if (over) {
         __atomic_store_n(block.work.overflow, 1, __ATOMIC_RELAXED);

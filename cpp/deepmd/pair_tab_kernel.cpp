@@ -37,16 +37,19 @@ struct Lookup {
     }
 };
 
-struct TablePair {
+// kKeep: some atoms have no energy.
+template <bool kKeep> struct TablePair {
     const double* rows;
     const PairTab& p;
     const Lookup look_up;
 
     struct Centre {
         I types;
+        V keep;
     };
     Centre begin(std::int64_t, double species) const {
-        return {simd::set_int<double>(std::int32_t(species) * p.n_types)};
+        return {simd::set_int<double>(std::int32_t(species) * p.n_types),
+                kKeep ? V(p.keep[int(species)]) : V(1.0)};
     }
     double own_energy(std::int64_t i) const { return p.bias[int(rows[4 * i + 3])]; }
 
@@ -55,6 +58,10 @@ struct TablePair {
         V slope;
         look_up(centre.types + simd::to_int(species), r, e, slope);
         g = slope / r;
+        if constexpr (kKeep) {
+            e = e * centre.keep;
+            g = V(0.5) * (centre.keep + simd::gather(p.keep, simd::to_int(species))) * g;
+        }
         return r < V(p.r_end);
     }
 };
@@ -62,12 +69,18 @@ struct TablePair {
 // The last pass of blending: dE/dr of a pair, both ends,
 //   1/2 (c_i + c_j) phi' + e^(-r/a) (h_i (1 + (sigma_i - r) / a) + h_j (1 + (sigma_j - r) / a)),
 //   h = (E^table - E^net) (dc/dsigma) / sum e^(-r/a)
+// Whether pairs of types count in sigma.
+inline V presence(const PairBlend& blend, I types) {
+    return blend.present ? simd::gather(blend.present, types) : V(1.0);
+}
+
 struct BlendPair {
     const double* rows;   // x, y, z, number of the row
     const double* atoms;  // c, h, sigma, species
     const double* energies;
     const std::int32_t* order;
     const PairTab& p;
+    const PairBlend& blend;
     const Lookup look_up;
     const V inverse_length, r_cut;
 
@@ -86,11 +99,12 @@ struct BlendPair {
         simd::load_rows(atoms, simd::to_int(row), c, h, sigma, species);
         const V r = simd::sqrt(r2), one = 1.0;
         V phi, slope;
-        look_up(centre.types + simd::to_int(species), r, phi, slope);
+        const I types = centre.types + simd::to_int(species);
+        look_up(types, r, phi, slope);
         const M near = r < r_cut, covered = r < V(p.r_end);
         const V own = centre.h * simd::fma(centre.sigma - r, inverse_length, one),
                 other = h * simd::fma(sigma - r, inverse_length, one);
-        const V moved = math::exp(-(r * inverse_length)) * (own + other);
+        const V moved = presence(blend, types) * math::exp(-(r * inverse_length)) * (own + other);
         e = 0.0;
         g = (simd::keep(covered, V(0.5) * (centre.c + c) * slope) + simd::keep(near, moved)) / r;
         return near | covered;
@@ -101,13 +115,16 @@ struct BlendPair {
 
 void pair_tab_compute(const PairTab& p, const System& s, const Neighbors& list, int n_threads,
                       const Result& out) {
-    pair_loop<double>(s, list, out, n_threads, TablePair{s.rows, p, Lookup(p)});
+    if (p.keep)
+        pair_loop<double>(s, list, out, n_threads, TablePair<true>{s.rows, p, Lookup(p)});
+    else
+        pair_loop<double>(s, list, out, n_threads, TablePair<false>{s.rows, p, Lookup(p)});
 }
 
 void pair_blend_weights_compute(const PairTab& p, const PairBlend& blend, const System& s,
                                 const Neighbors& list, int n_threads, double* atoms,
                                 double* energies) {
-    const TablePair pair{s.rows, p, Lookup(p)};
+    const TablePair<false> pair{s.rows, p, Lookup(p)};
     const V r_cut2 = blend.r_cut * blend.r_cut, inverse_length = 1.0 / blend.length;
     parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) {
         const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
@@ -125,7 +142,8 @@ void pair_blend_weights_compute(const PairTab& p, const PairBlend& blend, const 
                 dz = dz - V(x[2]);
                 const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz)), r = simd::sqrt(r2);
                 energy = energy + simd::keep(pair(centre, species, r2, e, g) & live, e);
-                const V w = simd::keep((r2 < r_cut2) & live, math::exp(-(r * inverse_length)));
+                const V w = simd::keep((r2 < r_cut2) & live, math::exp(-(r * inverse_length))) *
+                            presence(blend, centre.types + simd::to_int(species));
                 weights = weights + w;
                 distances = simd::fma(w, r, distances);
             }
@@ -140,8 +158,9 @@ void pair_blend_weights_compute(const PairTab& p, const PairBlend& blend, const 
             const auto w = math::quintic_switch(V(u));
             simd::store(c, w.value);
             simd::store(dc, w.derivative);
-            atoms[4 * i] = c[0];
-            atoms[4 * i + 1] = dc[0] / (width * total);
+            const double keep = p.keep ? p.keep[int(x[3])] : 1.0;
+            atoms[4 * i] = keep * c[0];
+            atoms[4 * i + 1] = keep * dc[0] / (width * total);
             atoms[4 * i + 2] = sigma;
             atoms[4 * i + 3] = x[3];
             energies[s.order ? s.order[i] : i] = 0.5 * sums[0] + pair.own_energy(i);
@@ -166,8 +185,8 @@ void pair_blend_compute(const PairTab& p, const PairBlend& blend, const System& 
         rows[4 * i + 3] = double(i);
     });
     pair_loop<double>(s, list, out, n_threads,
-                      BlendPair{rows, atoms, energies, s.order, p, Lookup(p), V(1.0 / blend.length),
-                                V(blend.r_cut)});
+                      BlendPair{rows, atoms, energies, s.order, p, blend, Lookup(p),
+                                V(1.0 / blend.length), V(blend.r_cut)});
 }
 
 }  // namespace MDKERN_ISA

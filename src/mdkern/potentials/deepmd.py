@@ -16,7 +16,6 @@ from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import (
     DeepModel,
     Descriptor,
-    EnsembleModel,
     Fitting,
     Hybrid,
     Net,
@@ -29,6 +28,7 @@ from mdkern.potentials.base import Result
 from mdkern.potentials.deepmd_kinds import (
     blended_kernel,
     descriptor_kernel,
+    part_of,
     table_kernel,
     weighted_kernel,
 )
@@ -134,20 +134,21 @@ def kernel_of(
     m, path = model.model, model.path
     shortest = r_table(model) if tabulate else 0.0
     single = precision == "single"
+    if isinstance(m, StandardModel):
+        return _standard_kernel(m, shortest, single, fparam, path)
     if isinstance(m, PairTab):
-        return table_kernel(m, path)
+        return table_kernel(m)
     if isinstance(m, ZblModel):
-        net = _standard_kernel(m.model, shortest, single, fparam, path)
-        return weighted_kernel(m, [blended_kernel(m, net, path)], [1.0], path)
-    if isinstance(m, EnsembleModel):
-        parts = [
-            table_kernel(x, path)
-            if isinstance(x, PairTab)
-            else _standard_kernel(x, shortest, single, fparam, path)
-            for x in m.models
-        ]
-        return weighted_kernel(m, parts, list(m.weights), path)
-    return _standard_kernel(m, shortest, single, fparam, path)
+        net = _standard_kernel(part_of(m, m.model), shortest, single, fparam, path)
+        blended = blended_kernel(m, net, table_kernel(part_of(m, m.table)))
+        return weighted_kernel(m, [blended], [1.0])
+    parts = [
+        table_kernel(part_of(m, x))
+        if isinstance(x, PairTab)
+        else _standard_kernel(part_of(m, x), shortest, single, fparam, path)
+        for x in m.models
+    ]
+    return weighted_kernel(m, parts, [float(w) for w in m.weights])
 
 
 def nets_of_kernel(kernel: Any) -> list[Any]:
@@ -198,19 +199,21 @@ def descriptors_of(model: StandardModel, shortest: float, path: str) -> list[Any
     removed = _pairs(model.pair_exclude, n)
     d: Descriptor = model.descriptor
     parts = d.parts if isinstance(d, Hybrid) else (d,)
-    return [_descriptor(part, removed, shortest, path) for part in parts]
+    listed = int(np.sum(d.sel))
+    return [_descriptor(part, removed, listed, shortest, path) for part in parts]
 
 
-def _descriptor(d: Any, removed: Array | None, shortest: float, path: str) -> Any:
+def _descriptor(d: Any, removed: Array | None, listed: int, shortest: float, path: str) -> Any:
+    common = _common(d, removed, path) | {"n_listed": listed}
     if isinstance(d, SeA):
         return _core.DeepSeA(
-            **_common(d, removed, path),
+            env=_core.DeepEnv(**common),
             axis=d.axis_neuron,
             one_side=d.one_side,
             nets=[_net(net) for net in d.nets],
             r_table=shortest,
         )
-    return descriptor_kernel(d, _common(d, removed, path), _net, path)
+    return descriptor_kernel(d, common, _net, path)
 
 
 def _common(d: Any, removed: Array | None, path: str) -> dict[str, Any]:

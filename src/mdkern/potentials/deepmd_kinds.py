@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mdkern import _core
 from mdkern.errors import UnsupportedError
-from mdkern.io.deepmd_models import AttentionLayer, Dpa1, PairTab, SeR, SeT, ZblModel
+from mdkern.io.deepmd_models import (
+    AttentionLayer,
+    Dpa1,
+    EnsembleModel,
+    PairTab,
+    SeR,
+    SeT,
+    StandardModel,
+    ZblModel,
+)
 
-__all__ = ["blended_kernel", "descriptor_kernel", "table_kernel", "weighted_kernel"]
+__all__ = ["blended_kernel", "descriptor_kernel", "part_of", "table_kernel", "weighted_kernel"]
 
 Array = NDArray[np.float64]
 MakeNet = Callable[[Any], Any]
+Part = TypeVar("Part", StandardModel, PairTab)
 
 
 def descriptor_kernel(d: Any, common: dict[str, Any], make_net: MakeNet, path: str) -> Any:
@@ -97,40 +108,55 @@ def _attention(layer: AttentionLayer, scale: float) -> tuple[Any, ...]:
     return [affine(w, b) for w, b in split], out, layer.norm_w, layer.norm_b, scale, layer.eps
 
 
-def table_kernel(m: PairTab, path: str) -> Any:
-    """The kernel of a pair table. Pairs that the model excludes have none."""
-    if m.atom_exclude:
-        raise UnsupportedError(
-            f"{path}: model.atom_exclude_types: {list(m.atom_exclude)} of a pair table is not evaluated"
-        )
+def table_kernel(m: PairTab) -> Any:
+    """The kernel of a pair table. Pairs that the model excludes have none, excluded atoms no energy."""
     table = np.array(m.table, dtype=np.float64, order="C")
     for a, b in m.pair_exclude:
         table[a, b] = table[b, a] = 0.0
-    end = min(m.r_cut, m.r_min + m.step * table.shape[2])
-    return _core.PairTab(table=table, bias=m.out_bias, r_min=m.r_min, step=m.step, r_end=end)
+    keep = _kept(m)
+    return _core.PairTab(
+        table=table,
+        bias=m.out_bias * keep,
+        keep=keep if m.atom_exclude else None,
+        r_min=m.r_min,
+        step=m.step,
+        r_end=min(m.r_cut, m.r_min + m.step * table.shape[2]),
+    )
 
 
-def blended_kernel(m: ZblModel, net: Any, path: str) -> Any:
+def blended_kernel(m: ZblModel, net: Any, table: Any) -> Any:
     """A net and a table; the softened distance is taken over the list with more slots, as in DeePMD-kit."""
     longer = m.table if np.sum(m.table.sel) >= np.sum(m.model.sel) else m.model
+    present = np.ones((len(m.type_map),) * 2)
+    for a, b in m.pair_exclude:
+        present[a, b] = present[b, a] = 0.0
     return _core.BlendedSteps(
         net=net,
-        table=table_kernel(m.table, path),
+        table=table,
         length=m.alpha,
         inner=m.sw_r_min,
         outer=m.sw_r_max,
         r_cut=longer.r_cut,
+        present=present if m.pair_exclude else None,
     )
 
 
-def weighted_kernel(m: Any, parts: Sequence[Any], weights: Sequence[float], path: str) -> Any:
+def weighted_kernel(
+    m: ZblModel | EnsembleModel, parts: Sequence[Any], weights: Sequence[float]
+) -> Any:
     """Sum of weighted parts, with the outer model's bias."""
-    for key, value in (
-        ("pair_exclude_types", m.pair_exclude),
-        ("atom_exclude_types", m.atom_exclude),
-    ):
-        if value:
-            raise UnsupportedError(
-                f"{path}: model.{key}: {list(value)} of a {m.kind!r} model is not evaluated"
-            )
-    return _core.WeightedSteps(steps=parts, weights=weights, bias=m.out_bias)
+    return _core.WeightedSteps(steps=list(parts), weights=list(weights), bias=m.out_bias * _kept(m))
+
+
+def part_of(m: ZblModel | EnsembleModel, part: Part) -> Part:
+    """A part with the exclusions of the whole."""
+    return replace(
+        part,
+        pair_exclude=tuple({*part.pair_exclude, *m.pair_exclude}),
+        atom_exclude=tuple({*part.atom_exclude, *m.atom_exclude}),
+    )
+
+
+def _kept(m: Any) -> Array:
+    """1 for types with energy, 0 for others."""
+    return np.array([float(t not in m.atom_exclude) for t in range(len(m.type_map))])
