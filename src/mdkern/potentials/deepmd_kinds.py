@@ -145,7 +145,9 @@ def weighted_kernel(
     m: ZblModel | EnsembleModel, parts: Sequence[Any], weights: Sequence[float]
 ) -> Any:
     """Sum of weighted parts, with the outer model's bias."""
-    return _core.WeightedSteps(steps=list(parts), weights=list(weights), bias=m.out_bias * _kept(m))
+    return _core.WeightedSteps(
+        steps=list(parts), weights=list(weights), bias=(m.out_bias * _kept(m)).tolist()
+    )
 
 
 def part_of(m: ZblModel | EnsembleModel, part: Part) -> Part:
