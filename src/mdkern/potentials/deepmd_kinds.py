@@ -121,6 +121,8 @@ def table_kernel(m: PairTab) -> Any:
         r_min=m.r_min,
         step=m.step,
         r_end=min(m.r_cut, m.r_min + m.step * table.shape[2]),
+        r_cut=m.r_cut,
+        sel=int(np.sum(m.sel)),
     )
 
 
@@ -145,7 +147,9 @@ def weighted_kernel(
     m: ZblModel | EnsembleModel, parts: Sequence[Any], weights: Sequence[float]
 ) -> Any:
     """Sum of weighted parts, with the outer model's bias."""
-    return _core.WeightedSteps(steps=list(parts), weights=list(weights), bias=m.out_bias * _kept(m))
+    return _core.WeightedSteps(
+        steps=list(parts), weights=list(weights), bias=(m.out_bias * _kept(m)).tolist()
+    )
 
 
 def part_of(m: ZblModel | EnsembleModel, part: Part) -> Part:
