@@ -154,10 +154,6 @@ def test_options_of_whole_models(name: str, variant: str) -> None:
     model = read_deepmd(model_file(name))
     model = replace(model, model=replace(model.model, **VARIANTS[variant]))
     calc = DeepPotential(model_file(name))
-    if variant == "exclusions" and model.model.kind in ("zbl", "linear"):
-        with pytest.raises(UnsupportedError, match="exclude_types"):
-            kernel_of(model)
-        return
     calc.potential._kernel = kernel_of(model)
     atoms = system("crystal")
     got, expected = evaluate(calc, atoms), reference.deepmd(*inputs(atoms, model))

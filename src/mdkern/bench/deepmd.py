@@ -32,4 +32,6 @@ def deep_flops(neighbors: float, tabulated: bool = True) -> float:
 @cache
 def deep_path() -> str:
     """File of the random model, written once per process."""
-    return random_deepmd(Path(tempfile.mkdtemp(prefix="mdkern-deepmd-")) / "standard.json")
+    return random_deepmd(
+        Path(tempfile.mkdtemp(prefix="mdkern-deepmd-")) / "standard.json", sel=(64, 128)
+    )
