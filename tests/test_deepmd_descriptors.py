@@ -13,7 +13,7 @@ from deepmd_data import model_file, system
 import mdkern
 from mdkern import reference
 from mdkern.calculators import DeepPotential, NonFiniteError
-from mdkern.errors import UnsupportedError
+from mdkern.errors import MDKernWarning, UnsupportedError
 from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import Dpa1, EnsembleModel, PairTab, StandardModel
 from mdkern.potentials.deepmd import kernel_of
@@ -172,6 +172,13 @@ def test_pair_table_without_some_atoms_and_pairs() -> None:
     assert abs((up - down) / 2e-5 + r["forces"][3, 1]) < 1e-7 * np.abs(r["forces"]).max()
     alone = replace(table, pair_exclude=tuple((a, b) for a in range(3) for b in range(a, 3)))
     assert np.all(evaluate(table_calculator(alone), atoms)["forces"] == 0.0)
+
+
+def test_a_table_does_not_leave_neighbors_out() -> None:
+    table = replace(table_model(), sel=np.array([3]))
+    with pytest.warns(MDKernWarning, match="the pair table acts on all"):
+        got = evaluate(table_calculator(table), slab())
+    assert raw(got) == raw(evaluate(table_calculator(table_model()), slab()))
 
 
 def test_closer_than_the_table() -> None:
