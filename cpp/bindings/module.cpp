@@ -30,6 +30,9 @@ PYBIND11_MODULE(_core, m) {
     bind_buckingham(m);
     bind_eam(m);
     bind_nep(m);
+    bind_deepmd(m);
+    bind_deepmd_kinds(m);
+    bind_pair_tab(m);
     bind_limits(m);
     bind_md(m);
     bind_evaluate(m);

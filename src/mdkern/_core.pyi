@@ -11,18 +11,31 @@ import typing
 
 __all__: list[str] = [
     "Acsf",
+    "BlendedSteps",
+    "DeepDescriptor",
+    "DeepDpa1",
+    "DeepEnv",
+    "DeepNet",
+    "DeepPotential",
+    "DeepSeA",
+    "DeepSeR",
+    "DeepSeT",
+    "DeepStep",
     "FMA_FACTOR",
     "ForceStep",
     "MdLoop",
     "NeighborTable",
     "Nep",
+    "PairTab",
     "Snapshot",
     "Soap",
+    "WeightedSteps",
     "available_cpus",
     "available_memory",
     "buckingham_compute",
     "buckingham_step",
     "build_info",
+    "dense_gemm",
     "eam_compute",
     "eam_step",
     "evaluate_frames",
@@ -146,6 +159,170 @@ class Nep(ForceStep):
         weights: numpy.typing.NDArray[numpy.float64],
         threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> tuple[typing.Any, ...]: ...
+
+class DeepNet:
+    def __init__(self, layers: list[typing.Any]) -> None: ...
+    def value(
+        self, x: numpy.typing.NDArray[numpy.float64]
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    @property
+    def n_in(self) -> int: ...
+    @property
+    def n_out(self) -> int: ...
+
+class DeepDescriptor:
+    @property
+    def r_cut(self) -> float: ...
+    @property
+    def width(self) -> int: ...
+
+class DeepEnv:
+    def __init__(
+        self,
+        *,
+        r_cut: typing.SupportsFloat | typing.SupportsIndex,
+        r_cut_smth: typing.SupportsFloat | typing.SupportsIndex,
+        protection: typing.SupportsFloat | typing.SupportsIndex,
+        sel: numpy.typing.NDArray[numpy.int32],
+        mean: numpy.typing.NDArray[numpy.float64],
+        std: numpy.typing.NDArray[numpy.float64],
+        excluded: numpy.typing.NDArray[numpy.bool_] | None,
+        removed: numpy.typing.NDArray[numpy.bool_] | None,
+        n_listed: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+
+class DeepSeA(DeepDescriptor):
+    def __init__(
+        self,
+        *,
+        env: DeepEnv,
+        axis: typing.SupportsInt | typing.SupportsIndex,
+        one_side: bool,
+        nets: collections.abc.Sequence[DeepNet],
+        r_table: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> None: ...
+
+class DeepStep(ForceStep):
+    pass
+
+class DeepPotential(DeepStep):
+    def __init__(
+        self,
+        *,
+        descriptors: collections.abc.Sequence[DeepDescriptor],
+        fitting: collections.abc.Sequence[DeepNet],
+        bias: numpy.typing.NDArray[numpy.float64],
+        silent: numpy.typing.NDArray[numpy.bool_] | None,
+        tail: numpy.typing.NDArray[numpy.float64] | None,
+        single: bool,
+    ) -> None: ...
+    def compute(
+        self,
+        neighbors: NeighborTable,
+        virials: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    def descriptors(
+        self, neighbors: NeighborTable, threads: typing.SupportsInt | typing.SupportsIndex
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def vjp(
+        self,
+        neighbors: NeighborTable,
+        weights: numpy.typing.NDArray[numpy.float64],
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    @property
+    def overflow(self) -> bool: ...
+    @property
+    def tabulated(self) -> bool: ...
+    @property
+    def width(self) -> int: ...
+
+class DeepSeR(DeepDescriptor):
+    def __init__(self, env: DeepEnv, nets: collections.abc.Sequence[DeepNet]) -> None: ...
+
+class DeepSeT(DeepDescriptor):
+    def __init__(self, env: DeepEnv, nets: collections.abc.Sequence[DeepNet]) -> None: ...
+
+class DeepDpa1(DeepDescriptor):
+    def __init__(
+        self,
+        *,
+        env: DeepEnv,
+        n_slots: typing.SupportsInt | typing.SupportsIndex,
+        net: DeepNet,
+        axis: typing.SupportsInt | typing.SupportsIndex,
+        constants: numpy.typing.NDArray[numpy.float64],
+        factor: numpy.typing.NDArray[numpy.float64] | None,
+        padding: numpy.typing.NDArray[numpy.float64] | None,
+        tail: numpy.typing.NDArray[numpy.float64],
+        attention: list[typing.Any],
+        smooth: bool,
+        normalize: bool,
+        dotr: bool,
+    ) -> None: ...
+
+class PairTab(ForceStep):
+    def __init__(
+        self,
+        *,
+        table: numpy.typing.NDArray[numpy.float64],
+        bias: numpy.typing.NDArray[numpy.float64],
+        keep: numpy.typing.NDArray[numpy.float64] | None,
+        r_min: typing.SupportsFloat | typing.SupportsIndex,
+        step: typing.SupportsFloat | typing.SupportsIndex,
+        r_end: typing.SupportsFloat | typing.SupportsIndex,
+        r_cut: typing.SupportsFloat | typing.SupportsIndex,
+        sel: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def compute(
+        self,
+        neighbors: NeighborTable,
+        virials: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    @property
+    def overflow(self) -> bool: ...
+
+class WeightedSteps(ForceStep):
+    def __init__(
+        self,
+        *,
+        steps: collections.abc.Sequence[ForceStep],
+        weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+        bias: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
+    ) -> None: ...
+    def compute(
+        self,
+        neighbors: NeighborTable,
+        virials: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    @property
+    def parts(self) -> list[ForceStep]: ...
+
+class BlendedSteps(ForceStep):
+    def __init__(
+        self,
+        *,
+        net: DeepStep,
+        table: PairTab,
+        length: typing.SupportsFloat | typing.SupportsIndex,
+        inner: typing.SupportsFloat | typing.SupportsIndex,
+        outer: typing.SupportsFloat | typing.SupportsIndex,
+        r_cut: typing.SupportsFloat | typing.SupportsIndex,
+        present: numpy.typing.NDArray[numpy.float64] | None,
+    ) -> None: ...
+    def compute(
+        self,
+        neighbors: NeighborTable,
+        virials: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    @property
+    def net(self) -> DeepStep: ...
+    @property
+    def table(self) -> PairTab: ...
 
 class MdLoop:
     def __init__(
@@ -389,6 +566,12 @@ def buckingham_compute(
 ) -> tuple[typing.Any, ...]: ...
 def buckingham_step(table: numpy.typing.NDArray[numpy.float64]) -> ForceStep: ...
 def build_info() -> dict[str, typing.Any]: ...
+def dense_gemm(
+    a: numpy.typing.NDArray[numpy.float64],
+    b: numpy.typing.NDArray[numpy.float64],
+    single: bool,
+    repeats: typing.SupportsInt | typing.SupportsIndex,
+) -> numpy.typing.NDArray[numpy.float64]: ...
 def eam_compute(
     cutoff: typing.SupportsFloat | typing.SupportsIndex,
     dr: typing.SupportsFloat | typing.SupportsIndex,

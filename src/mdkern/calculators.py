@@ -16,6 +16,7 @@ from ase.calculators.calculator import Calculator as AseCalculator
 
 from mdkern import _core, potentials
 from mdkern.errors import FormatError, MDKernError
+from mdkern.io.deepmd import is_deepmd
 from mdkern.io.nep import is_nep, read_nep
 from mdkern.neighbors import _threads
 from mdkern.potentials.base import SpeciesMap
@@ -25,8 +26,10 @@ __all__ = [
     "NEP",
     "Buckingham",
     "Calculator",
+    "DeepPotential",
     "LennardJones",
     "LinearModel",
+    "ModelDeviation",
     "Morse",
     "NEPTensor",
     "load",
@@ -334,6 +337,19 @@ class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
         return cls("zhou2004", elements=list(elements), cutoff=cutoff, **kwargs)
 
 
+class DeepPotential(Calculator, potential=potentials.DeepPotential, name="mdkern-deepmd"):
+    pass
+
+
+class ModelDeviation(
+    Calculator, potential=potentials.ModelDeviation, name="mdkern-model-deviation"
+):
+    @property
+    def deviation(self) -> dict[str, Any]:
+        """Deviations of the last evaluation; see :attr:`mdkern.potentials.ModelDeviation.deviation`."""
+        return self.potential.deviation  # type: ignore[no-any-return]
+
+
 class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):
     def _apply(self, potential: Any) -> None:
         super()._apply(potential)
@@ -403,6 +419,7 @@ def _nep(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
 _LOADERS: tuple[tuple[Callable[[Any], bool], Callable[..., Calculator]], ...] = (
     (_is_archive, LinearModel),
     (is_nep, _nep),
+    (is_deepmd, DeepPotential),
 )
 
 
@@ -412,7 +429,7 @@ def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
     Parameters
     ----------
     path : str
-        An EAM file (.eam, .eam.alloy, .eam.fs), a ``nep.txt``, a linear model (.npz), or the word "zhou2004" for the
+        An EAM file (.eam, .eam.alloy, .eam.fs), a ``nep.txt``, a DeePMD-kit model (.dp, .yaml, .json), a linear model (.npz), or the word "zhou2004" for the
         built-in EAM (with ``elements=[...]``).
     **kwargs
         Passed to the calculator.

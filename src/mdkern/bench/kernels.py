@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mdkern import _core, neighbors, potentials, reference
+from mdkern.bench.deepmd import DEEP_NEIGHBORS, deep_flops, deep_path
 from mdkern.bench.limits import Limits
 from mdkern.bench.nep import NEP_SIZES, nep_flops, nep_kinds, nep_path
 from mdkern.bench.peers import neighbor_peers
@@ -103,6 +104,15 @@ COUNTS: dict[str, Counts] = {
     **{  # some ten entries of forces per atom, written twice and read once (force_blocks.hpp)
         name: Counts(nep_flops(size, n_r, n_a) / n_r, _INDEX + 2 * _ROW, _INDEX, _ATOM + 30 * _ROW)
         for name, (size, n_r, n_a) in NEP_SIZES.items()
+    },
+    **{
+        name: Counts(
+            deep_flops(DEEP_NEIGHBORS) / DEEP_NEIGHBORS,
+            _INDEX + 2 * _ROW,
+            _INDEX,
+            _ATOM + 30 * _ROW,
+        )
+        for name in ("deep_potential", "deep_potential_single")
     },
 }
 
@@ -372,6 +382,19 @@ def _nep_case(kernel: str, system: System) -> Case:
     return _potential_case(kernel, system, potential, formula, 2e-5 if single else 1e-11, kinds)
 
 
+def _deep_case(precision: str, system: System) -> Case:
+    potential = potentials.DeepPotential(deep_path(), precision=precision)
+
+    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
+        return reference.deepmd(positions, cell, pbc, species, potential.model)
+
+    name, tolerance = (
+        ("deep_potential", 1e-9) if precision == "double" else ("deep_potential_single", 2e-5)
+    )
+    kinds = nep_kinds(name, potential.species, system.atoms)
+    return _potential_case(name, system, potential, formula, tolerance, kinds)
+
+
 def _copper_tables() -> EamTables:
     """Copper of Zhou et al. as a file would hold it: the baseline looks up, as the kernel does."""
     z = zhou2004.tabulate(["Cu"])
@@ -425,4 +448,6 @@ KERNELS: dict[str, Kernel] = {
     "nep_carbon": Kernel(partial(_nep_case, "nep_carbon"), ("diamond-1000",), ("diamond-216",)),
     "nep_water": Kernel(partial(_nep_case, "nep_water"), ("water-3000",), ("water-375",)),
     "nep_charges": Kernel(partial(_nep_case, "nep_charges"), ("water-3000",), ("water-375",)),
+    "deep_potential": Kernel(partial(_deep_case, "double"), ("water-375",), ("water-375",)),
+    "deep_potential_single": Kernel(partial(_deep_case, "single"), ("water-375",), ("water-375",)),
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdkern.cli import info_nep
+from mdkern.cli import info_deepmd, info_nep
 from mdkern.cli.output import (
     UsageError,
     number,
@@ -32,6 +33,7 @@ EPILOG = """\
 examples:
   mdkern info
   mdkern info Cu_mishin1.eam.alloy
+  mdkern info water.dp                  a model of DeePMD-kit
   mdkern info zhou2004                  the built-in EAM of sixteen metals
   mdkern info trajectory.extxyz --json
   mdkern info --cite                    papers to cite
@@ -56,6 +58,7 @@ PAPERS = {
     "EAM, Finnis-Sinclair": "M. W. Finnis and J. E. Sinclair, Phil. Mag. A 50, 45 (1984)",
     "EAM, zhou2004": "X. W. Zhou, R. A. Johnson and H. N. G. Wadley, Phys. Rev. B 69, 144113 (2004)",
     **info_nep.PAPERS,
+    **info_deepmd.PAPERS,
     "velocity Verlet": "W. C. Swope et al., J. Chem. Phys. 76, 637 (1982)",
     "Bussi thermostat": "G. Bussi, D. Donadio and M. Parrinello, J. Chem. Phys. 126, 014101 (2007)",
     "Langevin thermostat": "E. Vanden-Eijnden and G. Ciccotti, Chem. Phys. Lett. 429, 310 (2006)",
@@ -111,14 +114,12 @@ def _cite(args: argparse.Namespace) -> None:
     topics = list(PAPERS)
     comment: list[str] = []
     if args.file is not None:
-        from mdkern.io.nep import is_nep
-
         topics = ["ASE", "NumPy", "neighbor lists"]
-        nep = args.file != "zhou2004" and Path(args.file).is_file() and is_nep(args.file)
-        topics += info_nep.nep_topics(args.file) if nep else ["EAM"]
+        other = args.file != "zhou2004" and _other(args.file)
+        topics += other[0](args.file) if other else ["EAM"]
         if args.file == "zhou2004":
             topics.append("EAM, zhou2004")
-        elif not nep:
+        elif not other:
             tables = _read_potential(args.file)
             topics += ["EAM, Finnis-Sinclair"] if tables.kind == "fs" else []
             comment = _comment(args.file, tables.kind)
@@ -161,15 +162,27 @@ def _read_potential(path: str) -> EamTables:
     return read_eam(path)
 
 
+def _other(path: str) -> tuple[Callable[[str], list[str]], Callable[[str, bool], None]] | None:
+    """Papers and table of files that have a mark of their own."""
+    from mdkern.io.deepmd import is_deepmd
+    from mdkern.io.nep import is_nep
+
+    if not Path(path).is_file():
+        return None
+    if is_nep(path):
+        return info_nep.nep_topics, info_nep.print_nep
+    return (info_deepmd.deepmd_topics, info_deepmd.print_deepmd) if is_deepmd(path) else None
+
+
 def _file(path: str, as_json: bool) -> None:
     from mdkern.cli.options import read_structure
     from mdkern.errors import FormatError
-    from mdkern.io.nep import is_nep
 
     if not Path(path).exists():
         raise UsageError(f"{path}: no such file")
-    if Path(path).is_file() and is_nep(path):
-        info_nep.print_nep(path, as_json)
+    other = _other(path)
+    if other:
+        other[1](path, as_json)
         return
     try:
         _potential(path, _read_potential(path), as_json)

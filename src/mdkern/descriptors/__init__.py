@@ -7,11 +7,20 @@ from typing import Any
 
 from mdkern.descriptors.acsf import ACSF
 from mdkern.descriptors.base import Descriptor
+from mdkern.descriptors.deepmd import DeepPotSE
 from mdkern.descriptors.jacobian import SparseJacobian
 from mdkern.descriptors.nep import NEPDescriptor
 from mdkern.descriptors.soap import SOAP
 
-__all__ = ["ACSF", "SOAP", "Descriptor", "NEPDescriptor", "SparseJacobian", "from_dict"]
+__all__ = [
+    "ACSF",
+    "SOAP",
+    "DeepPotSE",
+    "Descriptor",
+    "NEPDescriptor",
+    "SparseJacobian",
+    "from_dict",
+]
 
 _BY_NAME: dict[str, type[Descriptor]] = {c.__name__: c for c in (ACSF, SOAP)}
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mdkern import _core
+from mdkern.descriptors.model import ModelDescriptor, indices
 from mdkern.io.nep import read_nep
-from mdkern.neighbors import _threads
-from mdkern.potentials.base import SpeciesMap
 from mdkern.potentials.nep import check_precision, kernel_of
 
 if TYPE_CHECKING:
@@ -20,10 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NEPDescriptor"]
 
-Array = NDArray[np.float64]
 
-
-class NEPDescriptor:
+class NEPDescriptor(ModelDescriptor):
     r"""Descriptor of a NEP model: what its networks see.
 
     .. math:: q_n = \sum_j g_n(r_{ij}), \qquad q_{nl} = \sum_m C_{lm} \Big|\sum_j g_n(r_{ij}) Y_{lm}(\hat{\mathbf r}_{ij})\Big|^2
@@ -62,26 +57,14 @@ class NEPDescriptor:
     ) -> None:
         self.model = read_nep(path)
         self.precision = check_precision(precision)
-        self.threads = threads
-        self._n_threads = _threads(threads)
         self.species = self.model.species
         self.r_cut = self.model.cutoff
-        self._make()
+        self.n_features = self.model.n_descriptors
+        self._scale = self.model.q_scaler
+        self._start(threads)
 
-    def _make(self) -> None:
-        self._kernel = kernel_of(self.model, precision=self.precision)
-        self._kinds = SpeciesMap(self.species)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_kernel", "_kinds")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._make()
-
-    def get_number_of_features(self) -> int:
-        """Length of the descriptor."""
-        return self.model.n_descriptors
+    def _make_kernel(self) -> Any:
+        return kernel_of(self.model, precision=self.precision)
 
     def feature_names(self) -> list[str]:
         """Name of each feature, such as ``"radial n=0"``, ``"l=2 n=3"`` or ``"222 n=1"``."""
@@ -90,55 +73,6 @@ class NEPDescriptor:
         return [f"radial n={n}" for n in range(n_radial)] + [
             f"{block} n={n}" for block in blocks for n in range(n_angular)
         ]
-
-    def create(self, a: Atoms | Sequence[Atoms], centers: ArrayLike | None = None) -> Any:
-        """Descriptors of atoms.
-
-        Parameters
-        ----------
-        a : ase.Atoms or list of ase.Atoms
-        centers : sequence of int, optional
-            Indices of the atoms wanted; by default all. For a list of structures one such sequence each.
-
-        Returns
-        -------
-        (n_centers, n_features) array, or a list of them
-        """
-        from ase import Atoms
-
-        if not isinstance(a, Atoms):
-            return [self.create(x, None if centers is None else c) for x, c in _zip(a, centers)]
-        q = self._kernel.descriptors(self._table(a), self._n_threads)
-        q *= self.model.q_scaler
-        return q if centers is None else q[_indices(centers, len(a), "centers")]
-
-    def vjp(self, a: Atoms, weights: ArrayLike) -> tuple[Array, Array]:
-        r"""Derivatives of a weighted sum of the descriptors, without their Jacobian.
-
-        Parameters
-        ----------
-        a : ase.Atoms
-        weights : (n_atoms, n_features) array
-            w of the sum :math:`Q = \sum_{cf} w_{cf} D_{cf}`; for an energy, dE/dD.
-
-        Returns
-        -------
-        gradient : (n_atoms, 3) array
-            :math:`\partial Q / \partial \mathbf r` in 1/Angstrom: minus the forces, if Q is an energy.
-        virial : (3, 3) array
-            :math:`-\partial Q / \partial \boldsymbol\varepsilon` by the strain of positions and cell, as the virial of a
-            potential.
-        """
-        w = np.asarray(weights, dtype=np.float64)
-        shape = (len(a), self.model.n_descriptors)
-        if w.shape != shape:
-            raise ValueError(f"weights: shape {w.shape}; expected {shape}")
-        if not np.isfinite(w).all():
-            raise ValueError("weights: not finite; expected numbers")
-        scaled = np.ascontiguousarray(w * self.model.q_scaler)
-        _, _, forces, virial, _ = self._kernel.vjp(self._table(a), scaled, self._n_threads)
-        xx, yy, zz, yz, xz, xy = virial
-        return -forces, np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
     def derivatives(
         self,
@@ -179,14 +113,14 @@ class NEPDescriptor:
             raise ValueError("attach: False; the centers are atoms, expected True or None")
         n = len(a)
         everything = np.arange(n)
-        chosen = everything if centers is None else _indices(centers, n, "centers")
+        chosen = everything if centers is None else indices(centers, n, "centers")
         moving = everything
         if include is not None and exclude is not None:
             raise ValueError("include, exclude: both given; expected one of them")
         if include is not None:
-            moving = _indices(include, n, "include")
+            moving = indices(include, n, "include")
         elif exclude is not None:
-            moving = np.setdiff1d(everything, _indices(exclude, n, "exclude"))
+            moving = np.setdiff1d(everything, indices(exclude, n, "exclude"))
         centre_at, centre_of = _places(chosen, n)
         moving_at, moving_of = _places(moving, n)
         table = self._table(a)
@@ -206,40 +140,6 @@ class NEPDescriptor:
         q = self._kernel.descriptors(table, self._n_threads)
         q *= self.model.q_scaler
         return out, q[chosen]
-
-    def _table(self, a: Atoms) -> Any:
-        """Neighbor table of the atoms."""
-        kinds = self._kinds(np.ascontiguousarray(a.numbers, dtype=np.int64))
-        table = _core.NeighborTable(self.r_cut, 0.0)
-        table.update(
-            np.ascontiguousarray(a.positions, dtype=np.float64),
-            np.ascontiguousarray(a.cell.array, dtype=np.float64),
-            np.ascontiguousarray(a.pbc, dtype=bool),
-            kinds,
-            self._n_threads,
-        )
-        return table
-
-
-def _zip(structures: Sequence[Any], centers: Any) -> list[tuple[Any, Any]]:
-    if centers is None:
-        return [(a, None) for a in structures]
-    if len(centers) != len(structures):
-        raise ValueError(f"centers: {len(centers)} sequences for {len(structures)} structures")
-    return list(zip(structures, centers, strict=True))
-
-
-def _indices(x: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
-    """Indices of atoms, checked; negative ones count from the end."""
-    k = np.asarray(x)
-    if k.size == 0:
-        return np.zeros(0, dtype=np.int64)
-    if k.ndim != 1 or not np.issubdtype(k.dtype, np.integer):
-        raise ValueError(f"{name}: {x!r}; expected a sequence of indices of atoms")
-    bad = (k < -n) | (k >= n)
-    if bad.any():
-        raise ValueError(f"{name}: {k[bad][0]}; expected indices of {n} atoms")
-    return np.asarray(k % n, dtype=np.int64)
 
 
 def _places(chosen: NDArray[np.int64], n: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -2,6 +2,8 @@
 
 from mdkern.potentials.base import Potential, Result
 from mdkern.potentials.buckingham import Buckingham
+from mdkern.potentials.deepmd import DeepPotential
+from mdkern.potentials.deviation import ModelDeviation
 from mdkern.potentials.eam import EAM
 from mdkern.potentials.lennard_jones import LennardJones
 from mdkern.potentials.linear import LinearModel
@@ -12,8 +14,10 @@ __all__ = [
     "EAM",
     "NEP",
     "Buckingham",
+    "DeepPotential",
     "LennardJones",
     "LinearModel",
+    "ModelDeviation",
     "Morse",
     "NEPTensor",
     "Potential",

@@ -4,6 +4,7 @@ They are written to be read, and serve as oracle in the tests and as baseline in
 """
 
 from mdkern.reference.buckingham import buckingham
+from mdkern.reference.deepmd import deepmd, deepmd_descriptors
 from mdkern.reference.dynamics import langevin, velocity_verlet
 from mdkern.reference.eam import eam, eam_zhou2004
 from mdkern.reference.lennard_jones import lennard_jones
@@ -23,6 +24,8 @@ from mdkern.reference.random import normal_deviates, philox4x32
 __all__ = [
     "Result",
     "buckingham",
+    "deepmd",
+    "deepmd_descriptors",
     "eam",
     "eam_zhou2004",
     "langevin",

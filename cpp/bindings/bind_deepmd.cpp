@@ -1,0 +1,366 @@
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "bindings/deepmd.hpp"
+#include "core/threads.hpp"
+
+namespace mdkern {
+
+namespace {
+
+// (w (n_in, n_out), b (n_out) or None, idt (n_out) or None, activation, resnet) of each layer.
+std::shared_ptr<DenseNet> make_net(const py::list& layers) {
+    auto net = std::make_shared<DenseNet>();
+    for (const py::handle& entry : layers) {
+        const auto t = entry.cast<py::tuple>();
+        const auto w = t[0].cast<DoubleArray>();
+        check_shape(w, "w", {-1, -1});
+        DenseLayer layer;
+        layer.n_in = int(w.shape(0));
+        layer.n_out = int(w.shape(1));
+        if (!net->layers.empty() && net->n_out() != layer.n_in)
+            throw std::invalid_argument("w: a layer of " + std::to_string(layer.n_in) +
+                                        " inputs after one of " + std::to_string(net->n_out()) +
+                                        " outputs");
+        if (w.shape(0) < 1 || w.shape(0) > (1 << 20) || w.shape(1) < 1 || w.shape(1) > kMaxWidth)
+            throw std::invalid_argument("w: " + std::to_string(w.shape(0)) + " inputs and " +
+                                        std::to_string(w.shape(1)) + " outputs; expected 1 to " +
+                                        std::to_string(1 << 20) + " and 1 to " +
+                                        std::to_string(kMaxWidth));
+        layer.w = values_of(w);
+        const auto vector = [&](int k, const char* name) {
+            if (t[k].is_none()) return std::vector<double>();
+            const auto x = t[k].cast<DoubleArray>();
+            check_shape(x, name, {layer.n_out});
+            return values_of(x);
+        };
+        layer.b = vector(1, "b");
+        layer.idt = vector(2, "idt");
+        set_activation(layer, t[3].cast<std::string>());
+        if (t[4].cast<bool>() && layer.n_out == layer.n_in) layer.skip = Skip::same;
+        if (t[4].cast<bool>() && layer.n_out == 2 * layer.n_in) layer.skip = Skip::twice;
+        net->layers.push_back(std::move(layer));
+    }
+    if (net->layers.empty() || int(net->layers.size()) > kMaxLayers)
+        throw std::invalid_argument("layers: " + std::to_string(net->layers.size()) +
+                                    "; expected 1 to " + std::to_string(kMaxLayers));
+    return net;
+}
+
+// The parameters with everything that they point to.
+template <class T> struct PackedSeA {
+    PackedNets<T> nets;
+    Tables<T> tables;
+    Buffer<T> padding;
+    SeA<T> p;
+};
+
+struct PySeA final : PyDeepDescriptor {
+    EnvArrays e;
+    NetList nets;
+    int axis;
+    bool one_side;
+    double r_table;  // shortest distance of the tables; 0: no tables
+
+    PySeA(const EnvArrays& e_, int axis_, bool one_side_, const NetList& nets_, double r_table_)
+        : e(e_), nets(nets_), axis(axis_), one_side(one_side_), r_table(r_table_) {
+        const std::size_t n = std::size_t(e.env.n_types), want = one_side ? n : n * n;
+        if (nets.size() != want)
+            throw std::invalid_argument("nets: " + std::to_string(nets.size()) + "; expected " +
+                                        std::to_string(want));
+        for (const auto& net : nets)
+            if (net->n_in() != 1 || net->n_out() != nets[0]->n_out())
+                throw std::invalid_argument("nets: expected one input and equal outputs");
+        if (axis < 1 || axis > nets[0]->n_out())
+            throw std::invalid_argument("axis: " + std::to_string(axis) + "; expected 1 to " +
+                                        std::to_string(nets[0]->n_out()));
+    }
+    int width() const override { return nets[0]->n_out() * axis; }
+    int n_types() const override { return e.env.n_types; }
+    double r_cut() const override { return e.env.r_cut; }
+    DeepKind kind() const override { return DeepKind::se_a; }
+    std::shared_ptr<const void> pack(bool single) const override {
+        if (single) return make<float>();
+        return make<double>();
+    }
+    template <class T> std::shared_ptr<const void> make() const {
+        auto packed = std::make_shared<PackedSeA<T>>(PackedSeA<T>{PackedNets<T>(nets), {}, {}, {}});
+        SeA<T>& p = packed->p;
+        p.env = e.env;
+        p.n_channels = nets[0]->n_out();
+        p.axis = axis;
+        p.one_side = one_side;
+        p.nets = packed->nets.data();
+        const int n = e.env.n_types, ld = padded(p.n_channels);
+        T* padding = packed->padding.reserve(std::size_t(n) * n * ld);
+        std::fill_n(padding, std::size_t(n) * n * ld, T(0));
+        for (int i = 0; i < n; ++i)
+            for (int j = 0; j < n; ++j) {
+                const double s = e.empty(i);
+                const auto g = nets[p.net_of(i, j)]->value(&s);
+                for (int c = 0; c < p.n_channels; ++c)
+                    padding[(std::size_t(i) * n + j) * ld + c] = T(s * g[c]);
+            }
+        p.padding = padding;
+        tabulated = r_table > 0.0 && tabulate(packed->tables);
+        if (tabulated) p.tables = packed->tables.data();
+        return std::shared_ptr<const void>(packed, &p);
+    }
+    // On what neighbors from r_table to the cutoff reach; false where a net cannot be tabulated.
+    template <class T> bool tabulate(Tables<T>& tables) const {
+        for (std::size_t k = 0; k < nets.size(); ++k) {
+            const int first = one_side ? 0 : int(k) % n_types(),
+                      last = one_side ? n_types() : first + 1;
+            double lower = 1e300, upper = -1e300;
+            for (int t = first; t < last; ++t) {
+                lower = std::min(lower, e.empty(t));
+                upper = std::max(upper, e.at(t, r_table));
+            }
+            if (!tables.add(*nets[k], lower - 1e-6, upper, sizeof(T) == 8 ? 1e-10 : 3e-8))
+                return false;
+        }
+        return true;
+    }
+};
+
+template <class T> struct PackedModel {
+    PackedNets<T> fitting;
+    std::vector<DeepDescriptor<T>> descriptors;
+    Buffer<T> tail, zeros;
+    DeepModel<T> m;
+};
+
+using DescriptorList = std::vector<std::shared_ptr<PyDeepDescriptor>>;
+
+struct PyDeepPotential final : DeepStep {
+    int n_types, width = 0;
+    bool single;
+    std::vector<double> bias;
+    std::vector<std::uint8_t> silent;
+    DescriptorList kept;  // own arrays of types that the kernel reads
+    std::vector<std::shared_ptr<const void>> params;
+    std::unique_ptr<PackedModel<double>> wide;
+    std::unique_ptr<PackedModel<float>> narrow;
+    mutable std::int32_t overflow = 0;
+
+    PyDeepPotential(const DescriptorList& descriptors, const NetList& fitting,
+                    const DoubleArray& bias_, const std::optional<BoolArray>& silent_,
+                    const std::optional<DoubleArray>& tail, bool single_)
+        : n_types(int(bias_.size())), single(single_), bias(values_of(bias_)), kept(descriptors) {
+        if (descriptors.empty() || int(descriptors.size()) > kMaxDescriptors)
+            throw std::invalid_argument("descriptors: " + std::to_string(descriptors.size()) +
+                                        "; expected 1 to " + std::to_string(kMaxDescriptors));
+        for (const auto& d : descriptors) {
+            if (d->n_types() != n_types)
+                throw std::invalid_argument("descriptors: " + std::to_string(d->n_types()) +
+                                            " types; expected " + std::to_string(n_types));
+            width += d->width();
+        }
+        if (tail) {
+            check_shape(*tail, "tail", {n_types, -1});
+            width += int(tail->shape(1));
+        }
+        if (silent_) {
+            check_shape(*silent_, "silent", {n_types});
+            silent.assign(silent_->data(), silent_->data() + n_types);
+        }
+        if (!fitting.empty() && fitting.size() != 1 && int(fitting.size()) != n_types)
+            throw std::invalid_argument("fitting: " + std::to_string(fitting.size()) +
+                                        " nets; expected 1 or " + std::to_string(n_types));
+        for (const auto& net : fitting)
+            if (net->n_in() != width || net->n_out() != 1)
+                throw std::invalid_argument("fitting: a net of " + std::to_string(net->n_in()) +
+                                            " inputs and " + std::to_string(net->n_out()) +
+                                            " outputs; expected " + std::to_string(width) +
+                                            " and 1");
+        if (single)
+            narrow = make<float>(descriptors, fitting, tail);
+        else
+            wide = make<double>(descriptors, fitting, tail);
+    }
+
+    template <class T>
+    std::unique_ptr<PackedModel<T>> make(const DescriptorList& list, const NetList& fitting,
+                                         const std::optional<DoubleArray>& tail) {
+        auto packed = std::unique_ptr<PackedModel<T>>(
+            new PackedModel<T>{PackedNets<T>(fitting), {}, {}, {}, {}});
+        DeepModel<T>& m = packed->m;
+        int column = 0;
+        for (const auto& d : list) {
+            params.push_back(d->pack(single));
+            packed->descriptors.push_back({d->kind(), column, d->width(), params.back().get()});
+            column += d->width();
+        }
+        m.n_types = n_types;
+        m.n_descriptors = int(packed->descriptors.size());
+        m.descriptors = packed->descriptors.data();
+        m.width = width;
+        m.n_tail = width - column;
+        T* last = packed->tail.reserve(std::size_t(n_types) * m.n_tail + 1);
+        for (int k = 0; tail && k < n_types * m.n_tail; ++k) last[k] = T(tail->data()[k]);
+        m.tail = last;
+        m.one_net = fitting.size() == 1;
+        m.fitting = fitting.empty() ? nullptr : packed->fitting.data();
+        m.bias = bias.data();
+        m.silent = silent.empty() ? nullptr : silent.data();
+        const std::size_t n =
+            std::size_t(std::max(padded(width), kMaxWidth));  // embedding nets too
+        T* zeros = packed->zeros.reserve(n);
+        std::fill_n(zeros, n, T(0));
+        m.zeros = zeros;
+        return packed;
+    }
+
+    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
+        run(DeepTask::energy, neighbors, {}, threads, out);
+    }
+    void compute_shared(PyNeighborTable& neighbors, const double* share, int threads,
+                        const Result& out) const override {
+        DeepWork work;
+        work.share = share;
+        run(DeepTask::energy, neighbors, work, threads, out);
+    }
+    // `work` names the task's own input and output.
+    void run(DeepTask task, PyNeighborTable& neighbors, DeepWork work, int threads,
+             const Result& out) const {
+        const System s = neighbors.table.system();
+        const Neighbors list = neighbors.table.neighbors();
+        const int team = team_size(threads, list.n_pairs, 500);
+        if (neighbors.plan_of_build != neighbors.table.build_number()) {
+            neighbors.plan.build(s, list, neighbors.table.index(), n_types, team);
+            neighbors.plan_of_build = neighbors.table.build_number();
+        }
+        const ForceBlocks plan = neighbors.plan.view();
+        work.overflow = &overflow;
+        work.largest = neighbors.plan.largest_count();
+        work.scratch_bytes = single ? deep_scratch_bytes(narrow->m, work.largest)
+                                    : deep_scratch_bytes(wide->m, work.largest);
+        work.scratch = neighbors.scratch_bytes.reserve(team * work.scratch_bytes);
+        work.slots = neighbors.scratch_index.reserve(team * s.n_total);
+        if (task != DeepTask::descriptor) {
+            work.entries = neighbors.scratch_rows.reserve(4 * plan.n_entries);
+            if (out.virials)
+                work.virial_entries = neighbors.scratch_energy.reserve(8 * plan.n_entries);
+        }
+        if (single)
+            deep_single_compute(task, narrow->m, s, list, plan, work, team, out);
+        else
+            deep_double_compute(task, wide->m, s, list, plan, work, team, out);
+    }
+};
+
+}  // namespace
+
+void bind_deepmd(py::module_& m) {
+    py::class_<DenseNet, std::shared_ptr<DenseNet>>(m, "DeepNet")
+        .def(py::init(&make_net), py::arg("layers"))
+        .def_property_readonly("n_in", &DenseNet::n_in)
+        .def_property_readonly("n_out", &DenseNet::n_out)
+        .def(
+            "value",
+            [](const DenseNet& net, const DoubleArray& x) {
+                check_shape(x, "x", {net.n_in()});
+                const auto y = net.value(x.data());
+                return DoubleArray(py::ssize_t(y.size()), y.data());
+            },
+            py::arg("x").noconvert());
+    py::class_<PyDeepDescriptor, std::shared_ptr<PyDeepDescriptor>>(m, "DeepDescriptor")
+        .def_property_readonly("width", &PyDeepDescriptor::width)
+        .def_property_readonly("r_cut", &PyDeepDescriptor::r_cut);
+    py::class_<EnvArrays>(m, "DeepEnv")
+        .def(py::init<double, double, double, const IntArray&, const DoubleArray&,
+                      const DoubleArray&, const std::optional<BoolArray>&,
+                      const std::optional<BoolArray>&, int>(),
+             py::kw_only(), py::arg("r_cut"), py::arg("r_cut_smth"), py::arg("protection"),
+             py::arg("sel").noconvert(), py::arg("mean").noconvert(), py::arg("std").noconvert(),
+             py::arg("excluded").noconvert(), py::arg("removed").noconvert(), py::arg("n_listed"));
+    py::class_<PySeA, PyDeepDescriptor, std::shared_ptr<PySeA>>(m, "DeepSeA")
+        .def(py::init<const EnvArrays&, int, bool, const NetList&, double>(), py::kw_only(),
+             py::arg("env"), py::arg("axis"), py::arg("one_side"), py::arg("nets"),
+             py::arg("r_table"));
+    py::class_<DeepStep, ForceStep, std::shared_ptr<DeepStep>>(m, "DeepStep");
+    py::class_<PyDeepPotential, DeepStep, std::shared_ptr<PyDeepPotential>>(m, "DeepPotential")
+        .def(py::init<const DescriptorList&, const NetList&, const DoubleArray&,
+                      const std::optional<BoolArray>&, const std::optional<DoubleArray>&, bool>(),
+             py::kw_only(), py::arg("descriptors"), py::arg("fitting"), py::arg("bias").noconvert(),
+             py::arg("silent").noconvert(), py::arg("tail").noconvert(), py::arg("single"))
+        .def_readonly("width", &PyDeepPotential::width)
+        .def_property_readonly("tabulated",
+                               [](const PyDeepPotential& p) {
+                                   return std::any_of(p.kept.begin(), p.kept.end(),
+                                                      [](const auto& d) { return d->tabulated; });
+                               })
+        .def_property_readonly("overflow", [](const PyDeepPotential& p) { return p.overflow != 0; })
+        .def(
+            "compute",
+            [](const PyDeepPotential& p, PyNeighborTable& neighbors, bool virials, int threads) {
+                return evaluate(p, neighbors, virials, threads);
+            },
+            py::arg("neighbors"), py::arg("virials"), py::arg("threads"))
+        .def(
+            "descriptors",
+            [](const PyDeepPotential& p, PyNeighborTable& neighbors, int threads) {
+                const std::int64_t n = neighbors.table.n();
+                DoubleArray x(py::array::ShapeContainer{n, std::int64_t(p.width)});
+                PyResult out(n, false);
+                DeepWork work;
+                work.descriptors = x.mutable_data();
+                {
+                    py::gil_scoped_release nogil;
+                    p.run(DeepTask::descriptor, neighbors, work, threads, out.view);
+                }
+                return x;
+            },
+            py::arg("neighbors"), py::arg("threads"))
+        .def(
+            "vjp",
+            [](const PyDeepPotential& p, PyNeighborTable& neighbors, const DoubleArray& weights,
+               int threads) {
+                const std::int64_t n = neighbors.table.n();
+                check_shape(weights, "weights", {n, p.width});
+                PyResult out(n, false);
+                DeepWork work;
+                work.weights = weights.data();
+                {
+                    py::gil_scoped_release nogil;
+                    p.run(DeepTask::vjp, neighbors, work, threads, out.view);
+                }
+                return out.finish();
+            },
+            py::arg("neighbors"), py::arg("weights").noconvert(), py::arg("threads"));
+    m.def(
+        "dense_gemm",
+        [](const DoubleArray& a, const DoubleArray& b, bool single, int repeats) {
+            const int rows = int(a.shape(0)), depth = int(a.shape(1)), columns = int(b.shape(1));
+            check_shape(b, "b", {depth, columns});
+            const int ld = padded(columns);
+            DoubleArray c(py::array::ShapeContainer{std::int64_t(rows), std::int64_t(ld)});
+            const auto go = [&](auto zero, auto kernel, auto* out) {
+                using T = decltype(zero);
+                Buffer<T> left, right, zeros;
+                T* x = left.reserve(std::size_t(rows) * depth);
+                std::copy_n(a.data(), std::size_t(rows) * depth, x);
+                T* packed = right.reserve(packed_size(depth, columns, kPanel<T>));
+                pack_panels(b.data(), depth, columns, false, packed);
+                T* z = zeros.reserve(std::size_t(ld));
+                std::fill_n(z, ld, zero);
+                py::gil_scoped_release nogil;
+                for (int k = 0; k < repeats; ++k)
+                    kernel(rows, columns, depth, x, packed, z, out, ld);
+            };
+            if (single) {
+                std::vector<float> out(std::size_t(rows) * ld);
+                go(0.0f, dense_gemm_single_compute, out.data());
+                std::copy(out.begin(), out.end(), c.mutable_data());
+            } else {
+                go(0.0, dense_gemm_double_compute, c.mutable_data());
+            }
+            return c;
+        },
+        py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("single"), py::arg("repeats"));
+}
+
+}  // namespace mdkern

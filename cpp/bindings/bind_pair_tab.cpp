@@ -1,0 +1,196 @@
+#include <pybind11/stl.h>
+
+#include <vector>
+
+#include "bindings/deepmd.hpp"
+#include "core/threads.hpp"
+#include "deepmd/pair_tab.hpp"
+
+namespace mdkern {
+
+namespace {
+
+struct PairTabStep final : ForceStep {
+    PairTabStep(const DoubleArray& table_, const DoubleArray& bias_,
+                const std::optional<DoubleArray>& keep_, double r_min, double step, double r_end,
+                double r_cut_, std::int64_t sel_)
+        : table(table_), bias(bias_), keep(keep_), r_cut(r_cut_), sel(sel_) {
+        check_shape(bias, "bias", {-1});
+        const std::int64_t n = bias.shape(0);
+        check_shape(table, "table", {n, n, -1, 4});
+        // Rows are addressed by 32-bit numbers.
+        if (table.shape(2) < 1 || table.size() / 4 >= (1 << 28))
+            throw std::invalid_argument("table: " + std::to_string(table.size() / 4) +
+                                        " pieces; expected 1 to 2^28");
+        if (keep) check_shape(*keep, "keep", {n});
+        p = {int(n), int(table.shape(2)), r_min,       1.0 / step,
+             r_end,  table.data(),        bias.data(), keep ? keep->data() : nullptr};
+    }
+    bool forces_alone() const override { return true; }
+    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
+        const System s = neighbors.table.system();
+        const Neighbors list = neighbors.table.neighbors();
+        look_for_overflow(s, list);
+        pair_tab_compute(p, s, list, team_size(threads, list.n_pairs, 20000), out);
+    }
+    // Whether DeePMD-kit would leave neighbors out. Lists are rarely that long.
+    void look_for_overflow(const System& s, const Neighbors& list) const {
+        for (std::int64_t i = 0; i < s.n_real && !overflow; ++i) {
+            if (list.count[i] <= sel) continue;
+            std::int64_t n = 0;
+            for (std::int32_t k = 0; k < list.count[i]; ++k) {
+                const double *a = s.rows + 4 * i,
+                             *b = s.rows + 4 * std::int64_t(list.index[list.first[i] + k]);
+                const double x = b[0] - a[0], y = b[1] - a[1], z = b[2] - a[2];
+                n += x * x + y * y + z * z < r_cut * r_cut;
+            }
+            overflow = n > sel;
+        }
+    }
+    DoubleArray table, bias;
+    std::optional<DoubleArray> keep;
+    double r_cut;
+    std::int64_t sel;
+    mutable bool overflow = false;
+    PairTab p;
+};
+
+// Results of a part of a model, of the size of another result.
+struct Part {
+    std::vector<double> energies, forces, virials, totals;
+    Result view;
+    Part(std::int64_t n, const Result& like)
+        : energies(std::size_t(n)),
+          forces(like.forces ? std::size_t(3 * n) : 0),
+          virials(like.virials ? std::size_t(6 * n) : 0),
+          totals(std::size_t(7 * n_blocks(n))) {
+        view.energies = energies.data();
+        view.forces = like.forces ? forces.data() : nullptr;
+        view.virials = like.virials ? virials.data() : nullptr;
+        view.block_totals = totals.data();
+    }
+};
+
+void add(double* to, double weight, const std::vector<double>& from) {
+    for (std::size_t k = 0; to && k < from.size(); ++k) to[k] += weight * from[k];
+}
+
+// sum of weight times model, plus a bias of each type.
+struct WeightedSteps final : ForceStep {
+    WeightedSteps(std::vector<std::shared_ptr<ForceStep>> steps_, std::vector<double> weights_,
+                  std::vector<double> bias_)
+        : steps(std::move(steps_)), weights(std::move(weights_)), bias(std::move(bias_)) {
+        if (steps.empty() || steps.size() != weights.size())
+            throw std::invalid_argument("weights: " + std::to_string(weights.size()) +
+                                        "; expected " + std::to_string(steps.size()));
+    }
+    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
+        const std::int64_t n = neighbors.table.n();
+        Part part(n, out), sum(n, out);
+        const auto& totals = sum.totals;
+        for (std::size_t k = 0; k < steps.size(); ++k) {
+            steps[k]->compute(neighbors, threads, part.view);
+            add(sum.energies.data(), weights[k], part.energies);
+            add(sum.forces.data(), weights[k], part.forces);
+            add(sum.virials.data(), weights[k], part.virials);
+            add(sum.totals.data(), weights[k], part.totals);
+        }
+        const System s = neighbors.table.system();
+        for (std::int64_t i = 0; i < n; ++i) {
+            const double own = bias[std::size_t(s.rows[4 * i + 3])];
+            sum.energies[std::size_t(s.order ? s.order[i] : i)] += own;
+            sum.totals[std::size_t(7 * (i / kPairBlock))] += own;
+        }
+        if (out.energies) std::copy(sum.energies.begin(), sum.energies.end(), out.energies);
+        if (out.forces) std::copy(sum.forces.begin(), sum.forces.end(), out.forces);
+        if (out.virials) std::copy(sum.virials.begin(), sum.virials.end(), out.virials);
+        if (out.block_totals) std::copy(totals.begin(), totals.end(), out.block_totals);
+    }
+    std::vector<std::shared_ptr<ForceStep>> steps;
+    std::vector<double> weights, bias;
+};
+
+// A net and a table, blended (pair_tab.hpp).
+struct BlendedSteps final : ForceStep {
+    BlendedSteps(std::shared_ptr<DeepStep> net_, std::shared_ptr<PairTabStep> table_, double length,
+                 double inner, double outer, double r_cut,
+                 const std::optional<DoubleArray>& present_)
+        : net(std::move(net_)),
+          table(std::move(table_)),
+          present(present_),
+          blend{length, inner, outer, r_cut, present ? present->data() : nullptr} {
+        if (present) check_shape(*present, "present", {table->p.n_types, table->p.n_types});
+    }
+
+    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
+        const std::int64_t n = neighbors.table.n();
+        const std::int64_t n_total = neighbors.table.system().n_total;
+        const int team = team_size(threads, neighbors.table.neighbors().n_pairs, 10000);
+        table->look_for_overflow(neighbors.table.system(), neighbors.table.neighbors());
+        Part part(n, out);
+        std::vector<double> of_table(std::size_t(n), 0.0), share(std::size_t(n), 0.0),
+            blended(std::size_t(n), 0.0);
+        Buffer<double> atoms, rows;
+        double* a = atoms.reserve(std::size_t(4 * n_total));
+        pair_blend_weights_compute(table->p, blend, neighbors.table.system(),
+                                   neighbors.table.neighbors(), team, a, of_table.data());
+        for (std::int64_t i = 0; i < n; ++i) share[std::size_t(i)] = 1.0 - a[4 * i];
+        net->compute_shared(neighbors, share.data(), threads, part.view);
+        Result pairs = out;
+        std::vector<double> unused;
+        if (!pairs.block_totals) {
+            unused.resize(part.totals.size());
+            pairs.block_totals = unused.data();
+        }
+        pair_blend_compute(table->p, blend, neighbors.table.system(), neighbors.table.neighbors(),
+                           team, of_table.data(), part.energies.data(), a,
+                           rows.reserve(std::size_t(4 * n_total)), blended.data(), pairs);
+        add(out.forces, 1.0, part.forces);
+        add(out.virials, 1.0, part.virials);
+        for (std::size_t k = 0; k < part.totals.size(); k += 7) part.totals[k] = 0.0;
+        add(out.block_totals, 1.0, part.totals);  // energies are those of the pairs, blended
+    }
+    std::shared_ptr<DeepStep> net;
+    std::shared_ptr<PairTabStep> table;
+    std::optional<DoubleArray> present;
+    PairBlend blend;
+};
+
+template <class Step> void bind_step(py::class_<Step, ForceStep, std::shared_ptr<Step>>& c) {
+    c.def(
+        "compute",
+        [](const Step& step, PyNeighborTable& neighbors, bool virials, int threads) {
+            return evaluate(step, neighbors, virials, threads);
+        },
+        py::arg("neighbors"), py::arg("virials"), py::arg("threads"));
+}
+
+}  // namespace
+
+void bind_pair_tab(py::module_& m) {
+    py::class_<PairTabStep, ForceStep, std::shared_ptr<PairTabStep>> tab(m, "PairTab");
+    tab.def(py::init<const DoubleArray&, const DoubleArray&, const std::optional<DoubleArray>&,
+                     double, double, double, double, std::int64_t>(),
+            py::kw_only(), py::arg("table").noconvert(), py::arg("bias").noconvert(),
+            py::arg("keep").noconvert(), py::arg("r_min"), py::arg("step"), py::arg("r_end"),
+            py::arg("r_cut"), py::arg("sel"));
+    tab.def_readonly("overflow", &PairTabStep::overflow);
+    bind_step(tab);
+    py::class_<WeightedSteps, ForceStep, std::shared_ptr<WeightedSteps>> sum(m, "WeightedSteps");
+    sum.def(py::init<std::vector<std::shared_ptr<ForceStep>>, std::vector<double>,
+                     std::vector<double>>(),
+            py::kw_only(), py::arg("steps"), py::arg("weights"), py::arg("bias"));
+    sum.def_readonly("parts", &WeightedSteps::steps);
+    bind_step(sum);
+    py::class_<BlendedSteps, ForceStep, std::shared_ptr<BlendedSteps>> blended(m, "BlendedSteps");
+    blended.def(py::init<std::shared_ptr<DeepStep>, std::shared_ptr<PairTabStep>, double, double,
+                         double, double, const std::optional<DoubleArray>&>(),
+                py::kw_only(), py::arg("net"), py::arg("table"), py::arg("length"),
+                py::arg("inner"), py::arg("outer"), py::arg("r_cut"),
+                py::arg("present").noconvert());
+    blended.def_readonly("net", &BlendedSteps::net);
+    blended.def_readonly("table", &BlendedSteps::table);
+    bind_step(blended);
+}
+
+}  // namespace mdkern

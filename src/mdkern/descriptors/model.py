@@ -1,0 +1,139 @@
+"""What descriptors that come out of a potential's file share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mdkern import _core
+from mdkern.neighbors import _threads
+from mdkern.potentials.base import SpeciesMap
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = ["ModelDescriptor", "indices"]
+
+Array = NDArray[np.float64]
+
+
+class ModelDescriptor:
+    """Base: structures, neighbors, derivatives of weighted sums.
+
+    A class derived from it sets `species`, `r_cut`, `n_features`, `_scale` (by which the kernel's values are multiplied),
+    and makes `_kernel` in `_make_kernel`.
+    """
+
+    species: tuple[str, ...]
+    r_cut: float
+    n_features: int
+    _scale: Array | float = 1.0
+
+    def _start(self, threads: int | None) -> None:
+        self.threads = threads
+        self._n_threads = _threads(threads)
+        self._make()
+
+    def _make(self) -> None:
+        self._kernel = self._make_kernel()
+        self._kinds = SpeciesMap(self.species)
+
+    def _make_kernel(self) -> Any:
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_kernel", "_kinds")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make()
+
+    def get_number_of_features(self) -> int:
+        """Length of the descriptor."""
+        return self.n_features
+
+    def create(self, a: Atoms | Sequence[Atoms], centers: ArrayLike | None = None) -> Any:
+        """Descriptors of atoms.
+
+        Parameters
+        ----------
+        a : ase.Atoms or list of ase.Atoms
+        centers : sequence of int, optional
+            Indices of the atoms wanted; by default all. For a list of structures one such sequence each.
+
+        Returns
+        -------
+        (n_centers, n_features) array, or a list of them
+        """
+        from ase import Atoms
+
+        if not isinstance(a, Atoms):
+            return [self.create(x, None if centers is None else c) for x, c in _zip(a, centers)]
+        q = self._kernel.descriptors(self._table(a), self._n_threads)
+        q *= self._scale
+        return q if centers is None else q[indices(centers, len(a), "centers")]
+
+    def vjp(self, a: Atoms, weights: ArrayLike) -> tuple[Array, Array]:
+        r"""Derivatives of a weighted sum of the descriptors, without their Jacobian.
+
+        Parameters
+        ----------
+        a : ase.Atoms
+        weights : (n_atoms, n_features) array
+            w of the sum :math:`Q = \sum_{cf} w_{cf} D_{cf}`; for an energy, dE/dD.
+
+        Returns
+        -------
+        gradient : (n_atoms, 3) array
+            :math:`\partial Q / \partial \mathbf r` in 1/Angstrom: minus the forces, if Q is an energy.
+        virial : (3, 3) array
+            :math:`-\partial Q / \partial \boldsymbol\varepsilon` by the strain of positions and cell, as the virial of a
+            potential.
+        """
+        w = np.asarray(weights, dtype=np.float64)
+        shape = (len(a), self.n_features)
+        if w.shape != shape:
+            raise ValueError(f"weights: shape {w.shape}; expected {shape}")
+        if not np.isfinite(w).all():
+            raise ValueError("weights: not finite; expected numbers")
+        scaled = np.ascontiguousarray(w * self._scale)
+        _, _, forces, virial, _ = self._kernel.vjp(self._table(a), scaled, self._n_threads)
+        xx, yy, zz, yz, xz, xy = virial
+        return -forces, np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+    def _table(self, a: Atoms) -> Any:
+        """Neighbor table of the atoms."""
+        kinds = self._kinds(np.ascontiguousarray(a.numbers, dtype=np.int64))
+        table = _core.NeighborTable(self.r_cut, 0.0)
+        table.update(
+            np.ascontiguousarray(a.positions, dtype=np.float64),
+            np.ascontiguousarray(a.cell.array, dtype=np.float64),
+            np.ascontiguousarray(a.pbc, dtype=bool),
+            kinds,
+            self._n_threads,
+        )
+        return table
+
+
+def _zip(structures: Sequence[Any], centers: Any) -> list[tuple[Any, Any]]:
+    if centers is None:
+        return [(a, None) for a in structures]
+    if len(centers) != len(structures):
+        raise ValueError(f"centers: {len(centers)} sequences for {len(structures)} structures")
+    return list(zip(structures, centers, strict=True))
+
+
+def indices(x: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
+    """Indices of atoms, checked; negative ones count from the end."""
+    k = np.asarray(x)
+    if k.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if k.ndim != 1 or not np.issubdtype(k.dtype, np.integer):
+        raise ValueError(f"{name}: {x!r}; expected a sequence of indices of atoms")
+    bad = (k < -n) | (k >= n)
+    if bad.any():
+        raise ValueError(f"{name}: {k[bad][0]}; expected indices of {n} atoms")
+    return np.asarray(k % n, dtype=np.int64)

@@ -1,0 +1,271 @@
+"""Deep Potential models of DeePMD-kit."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdkern import _core
+from mdkern.errors import MDKernWarning, UnsupportedError
+from mdkern.io.deepmd import read_deepmd
+from mdkern.io.deepmd_models import (
+    DeepModel,
+    Descriptor,
+    Fitting,
+    Hybrid,
+    Net,
+    PairTab,
+    SeA,
+    StandardModel,
+    ZblModel,
+)
+from mdkern.potentials.base import Result
+from mdkern.potentials.deepmd_kinds import (
+    blended_kernel,
+    descriptor_kernel,
+    part_of,
+    table_kernel,
+    weighted_kernel,
+)
+from mdkern.potentials.nep import check_precision
+
+__all__ = ["DeepPotential", "descriptors_of", "kernel_of"]
+
+Array = NDArray[Any]
+
+
+class DeepPotential:
+    r"""Deep Potential of DeePMD-kit.
+
+    .. math:: E = \sum_i \mathcal N_{t_i}(D_i) + b_{t_i}
+
+    with descriptors D of the neighbors within the cutoff (L. Zhang et al., Phys. Rev. Lett. 120, 143001 (2018) and
+    NeurIPS 2018). Energies of atoms and, as DeePMD-kit has them, virials of atoms credited to the neighbor of each pair;
+    ``stresses`` has their symmetric part.
+
+    Parameters
+    ----------
+    path : str
+        A ``.dp``, ``.yaml`` or ``.json`` file; ``dp convert-backend MODEL model.dp`` makes one of other files.
+    tabulate : bool
+        Replace embedding nets by piecewise quintic polynomials, which are made when the model is loaded: forces change by
+        less than 1e-9 of the largest, and neighbors that are closer than half the shortest distance of the training data go
+        through the net. Nets whose activation is not smooth stay as they are; see ``tabulated``.
+    precision : {"double", "single"}
+        Of the nets. With "single", positions are subtracted and energies and forces added up in double.
+    fparam : sequence of float, optional
+        Frame parameters, where the model has some and brings no default.
+
+    Raises
+    ------
+    FormatError
+        The file does not follow the format.
+    UnsupportedError
+        The model asks for something that is not evaluated; names the key and its value.
+    OSError
+        The file cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        tabulate: bool = True,
+        precision: str = "double",
+        fparam: Sequence[float] | None = None,
+    ) -> None:
+        self.model = read_deepmd(path)
+        self.tabulate = bool(tabulate)
+        self.precision = check_precision(precision)
+        self.fparam = None if fparam is None else tuple(float(x) for x in fparam)
+        self.species: tuple[str, ...] = self.model.species
+        self.cutoff: float = self.model.cutoff
+        self._make()
+
+    def _make(self) -> None:
+        self._warned = False
+        self._kernel = kernel_of(
+            self.model, tabulate=self.tabulate, precision=self.precision, fparam=self.fparam
+        )
+
+    def force_step(self) -> Any:
+        """The evaluation without Python in between, for :mod:`mdkern.md`."""
+        return self._kernel
+
+    @property
+    def tabulated(self) -> bool:
+        """Whether embedding nets are evaluated from tables."""
+        return any(getattr(part, "tabulated", False) for part in parts_of_kernel(self._kernel))
+
+    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
+        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
+        result = Result(*self._kernel.compute(neighbors, virials, threads))
+        full = () if self._warned else [x for x in parts_of_kernel(self._kernel) if x.overflow]
+        if full:
+            self._warned = True
+            what = (
+                "the pair table acts on all within its cutoff, where DeePMD-kit leaves out the farthest"
+                if all(isinstance(x, _core.PairTab) for x in full)
+                else "the farthest are left out, and energies jump when neighbors change places"
+            )
+            warnings.warn(
+                f"{self.model.path}: more neighbors than sel has room for; {what}",
+                MDKernWarning,
+                stacklevel=2,
+            )
+        return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_kernel"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make()
+
+
+def kernel_of(
+    model: DeepModel,
+    *,
+    tabulate: bool = True,
+    precision: str = "double",
+    fparam: Sequence[float] | None = None,
+) -> Any:
+    """The model as the kernel reads it."""
+    m, path = model.model, model.path
+    shortest = r_table(model) if tabulate else 0.0
+    single = precision == "single"
+    if isinstance(m, StandardModel):
+        return _standard_kernel(m, shortest, single, fparam, path)
+    if isinstance(m, PairTab):
+        return table_kernel(m)
+    if isinstance(m, ZblModel):
+        net = _standard_kernel(part_of(m, m.model), shortest, single, fparam, path)
+        blended = blended_kernel(m, net, table_kernel(part_of(m, m.table)))
+        return weighted_kernel(m, [blended], [1.0])
+    parts = [
+        table_kernel(part_of(m, x))
+        if isinstance(x, PairTab)
+        else _standard_kernel(part_of(m, x), shortest, single, fparam, path)
+        for x in m.models
+    ]
+    return weighted_kernel(m, parts, [float(w) for w in m.weights])
+
+
+def parts_of_kernel(kernel: Any) -> list[Any]:
+    """The deep potentials and pair tables that a kernel consists of."""
+    if isinstance(kernel, _core.WeightedSteps):
+        return [x for part in kernel.parts for x in parts_of_kernel(part)]
+    if isinstance(kernel, _core.BlendedSteps):
+        return [kernel.net, kernel.table]
+    return [kernel]
+
+
+def _standard_kernel(
+    m: StandardModel, shortest: float, single: bool, fparam: Sequence[float] | None, path: str
+) -> Any:
+    tail = _tail(m.fitting, fparam)
+    nets = [_net(net) for net in m.fitting.nets]
+    bias = m.out_bias + m.fitting.bias
+    silent = np.zeros(len(m.type_map), dtype=np.bool_)
+    for t in range(len(bias)):
+        if m.fitting.zero[t]:
+            zero = np.zeros(m.descriptor.width)
+            bias[t] -= nets[0 if m.fitting.mixed_types else t].value(np.concatenate([zero, tail]))[
+                0
+            ]
+        if t in m.fitting.exclude_types:
+            silent[t], bias[t] = True, m.out_bias[t]
+        if t in m.atom_exclude:
+            silent[t], bias[t] = True, 0.0
+    return _core.DeepPotential(
+        descriptors=descriptors_of(m, shortest, path),
+        fitting=nets,
+        bias=bias,
+        silent=silent,
+        tail=np.tile(tail, (len(bias), 1)),
+        single=single,
+    )
+
+
+def r_table(model: DeepModel) -> float:
+    """Distance from which on tables hold, in Angstrom: half the shortest of the training data."""
+    closest = 1.0 if model.min_nbor_dist is None else model.min_nbor_dist
+    return float(min(max(0.5 * closest, 0.2), 0.5 * model.cutoff))
+
+
+def descriptors_of(model: StandardModel, shortest: float, path: str) -> list[Any]:
+    """The kernel's descriptors, side by side; tables from `shortest` on, none where it is 0."""
+    n = len(model.type_map)
+    removed = _pairs(model.pair_exclude, n)
+    d: Descriptor = model.descriptor
+    parts = d.parts if isinstance(d, Hybrid) else (d,)
+    listed = int(np.sum(d.sel))
+    return [_descriptor(part, removed, listed, shortest, path) for part in parts]
+
+
+def _descriptor(d: Any, removed: Array | None, listed: int, shortest: float, path: str) -> Any:
+    common = _common(d, removed, path) | {"n_listed": listed}
+    if isinstance(d, SeA):
+        return _core.DeepSeA(
+            env=_core.DeepEnv(**common),
+            axis=d.axis_neuron,
+            one_side=d.one_side,
+            nets=[_net(net) for net in d.nets],
+            r_table=shortest,
+        )
+    return descriptor_kernel(d, common, _net, path)
+
+
+def _common(d: Any, removed: Array | None, path: str) -> dict[str, Any]:
+    """What every descriptor of the kernel takes."""
+    n, columns = d.davg.shape
+    if columns > 1 and np.any(d.davg[:, 1:] != 0.0):
+        raise UnsupportedError(
+            f"{path}: model.descriptor.@variables.davg: means of vectors other than 0 are not evaluated"
+        )
+    std = np.ones((n, 4))
+    std[:, :columns] = d.dstd
+    return {
+        "r_cut": d.r_cut,
+        "r_cut_smth": d.r_cut_smth,
+        "protection": d.protection,
+        "sel": np.ascontiguousarray(d.sel, dtype=np.int32),
+        "mean": np.ascontiguousarray(d.davg[:, 0]),
+        "std": std,
+        "excluded": _pairs(d.exclude, n),
+        "removed": removed,
+    }
+
+
+def _pairs(pairs: tuple[tuple[int, int], ...], n: int) -> Array | None:
+    if not pairs:
+        return None
+    table = np.zeros((n, n), dtype=np.bool_)
+    for a, b in pairs:
+        table[a, b] = table[b, a] = True
+    return table
+
+
+def _net(net: Net) -> Any:
+    def name(layer: Any) -> str:
+        return f"silut:{layer.threshold!r}" if layer.activation == "silut" else layer.activation
+
+    return _core.DeepNet([(x.w, x.b, x.idt, name(x), x.resnet) for x in net.layers])
+
+
+def _tail(fitting: Fitting, fparam: Sequence[float] | None) -> Array:
+    """What frame parameters append to every descriptor."""
+    n = len(fitting.fparam_avg)
+    given = fitting.fparam if fparam is None else np.asarray(fparam, dtype=np.float64)
+    if n and given is None:
+        raise ValueError(f"fparam: None; the model has {n} frame parameters and no default")
+    if given is None:
+        return np.zeros(0)
+    if given.shape != (n,) or not np.isfinite(given).all():
+        raise ValueError(f"fparam: {given.tolist()}; expected {n} finite numbers")
+    return np.asarray((given - fitting.fparam_avg) * fitting.fparam_inv_std)
