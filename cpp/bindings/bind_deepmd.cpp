@@ -66,11 +66,7 @@ struct PySeA final : PyDeepDescriptor {
     double r_table;  // shortest distance of the tables; 0: no tables
 
     PySeA(const EnvArrays& e_, int axis_, bool one_side_, const NetList& nets_, double r_table_)
-        : e(e_),
-          nets(nets_),
-          axis(axis_),
-          one_side(one_side_),
-          r_table(r_table_) {
+        : e(e_), nets(nets_), axis(axis_), one_side(one_side_), r_table(r_table_) {
         const std::size_t n = std::size_t(e.env.n_types), want = one_side ? n : n * n;
         if (nets.size() != want)
             throw std::invalid_argument("nets: " + std::to_string(nets.size()) + "; expected " +
@@ -280,8 +276,7 @@ void bind_deepmd(py::module_& m) {
                       const std::optional<BoolArray>&, int>(),
              py::kw_only(), py::arg("r_cut"), py::arg("r_cut_smth"), py::arg("protection"),
              py::arg("sel").noconvert(), py::arg("mean").noconvert(), py::arg("std").noconvert(),
-             py::arg("excluded").noconvert(), py::arg("removed").noconvert(),
-             py::arg("n_listed"));
+             py::arg("excluded").noconvert(), py::arg("removed").noconvert(), py::arg("n_listed"));
     py::class_<PySeA, PyDeepDescriptor, std::shared_ptr<PySeA>>(m, "DeepSeA")
         .def(py::init<const EnvArrays&, int, bool, const NetList&, double>(), py::kw_only(),
              py::arg("env"), py::arg("axis"), py::arg("one_side"), py::arg("nets"),

@@ -12,8 +12,9 @@ namespace {
 
 struct PairTabStep final : ForceStep {
     PairTabStep(const DoubleArray& table_, const DoubleArray& bias_,
-                const std::optional<DoubleArray>& keep_, double r_min, double step, double r_end)
-        : table(table_), bias(bias_), keep(keep_) {
+                const std::optional<DoubleArray>& keep_, double r_min, double step, double r_end,
+                double r_cut_, std::int64_t sel_)
+        : table(table_), bias(bias_), keep(keep_), r_cut(r_cut_), sel(sel_) {
         check_shape(bias, "bias", {-1});
         const std::int64_t n = bias.shape(0);
         check_shape(table, "table", {n, n, -1, 4});
@@ -29,10 +30,28 @@ struct PairTabStep final : ForceStep {
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
+        look_for_overflow(s, list);
         pair_tab_compute(p, s, list, team_size(threads, list.n_pairs, 20000), out);
+    }
+    // Whether DeePMD-kit would leave neighbors out. Lists are rarely that long.
+    void look_for_overflow(const System& s, const Neighbors& list) const {
+        for (std::int64_t i = 0; i < s.n_real && !overflow; ++i) {
+            if (list.count[i] <= sel) continue;
+            std::int64_t n = 0;
+            for (std::int32_t k = 0; k < list.count[i]; ++k) {
+                const double *a = s.rows + 4 * i,
+                             *b = s.rows + 4 * std::int64_t(list.index[list.first[i] + k]);
+                const double x = b[0] - a[0], y = b[1] - a[1], z = b[2] - a[2];
+                n += x * x + y * y + z * z < r_cut * r_cut;
+            }
+            overflow = n > sel;
+        }
     }
     DoubleArray table, bias;
     std::optional<DoubleArray> keep;
+    double r_cut;
+    std::int64_t sel;
+    mutable bool overflow = false;
     PairTab p;
 };
 
@@ -107,6 +126,7 @@ struct BlendedSteps final : ForceStep {
         const std::int64_t n = neighbors.table.n();
         const std::int64_t n_total = neighbors.table.system().n_total;
         const int team = team_size(threads, neighbors.table.neighbors().n_pairs, 10000);
+        table->look_for_overflow(neighbors.table.system(), neighbors.table.neighbors());
         Part part(n, out);
         std::vector<double> of_table(std::size_t(n), 0.0), share(std::size_t(n), 0.0),
             blended(std::size_t(n), 0.0);
@@ -150,9 +170,11 @@ template <class Step> void bind_step(py::class_<Step, ForceStep, std::shared_ptr
 void bind_pair_tab(py::module_& m) {
     py::class_<PairTabStep, ForceStep, std::shared_ptr<PairTabStep>> tab(m, "PairTab");
     tab.def(py::init<const DoubleArray&, const DoubleArray&, const std::optional<DoubleArray>&,
-                     double, double, double>(),
+                     double, double, double, double, std::int64_t>(),
             py::kw_only(), py::arg("table").noconvert(), py::arg("bias").noconvert(),
-            py::arg("keep").noconvert(), py::arg("r_min"), py::arg("step"), py::arg("r_end"));
+            py::arg("keep").noconvert(), py::arg("r_min"), py::arg("step"), py::arg("r_end"),
+            py::arg("r_cut"), py::arg("sel"));
+    tab.def_readonly("overflow", &PairTabStep::overflow);
     bind_step(tab);
     py::class_<WeightedSteps, ForceStep, std::shared_ptr<WeightedSteps>> sum(m, "WeightedSteps");
     sum.def(py::init<std::vector<std::shared_ptr<ForceStep>>, std::vector<double>,
@@ -167,6 +189,7 @@ void bind_pair_tab(py::module_& m) {
                 py::arg("inner"), py::arg("outer"), py::arg("r_cut"),
                 py::arg("present").noconvert());
     blended.def_readonly("net", &BlendedSteps::net);
+    blended.def_readonly("table", &BlendedSteps::table);
     bind_step(blended);
 }
 

@@ -157,19 +157,25 @@ template void pack_panels(const double*, int, int, bool, float*);
 
 template <class T>
 const T* PackedNets<T>::pack(const std::vector<double>& w, int rows, int columns, bool transposed) {
-    T* out = memory_.emplace_back().reserve(packed_size(rows, columns, kPanel<T>));
+    T* out = take(packed_size(rows, columns, kPanel<T>));
     pack_panels(w.data(), rows, columns, transposed, out);
     return out;
 }
 
 template <class T> const T* PackedNets<T>::pad(const std::vector<double>& x, int n) {
-    T* out = memory_.emplace_back().reserve(std::size_t(padded(n)));
+    T* out = take(std::size_t(padded(n)));
     std::fill_n(out, padded(n), T(0));
     for (std::size_t k = 0; k < x.size(); ++k) out[k] = T(x[k]);
     return out;
 }
 
 template <class T> PackedNets<T>::PackedNets(const std::vector<std::shared_ptr<DenseNet>>& nets) {
+    std::size_t size = 0;
+    for (const auto& net : nets)
+        for (const DenseLayer& l : net->layers)
+            size += packed_size(l.n_in, l.n_out, kPanel<T>) +
+                    packed_size(l.n_out, l.n_in, kPanel<T>) + 2 * std::size_t(padded(l.n_out));
+    next_ = memory_.reserve(size);
     for (const auto& net : nets) {
         std::vector<Layer<T>> packed;
         for (const DenseLayer& layer : net->layers) {

@@ -43,7 +43,13 @@ public:
 private:
     const T* pack(const std::vector<double>& w, int n_in, int n_out, bool transposed);
     const T* pad(const std::vector<double>& x, int n);
-    std::vector<Buffer<T>> memory_;
+    T* take(std::size_t n) {
+        T* taken = next_;
+        next_ += n;
+        return taken;
+    }
+    Buffer<T> memory_;  // one for all: weights of some MB get huge pages
+    T* next_ = nullptr;
     std::vector<std::vector<Layer<T>>> layers_;
     std::vector<Net<T>> nets_;
 };

@@ -268,6 +268,8 @@ class PairTab(ForceStep):
         r_min: typing.SupportsFloat | typing.SupportsIndex,
         step: typing.SupportsFloat | typing.SupportsIndex,
         r_end: typing.SupportsFloat | typing.SupportsIndex,
+        r_cut: typing.SupportsFloat | typing.SupportsIndex,
+        sel: typing.SupportsInt | typing.SupportsIndex,
     ) -> None: ...
     def compute(
         self,
@@ -275,6 +277,8 @@ class PairTab(ForceStep):
         virials: bool,
         threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> tuple[typing.Any, ...]: ...
+    @property
+    def overflow(self) -> bool: ...
 
 class WeightedSteps(ForceStep):
     def __init__(
@@ -313,6 +317,8 @@ class BlendedSteps(ForceStep):
     ) -> tuple[typing.Any, ...]: ...
     @property
     def net(self) -> DeepStep: ...
+    @property
+    def table(self) -> PairTab: ...
 
 class MdLoop:
     def __init__(

@@ -100,16 +100,21 @@ class DeepPotential:
     @property
     def tabulated(self) -> bool:
         """Whether embedding nets are evaluated from tables."""
-        return any(net.tabulated for net in nets_of_kernel(self._kernel))
+        return any(getattr(part, "tabulated", False) for part in parts_of_kernel(self._kernel))
 
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         result = Result(*self._kernel.compute(neighbors, virials, threads))
-        if not self._warned and any(net.overflow for net in nets_of_kernel(self._kernel)):
+        full = () if self._warned else [x for x in parts_of_kernel(self._kernel) if x.overflow]
+        if full:
             self._warned = True
+            what = (
+                "the pair table acts on all within its cutoff, where DeePMD-kit leaves out the farthest"
+                if all(isinstance(x, _core.PairTab) for x in full)
+                else "the farthest are left out, and energies jump when neighbors change places"
+            )
             warnings.warn(
-                f"{self.model.path}: more neighbors than sel has room for; the farthest are left out, and energies jump when "
-                "neighbors change places",
+                f"{self.model.path}: more neighbors than sel has room for; {what}",
                 MDKernWarning,
                 stacklevel=2,
             )
@@ -151,13 +156,13 @@ def kernel_of(
     return weighted_kernel(m, parts, [float(w) for w in m.weights])
 
 
-def nets_of_kernel(kernel: Any) -> list[Any]:
-    """The deep potentials that a kernel consists of."""
-    if isinstance(kernel, _core.DeepPotential):
-        return [kernel]
+def parts_of_kernel(kernel: Any) -> list[Any]:
+    """The deep potentials and pair tables that a kernel consists of."""
+    if isinstance(kernel, _core.WeightedSteps):
+        return [x for part in kernel.parts for x in parts_of_kernel(part)]
     if isinstance(kernel, _core.BlendedSteps):
-        return [kernel.net]
-    return [net for part in getattr(kernel, "parts", ()) for net in nets_of_kernel(part)]
+        return [kernel.net, kernel.table]
+    return [kernel]
 
 
 def _standard_kernel(

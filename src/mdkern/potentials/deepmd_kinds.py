@@ -121,6 +121,8 @@ def table_kernel(m: PairTab) -> Any:
         r_min=m.r_min,
         step=m.step,
         r_end=min(m.r_cut, m.r_min + m.step * table.shape[2]),
+        r_cut=m.r_cut,
+        sel=int(np.sum(m.sel)),
     )
 
 
