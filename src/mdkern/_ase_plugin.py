@@ -28,6 +28,12 @@ else:
             "NEPTensor",
             "N. Xu et al., J. Chem. Theory Comput. 20, 3273 (2024)",
         ),
+        ("mdkern-deepmd", "DeepPotential", "L. Zhang et al., Phys. Rev. Lett. 120, 143001 (2018)"),
+        (
+            "mdkern-model-deviation",
+            "ModelDeviation",
+            "Y. Zhang et al., Comput. Phys. Commun. 253, 107206 (2020)",
+        ),
         (
             "mdkern-linear",
             "LinearModel",

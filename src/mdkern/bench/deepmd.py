@@ -5,10 +5,13 @@ from __future__ import annotations
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from mdkern.bench.deepmd_models import random_deepmd
 
-__all__ = ["DEEP_NEIGHBORS", "deep_flops", "deep_path"]
+__all__ = ["DEEP_NEIGHBORS", "deep_flops", "deep_kinds", "deep_path"]
 
 DEEP_NEIGHBORS = 90.7  # of an atom of water within 6 Angstrom
 
@@ -32,6 +35,12 @@ def deep_flops(neighbors: float, tabulated: bool = True) -> float:
 @cache
 def deep_path() -> str:
     """File of the random model, written once per process."""
-    return random_deepmd(
-        Path(tempfile.mkdtemp(prefix="mdkern-deepmd-")) / "standard.json", sel=(64, 128)
-    )
+    return random_deepmd(Path(tempfile.mkdtemp(prefix="mdkern-deepmd-")) / "standard.json")
+
+
+def deep_kinds(species: tuple[str, ...], atoms: Any) -> np.ndarray:
+    """Species numbers: by symbol, or one third O and two thirds H where the system is no water."""
+    symbols = atoms.get_chemical_symbols()
+    if set(symbols) <= set(species):
+        return np.array([species.index(s) for s in symbols], dtype=np.int64)
+    return np.minimum(np.arange(len(symbols)) % 3, 1)

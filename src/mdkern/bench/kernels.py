@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mdkern import _core, neighbors, potentials, reference
-from mdkern.bench.deepmd import DEEP_NEIGHBORS, deep_flops, deep_path
+from mdkern.bench.deepmd import DEEP_NEIGHBORS, deep_flops, deep_kinds, deep_path
 from mdkern.bench.limits import Limits
 from mdkern.bench.nep import NEP_SIZES, nep_flops, nep_kinds, nep_path
 from mdkern.bench.peers import neighbor_peers
@@ -391,7 +391,7 @@ def _deep_case(precision: str, system: System) -> Case:
     name, tolerance = (
         ("deep_potential", 1e-9) if precision == "double" else ("deep_potential_single", 2e-5)
     )
-    kinds = nep_kinds(name, potential.species, system.atoms)
+    kinds = deep_kinds(potential.species, system.atoms)
     return _potential_case(name, system, potential, formula, tolerance, kinds)
 
 
