@@ -300,13 +300,7 @@ class Descriptor:
         # Every block belongs to one pair or more, or to the center itself.
         blocks = min(env.table.n_listed + env.n_centers, env.n_centers * len(wanted))
         _check_memory((blocks, 3, features), self.dtype, "vjp, or fewer centers at a time")
-        parts = self._kernels.sparse_jacobian(
-            env.table, env.centers, _columns(env, wanted), moving, self.dtype == np.float32, team
-        )
-        center, atom, values, *packing = parts
-        if packing:
-            return SparseJacobian(center, atom, values, packing[0], shape)
-        return SparseJacobian.whole(center, atom, values, shape)
+        return self._neighbor_blocks(env, wanted, moving, self.dtype == np.float32, shape, team)
 
     def derivatives_strain(
         self, a: Atoms, centers: Any = None, *, threads: int | None = None
@@ -389,12 +383,22 @@ class Descriptor:
     def _strain(self, env: Environments, team: int) -> Any:
         return self._kernels.strain(env.table, env.centers, team)
 
+    def _neighbor_blocks(
+        self, env: Environments, wanted: Any, moving: bool, single: bool, shape: Any, team: int
+    ) -> SparseJacobian:
+        """The Jacobian by the atoms `wanted`, as the kernel lays it out: whole blocks or packed ones."""
+        center, atom, values, *packing = self._kernels.sparse_jacobian(
+            env.table, env.centers, _columns(env, wanted), moving, single, team
+        )
+        if packing:
+            return SparseJacobian(center, atom, values, packing[0], shape)
+        return SparseJacobian.whole(center, atom, values, shape)
+
     def _summed(self, env: Environments, team: int) -> tuple[Float, Float, Float]:
         """Features summed over the centers (n_features,), and derivatives of the sum by positions (n_atoms, 3, n_features) and strain."""
-        parts = self._kernels.sparse_jacobian(
-            env.table, env.centers, _columns(env, np.arange(env.n_atoms)), True, False, team
-        )
-        _, atom, values = parts
+        shape = (env.n_centers, env.n_atoms, 3, self.get_number_of_features())
+        jacobian = self._neighbor_blocks(env, np.arange(env.n_atoms), True, False, shape, team)
+        atom, values = jacobian.atom, jacobian.values
         order = np.argsort(atom, kind="stable")
         first = np.flatnonzero(np.diff(atom[order], prepend=-1))
         gradient = np.zeros((env.n_atoms, *values.shape[1:]))
