@@ -39,36 +39,20 @@ template <class T> void run_descriptor(const DeepDescriptor<T>& d, bool gradient
 }
 
 // One block of rows on one thread.
-template <class T> class ForceBlock {
+template <class T> class Block : ForceBlock {
 public:
-    ForceBlock(DeepTask task_, const DeepModel<T>& model_, const System& s_, const Neighbors& list_,
-               const ForceBlocks& plan, const DeepWork& work_, std::int64_t block, int thread)
-        : task(task_),
-          model(model_),
-          s(s_),
-          list(list_),
-          work(work_),
-          begin(block * force_block_rows(s_.n_real)) {
-        const std::int64_t last = begin + force_block_rows(s.n_real);
-        end = last < s.n_real ? last : s.n_real;
+    Block(DeepTask task_, const DeepModel<T>& model_, const System& s_, const Neighbors& list_,
+          const ForceBlocks& plan, const DeepWork& work_, std::int64_t block, int thread)
+        : ForceBlock(s_, block), task(task_), model(model_), list(list_), work(work_) {
         scratch.carve(model, work.largest, work.scratch + thread * work.scratch_bytes);
         if (task == DeepTask::descriptor) return;
-        std::int32_t* slots = work.slots + thread * s.n_total;
-        const std::int64_t first = plan.first[block], n = plan.first[block + 1] - first;
-        for (std::int64_t e = 0; e < n; ++e) slots[plan.row[first + e]] = std::int32_t(e);
-        sink.slots = slots;
-        sink.entries = work.entries + 4 * first;
-        for (std::int64_t e = 0; e < 4 * n; ++e) sink.entries[e] = 0.0;
-        if (work.virial_entries) {
-            sink.virial_entries = work.virial_entries + 8 * first;
-            for (std::int64_t e = 0; e < 8 * n; ++e) sink.virial_entries[e] = 0.0;
-        }
+        open(plan, block, work.slots + thread * s.n_total, work.entries, work.virial_entries);
     }
 
     // Centres by type, those of one type in parts as equal as possible.
     void run(const Result& out) {
         int at[kMaxSpecies + 1];
-        sort_rows(at);
+        sort_rows(model.n_types, at);
         for (int t = 0, k = 0; t < model.n_types; ++t) {
             const int n = at[t] - k, parts = (n + kDeepBlock - 1) / kDeepBlock;
             for (int part = 0; part < parts; ++part) {
@@ -81,17 +65,6 @@ public:
     }
 
 private:
-    int type_of(std::int64_t i) const { return int(s.rows[4 * i + 3]); }
-    std::int64_t caller(std::int64_t i) const { return s.order ? s.order[i] : i; }
-
-    // Afterwards at[t] is the end of type t.
-    void sort_rows(int* at) {
-        for (int t = 0; t <= model.n_types; ++t) at[t] = 0;
-        for (std::int64_t i = begin; i < end; ++i) ++at[type_of(i) + 1];
-        for (int t = 0; t < model.n_types; ++t) at[t + 1] += at[t];
-        for (std::int64_t i = begin; i < end; ++i) row[at[type_of(i)]++] = i;
-    }
-
     void centres(int type, const std::int64_t* rows, int n) {
         for (int k = 0; k < n; ++k)
             energy[rows[k] - begin] = task == DeepTask::energy ? model.bias[type] : 0.0;
@@ -136,38 +109,19 @@ private:
                 scratch.x.row(k)[c] = T(work.weights[caller(rows[k]) * model.width + c]);
     }
 
-    void finish(const Result& out) {
-        double virial[6] = {0, 0, 0, 0, 0, 0};
-        sink.finish_block(virial);
-        for (std::int64_t part = begin; part < end; part += kPairBlock) {
-            double* totals = out.block_totals + 7 * (part / kPairBlock);
-            for (int c = 0; c < 7; ++c) totals[c] = 0.0;
-            for (std::int64_t i = part; i < part + kPairBlock && i < end; ++i) {
-                totals[0] += energy[i - begin];
-                if (out.energies) out.energies[caller(i)] = energy[i - begin];
-            }
-            if (part == begin)
-                for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
-        }
-    }
-
     DeepTask task;
     const DeepModel<T>& model;
-    const System& s;
     const Neighbors& list;
     const DeepWork& work;
-    std::int64_t begin, end;
     DeepScratch<T> scratch;
-    DeepSink sink;
-    std::int64_t row[kMostBlock];
-    double energy[kMostBlock];
+    DeepSink sink{*this};
 };
 
 template <class T> void compute(DeepTask task, const DeepModel<T>& model, const System& s,
                                 const Neighbors& list, const ForceBlocks& plan,
                                 const DeepWork& work, int n_threads, const Result& out) {
     parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
-        ForceBlock<T> block(task, model, s, list, plan, work, b, thread);
+        Block<T> block(task, model, s, list, plan, work, b, thread);
         block.run(out);
     });
     if (task == DeepTask::descriptor) return;

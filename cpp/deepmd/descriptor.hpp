@@ -11,69 +11,33 @@
 
 #include "deepmd/dense_net.hpp"
 #include "deepmd/scratch.hpp"
+#include "potentials/force_block.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
 
-// Where gradients of a force block go: on the entries of neighbors, into the sums of the centre and
-// the virial of the block.
+// Where gradients go: on the entries of neighbors, and into the sums of the centre.
 struct DeepSink {
     using V = simd::Vec<double>;
-    const std::int32_t* slots = nullptr;
-    double *entries = nullptr, *virial_entries = nullptr;
-    V fx = 0.0, fy = 0.0, fz = 0.0;
-    V wxx = 0.0, wyy = 0.0, wzz = 0.0, wyz = 0.0, wxz = 0.0, wxy = 0.0;
+    ForceBlock& block;
+    GradientSums<double> sums = {};
 
     // A vector of neighbors of one centre: rows of the System, r_j - r_i and dE/d(r_j - r_i). Lanes
     // without a neighbor hold the centre's row and zero gradients.
     [[gnu::always_inline]] void add(const std::int32_t* index, V dx, V dy, V dz, V px, V py, V pz) {
         std::int32_t slot[V::width];
 #pragma GCC unroll 8
-        for (int l = 0; l < V::width; ++l) slot[l] = slots[index[l]];
-        simd::subtract_rows(entries, slot, px, py, pz);
-        fx = fx + px;
-        fy = fy + py;
-        fz = fz + pz;
-        wxx = simd::fma(dx, px, wxx);
-        wyy = simd::fma(dy, py, wyy);
-        wzz = simd::fma(dz, pz, wzz);
-        wyz = simd::fma(dy, pz, wyz);
-        wxz = simd::fma(dx, pz, wxz);
-        wxy = simd::fma(dx, py, wxy);
-        if (virial_entries) add_virials(slot, dx, dy, dz, px, py, pz);
-    }
-    // Virial of the neighbor, symmetric part.
-    [[gnu::noinline]] void add_virials(const std::int32_t* slot, V dx, V dy, V dz, V px, V py,
-                                       V pz) {
-        const V half = -0.5;
-        const V w[6] = {-(dx * px),
-                        -(dy * py),
-                        -(dz * pz),
-                        half * simd::fma(dy, pz, dz * py),
-                        half * simd::fma(dx, pz, dz * px),
-                        half * simd::fma(dx, py, dy * px)};
-        for (int c = 0; c < 6; ++c) {
-            double lanes[V::width];
-            simd::store(lanes, w[c]);
-            for (int l = 0; l < V::width; ++l)
-                virial_entries[8 * std::int64_t(slot[l]) + c] += lanes[l];
-        }
+        for (int l = 0; l < V::width; ++l) slot[l] = block.slots[index[l]];
+        simd::subtract_rows(block.entries, slot, px, py, pz);
+        sums.add_force(px, py, pz);
+        sums.add_virial(dx, dy, dz, px, py, pz);
+        if (block.virial_entries) block.add_virials(slot, dx, dy, dz, px, py, pz);
     }
     // After the last neighbor of a centre.
     void finish_centre(std::int64_t row) {
-        double f[4];
-        simd::store_sums4(f, fx, fy, fz, fz);
-        double* own = entries + 4 * std::int64_t(slots[row]);
-        for (int c = 0; c < 3; ++c) own[c] += f[c];
-        fx = fy = fz = 0.0;
-    }
-    // Subtracts sum r p from the virial of the block.
-    void finish_block(double* virial) const {
-        double w[8];
-        simd::store_sums4(w, wxx, wyy, wzz, wyz);
-        simd::store_sums4(w + 4, wxz, wxy, wxy, wxy);
-        for (int c = 0; c < 6; ++c) virial[c] -= w[c];
+        block.finish_centre(row, sums);
+        sums = {};
     }
 };
 

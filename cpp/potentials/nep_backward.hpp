@@ -2,6 +2,7 @@
 // p_ij of all its neighbors. Include from kernels only.
 #pragma once
 
+#include "potentials/force_block.hpp"
 #include "potentials/nep_basis.hpp"
 #include "potentials/nep_pairs.hpp"
 
@@ -9,46 +10,30 @@ namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
 
-// What the gradients of one centre add up to.
-template <class T> struct CentreSums {
-    using V = simd::Vec<T>;
-    V fx = T(0), fy = T(0), fz = T(0);
-    V wxx = T(0), wyy = T(0), wzz = T(0), wyz = T(0), wxz = T(0), wxy = T(0);
-};
-
 // Where a vector of gradients goes: on the neighbors' entries, and into the sums of the centre.
 template <class T> struct GradientSink {
     using V = simd::Vec<T>;
     const NepJob<T>& job;
-    const std::int32_t* slots;
-    double *entries, *virial_entries;
-    CentreSums<T> sums;
+    ForceBlock& block;
+    GradientSums<T> sums = {};
 
     // Lanes without a neighbor hold the centre's row and zero gradients.
     [[gnu::always_inline]] void add(const std::int32_t* index, V dx, V dy, V dz, V px, V py, V pz) {
         std::int32_t slot[V::width];
 #pragma GCC unroll 16
-        for (int q = 0; q < V::width; ++q) slot[q] = slots[index[q]];
+        for (int q = 0; q < V::width; ++q) slot[q] = block.slots[index[q]];
         if (job.task == NepTask::born) return add_born(slot, dx, dy, dz, px, py, pz);
-        simd::subtract_rows(entries, slot, px, py, pz);
-        CentreSums<T>& a = sums;
-        a.fx = a.fx + px;
-        a.fy = a.fy + py;
-        a.fz = a.fz + pz;
+        simd::subtract_rows(block.entries, slot, px, py, pz);
+        sums.add_force(px, py, pz);
         if (job.p.dipole) {
             const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-            a.wxx = simd::fma(r2, px, a.wxx);
-            a.wyy = simd::fma(r2, py, a.wyy);
-            a.wzz = simd::fma(r2, pz, a.wzz);
+            sums.wxx = simd::fma(r2, px, sums.wxx);
+            sums.wyy = simd::fma(r2, py, sums.wyy);
+            sums.wzz = simd::fma(r2, pz, sums.wzz);
             return;
         }
-        a.wxx = simd::fma(dx, px, a.wxx);
-        a.wyy = simd::fma(dy, py, a.wyy);
-        a.wzz = simd::fma(dz, pz, a.wzz);
-        a.wyz = simd::fma(dy, pz, a.wyz);
-        a.wxz = simd::fma(dx, pz, a.wxz);
-        a.wxy = simd::fma(dx, py, a.wxy);
-        if (virial_entries) add_virials(slot, dx, dy, dz, px, py, pz);
+        sums.add_virial(dx, dy, dz, px, py, pz);
+        if (block.virial_entries) block.add_virials(slot, dx, dy, dz, px, py, pz);
     }
     // Half of r (x) p: from the neighbor, and to the nine sums of the centre.
     [[gnu::noinline]] void add_born(const std::int32_t* slot, V dx, V dy, V dz, V px, V py, V pz) {
@@ -62,26 +47,9 @@ template <class T> struct GradientSink {
             simd::store(lanes, w);
             for (int q = 0; q < V::width; ++q) {
                 const std::int64_t k = slot[q];
-                double& e = c < 3 ? entries[4 * k + c] : virial_entries[8 * k + c - 3];
+                double& e = c < 3 ? block.entries[4 * k + c] : block.virial_entries[8 * k + c - 3];
                 e -= double(lanes[q]);
             }
-        }
-    }
-    // Virial of the neighbor, symmetric part.
-    [[gnu::noinline]] void add_virials(const std::int32_t* slot, V dx, V dy, V dz, V px, V py,
-                                       V pz) {
-        const V half = T(-0.5);
-        const V w[6] = {-(dx * px),
-                        -(dy * py),
-                        -(dz * pz),
-                        half * simd::fma(dy, pz, dz * py),
-                        half * simd::fma(dx, pz, dz * px),
-                        half * simd::fma(dx, py, dy * px)};
-        for (int c = 0; c < 6; ++c) {
-            T lanes[V::width];
-            simd::store(lanes, w[c]);
-            for (int q = 0; q < V::width; ++q)
-                virial_entries[8 * std::int64_t(slot[q]) + c] += double(lanes[q]);
         }
     }
 };

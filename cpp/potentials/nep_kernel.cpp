@@ -102,31 +102,22 @@ template <class T> void backward(const NepJob<T>& job, NepScratch<T>& scratch, i
 }
 
 // One block of rows on one thread.
-template <class T> class Block {
+template <class T> class Block : ForceBlock {
     using V = simd::Vec<T>;
 
 public:
     Block(const NepJob<T>& j, const ForceBlocks& plan, std::int64_t block, int thread)
-        : job(j), begin(block * force_block_rows(j.s.n_real)) {
-        const std::int64_t last = begin + force_block_rows(job.s.n_real);
-        end = last < job.s.n_real ? last : job.s.n_real;
+        : ForceBlock(j.s, block), job(j) {
         NepScratch<T>::layout(job.p, job.work.largest,
                               job.work.scratch + thread * job.work.scratch_bytes, scratch);
-        slots = job.work.slots + thread * job.s.n_total;
         if (job.task == NepTask::descriptor || job.task == NepTask::charge) return;
-        const std::int64_t first = plan.first[block], n = plan.first[block + 1] - first;
-        for (std::int64_t e = 0; e < n; ++e) slots[plan.row[first + e]] = std::int32_t(e);
-        entries = job.work.entries + 4 * first;
-        for (std::int64_t e = 0; e < 4 * n; ++e) entries[e] = 0.0;
-        if (job.work.virial_entries) {
-            virial_entries = job.work.virial_entries + 8 * first;
-            for (std::int64_t e = 0; e < 8 * n; ++e) virial_entries[e] = 0.0;
-        }
+        open(plan, block, job.work.slots + thread * s.n_total, job.work.entries,
+             job.work.virial_entries);
     }
 
     void run(const Result& out) {
-        for (double& x : virial) x = 0.0;
-        sort_rows();
+        int at[kMaxSpecies + 1];
+        sort_rows(job.p.n_types, at);
         for (int k = 0; k < int(end - begin);) {
             const int type = type_of(row[k]);
             int n = 0;
@@ -141,17 +132,6 @@ public:
     }
 
 private:
-    int type_of(std::int64_t i) const { return int(job.s.rows[4 * i + 3]); }
-
-    // Rows of the block by species, each in order.
-    void sort_rows() {
-        int at[kMaxSpecies + 1];
-        for (int t = 0; t <= job.p.n_types; ++t) at[t] = 0;
-        for (std::int64_t i = begin; i < end; ++i) ++at[type_of(i) + 1];
-        for (int t = 0; t < job.p.n_types; ++t) at[t + 1] += at[t];
-        for (std::int64_t i = begin; i < end; ++i) row[at[type_of(i)]++] = i;
-    }
-
     void batch(int type, int n) {
         for (int l = 0; l < n; ++l) forward(job, scratch, l);
         for (int l = n; l < V::width; ++l) copy_lane(l);
@@ -168,13 +148,13 @@ private:
         adjoints(job.p, scratch);
         for (int l = 0; l < n; ++l) {
             const std::int64_t i = scratch.lane[l].row;
-            GradientSink<T> sink{job, slots, entries, virial_entries, {}};
+            GradientSink<T> sink{job, *this};
             backward(job, scratch, l, sink);
             double e = scratch.lane[l].energy;
             e += double(energies[l]);
             if (job.task == NepTask::energy) e -= job.t.bias[job.p.one_network ? 0 : type];
             energy[i - begin] = e;
-            finish_centre(i, sink.sums);
+            job.task == NepTask::born ? finish_born(i, sink.sums) : finish_centre(i, sink.sums);
         }
     }
 
@@ -232,7 +212,7 @@ private:
                 const std::int64_t centre = job.work.centre_at[caller(lane.row)];
                 energy[lane.row - begin] = 0.0;
                 if (centre < 0) continue;
-                GradientSink<T> sink{job, slots, entries, virial_entries, {}};
+                GradientSink<T> sink{job, *this};
                 backward(job, scratch, l, sink);
                 double* out = job.work.jacobian + centre * job.work.n_moving * 3 * n_d + d;
                 double total[3] = {0, 0, 0};
@@ -253,43 +233,19 @@ private:
             }
         }
     }
-    std::int64_t caller(std::int64_t i) const { return job.s.order ? job.s.order[i] : i; }
-
-    void finish_centre(std::int64_t i, const CentreSums<T>& a) {
-        T s[12];
-        simd::store_sums4(s, a.fx, a.fy, a.fz, a.wxx);
-        simd::store_sums4(s + 4, a.wyy, a.wzz, a.wyz, a.wxz);
-        simd::store_sums4(s + 8, a.wxy, a.wxy, a.wxy, a.wxy);
-        double* own = entries + 4 * std::int64_t(slots[i]);
-        for (int c = 0; c < 3; ++c) own[c] += double(s[c]);
-        if (job.task == NepTask::born) {
-            double* rest = virial_entries + 8 * std::int64_t(slots[i]);
-            for (int c = 0; c < 6; ++c) rest[c] += double(s[3 + c]);
-            return;
-        }
-        for (int c = 0; c < 6; ++c) virial[c] -= double(s[3 + c]);
-    }
-
-    void finish(const Result& out) {
-        for (std::int64_t part = begin; part < end; part += kPairBlock) {
-            double* totals = out.block_totals + 7 * (part / kPairBlock);
-            for (int c = 0; c < 7; ++c) totals[c] = 0.0;
-            for (std::int64_t i = part; i < part + kPairBlock && i < end; ++i) {
-                totals[0] += energy[i - begin];
-                if (out.energies) out.energies[caller(i)] = energy[i - begin];
-            }
-            if (part == begin)
-                for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
-        }
+    // The nine sums of add_born.
+    void finish_born(std::int64_t i, const GradientSums<T>& a) {
+        T w[12];
+        simd::store_sums4(w, a.fx, a.fy, a.fz, a.wxx);
+        simd::store_sums4(w + 4, a.wyy, a.wzz, a.wyz, a.wxz);
+        simd::store_sums4(w + 8, a.wxy, a.wxy, a.wxy, a.wxy);
+        const std::int64_t k = slots[i];
+        for (int c = 0; c < 3; ++c) entries[4 * k + c] += double(w[c]);
+        for (int c = 0; c < 6; ++c) virial_entries[8 * k + c] += double(w[3 + c]);
     }
 
     const NepJob<T>& job;
     NepScratch<T> scratch;
-    std::int64_t begin, end;
-    std::int32_t* slots = nullptr;
-    double *entries = nullptr, *virial_entries = nullptr;
-    std::int64_t row[kMostBlock];
-    double energy[kMostBlock], virial[6];
     T felt[V::width];
 };
 
