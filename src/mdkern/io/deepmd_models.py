@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,9 +80,9 @@ class Net:
         return tuple(int(layer.w.shape[1]) for layer in self.layers)
 
 
-@dataclass(frozen=True, slots=True)
-class SeA:
-    """Two-body embedding with all coordinates, ``se_e2_a``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentMatrix:
+    """Neighbors of a centre and the rows of its environment matrix, the beginning of every descriptor.
 
     Attributes
     ----------
@@ -96,11 +96,8 @@ class SeA:
         Added to distances in denominators, Angstrom.
     exclude : tuple of pairs
         Types (a, b), a <= b, that do not see each other.
-    nets : tuple of Net
-        By neighbor type b (`one_side`), else at ``a + b * T`` for centre type a.
-    axis_neuron : int
-    one_side : bool
     precision : str
+        Of the reference's arithmetic.
     """
 
     r_cut: float
@@ -110,11 +107,25 @@ class SeA:
     dstd: Array
     protection: float
     exclude: Pairs
+    precision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeA(EnvironmentMatrix):
+    """Two-body embedding with all coordinates, ``se_e2_a``.
+
+    Attributes
+    ----------
+    nets : tuple of Net
+        By neighbor type b (`one_side`), else at ``a + b * T`` for centre type a.
+    axis_neuron : int
+    one_side : bool
+    """
+
     nets: tuple[Net, ...]
     axis_neuron: int
     one_side: bool
-    precision: str
-    kind: str = "se_e2_a"
+    kind: ClassVar[str] = "se_e2_a"
 
     def net(self, a: int, b: int) -> Net:
         """Net of neighbors of type b around a centre of type a."""
@@ -126,40 +137,24 @@ class SeA:
         return self.nets[0].n_out * self.axis_neuron
 
 
-@dataclass(frozen=True, slots=True)
-class SeR:
-    """Two-body embedding of distances alone, ``se_e2_r``; attributes as of :class:`SeA`, statistics (T, 1)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeR(EnvironmentMatrix):
+    """Two-body embedding of distances alone, ``se_e2_r``; `nets` by neighbor type, statistics (T, 1)."""
 
-    r_cut: float
-    r_cut_smth: float
-    sel: NDArray[np.int64]
-    davg: Array
-    dstd: Array
-    protection: float
-    exclude: Pairs
     nets: tuple[Net, ...]
-    precision: str
-    kind: str = "se_e2_r"
+    kind: ClassVar[str] = "se_e2_r"
 
     @property
     def width(self) -> int:
         return self.nets[0].n_out
 
 
-@dataclass(frozen=True, slots=True)
-class SeT:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeT(EnvironmentMatrix):
     """Three-body embedding of angles, ``se_e3``; `nets` at ``a + b * T`` for neighbor types a <= b, None elsewhere."""
 
-    r_cut: float
-    r_cut_smth: float
-    sel: NDArray[np.int64]
-    davg: Array
-    dstd: Array
-    protection: float
-    exclude: Pairs
     nets: tuple[Net | None, ...]
-    precision: str
-    kind: str = "se_e3"
+    kind: ClassVar[str] = "se_e3"
 
     def net(self, a: int, b: int) -> Net:
         net = self.nets[min(a, b) + max(a, b) * len(self.sel)]
@@ -194,14 +189,12 @@ class AttentionLayer:
     eps: float
 
 
-@dataclass(frozen=True, slots=True)
-class Dpa1:
-    """Two-body embedding that knows types by vectors, ``dpa1`` (``se_atten``, ``se_atten_v2``).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dpa1(EnvironmentMatrix):
+    """Two-body embedding that knows types by vectors, ``dpa1`` (``se_atten``, ``se_atten_v2``); `sel` is (1,), for all types together.
 
     Attributes
     ----------
-    sel : (1,) int array
-        Slots for all neighbors together.
     type_embedding : Net
         From one-hot vectors of the T types; :func:`mdkern.reference.deepmd_nets.type_vectors` has the table.
     tebd_mode : {"concat", "strip"}
@@ -217,17 +210,10 @@ class Dpa1:
     dotr, normalize : bool
     scale : float
         Of the attention's logits.
-
-    Others as of :class:`SeA`.
+    axis_neuron : int
+    one_side : bool
     """
 
-    r_cut: float
-    r_cut_smth: float
-    sel: NDArray[np.int64]
-    davg: Array
-    dstd: Array
-    protection: float
-    exclude: Pairs
     axis_neuron: int
     one_side: bool
     type_embedding: Net
@@ -240,8 +226,7 @@ class Dpa1:
     dotr: bool
     normalize: bool
     scale: float
-    precision: str
-    kind: str = "dpa1"
+    kind: ClassVar[str] = "dpa1"
 
     @property
     def n_tebd(self) -> int:
@@ -259,7 +244,7 @@ class Hybrid:
     """Descriptors side by side."""
 
     parts: tuple[SeA | SeR | SeT | Dpa1, ...]
-    kind: str = "hybrid"
+    kind: ClassVar[str] = "hybrid"
 
     @property
     def width(self) -> int:
@@ -314,14 +299,13 @@ class Fitting:
         return self.nets[0 if self.mixed_types else t]
 
 
-@dataclass(frozen=True, slots=True)
-class StandardModel:
-    """A descriptor and a fitting.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtomicModel:
+    """What all kinds of models have.
 
     Attributes
     ----------
     type_map : tuple of str
-    descriptor, fitting
     out_bias : (T,) array
         eV.
     pair_exclude : tuple of pairs
@@ -331,12 +315,18 @@ class StandardModel:
     """
 
     type_map: tuple[str, ...]
-    descriptor: Descriptor
-    fitting: Fitting
     out_bias: Array
     pair_exclude: Pairs
     atom_exclude: tuple[int, ...]
-    kind: str = "standard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandardModel(AtomicModel):
+    """A descriptor and a fitting."""
+
+    descriptor: Descriptor
+    fitting: Fitting
+    kind: ClassVar[str] = "standard"
 
     @property
     def r_cut(self) -> float:
@@ -347,8 +337,8 @@ class StandardModel:
         return self.descriptor.sel
 
 
-@dataclass(frozen=True, slots=True)
-class PairTab:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTab(AtomicModel):
     """Pair energies from cubic pieces.
 
     Attributes
@@ -359,24 +349,18 @@ class PairTab:
         ``a3, a2, a1, a0`` of ``((a3 f + a2) f + a1) f + a0``, f in [0, 1) within the piece; eV.
     r_cut : float
     sel : (1,) int array
-    out_bias, pair_exclude, atom_exclude
-        As of :class:`StandardModel`.
     """
 
-    type_map: tuple[str, ...]
     r_min: float
     step: float
     table: Array
     r_cut: float
     sel: NDArray[np.int64]
-    out_bias: Array
-    pair_exclude: Pairs
-    atom_exclude: tuple[int, ...]
-    kind: str = "pairtab"
+    kind: ClassVar[str] = "pairtab"
 
 
-@dataclass(frozen=True, slots=True)
-class ZblModel:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZblModel(AtomicModel):
     """A pair table at short distances, a deep potential elsewhere.
 
     Attributes
@@ -389,33 +373,25 @@ class ZblModel:
         Length of the average, Angstrom.
     """
 
-    type_map: tuple[str, ...]
     model: StandardModel
     table: PairTab
     sw_r_min: float
     sw_r_max: float
     alpha: float
-    out_bias: Array
-    pair_exclude: Pairs
-    atom_exclude: tuple[int, ...]
-    kind: str = "zbl"
+    kind: ClassVar[str] = "zbl"
 
     @property
     def r_cut(self) -> float:
         return max(self.model.r_cut, self.table.r_cut)
 
 
-@dataclass(frozen=True, slots=True)
-class EnsembleModel:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleModel(AtomicModel):
     """Weighted sum of models with the same `type_map` (``linear`` in DeePMD-kit)."""
 
-    type_map: tuple[str, ...]
     models: tuple[StandardModel | PairTab, ...]
     weights: Array
-    out_bias: Array
-    pair_exclude: Pairs
-    atom_exclude: tuple[int, ...]
-    kind: str = "linear"
+    kind: ClassVar[str] = "linear"
 
     @property
     def r_cut(self) -> float:
