@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from ase.build import bulk
+from ase.io import write
 from hypothesis import HealthCheck, settings
 
 import mdkern
@@ -47,3 +50,22 @@ def threads(request: pytest.FixtureRequest) -> int:
     """Runs the test with one, two and three threads, whatever the number of CPUs."""
     mdkern.set_num_threads(request.param)
     return int(request.param)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def copper(here: Path) -> str:
+    write(here / "cu.extxyz", bulk("Cu", a=3.63, cubic=True) * (3, 3, 3))
+    return "cu.extxyz"
+
+
+@pytest.fixture
+def argon(here: Path) -> str:
+    write(here / "ar.extxyz", bulk("Ar", a=5.4, cubic=True) * (4, 4, 4))
+    return "ar.extxyz"

@@ -25,12 +25,6 @@ LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5,force_shift=true"
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def argon(here: Path) -> str:
     write(here / "ar.extxyz", bulk("Ar", a=5.4, cubic=True) * (3, 3, 3))
     return "ar.extxyz"

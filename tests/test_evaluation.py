@@ -22,12 +22,6 @@ from mdkern.validation import validate
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5"
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def frames(n: int = 150) -> list[Atoms]:
     """Crystals, slabs and clusters of different sizes."""
     out = []
