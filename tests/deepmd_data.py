@@ -5,13 +5,14 @@ from __future__ import annotations
 import zipfile
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.io import read
 from reference_data import shared_folder
+
+from mdkern.bench.scratch import scratch_folder
 
 HERE = Path(__file__).resolve().parent / "data" / "deepmd"
 SYMBOLS = ("O", "H", "Cu")
@@ -23,7 +24,7 @@ Values = dict[str, Any]
 
 @cache
 def _folder() -> Path:
-    folder = Path(mkdtemp(prefix="mdkern-deepmd-"))
+    folder = scratch_folder()
     with zipfile.ZipFile(HERE / "models.zip") as archive:
         archive.extractall(folder)
     return folder

@@ -7,8 +7,6 @@ import pickle
 import warnings
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -33,6 +31,7 @@ from deepmd_data import (
 import mdkern
 from mdkern import potentials, reference
 from mdkern.bench.deepmd_models import random_deepmd
+from mdkern.bench.scratch import scratch_folder
 from mdkern.calculators import DeepPotential, LennardJones, ModelDeviation
 from mdkern.descriptors import DeepPotSE
 from mdkern.errors import MDKernWarning, UnsupportedError
@@ -52,7 +51,7 @@ def tolerance(name: str) -> float:
 def random_model(**kw: Any) -> str:
     """A small random model, written once."""
     kw = {"neuron": (3, 6), "axis_neuron": 3, "fitting": (8, 8)} | kw
-    return random_deepmd(Path(mkdtemp(prefix="mdkern-deepmd-")) / "m.json", **kw)
+    return random_deepmd(scratch_folder() / "m.json", **kw)
 
 
 def check(

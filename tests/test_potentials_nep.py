@@ -6,7 +6,6 @@ import pickle
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from reference_data import shared_folder
 import mdkern
 from mdkern import potentials, reference
 from mdkern.bench.nep_models import PUBLIC_SIZES, random_nep
+from mdkern.bench.scratch import scratch_folder
 from mdkern.calculators import NEP, NEPTensor
 from mdkern.errors import UnsupportedError
 from mdkern.io.nep import read_nep
@@ -48,7 +48,7 @@ PUBLIC = [
 def model_path(**kw: Any) -> str:
     """A random model, written once."""
     kw = {key: list(x) if isinstance(x, tuple) else x for key, x in kw.items()}
-    return random_nep(Path(mkdtemp(prefix="mdkern-nep-")) / "nep.txt", **kw)
+    return random_nep(scratch_folder() / "nep.txt", **kw)
 
 
 def inputs(atoms: Atoms, model: Any) -> tuple[Any, ...]:

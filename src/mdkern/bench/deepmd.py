@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mdkern.bench.deepmd_models import random_deepmd
+from mdkern.bench.scratch import scratch_folder
 
 __all__ = ["DEEP_NEIGHBORS", "deep_flops", "deep_kinds", "deep_path"]
 
@@ -35,7 +34,7 @@ def deep_flops(neighbors: float, tabulated: bool = True) -> float:
 @cache
 def deep_path() -> str:
     """File of the random model, written once per process."""
-    return random_deepmd(Path(tempfile.mkdtemp(prefix="mdkern-deepmd-")) / "standard.json")
+    return random_deepmd(scratch_folder() / "standard.json")
 
 
 def deep_kinds(species: tuple[str, ...], atoms: Any) -> np.ndarray:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mdkern.bench.nep_models import PUBLIC_SIZES, random_nep
+from mdkern.bench.scratch import scratch_folder
 
 __all__ = ["NEP_SIZES", "nep_flops", "nep_kinds", "nep_path"]
 
@@ -43,9 +42,8 @@ def nep_flops(size: str, radial: float, angular: float) -> float:
     per_angular = 50 + 4 * n_a * k_a + 2 * n_a * n_lm + 100 + 4 * n_a * n_lm + 6 * n_lm
     per_atom = 4 * n_d * model["hidden"] + 40 * model["hidden"] + 60 * n_a * 16
     total = radial * per_radial + angular * per_angular + per_atom
-    if (
-        "kind" in model
-    ):  # descriptors twice; pairs with erfc; reciprocal vectors (cpp/potentials/coulomb.hpp)
+    if "kind" in model:
+        # Descriptors twice; pairs with erfc; reciprocal vectors (cpp/potentials/coulomb.hpp).
         total += radial * (60 + 4 * k_r) + angular * (50 + 4 * n_a * k_a + 2 * n_a * n_lm)
         total += 2 * n_d * model["hidden"] + radial * 130 + 12 * _WAVES
     return float(total)
@@ -54,9 +52,8 @@ def nep_flops(size: str, radial: float, angular: float) -> float:
 @cache
 def nep_path(size: str) -> str:
     """File of a random model of this size, written once per process."""
-    folder = Path(tempfile.mkdtemp(prefix="mdkern-nep-"))
     model: dict[str, Any] = PUBLIC_SIZES[size]
-    return random_nep(folder / f"{size}.txt", **model)
+    return random_nep(scratch_folder() / f"{size}.txt", **model)
 
 
 def nep_kinds(kernel: str, species: tuple[str, ...], atoms: Any) -> np.ndarray:
