@@ -313,6 +313,29 @@ def test_sparse_output() -> None:
     assert relative(matrix @ dr.ravel(), np.einsum("caxf,ax->cf", expected, dr).ravel()) <= 1e-12
 
 
+@pytest.mark.quick
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("attach", [True, False])
+def test_only_features_that_can_change_are_stored(attach: bool) -> None:
+    """Parts cover every block once; what they leave out is zero by the definition, not by luck."""
+    atoms = cluster()
+    d = SOAP(SPECIES, 3.0, 2, 2)
+    packed = d.derivatives_sparse(atoms, [0, 1, 4], attach=attach)
+    values, exact = definition(atoms, [0, 1, 4], True, r_cut=3.0, n_max=2, l_max=2, attach=attach)
+    assert values.shape[1] == packed.shape[3]
+    seen = np.zeros(len(packed.center), dtype=int)
+    stored = 0
+    for block, feature, values in packed.blocks():
+        seen[block] += 1
+        stored += values.size
+        whole = exact[packed.center[block], packed.atom[block]]
+        assert relative(values, whole[:, :, feature]) <= 1e-11
+        assert not np.delete(whole, feature, axis=2).any()
+    assert (seen == 1).all()
+    assert packed.packed.size == stored < 0.8 * packed.values.size
+    assert packed.nbytes < 8 * packed.values.size
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

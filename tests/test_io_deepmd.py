@@ -249,6 +249,12 @@ def test_bad_values_are_named(tree: Tree, place: str, value: Any, tmp_path: Path
     assert str(path) in str(e.value)
 
 
+def test_more_attention_layers_than_the_kernel_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mdkern.io.deepmd.MAX_ATTENTION", 0)
+    with pytest.raises(UnsupportedError, match=r"descriptor\.attn_layer: \d is not evaluated"):
+        read_deepmd(model_file("dpa1_attention"))
+
+
 def test_statistics_that_differ_by_slot(tree: Tree, tmp_path: Path) -> None:
     mean = np.zeros((2, 7, 4))
     mean[0, 3, 0] = 1.0

@@ -41,6 +41,7 @@ __all__ = ["is_deepmd", "read_deepmd"]
 MAX_CUTOFF = 100.0  # Angstrom
 MAX_SEL = 20_000
 MAX_LAYERS, MAX_NEURONS = 64, 65_536
+MAX_ATTENTION = 8  # layers that the kernel keeps
 MAX_TYPES = 118
 
 Array = NDArray[np.float64]
@@ -310,6 +311,8 @@ def _dpa1(m: Map, n_types: int) -> Dpa1:
 
 def _attention(m: Map, width: int, smooth: bool) -> tuple[tuple[AttentionLayer, ...], float]:
     n_layers = m.integer("attn_layer", 0, MAX_LAYERS, 0)
+    if n_layers > MAX_ATTENTION:
+        m.refuse("attn_layer", f"; at most {MAX_ATTENTION}")
     outer = m.map("attention_layers", optional=n_layers == 0)
     outer.absent("do_mask")
     m.get("temperature")
