@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdkern import _core
+from mdkern.errors import UnsupportedError
 from mdkern.io.nep import BODY_ORDERS, NepModel, NepNetworks, read_nep
 from mdkern.potentials.base import Result
 from mdkern.potentials.nep_tables import cubic_terms, index, polynomial, weight
@@ -60,8 +61,6 @@ class NEP:
     def __init__(self, path: str | os.PathLike[str], *, precision: str = "double") -> None:
         self.model = read_nep(path)
         if self.model.kind != "potential":
-            from mdkern.errors import UnsupportedError
-
             raise UnsupportedError(
                 f"{self.model.path}:1: a {self.model.kind} model has no energy; use NEPTensor"
             )
@@ -93,8 +92,6 @@ class NEP:
             The model has no charges.
         """
         if self.model.charge is None:
-            from mdkern.errors import UnsupportedError
-
             raise UnsupportedError(
                 f"{self.model.path}:1: {self.model.tag}: a model without charges"
             )
@@ -139,8 +136,6 @@ class NEPTensor:
     def __init__(self, path: str | os.PathLike[str], *, precision: str = "double") -> None:
         self.model = read_nep(path)
         if self.model.kind == "potential":
-            from mdkern.errors import UnsupportedError
-
             raise UnsupportedError(f"{self.model.path}:1: a potential; use NEP")
         self.precision = check_precision(precision)
         self.species: tuple[str, ...] = self.model.species
