@@ -338,7 +338,6 @@ class PotentialContract:
                 size = len(atoms) * self.rc if key == "virial" else len(atoms)
                 assert np.abs(other[key] - results[0][key]).max() <= limit * size
 
-    @pytest.mark.quick
     def test_same_bits_for_every_number_of_threads(self) -> None:
         atoms = self.large()
         assert len(mdkern.neighbor_list("i", atoms, self.rc + 0.3)) > self.listed >= 200_000
@@ -428,3 +427,11 @@ class PotentialContract:
         boxed = evaluate(self.make(), Atoms(cell=[3, 3, 3], pbc=True), stresses=True)
         assert boxed["stresses"].shape == (0, 6)
         assert not boxed["stress"].any()
+
+
+class ThreadsUnderSanitizers:
+    """In front of one contract per kernel: its test of threads, which is long, runs under the sanitizers too."""
+
+    @pytest.mark.quick
+    def test_same_bits_for_every_number_of_threads(self) -> None:
+        super().test_same_bits_for_every_number_of_threads()  # type: ignore[misc]

@@ -106,7 +106,6 @@ LATTICES = {
 }
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("a", [1.0, 3.0, 3.61, 3.615, 4.05])
 @pytest.mark.parametrize("lattice", LATTICES)
 @pytest.mark.usefixtures("isa")

@@ -14,7 +14,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.md.verlet import VelocityVerlet as AseVelocityVerlet
-from contracts import VOIGT, PotentialContract, evaluate
+from contracts import VOIGT, PotentialContract, ThreadsUnderSanitizers, evaluate
 from deepmd_data import (
     HERE,
     SYSTEMS,
@@ -163,7 +163,7 @@ def test_options_of_whole_models(name: str, variant: str) -> None:
     )
 
 
-class TestContract(PotentialContract):
+class TestContract(ThreadsUnderSanitizers, PotentialContract):
     symbols = ("O", "H")
     continuous = "forces"
     listed = 200_000

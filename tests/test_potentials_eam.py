@@ -11,7 +11,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.eam import EAM as AseEAM
-from contracts import SYSTEMS, PotentialContract, evaluate
+from contracts import SYSTEMS, PotentialContract, ThreadsUnderSanitizers, evaluate
 from reference_data import OWN, all_cases, case_id, shared_folder
 
 from mdkern import potentials, reference
@@ -71,7 +71,7 @@ class TestFuncflMixed(Binary):
     jump = 1e-6
 
 
-class TestFuncfl(Metal):
+class TestFuncfl(ThreadsUnderSanitizers, Metal):
     symbols = ("Al",)
     a = 4.1
     make = staticmethod(lambda **kw: EAM(FUNCFL["Al"], **kw))

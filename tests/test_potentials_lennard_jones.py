@@ -10,7 +10,7 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.lj import LennardJones as AseLennardJones
 from ase.md.verlet import VelocityVerlet
-from contracts import SYSTEMS, PotentialContract, evaluate
+from contracts import SYSTEMS, PotentialContract, ThreadsUnderSanitizers, evaluate
 from reference_data import all_cases, case_id
 
 from mdkern import potentials, reference
@@ -43,7 +43,7 @@ class TestShift(Argon):
     reference = staticmethod(alike)
 
 
-class TestCut(Argon):
+class TestCut(ThreadsUnderSanitizers, Argon):
     make = staticmethod(lambda **kw: argon(shift=False, **kw))
     reference = staticmethod(lambda atoms: alike(atoms, shift=False))
     continuous = "nothing"

@@ -15,7 +15,7 @@ from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.io import read
 from ase.md.verlet import VelocityVerlet as AseVelocityVerlet
-from contracts import VOIGT, PotentialContract, evaluate, raw
+from contracts import VOIGT, PotentialContract, ThreadsUnderSanitizers, evaluate, raw
 from reference_data import shared_folder
 
 import mdkern
@@ -76,7 +76,7 @@ class TestAlloyWithRepulsion(Model):
     cutoffs = (3.5, 4.0, 4.5, 5.0, 5.25, 5.5, 5.75, 6.0)
 
 
-class TestOneSpecies(Model):
+class TestOneSpecies(ThreadsUnderSanitizers, Model):
     """Radial and angular cutoff alike, five bodies, one network (NEP3)."""
 
     symbols = ("Cu",)
