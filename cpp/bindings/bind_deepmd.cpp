@@ -82,16 +82,19 @@ struct PySeA final : PyDeepDescriptor {
     int n_types() const override { return e.env.n_types; }
     double r_cut() const override { return e.env.r_cut; }
     DeepKind kind() const override { return DeepKind::se_a; }
-    std::shared_ptr<const void> pack(bool single) const override {
-        if (single) return make<float>();
-        return make<double>();
+    std::vector<int> columns(bool half) const override {
+        return outer_columns({axis, half}, nets[0]->n_out(), 0);
     }
-    template <class T> std::shared_ptr<const void> make() const {
+    std::shared_ptr<const void> pack(bool single, bool half) const override {
+        if (single) return make<float>(half);
+        return make<double>(half);
+    }
+    template <class T> std::shared_ptr<const void> make(bool half) const {
         auto packed = std::make_shared<PackedSeA<T>>(PackedSeA<T>{PackedNets<T>(nets), {}, {}, {}});
         SeA<T>& p = packed->p;
         p.env = e.env;
         p.n_channels = nets[0]->n_out();
-        p.axis = axis;
+        p.outer = {axis, half};
         p.one_side = one_side;
         p.nets = packed->nets.data();
         const int n = e.env.n_types, ld = padded(p.n_channels);
@@ -126,6 +129,21 @@ struct PySeA final : PyDeepDescriptor {
     }
 };
 
+// The net of rows whose input k is found in column `columns[k]` of `width`; several may share one.
+std::shared_ptr<DenseNet> gather_inputs(const DenseNet& net, const std::vector<int>& columns,
+                                        int width) {
+    auto out = std::make_shared<DenseNet>(net);
+    DenseLayer& first = out->layers.front();
+    const std::size_t n = std::size_t(first.n_out);
+    std::vector<double> w(std::size_t(width) * n, 0.0);
+    for (std::size_t k = 0; k < columns.size(); ++k)
+        for (std::size_t j = 0; j < n; ++j)
+            w[std::size_t(columns[k]) * n + j] += first.w[k * n + j];
+    first.n_in = width;
+    first.w = std::move(w);
+    return out;
+}
+
 template <class T> struct PackedModel {
     PackedNets<T> fitting;
     std::vector<DeepDescriptor<T>> descriptors;
@@ -136,8 +154,8 @@ template <class T> struct PackedModel {
 using DescriptorList = std::vector<std::shared_ptr<PyDeepDescriptor>>;
 
 struct PyDeepPotential final : DeepStep {
-    int n_types, width = 0;
-    bool single;
+    int n_types, width = 0;  // width: features of an atom
+    bool single, has_net;
     std::vector<double> bias;
     std::vector<std::uint8_t> silent;
     DescriptorList kept;  // own arrays of types that the kernel reads
@@ -149,7 +167,11 @@ struct PyDeepPotential final : DeepStep {
     PyDeepPotential(const DescriptorList& descriptors, const NetList& fitting,
                     const DoubleArray& bias_, const std::optional<BoolArray>& silent_,
                     const std::optional<DoubleArray>& tail, bool single_)
-        : n_types(int(bias_.size())), single(single_), bias(values_of(bias_)), kept(descriptors) {
+        : n_types(int(bias_.size())),
+          single(single_),
+          has_net(!fitting.empty()),
+          bias(values_of(bias_)),
+          kept(descriptors) {
         if (descriptors.empty() || int(descriptors.size()) > kMaxDescriptors)
             throw std::invalid_argument("descriptors: " + std::to_string(descriptors.size()) +
                                         "; expected 1 to " + std::to_string(kMaxDescriptors));
@@ -185,20 +207,37 @@ struct PyDeepPotential final : DeepStep {
     template <class T>
     std::unique_ptr<PackedModel<T>> make(const DescriptorList& list, const NetList& fitting,
                                          const std::optional<DoubleArray>& tail) {
-        auto packed = std::unique_ptr<PackedModel<T>>(
-            new PackedModel<T>{PackedNets<T>(fitting), {}, {}, {}, {}});
-        DeepModel<T>& m = packed->m;
+        // Equal features share a column, unless they leave as they are or are added to an output.
+        const bool half =
+            has_net && std::all_of(fitting.begin(), fitting.end(), [](const auto& net) {
+                return net->layers.front().skip == Skip::none;
+            });
+        const int n_tail = tail ? int(tail->shape(1)) : 0;
         int column = 0;
+        std::vector<int> columns;
+        std::vector<DeepDescriptor<T>> kinds;
         for (const auto& d : list) {
-            params.push_back(d->pack(single));
-            packed->descriptors.push_back({d->kind(), column, d->width(), params.back().get()});
-            column += d->width();
+            params.push_back(d->pack(single, half));
+            kinds.push_back({d->kind(), column, params.back().get()});
+            int last = 0;
+            for (int c : d->columns(half)) {
+                columns.push_back(column + c);
+                last = std::max(last, c);
+            }
+            column += last + 1;
         }
+        for (int c = 0; c < n_tail; ++c) columns.push_back(column + c);
+        NetList nets;
+        for (const auto& net : fitting)
+            nets.push_back(gather_inputs(*net, columns, column + n_tail));
+        auto packed = std::unique_ptr<PackedModel<T>>(
+            new PackedModel<T>{PackedNets<T>(nets), std::move(kinds), {}, {}, {}});
+        DeepModel<T>& m = packed->m;
         m.n_types = n_types;
         m.n_descriptors = int(packed->descriptors.size());
         m.descriptors = packed->descriptors.data();
-        m.width = width;
-        m.n_tail = width - column;
+        m.width = column + n_tail;
+        m.n_tail = n_tail;
         T* last = packed->tail.reserve(std::size_t(n_types) * m.n_tail + 1);
         for (int k = 0; tail && k < n_types * m.n_tail; ++k) last[k] = T(tail->data()[k]);
         m.tail = last;
@@ -226,6 +265,8 @@ struct PyDeepPotential final : DeepStep {
     // `work` names the task's own input and output.
     void run(DeepTask task, PyNeighborTable& neighbors, DeepWork work, int threads,
              const Result& out) const {
+        if (has_net != (task == DeepTask::energy))
+            throw std::logic_error("DeepPotential: energies need fitting nets, features need none");
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
         const int team = team_size(threads, list.n_pairs, 500);

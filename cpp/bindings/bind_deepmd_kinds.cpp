@@ -41,8 +41,8 @@ struct PyNets : PyDeepDescriptor {
     double r_cut() const override { return e.env.r_cut; }
 };
 
-template <class Packed, class Self> std::shared_ptr<const void> packed(const Self& self) {
-    auto out = std::make_shared<Packed>(self);
+template <class Packed, class... Args> std::shared_ptr<const void> packed(const Args&... args) {
+    auto out = std::make_shared<Packed>(args...);
     return std::shared_ptr<const void>(out, &out->p);
 }
 
@@ -71,7 +71,7 @@ struct PySeR final : PyNets {
         check_nets(nets, std::size_t(n_types()), 1);
     }
     DeepKind kind() const override { return DeepKind::se_r; }
-    std::shared_ptr<const void> pack(bool single) const override {
+    std::shared_ptr<const void> pack(bool single, bool) const override {
         if (single) return packed<PackedSeR<float>>(*this);
         return packed<PackedSeR<double>>(*this);
     }
@@ -88,7 +88,7 @@ struct PySeT final : PyNets {
         check_nets(nets, std::size_t(n_types()) * n_types(), 1);
     }
     DeepKind kind() const override { return DeepKind::se_t; }
-    std::shared_ptr<const void> pack(bool single) const override {
+    std::shared_ptr<const void> pack(bool single, bool) const override {
         if (single) return packed<PackedSeT<float>>(*this);
         return packed<PackedSeT<double>>(*this);
     }
@@ -162,7 +162,10 @@ struct PyDpa1 final : PyNets {
     int hidden() const { return layers.empty() ? 0 : layers[0].out[0]->n_in(); }
     int width() const override { return nets[0]->n_out() * axis + n_tail; }
     DeepKind kind() const override { return DeepKind::dpa1; }
-    std::shared_ptr<const void> pack(bool single) const override;
+    std::vector<int> columns(bool half) const override {
+        return outer_columns({axis, half}, nets[0]->n_out(), n_tail);
+    }
+    std::shared_ptr<const void> pack(bool single, bool half) const override;
 };
 
 template <class T> struct PackedDpa1 {
@@ -173,10 +176,10 @@ template <class T> struct PackedDpa1 {
     std::vector<Buffer<T>> norms;
     Dpa1<T> p;
 
-    explicit PackedDpa1(const PyDpa1& d) : nets(d.nets) {
+    PackedDpa1(const PyDpa1& d, bool half) : nets(d.nets) {
         p.env = d.e.env;
         p.n_channels = d.nets[0]->n_out();
-        p.axis = d.axis;
+        p.outer = {d.axis, half};
         p.n_constants = d.n_constants;
         p.n_tail = d.n_tail;
         p.net = nets.data()[0];
@@ -220,9 +223,9 @@ template <class T> struct PackedDpa1 {
     }
 };
 
-std::shared_ptr<const void> PyDpa1::pack(bool single) const {
-    if (single) return packed<PackedDpa1<float>>(*this);
-    return packed<PackedDpa1<double>>(*this);
+std::shared_ptr<const void> PyDpa1::pack(bool single, bool half) const {
+    if (single) return packed<PackedDpa1<float>>(*this, half);
+    return packed<PackedDpa1<double>>(*this, half);
 }
 
 }  // namespace

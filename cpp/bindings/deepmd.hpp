@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
@@ -87,15 +88,31 @@ private:
     }
 };
 
+// Columns of the features of an outer product, and of n_tail more.
+inline std::vector<int> outer_columns(const OuterRows& rows, int n_channels, int n_tail) {
+    std::vector<int> out;
+    for (int m = 0; m < n_channels; ++m)
+        for (int k = 0; k < rows.axis; ++k)
+            out.push_back(k < rows.columns(m) ? rows.begin(m) + k : rows.begin(k) + m);
+    for (int c = 0; c < n_tail; ++c) out.push_back(rows.begin(n_channels) + c);
+    return out;
+}
+
 // A descriptor as Python makes it: packed for either precision when a model takes it.
 struct PyDeepDescriptor {
     virtual ~PyDeepDescriptor() = default;
     virtual int width() const = 0;
+    // Column of the kernel's x for each of the `width` features; with `half` equal ones share theirs.
+    virtual std::vector<int> columns(bool /*half*/) const {
+        std::vector<int> out(width(), 0);
+        std::iota(out.begin(), out.end(), 0);
+        return out;
+    }
     virtual int n_types() const = 0;
     virtual double r_cut() const = 0;
     virtual DeepKind kind() const = 0;
     // Parameters of the kernel, Params<T>, which the packed object owns.
-    virtual std::shared_ptr<const void> pack(bool single) const = 0;
+    virtual std::shared_ptr<const void> pack(bool single, bool half) const = 0;
     // Whether the nets of what was packed last are tables.
     mutable bool tabulated = false;
 };

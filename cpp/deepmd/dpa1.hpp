@@ -123,9 +123,9 @@ template <class T> void dpa1_values(const Dpa1<T>& p, const DeepBlock<T>& block,
             for (int c = 0; c < 4; ++c) simd::store(t + c * ld + m, sum[c] * scale);
         }
         T* to = block.x.row(k) + column;
-        outer_product(t, ld, p.n_channels, p.axis, to);
+        outer_product(t, ld, p.n_channels, p.outer, to);
         for (int c = 0; c < p.n_tail; ++c)
-            to[p.n_channels * p.axis + c] = p.tail[block.type * p.n_tail + c];
+            to[p.outer.begin(p.n_channels) + c] = p.tail[block.type * p.n_tail + c];
     }
 }
 
@@ -134,7 +134,7 @@ template <class T> void dpa1_gradient(const Dpa1<T>& p, const DeepBlock<T>& bloc
     using V = simd::Vec<T>;
     const int ld = padded(p.n_channels), room = int(s.env.room);
     for (int k = 0; k < block.n; ++k) {
-        outer_product_gradient(s.t + std::int64_t(k) * 4 * ld, ld, p.n_channels, p.axis,
+        outer_product_gradient(s.t + std::int64_t(k) * 4 * ld, ld, p.n_channels, p.outer,
                                block.x.row(k) + column, T(1.0 / p.env.n_slots), s.gt);
         const int n = embed(p, block, s, k, true);
         const std::int64_t at = k * s.env.room;

@@ -42,7 +42,8 @@ template <class T> struct AttentionLayer {
 // and attention layers over that.
 template <class T> struct Dpa1 {
     DeepEnv env;
-    int n_channels = 0, axis = 0, n_constants = 0, n_tail = 0, n_layers = 0, hidden = 0;
+    int n_channels = 0, n_constants = 0, n_tail = 0, n_layers = 0, hidden = 0;
+    OuterRows outer;
     Net<T> net;
     const T* constants = nullptr;  // (n_types, n_types, n_constants) [i][j]
     const T* factor = nullptr;     // (n_types, n_types, padded(n_channels)) [i][j], or null

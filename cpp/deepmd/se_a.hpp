@@ -189,11 +189,11 @@ void net_gradient(const Net<T>& net, const SeAScratch<T>& s, int n, const T* x, 
     }
 }
 
-// x[m axis + k] = sum_c T_c[m] T_c[k].
-template <class T> void outer_product(const T* t, int ld, int n_channels, int axis, T* x) {
+// x[m][k] = sum_c T_c[m] T_c[k].
+template <class T>
+void outer_product(const T* t, int ld, int n_channels, const OuterRows& rows, T* x) {
     using V = simd::Vec<T>;
-    for (int k = 0; k < axis; k += V::width) {
-        const auto live = simd::first_n<T>(axis - k);
+    for (int k = 0; k < rows.axis; k += V::width) {
         const V t0 = simd::load(t + k), t1 = simd::load(t + ld + k),
                 t2 = simd::load(t + 2 * ld + k), t3 = simd::load(t + 3 * ld + k);
         for (int m = 0; m < n_channels; ++m) {
@@ -201,25 +201,31 @@ template <class T> void outer_product(const T* t, int ld, int n_channels, int ax
             d = simd::fma(V(t[ld + m]), t1, d);
             d = simd::fma(V(t[2 * ld + m]), t2, d);
             d = simd::fma(V(t[3 * ld + m]), t3, d);
-            if (axis - k >= V::width)
-                simd::store(x + m * axis + k, d);
-            else
-                simd::store(x + m * axis + k, d, live);
+            const int left = rows.columns(m) - k;
+            T* to = x + rows.begin(m) + k;
+            if (left >= V::width)
+                simd::store(to, d);
+            else if (left > 0)
+                simd::store(to, d, simd::first_n<T>(left));
         }
     }
 }
 
 // gt_c[m] = scale (sum_k g[m][k] T_c[k] + (m < axis) sum_m' g[m'][m] T_c[m']).
-template <class T> void outer_product_gradient(const T* t, int ld, int n_channels, int axis,
-                                               const T* g, T scale, T* gt) {
+template <class T>
+void outer_product_gradient(const T* t, int ld, int n_channels, const OuterRows& rows, const T* g,
+                            T scale, T* gt) {
     using V = simd::Vec<T>;
+    const int axis = rows.axis;
+    const auto load_row = [&](int m, int k) {
+        return simd::load(g + rows.begin(m) + k, simd::first_n<T>(rows.columns(m) - k));
+    };
     for (int c = 0; c < 4; ++c)
         for (int m = n_channels; m < ld; ++m) gt[c * ld + m] = T(0);
     for (int m = 0; m < n_channels; ++m) {
         V dot[4] = {T(0), T(0), T(0), T(0)};
         for (int k = 0; k < axis; k += V::width) {
-            const auto live = simd::first_n<T>(axis - k);
-            const V d = simd::load(g + m * axis + k, live);
+            const V d = load_row(m, k);
             for (int c = 0; c < 4; ++c) dot[c] = simd::fma(d, simd::load(t + c * ld + k), dot[c]);
         }
         T dots[4];
@@ -230,7 +236,7 @@ template <class T> void outer_product_gradient(const T* t, int ld, int n_channel
         const auto live = simd::first_n<T>(axis - k);
         V sum[4] = {T(0), T(0), T(0), T(0)};
         for (int m = 0; m < n_channels; ++m) {
-            const V d = simd::load(g + m * axis + k, live);
+            const V d = load_row(m, k);
             for (int c = 0; c < 4; ++c) sum[c] = simd::fma(d, V(t[c * ld + m]), sum[c]);
         }
         for (int c = 0; c < 4; ++c)
@@ -296,7 +302,7 @@ template <class T> void se_a_values(const SeA<T>& p, const DeepBlock<T>& block, 
                            exact.rows + 4 * l, t, ld);
         }
         for (int m = 0; m < 4 * ld; m += V::width) simd::store(t + m, simd::load(t + m) * scale);
-        outer_product(t, ld, p.n_channels, p.axis, block.x.row(k) + column);
+        outer_product(t, ld, p.n_channels, p.outer, block.x.row(k) + column);
     }
 }
 
@@ -304,7 +310,7 @@ template <class T> void se_a_gradient(const SeA<T>& p, const DeepBlock<T>& block
                                       int column) {
     const int ld = padded(p.n_channels), n_types = p.env.n_types;
     for (int k = 0; k < block.n; ++k) {
-        outer_product_gradient(s.t + std::int64_t(k) * 4 * ld, ld, p.n_channels, p.axis,
+        outer_product_gradient(s.t + std::int64_t(k) * 4 * ld, ld, p.n_channels, p.outer,
                                block.x.row(k) + column, T(1.0 / p.env.n_slots), s.gt);
         const T* x = s.env.x + 4 * (k * s.env.room);
         for (int r = 0; r < n_types; ++r) {
