@@ -11,7 +11,11 @@ from ase.build import bulk
 from ase.io import write
 from hypothesis import HealthCheck, settings
 
-import mdkern
+# Read when OpenMP is loaded. Threads that spin while they wait take the CPU from whatever runs beside the
+# tests, and the tests themselves ask for more threads than there are cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import mdkern  # noqa: E402
 
 pytest.register_assert_rewrite(
     "cli_checks", "contracts", "descriptor_checks", "md_checks", "neighbor_checks"
