@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 # tests, and the tests themselves ask for more threads than there are cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import mdkern  # noqa: E402
+import mdkern
 
 pytest.register_assert_rewrite(
     "cli_checks", "contracts", "descriptor_checks", "md_checks", "neighbor_checks"
