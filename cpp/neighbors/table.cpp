@@ -135,7 +135,8 @@ void NeighborTable::search(int threads) {
     // Some per thread, for balance. Not many: each begins a huge page of its own. Where a row
     // stands in memory is all that depends on them.
     const int n_chunks =
-        int(std::min<std::int64_t>((n_real_ + per_chunk - 1) / per_chunk, 4 * team));
+        team == 1 ? 1
+                  : int(std::min<std::int64_t>((n_real_ + per_chunk - 1) / per_chunk, 4 * team));
     chunks_.resize(n_chunks);
     for (int c = 0; c < n_chunks; ++c) {
         const std::int64_t begin = n_real_ * c / n_chunks, end = n_real_ * (c + 1) / n_chunks;

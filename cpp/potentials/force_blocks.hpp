@@ -5,7 +5,7 @@
 // Rows are cut into fixed blocks. Each block has a private row of four doubles ("entry") for every
 // System row that its rows touch: whoever works on the block adds there. Afterwards every atom
 // gathers the entries of its row and of its images, in the order of the blocks. Rows are sorted in
-// space, so a block of 128 touches some ten to twenty rows per row of its own, one of 512 half as
+// space, so a block of 128 touches some ten to twenty rows per row of its own, one of 1024 half as
 // many: 32 bytes each, against 24 bytes for every pair if the pairs' gradients were stored.
 //
 // The plan (which rows a block touches) is made when the list is; the list is grouped by species
@@ -22,7 +22,7 @@ namespace mdkern {
 
 // Rows per block: some 64 blocks at least, so that many threads have work, and the larger the
 // blocks the fewer rows they share. It follows from the system alone, and the bits from it.
-constexpr std::int64_t kLeastBlock = 2 * kPairBlock, kMostBlock = 8 * kPairBlock;
+constexpr std::int64_t kLeastBlock = 2 * kPairBlock, kMostBlock = 16 * kPairBlock;
 static inline constexpr std::int64_t force_block_rows(std::int64_t n_real) {
     const std::int64_t rows = n_real / 64 / kPairBlock * kPairBlock;
     return rows < kLeastBlock ? kLeastBlock : rows > kMostBlock ? kMostBlock : rows;
