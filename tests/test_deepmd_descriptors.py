@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from contracts import evaluate, raw
-from deepmd_data import model_file, system
+from deepmd_data import inputs, model_file, system
 
 import mdkern
 from mdkern import reference
@@ -174,11 +174,19 @@ def test_pair_table_without_some_atoms_and_pairs() -> None:
     assert np.all(evaluate(table_calculator(alone), atoms)["forces"] == 0.0)
 
 
-def test_a_table_does_not_leave_neighbors_out() -> None:
-    table = replace(table_model(), sel=np.array([3]))
-    with pytest.warns(MDKernWarning, match="the pair table acts on all"):
-        got = evaluate(table_calculator(table), slab())
-    assert raw(got) == raw(evaluate(table_calculator(table_model()), slab()))
+@pytest.mark.parametrize("without", [(), (1,)])
+@pytest.mark.usefixtures("isa")
+def test_a_table_leaves_the_farthest_out(without: tuple[int, ...]) -> None:
+    table, atoms = replace(table_model(), sel=np.array([9]), atom_exclude=without), slab()
+    model = replace(read_deepmd(model_file("linear")), model=table)
+    expected = reference.deepmd(*inputs(atoms, model))
+    with pytest.warns(MDKernWarning, match="the farthest are left out"):
+        got = evaluate(table_calculator(table), atoms)
+    assert np.abs(got["energies"] - expected.energies).max() < 1e-12
+    assert np.abs(got["forces"] - expected.forces).max() < 1e-11
+    assert np.abs(got["virial"] - expected.virial).max() < 1e-10
+    whole = evaluate(table_calculator(table_model()), atoms)["energies"]
+    assert np.abs(got["energies"] - whole).max() > 1e-6
 
 
 def test_closer_than_the_table() -> None:

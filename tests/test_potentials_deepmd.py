@@ -190,6 +190,22 @@ def test_overflow_warns_once() -> None:
         calc.calculate(atoms)
 
 
+def test_overflow_warns_in_native_dynamics() -> None:
+    """At the start four neighbors fit; while the run lasts more come near."""
+    atoms = Atoms("O6", [[0, 0, 0], [3, 0, 0], [-3, 0, 0], [0, 3, 0], [0, -3, 0], [0, 0, 4.3]])
+    atoms.set_velocities([[0, 0, 0]] * 5 + [[0, 0, -0.5]])
+    atoms.calc = DeepPotential(model_file("overflow"))
+    dynamics = VelocityVerlet(atoms, timestep=0.05)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dynamics.run(1)
+    with pytest.warns(MDKernWarning, match="more neighbors than sel"):
+        dynamics.run(30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dynamics.run(5)
+
+
 @OVERFLOW
 @pytest.mark.parametrize("name", names())
 @pytest.mark.usefixtures("isa")

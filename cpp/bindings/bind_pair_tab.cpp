@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "bindings/deepmd.hpp"
@@ -10,11 +12,52 @@ namespace mdkern {
 
 namespace {
 
+// Neighbors that a list of `sel` places within r_cut leaves out.
+struct Nearest {
+    double r_cut;
+    std::int64_t sel;
+    std::vector<double> limit, numbered;  // as in PairTab; of the last list that was too long
+
+    // Returns whether there are some.
+    bool find(const System& s, const Neighbors& list) {
+        std::vector<double> r2;
+        bool over = false;
+        for (std::int64_t i = 0; i < s.n_real; ++i) {
+            if (list.count[i] <= sel) continue;
+            r2.clear();
+            for (std::int32_t k = 0; k < list.count[i]; ++k) {
+                const double *a = s.rows + 4 * i,
+                             *b = s.rows + 4 * std::int64_t(list.index[list.first[i] + k]);
+                const double x = b[0] - a[0], y = b[1] - a[1], z = b[2] - a[2];
+                const double d2 = x * x + y * y + z * z;
+                if (d2 <= r_cut * r_cut) r2.push_back(d2);
+            }
+            if (std::int64_t(r2.size()) <= sel) continue;
+            if (!over)
+                limit.assign(std::size_t(s.n_total), std::numeric_limits<double>::infinity());
+            over = true;
+            // Half way to the first that is left out: rounding does not decide.
+            const auto next = r2.begin() + sel;
+            std::nth_element(r2.begin(), next, r2.end());
+            const double last = sel > 0 ? *std::max_element(r2.begin(), next) : 0.0;
+            limit[std::size_t(i)] = 0.5 * (last + *next);
+        }
+        if (!over) return false;
+        numbered.resize(std::size_t(4 * s.n_total));
+        for (std::int64_t r = 0; r < s.n_total; ++r) {
+            limit[std::size_t(r)] = limit[std::size_t(s.owner[r])];
+            std::copy_n(s.rows + 4 * r, 3, numbered.data() + 4 * r);
+            numbered[std::size_t(4 * r + 3)] = double(r);
+        }
+        return true;
+    }
+};
+
 struct PairTabStep final : ForceStep {
     PairTabStep(const DoubleArray& table_, const DoubleArray& bias_,
                 const std::optional<DoubleArray>& keep_, double r_min, double step, double r_end,
                 double r_cut_, std::int64_t sel_)
-        : table(table_), bias(bias_), keep(keep_), r_cut(r_cut_), sel(sel_) {
+        : table(table_), bias(bias_), keep(keep_), nearest{r_cut_, sel_, {}, {}} {
         check_shape(bias, "bias", {-1});
         const std::int64_t n = bias.shape(0);
         check_shape(table, "table", {n, n, -1, 4});
@@ -23,34 +66,27 @@ struct PairTabStep final : ForceStep {
             throw std::invalid_argument("table: " + std::to_string(table.size() / 4) +
                                         " pieces; expected 1 to 2^28");
         if (keep) check_shape(*keep, "keep", {n});
-        p = {int(n), int(table.shape(2)), r_min,       1.0 / step,
-             r_end,  table.data(),        bias.data(), keep ? keep->data() : nullptr};
+        p = {int(n),      int(table.shape(2)),           r_min,   1.0 / step, r_end, table.data(),
+             bias.data(), keep ? keep->data() : nullptr, nullptr, nullptr};
     }
     bool forces_alone() const override { return true; }
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        look_for_overflow(s, list);
-        pair_tab_compute(p, s, list, team_size(threads, list.n_pairs, 20000), out);
+        pair_tab_compute(limited(s, list), s, list, team_size(threads, list.n_pairs, 20000), out);
     }
-    // Whether DeePMD-kit would leave neighbors out. Lists are rarely that long.
-    void look_for_overflow(const System& s, const Neighbors& list) const {
-        for (std::int64_t i = 0; i < s.n_real && !overflow; ++i) {
-            if (list.count[i] <= sel) continue;
-            std::int64_t n = 0;
-            for (std::int32_t k = 0; k < list.count[i]; ++k) {
-                const double *a = s.rows + 4 * i,
-                             *b = s.rows + 4 * std::int64_t(list.index[list.first[i] + k]);
-                const double x = b[0] - a[0], y = b[1] - a[1], z = b[2] - a[2];
-                n += x * x + y * y + z * z < r_cut * r_cut;
-            }
-            overflow = n > sel;
-        }
+    // The parameters, without the neighbors for which there is no place.
+    PairTab limited(const System& s, const Neighbors& list) const {
+        PairTab out = p;
+        if (!nearest.find(s, list)) return out;
+        overflow = true;
+        out.limit = nearest.limit.data();
+        out.numbered = nearest.numbered.data();
+        return out;
     }
     DoubleArray table, bias;
     std::optional<DoubleArray> keep;
-    double r_cut;
-    std::int64_t sel;
+    mutable Nearest nearest;
     mutable bool overflow = false;
     PairTab p;
 };
@@ -113,27 +149,30 @@ struct WeightedSteps final : ForceStep {
 // A net and a table, blended (pair_tab.hpp).
 struct BlendedSteps final : ForceStep {
     BlendedSteps(std::shared_ptr<DeepStep> net_, std::shared_ptr<PairTabStep> table_, double length,
-                 double inner, double outer, double r_cut,
+                 double inner, double outer, double r_cut, std::int64_t sel,
                  const std::optional<DoubleArray>& present_)
         : net(std::move(net_)),
           table(std::move(table_)),
           present(present_),
-          blend{length, inner, outer, r_cut, present ? present->data() : nullptr} {
+          nearest{r_cut, sel, {}, {}},
+          blend{length, inner, outer, r_cut, nullptr, present ? present->data() : nullptr} {
         if (present) check_shape(*present, "present", {table->p.n_types, table->p.n_types});
     }
 
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const std::int64_t n = neighbors.table.n();
-        const std::int64_t n_total = neighbors.table.system().n_total;
-        const int team = team_size(threads, neighbors.table.neighbors().n_pairs, 10000);
-        table->look_for_overflow(neighbors.table.system(), neighbors.table.neighbors());
+        const System s = neighbors.table.system();
+        const Neighbors list = neighbors.table.neighbors();
+        const int team = team_size(threads, list.n_pairs, 10000);
+        const PairTab tab = table->limited(s, list);
+        PairBlend limited = blend;
+        if (nearest.find(s, list)) limited.limit = nearest.limit.data();
         Part part(n, out);
         std::vector<double> of_table(std::size_t(n), 0.0), share(std::size_t(n), 0.0),
             blended(std::size_t(n), 0.0);
         Buffer<double> atoms, rows;
-        double* a = atoms.reserve(std::size_t(4 * n_total));
-        pair_blend_weights_compute(table->p, blend, neighbors.table.system(),
-                                   neighbors.table.neighbors(), team, a, of_table.data());
+        double* a = atoms.reserve(std::size_t(4 * s.n_total));
+        pair_blend_weights_compute(tab, limited, s, list, team, a, of_table.data());
         for (std::int64_t i = 0; i < n; ++i) share[std::size_t(i)] = 1.0 - a[4 * i];
         net->compute_shared(neighbors, share.data(), threads, part.view);
         Result pairs = out;
@@ -142,9 +181,8 @@ struct BlendedSteps final : ForceStep {
             unused.resize(part.totals.size());
             pairs.block_totals = unused.data();
         }
-        pair_blend_compute(table->p, blend, neighbors.table.system(), neighbors.table.neighbors(),
-                           team, of_table.data(), part.energies.data(), a,
-                           rows.reserve(std::size_t(4 * n_total)), blended.data(), pairs);
+        pair_blend_compute(tab, limited, s, list, team, of_table.data(), part.energies.data(), a,
+                           rows.reserve(std::size_t(4 * s.n_total)), blended.data(), pairs);
         add(out.forces, 1.0, part.forces);
         add(out.virials, 1.0, part.virials);
         for (std::size_t k = 0; k < part.totals.size(); k += 7) part.totals[k] = 0.0;
@@ -153,6 +191,7 @@ struct BlendedSteps final : ForceStep {
     std::shared_ptr<DeepStep> net;
     std::shared_ptr<PairTabStep> table;
     std::optional<DoubleArray> present;
+    mutable Nearest nearest;  // in the sums of the softened distance
     PairBlend blend;
 };
 
@@ -184,9 +223,9 @@ void bind_pair_tab(py::module_& m) {
     bind_step(sum);
     py::class_<BlendedSteps, ForceStep, std::shared_ptr<BlendedSteps>> blended(m, "BlendedSteps");
     blended.def(py::init<std::shared_ptr<DeepStep>, std::shared_ptr<PairTabStep>, double, double,
-                         double, double, const std::optional<DoubleArray>&>(),
+                         double, double, std::int64_t, const std::optional<DoubleArray>&>(),
                 py::kw_only(), py::arg("net"), py::arg("table"), py::arg("length"),
-                py::arg("inner"), py::arg("outer"), py::arg("r_cut"),
+                py::arg("inner"), py::arg("outer"), py::arg("r_cut"), py::arg("sel"),
                 py::arg("present").noconvert());
     blended.def_readonly("net", &BlendedSteps::net);
     blended.def_readonly("table", &BlendedSteps::table);

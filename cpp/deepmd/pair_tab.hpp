@@ -8,6 +8,9 @@
 //   sigma_i = sum_j r_ij e^(-r_ij / a) / sum_j e^(-r_ij / a)
 //   c_i = 1 - 10 u^3 + 15 u^4 - 6 u^5,  u = (sigma_i - inner) / (outer - inner) clamped to [0, 1]
 //   E_i = (1 - c_i) E_i^net + c_i E_i^table,  c_i = 0 where keep_t(i) = 0
+//
+// A list with fewer places than neighbors keeps the nearest: sums over j are then over pairs within
+// the limit of i, which need not be within that of j.
 #pragma once
 
 #include "core/dispatch.hpp"
@@ -22,11 +25,15 @@ struct PairTab {
     const double* table = nullptr;  // (n_types, n_types, n_steps, 4) c3, c2, c1, c0
     const double* bias = nullptr;   // (n_types)
     const double* keep = nullptr;   // (n_types) what E_i is multiplied by, or null
+    // Where neighbors are left out, else null: squared distance of the last that is kept (n_total),
+    // and rows x, y, z, number of the row (n_total, 4).
+    const double *limit = nullptr, *numbered = nullptr;
 };
 
 struct PairBlend {
     double length = 0.0, inner = 0.0, outer = 0.0;  // a and the range of sigma
     double r_cut = 0.0;                             // of the sums in sigma
+    const double* limit = nullptr;                  // of these sums, as in PairTab
     const double* present =
         nullptr;  // (n_types, n_types) 1 for pairs that are in them, 0 for others
 };

@@ -37,33 +37,54 @@ struct Lookup {
     }
 };
 
-// kKeep: some atoms have no energy.
-template <bool kKeep> struct TablePair {
-    const double* rows;
+// Whether pairs are within the limits of rows.
+inline V within_limit(const double* limit, I row, V r2) {
+    return simd::keep(r2 <= simd::gather(limit, row), V(1.0));
+}
+
+// kKeep: some atoms have no energy. kLimit: some neighbors are left out; the last number of a row is
+// then its own.
+template <bool kKeep, bool kLimit> struct TablePair {
+    const double *rows, *system_rows;
     const PairTab& p;
     const Lookup look_up;
 
+    TablePair(const PairTab& table, const System& s)
+        : rows(kLimit ? table.numbered : s.rows), system_rows(s.rows), p(table), look_up(table) {}
+
     struct Centre {
         I types;
-        V keep;
+        V keep, limit;
     };
-    Centre begin(std::int64_t, double species) const {
-        return {simd::set_int<double>(std::int32_t(species) * p.n_types),
-                kKeep ? V(p.keep[int(species)]) : V(1.0)};
+    Centre begin(std::int64_t i, double) const {
+        const int species = species_of(i);
+        return {simd::set_int<double>(species * p.n_types), kKeep ? V(p.keep[species]) : V(1.0),
+                kLimit ? V(p.limit[i]) : V(0.0)};
     }
-    double own_energy(std::int64_t i) const { return p.bias[int(rows[4 * i + 3])]; }
+    double own_energy(std::int64_t i) const { return p.bias[species_of(i)]; }
 
-    M operator()(const Centre& centre, V species, V r2, V& e, V& g) const {
+    M operator()(const Centre& centre, V last, V r2, V& e, V& g) const {
         const V r = simd::sqrt(r2);
-        V slope;
-        look_up(centre.types + simd::to_int(species), r, e, slope);
+        I species = simd::to_int(last);
+        V own = centre.keep, other = 1.0, slope;
+        if constexpr (kLimit) {
+            const I row = species, twice = row + row;
+            species = simd::to_int(simd::gather(system_rows + 3, twice + twice));
+            own = simd::keep(r2 <= centre.limit, own);
+            other = within_limit(p.limit, row, r2);
+        }
+        if constexpr (kKeep) other = other * simd::gather(p.keep, species);
+        look_up(centre.types + species, r, e, slope);
         g = slope / r;
-        if constexpr (kKeep) {
-            e = e * centre.keep;
-            g = V(0.5) * (centre.keep + simd::gather(p.keep, simd::to_int(species))) * g;
+        if constexpr (kKeep || kLimit) {
+            e = e * own;
+            g = V(0.5) * (own + other) * g;
         }
         return r < V(p.r_end);
     }
+
+private:
+    int species_of(std::int64_t i) const { return int(system_rows[4 * i + 3]); }
 };
 
 // The last pass of blending: dE/dr of a pair, both ends,
@@ -87,10 +108,11 @@ struct BlendPair {
     struct Centre {
         V c, h, sigma;
         I types;
+        std::int64_t row;
     };
     Centre begin(std::int64_t i, double) const {
         const double* a = atoms + 4 * i;
-        return {a[0], a[1], a[2], simd::set_int<double>(std::int32_t(a[3]) * p.n_types)};
+        return {a[0], a[1], a[2], simd::set_int<double>(std::int32_t(a[3]) * p.n_types), i};
     }
     double own_energy(std::int64_t i) const { return energies[order ? order[i] : i]; }
 
@@ -102,11 +124,19 @@ struct BlendPair {
         const I types = centre.types + simd::to_int(species);
         look_up(types, r, phi, slope);
         const M near = r < r_cut, covered = r < V(p.r_end);
-        const V own = centre.h * simd::fma(centre.sigma - r, inverse_length, one),
-                other = h * simd::fma(sigma - r, inverse_length, one);
+        V own = centre.h * simd::fma(centre.sigma - r, inverse_length, one),
+          other = h * simd::fma(sigma - r, inverse_length, one), own_c = centre.c;
+        if (p.limit) {
+            own_c = simd::keep(r2 <= V(p.limit[centre.row]), own_c);
+            c = c * within_limit(p.limit, simd::to_int(row), r2);
+        }
+        if (blend.limit) {
+            own = simd::keep(r2 <= V(blend.limit[centre.row]), own);
+            other = other * within_limit(blend.limit, simd::to_int(row), r2);
+        }
         const V moved = presence(blend, types) * math::exp(-(r * inverse_length)) * (own + other);
         e = 0.0;
-        g = (simd::keep(covered, V(0.5) * (centre.c + c) * slope) + simd::keep(near, moved)) / r;
+        g = (simd::keep(covered, V(0.5) * (own_c + c) * slope) + simd::keep(near, moved)) / r;
         return near | covered;
     }
 };
@@ -115,16 +145,20 @@ struct BlendPair {
 
 void pair_tab_compute(const PairTab& p, const System& s, const Neighbors& list, int n_threads,
                       const Result& out) {
-    if (p.keep)
-        pair_loop<double>(s, list, out, n_threads, TablePair<true>{s.rows, p, Lookup(p)});
+    if (p.keep && p.limit)
+        pair_loop<double>(s, list, out, n_threads, TablePair<true, true>(p, s));
+    else if (p.keep)
+        pair_loop<double>(s, list, out, n_threads, TablePair<true, false>(p, s));
+    else if (p.limit)
+        pair_loop<double>(s, list, out, n_threads, TablePair<false, true>(p, s));
     else
-        pair_loop<double>(s, list, out, n_threads, TablePair<false>{s.rows, p, Lookup(p)});
+        pair_loop<double>(s, list, out, n_threads, TablePair<false, false>(p, s));
 }
 
 void pair_blend_weights_compute(const PairTab& p, const PairBlend& blend, const System& s,
                                 const Neighbors& list, int n_threads, double* atoms,
                                 double* energies) {
-    const TablePair<false> pair{s.rows, p, Lookup(p)};
+    const TablePair<false, false> pair(p, s);
     const V r_cut2 = blend.r_cut * blend.r_cut, inverse_length = 1.0 / blend.length;
     parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) {
         const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
@@ -132,6 +166,8 @@ void pair_blend_weights_compute(const PairTab& p, const PairBlend& blend, const 
             const double* x = s.rows + 4 * i;
             const auto centre = pair.begin(i, x[3]);
             const std::int32_t *j = list.index + list.first[i], *j_end = j + list.count[i];
+            const V limit = p.limit ? p.limit[i] : __builtin_inf(),
+                    sum_limit = blend.limit ? blend.limit[i] : __builtin_inf();
             V energy = 0.0, weights = 0.0, distances = 0.0;
             for (; j < j_end; j += V::width) {
                 const M live = simd::first_n<double>(j_end - j);
@@ -141,8 +177,10 @@ void pair_blend_weights_compute(const PairTab& p, const PairBlend& blend, const 
                 dy = dy - V(x[1]);
                 dz = dz - V(x[2]);
                 const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz)), r = simd::sqrt(r2);
-                energy = energy + simd::keep(pair(centre, species, r2, e, g) & live, e);
-                const V w = simd::keep((r2 < r_cut2) & live, math::exp(-(r * inverse_length))) *
+                const M covered = pair(centre, species, r2, e, g) & (r2 <= limit) & live;
+                energy = energy + simd::keep(covered, e);
+                const V w = simd::keep((r2 < r_cut2) & (r2 <= sum_limit) & live,
+                                       math::exp(-(r * inverse_length))) *
                             presence(blend, centre.types + simd::to_int(species));
                 weights = weights + w;
                 distances = simd::fma(w, r, distances);

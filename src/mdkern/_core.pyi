@@ -311,6 +311,7 @@ class BlendedSteps(ForceStep):
         inner: typing.SupportsFloat | typing.SupportsIndex,
         outer: typing.SupportsFloat | typing.SupportsIndex,
         r_cut: typing.SupportsFloat | typing.SupportsIndex,
+        sel: typing.SupportsInt | typing.SupportsIndex,
         present: numpy.typing.NDArray[numpy.float64] | None,
     ) -> None: ...
     def compute(

@@ -233,7 +233,10 @@ class NativeDynamics(MolecularDynamics):
         """The core's energy, forces and virial as the calculator's results."""
         energy, energies, forces, virial = self._loop.results()
         result = potentials.Result(energy, energies, forces, virial, None)
-        self._calculator()._accept(result, *_arrays(self.atoms))
+        calc = self._calculator()
+        calc._accept(result, *_arrays(self.atoms))
+        warn: Any = getattr(calc.potential, "warn", lambda: None)  # of what compute() warns of
+        warn()
 
     # --- the loop
     def run(self, steps: int = 50) -> bool:

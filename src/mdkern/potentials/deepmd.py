@@ -105,20 +105,20 @@ class DeepPotential:
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         result = Result(*self._kernel.compute(neighbors, virials, threads))
-        full = () if self._warned else [x for x in parts_of_kernel(self._kernel) if x.overflow]
-        if full:
-            self._warned = True
-            what = (
-                "the pair table acts on all within its cutoff, where DeePMD-kit leaves out the farthest"
-                if all(isinstance(x, _core.PairTab) for x in full)
-                else "the farthest are left out, and energies jump when neighbors change places"
-            )
-            warnings.warn(
-                f"{self.model.path}: more neighbors than sel has room for; {what}",
-                MDKernWarning,
-                stacklevel=2,
-            )
+        self.warn()
         return result
+
+    def warn(self) -> None:
+        """Say once that neighbors were left out since the model was loaded; :mod:`mdkern.md` asks after its steps."""
+        if self._warned or not any(x.overflow for x in parts_of_kernel(self._kernel)):
+            return
+        self._warned = True
+        warnings.warn(
+            f"{self.model.path}: more neighbors than sel has room for; the farthest are left out, and energies "
+            "jump when neighbors change places",
+            MDKernWarning,
+            stacklevel=3,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_kernel"}

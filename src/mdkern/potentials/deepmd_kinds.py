@@ -139,6 +139,7 @@ def blended_kernel(m: ZblModel, net: Any, table: Any) -> Any:
         inner=m.sw_r_min,
         outer=m.sw_r_max,
         r_cut=longer.r_cut,
+        sel=int(np.sum(longer.sel)),
         present=present if m.pair_exclude else None,
     )
 

@@ -113,6 +113,15 @@ MODELS = {
     },
     "overflow": standard(two_body(sel=[4, 5, 3], neuron=[3, 4])),
     "overflow_dpa1": standard(dpa1(sel=11, tebd_input_mode="strip")),
+    "overflow_zbl": standard(
+        dpa1(sel=14, tebd_input_mode="strip"), use_srtab="", smin_alpha=0.9, sw_rmin=1.2, sw_rmax=3.4, sel=17
+    ),
+    "overflow_linear": {
+        "type": "linear_ener",
+        "weights": [0.75, 0.5],
+        "type_map": TYPES,
+        "models": [standard(dpa1(sel=11, tebd_input_mode="strip")), TABLE | {"sel": 13}],
+    },
 }  # fmt: skip
 
 
