@@ -373,8 +373,6 @@ def _hybrid(m: Map, n_types: int) -> Hybrid:
         parts.append(part)
     if not parts:
         m.bad("list", "at least one descriptor")
-    if len({part.kind == "dpa1" for part in parts}) > 1:
-        m.refuse("list", ": dpa1 together with descriptors that have slots for each type")
     m.done()
     return Hybrid(tuple(parts))
 
@@ -507,9 +505,8 @@ def _model(m: Map, outer: tuple[str, ...] | None) -> Model:
 def _standard(m: Map, common: dict[str, Any]) -> StandardModel:
     n = len(common["type_map"])
     d = _descriptor(m.map("descriptor"), n)
-    mixed = d.kind == "dpa1" or (isinstance(d, Hybrid) and d.parts[0].kind == "dpa1")
     return StandardModel(
-        **common, descriptor=d, fitting=_fitting(m.map("fitting"), n, d.width, mixed)
+        **common, descriptor=d, fitting=_fitting(m.map("fitting"), n, d.width, d.mixed)
     )
 
 

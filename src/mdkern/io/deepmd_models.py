@@ -98,8 +98,11 @@ class EnvironmentMatrix:
         Types (a, b), a <= b, that do not see each other.
     precision : str
         Of the reference's arithmetic.
+    mixed : bool
+        Whether all types share the slots.
     """
 
+    mixed: ClassVar[bool] = False
     r_cut: float
     r_cut_smth: float
     sel: NDArray[np.int64]
@@ -227,6 +230,7 @@ class Dpa1(EnvironmentMatrix):
     normalize: bool
     scale: float
     kind: ClassVar[str] = "dpa1"
+    mixed: ClassVar[bool] = True
 
     @property
     def n_tebd(self) -> int:
@@ -247,6 +251,10 @@ class Hybrid:
     kind: ClassVar[str] = "hybrid"
 
     @property
+    def mixed(self) -> bool:
+        return any(part.mixed for part in self.parts)
+
+    @property
     def width(self) -> int:
         return sum(part.width for part in self.parts)
 
@@ -257,6 +265,8 @@ class Hybrid:
     @property
     def sel(self) -> NDArray[np.int64]:
         """Slots of the common neighbor list."""
+        if self.mixed:
+            return np.array([max(int(np.sum(part.sel)) for part in self.parts)])
         return np.asarray(np.max([np.asarray(part.sel) for part in self.parts], axis=0))
 
 

@@ -49,7 +49,7 @@ def descriptor_kernel(d: Any, common: dict[str, Any], make_net: MakeNet, path: s
 
 
 def _dpa1(d: Dpa1, common: dict[str, Any], make_net: MakeNet, path: str) -> Any:
-    n, strip = len(d.davg), d.tebd_mode == "strip"
+    n, strip, n_slots = len(d.davg), d.tebd_mode == "strip", int(np.sum(d.sel))
     if np.any(d.davg != 0.0) and not (strip and d.smooth):
         # DeePMD-kit fills empty slots with the type of the first atom of a frame.
         raise UnsupportedError(
@@ -70,8 +70,14 @@ def _dpa1(d: Dpa1, common: dict[str, Any], make_net: MakeNet, path: str) -> Any:
         )
     net = make_net(d.net)
     return _core.DeepDpa1(
-        env=_core.DeepEnv(**{**common, "sel": np.zeros(n, dtype=np.int32)}),
-        n_slots=int(np.sum(d.sel)),
+        env=_core.DeepEnv(
+            **{
+                **common,
+                "sel": np.zeros(n, dtype=np.int32),
+                "n_listed": min(common["n_listed"], n_slots),
+            }
+        ),
+        n_slots=n_slots,
         net=net,
         axis=d.axis_neuron,
         constants=np.zeros((n, n, 0)) if strip else vectors,

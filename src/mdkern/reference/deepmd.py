@@ -16,10 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdkern.io.deepmd_models import (
     DeepModel,
-    Dpa1,
     EnsembleModel,
     Fitting,
-    Hybrid,
     Model,
     PairTab,
     StandardModel,
@@ -121,10 +119,7 @@ def _evaluate(
 def _slots(
     model: StandardModel | PairTab, pairs: PairList, kinds: NDArray[np.int64], removed: Pairs
 ) -> Slots:
-    d = model.descriptor if isinstance(model, StandardModel) else None
-    mixed = (
-        d is None or isinstance(d, Dpa1) or (isinstance(d, Hybrid) and d.parts[0].kind == "dpa1")
-    )
+    mixed = not isinstance(model, StandardModel) or model.descriptor.mixed
     return Slots.fill(pairs, kinds, model.r_cut, model.sel, mixed).without(removed, pairs)
 
 

@@ -62,8 +62,18 @@ class Slots:
         here = ((a == pair[0]) & (b == pair[1])) | ((a == pair[1]) & (b == pair[0]))
         return np.asarray(here & (self.table >= 0))
 
-    def part(self, sel: Int) -> Slots:
-        """The nearest `sel` of every section."""
+    def of_part(self, d: SeA | SeR | SeT | Dpa1, pairs: PairList, kinds: Int) -> Slots:
+        """Those of a descriptor of a hybrid: the nearest ``d.sel`` of every section, or of every type."""
+        sel = d.sel
+        if len(self.starts) == 2 and not d.mixed:
+            starts = (0, *np.cumsum(sel).tolist())
+            table = np.full((pairs.n, starts[-1]), -1)
+            for i, row in enumerate(self.table):
+                mine = row[row >= 0]
+                for t, (begin, end) in enumerate(itertools.pairwise(starts)):
+                    some = mine[kinds[pairs.j[mine]] == t][: end - begin]
+                    table[i, begin : begin + len(some)] = some
+            return Slots(table, starts)
         columns = [np.arange(b, b + n) for b, n in zip(self.starts[:-1], sel.tolist(), strict=True)]
         return Slots(self.table[:, np.concatenate(columns)], (0, *np.cumsum(sel).tolist()))
 
@@ -123,7 +133,7 @@ class Environment:
 def embed(d: Descriptor, pairs: PairList, slots: Slots, kinds: Int) -> tuple[Float, Back]:
     """Descriptors (n, width) and their reverse mode."""
     if isinstance(d, Hybrid):
-        parts = [embed(part, pairs, slots.part(part.sel), kinds) for part in d.parts]
+        parts = [embed(part, pairs, slots.of_part(part, pairs, kinds), kinds) for part in d.parts]
         ends = np.cumsum([part.width for part in d.parts])[:-1]
 
         def back(g: Float) -> Float:

@@ -122,6 +122,26 @@ MODELS = {
         "type_map": TYPES,
         "models": [standard(dpa1(sel=11, tebd_input_mode="strip")), TABLE | {"sel": 13}],
     },
+    "hybrid_dpa1": standard(
+        {
+            "type": "hybrid",
+            "list": [
+                two_body(rcut=3.5, sel=[9, 9, 6], neuron=[3, 6]),
+                dpa1(tebd_input_mode="strip", sel=34),
+                dpa1(sel=20, rcut=3.0, attn_layer=1),
+            ],
+        }
+    ),
+    "overflow_hybrid_dpa1": standard(
+        {
+            "type": "hybrid",
+            "list": [
+                dpa1(tebd_input_mode="strip", sel=12),
+                two_body("se_e2_r", sel=[5, 7, 6], neuron=[3, 6]),
+                dpa1(sel=9, tebd_input_mode="strip", concat_output_tebd=False),
+            ],
+        }
+    ),
 }  # fmt: skip
 
 
