@@ -356,12 +356,40 @@ def test_descriptor(name: str) -> None:
     assert abs(slopes[1] + (virial * strain).sum()) < 1e-11 * np.abs(virial).max() * 10
 
 
+@pytest.mark.parametrize("name", ["act_gelu_sigmoid", "se_e3", "hybrid_dpa1", "dpa1_attention"])
+@pytest.mark.parametrize("where", ["crystal", "free"])
+@pytest.mark.usefixtures("isa")
+def test_descriptor_derivatives(name: str, where: str) -> None:
+    d, atoms = DeepPotSE(model_file(name)), system(where)
+    n = len(atoms)
+    everything, values = d.derivatives(atoms)
+    assert everything.shape == (n, n, 3, d.get_number_of_features())
+    assert np.array_equal(values, d.create(atoms))
+    step = np.random.default_rng(3).normal(size=(n, 3))
+    up, down = atoms.copy(), atoms.copy()
+    up.positions += 1e-5 * step
+    down.positions -= 1e-5 * step
+    slopes = (d.create(up) - d.create(down)) / 2e-5
+    assert (
+        np.abs(np.einsum("ijxf,jx->if", everything, step) - slopes).max()
+        < 1e-7 * np.abs(slopes).max()
+    )
+    w = np.random.default_rng(4).normal(size=values.shape)
+    summed = np.einsum("ijxf,if->jx", everything, w)
+    assert np.abs(summed - d.vjp(atoms, w)[0]).max() < 1e-11 * np.abs(summed).max()
+    part, q = d.derivatives(atoms, centers=[2, 0, 2], include=[1, -1])
+    assert np.abs(part - everything[np.ix_([2, 0, 2], [1, n - 1])]).max() < 1e-14
+    assert np.array_equal(q, values[[2, 0, 2]])
+
+
 def test_descriptor_arguments() -> None:
     assert DeepPotSE.from_model(HERE / "water_random.dp").species == ("O", "H")
     with pytest.raises(UnsupportedError, match="zbl"):
         DeepPotSE(model_file("zbl"))
     with pytest.raises(ValueError, match="weights"):
         DeepPotSE(model_file("hybrid")).vjp(system("free"), np.zeros((6, 2)))
+    with pytest.raises(MemoryError, match=r"derivatives of shape .* GiB"):
+        DeepPotSE(HERE / "water_random.dp").derivatives(bulk("O", "fcc", a=3.0) * (60, 60, 60))
 
 
 def test_potential_without_a_calculator() -> None:

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bindings/deepmd.hpp"
+#include "bindings/model_descriptor.hpp"
 #include "core/threads.hpp"
 
 namespace mdkern {
@@ -262,6 +263,7 @@ struct PyDeepPotential final : DeepStep {
         work.share = share;
         run(DeepTask::energy, neighbors, work, threads, out);
     }
+    int n_features() const { return width; }
     // `work` names the task's own input and output.
     void run(DeepTask task, PyNeighborTable& neighbors, DeepWork work, int threads,
              const Result& out) const {
@@ -323,7 +325,9 @@ void bind_deepmd(py::module_& m) {
              py::arg("env"), py::arg("axis"), py::arg("one_side"), py::arg("nets"),
              py::arg("r_table"));
     py::class_<DeepStep, ForceStep, std::shared_ptr<DeepStep>>(m, "DeepStep");
-    py::class_<PyDeepPotential, DeepStep, std::shared_ptr<PyDeepPotential>>(m, "DeepPotential")
+    py::class_<PyDeepPotential, DeepStep, std::shared_ptr<PyDeepPotential>> potential(
+        m, "DeepPotential");
+    potential
         .def(py::init<const DescriptorList&, const NetList&, const DoubleArray&,
                       const std::optional<BoolArray>&, const std::optional<DoubleArray>&, bool>(),
              py::kw_only(), py::arg("descriptors"), py::arg("fitting"), py::arg("bias").noconvert(),
@@ -340,38 +344,8 @@ void bind_deepmd(py::module_& m) {
             [](const PyDeepPotential& p, PyNeighborTable& neighbors, bool virials, int threads) {
                 return evaluate(p, neighbors, virials, threads);
             },
-            py::arg("neighbors"), py::arg("virials"), py::arg("threads"))
-        .def(
-            "descriptors",
-            [](const PyDeepPotential& p, PyNeighborTable& neighbors, int threads) {
-                const std::int64_t n = neighbors.table.n();
-                DoubleArray x(py::array::ShapeContainer{n, std::int64_t(p.width)});
-                PyResult out(n, false);
-                DeepWork work;
-                work.descriptors = x.mutable_data();
-                {
-                    py::gil_scoped_release nogil;
-                    p.run(DeepTask::descriptor, neighbors, work, threads, out.view);
-                }
-                return x;
-            },
-            py::arg("neighbors"), py::arg("threads"))
-        .def(
-            "vjp",
-            [](const PyDeepPotential& p, PyNeighborTable& neighbors, const DoubleArray& weights,
-               int threads) {
-                const std::int64_t n = neighbors.table.n();
-                check_shape(weights, "weights", {n, p.width});
-                PyResult out(n, false);
-                DeepWork work;
-                work.weights = weights.data();
-                {
-                    py::gil_scoped_release nogil;
-                    p.run(DeepTask::vjp, neighbors, work, threads, out.view);
-                }
-                return out.finish();
-            },
-            py::arg("neighbors"), py::arg("weights").noconvert(), py::arg("threads"));
+            py::arg("neighbors"), py::arg("virials"), py::arg("threads"));
+    bind_descriptor<DeepTask, DeepWork, PyDeepPotential>(potential);
     m.def(
         "dense_gemm",
         [](const DoubleArray& a, const DoubleArray& b, bool single, int repeats) {

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
+#include "bindings/model_descriptor.hpp"
 #include "core/threads.hpp"
 #include "potentials/coulomb.hpp"
 #include "potentials/nep.hpp"
@@ -129,6 +130,7 @@ struct PyNep final : ForceStep {
         run(NepTask::energy, neighbors, work, threads, out);
         c.finish(s, out, team);
     }
+    int n_features() const { return p.n_descriptors; }
     // `work` names the task's own input and output.
     void run(NepTask task, PyNeighborTable& neighbors, NepWork work, int threads,
              const Result& out) const {
@@ -160,8 +162,8 @@ struct PyNep final : ForceStep {
 }  // namespace
 
 void bind_nep(py::module_& m) {
-    py::class_<PyNep, ForceStep, std::shared_ptr<PyNep>>(m, "Nep")
-        .def(py::init<int, int, int, int, int, int, double, bool, bool, bool, int,
+    py::class_<PyNep, ForceStep, std::shared_ptr<PyNep>> kind(m, "Nep");
+    kind.def(py::init<int, int, int, int, int, int, double, bool, bool, bool, int,
                       const py::dict&>(),
              py::kw_only(), py::arg("l_max"), py::arg("n_radial"), py::arg("n_angular"),
              py::arg("k_radial"), py::arg("k_angular"), py::arg("hidden"), py::arg("cutoff"),
@@ -191,64 +193,8 @@ void bind_nep(py::module_& m) {
                 }
                 return out.finish();
             },
-            py::arg("neighbors"), py::arg("threads"))
-        .def(
-            "descriptors",
-            [](const PyNep& nep, PyNeighborTable& neighbors, int threads) {
-                const std::int64_t n = neighbors.table.n();
-                DoubleArray q(py::array::ShapeContainer{n, std::int64_t(nep.p.n_descriptors)});
-                PyResult out(n, false);
-                NepWork work;
-                work.descriptors = q.mutable_data();
-                {
-                    py::gil_scoped_release nogil;
-                    nep.run(NepTask::descriptor, neighbors, work, threads, out.view);
-                }
-                return q;
-            },
-            py::arg("neighbors"), py::arg("threads"))
-        .def(
-            "vjp",
-            [](const PyNep& nep, PyNeighborTable& neighbors, const DoubleArray& weights,
-               int threads) {
-                const std::int64_t n = neighbors.table.n();
-                check_shape(weights, "weights", {n, nep.p.n_descriptors});
-                PyResult out(n, false);
-                NepWork work;
-                work.weights = weights.data();
-                {
-                    py::gil_scoped_release nogil;
-                    nep.run(NepTask::vjp, neighbors, work, threads, out.view);
-                }
-                return out.finish();
-            },
-            py::arg("neighbors"), py::arg("weights").noconvert(), py::arg("threads"))
-        .def(
-            "jacobian",
-            [](const PyNep& nep, PyNeighborTable& neighbors, const IntArray& centre_at,
-               const IntArray& moving_at, std::int64_t n_centres, std::int64_t n_moving,
-               int threads) {
-                const std::int64_t n = neighbors.table.n();
-                check_shape(centre_at, "centre_at", {n});
-                check_shape(moving_at, "moving_at", {n});
-                DoubleArray jacobian(py::array::ShapeContainer{n_centres, n_moving, std::int64_t(3),
-                                                               std::int64_t(nep.p.n_descriptors)});
-                PyResult out(n, false);
-                NepWork work;
-                work.jacobian = jacobian.mutable_data();
-                work.centre_at = centre_at.data();
-                work.moving_at = moving_at.data();
-                work.n_moving = n_moving;
-                {
-                    py::gil_scoped_release nogil;
-                    std::fill_n(work.jacobian, jacobian.size(), 0.0);
-                    nep.run(NepTask::jacobian, neighbors, work, threads, out.view);
-                }
-                return jacobian;
-            },
-            py::arg("neighbors"), py::arg("centre_at").noconvert(),
-            py::arg("moving_at").noconvert(), py::arg("n_centres"), py::arg("n_moving"),
-            py::arg("threads"));
+            py::arg("neighbors"), py::arg("threads"));
+    bind_descriptor<NepTask, NepWork, PyNep>(kind);
 }
 
 }  // namespace mdkern

@@ -97,6 +97,7 @@ enum class DeepTask : int {
     energy = 0,      // energies, forces, virial
     descriptor = 1,  // x only
     vjp = 2,         // forces and virial of sum_id weights_id x_id; no energy
+    jacobian = 3,    // dx_id/dr_j
 };
 
 struct DeepWork {
@@ -108,6 +109,7 @@ struct DeepWork {
     double* virial_entries = nullptr;  // (n_entries, 8) or null
     double* descriptors = nullptr;     // (n, width), caller's order: DeepTask::descriptor
     const double* weights = nullptr;   // the same: DeepTask::vjp
+    FeatureJacobian jacobian;          // DeepTask::jacobian
     const double* share = nullptr;  // (n_real) rows: multiplies a centre's gradient, not its energy
     std::int32_t* overflow = nullptr;  // set to 1 when neighbors did not fit into the slots
 };

@@ -77,6 +77,7 @@ private:
             for (int c = 0; c < model.n_tail; ++c)
                 scratch.x.row(k)[first + c] = model.tail[type * model.n_tail + c];
         if (task == DeepTask::descriptor) return write_descriptors(rows, n);
+        if (task == DeepTask::jacobian) return write_jacobian(block);
         if (task == DeepTask::vjp)
             read_weights(rows, n);
         else
@@ -103,6 +104,21 @@ private:
             for (int c = 0; c < model.width; ++c)
                 work.descriptors[caller(rows[k]) * model.width + c] = double(scratch.x.row(k)[c]);
     }
+    // One unit vector dE/dx after the other.
+    void write_jacobian(const DeepBlock<T>& block) {
+        sink.jacobian = &work.jacobian;
+        for (int d = 0; d < model.n_descriptors; ++d) {
+            const int last =
+                d + 1 < model.n_descriptors ? model.descriptors[d + 1].column : model.width;
+            for (int c = model.descriptors[d].column; c < last; ++c) {
+                for (int k = 0; k < block.n; ++k)
+                    for (int x = 0; x < model.width; ++x) scratch.x.row(k)[x] = T(x == c);
+                sink.feature = c;
+                run_descriptor(model.descriptors[d], true, block, scratch.descriptor[d]);
+            }
+        }
+        sink.jacobian = nullptr;
+    }
     void read_weights(const std::int64_t* rows, int n) {
         for (int k = 0; k < n; ++k)
             for (int c = 0; c < model.width; ++c)
@@ -114,7 +130,7 @@ private:
     const Neighbors& list;
     const DeepWork& work;
     DeepScratch<T> scratch;
-    DeepSink sink{*this};
+    DeepSink sink{*this, list};
 };
 
 template <class T> void compute(DeepTask task, const DeepModel<T>& model, const System& s,

@@ -21,6 +21,9 @@ namespace {
 struct DeepSink {
     using V = simd::Vec<double>;
     ForceBlock& block;
+    const Neighbors& list;
+    const FeatureJacobian* jacobian = nullptr;  // where gradients are those of one feature
+    std::int64_t feature = 0;
     GradientSums<double> sums = {};
 
     // A vector of neighbors of one centre: rows of the System, r_j - r_i and dE/d(r_j - r_i). Lanes
@@ -36,7 +39,10 @@ struct DeepSink {
     }
     // After the last neighbor of a centre.
     void finish_centre(std::int64_t row) {
-        block.finish_centre(row, sums);
+        if (jacobian)
+            block.take_jacobian(*jacobian, list, row, feature);
+        else
+            block.finish_centre(row, sums);
         sums = {};
     }
 };

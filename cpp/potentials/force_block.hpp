@@ -96,6 +96,30 @@ struct ForceBlock {
         for (int c = 0; c < 6; ++c) virial[c] -= double(w[3 + c]);
     }
 
+    // Instead of finish_centre, where p is dx/d(r_j - r_i) of one feature of centre i: moves what
+    // lies in the entries of its neighbors into the Jacobian. The centre gets what keeps the sum zero.
+    void take_jacobian(const FeatureJacobian& out, const Neighbors& list, std::int64_t i,
+                       std::int64_t feature) {
+        const std::int64_t centre = out.centre_at[caller(i)], n = out.n_features;
+        double* to = out.values + centre * out.n_moving * 3 * n + feature;
+        double total[3] = {0, 0, 0};
+        const auto put = [&](std::int64_t at, const double* g) {
+            const std::int64_t j = out.moving_at[caller(s.owner[at])];
+            for (int c = 0; c < 3 && j >= 0; ++c) to[(3 * j + c) * n] += g[c];
+        };
+        const std::int32_t* index = list.index + list.first[i];
+        for (std::int32_t k = 0; k < list.count[i]; ++k) {
+            double* e = entries + 4 * std::int64_t(slots[index[k]]);
+            const double g[3] = {-e[0], -e[1], -e[2]};
+            for (int c = 0; c < 3; ++c) {
+                total[c] -= g[c];
+                e[c] = 0.0;
+            }
+            if (centre >= 0) put(index[k], g);
+        }
+        if (centre >= 0) put(i, total);
+    }
+
     // Energies and totals; the virial of the block stands in its first part.
     void finish(const Result& out) const {
         for (std::int64_t part = begin; part < end; part += kPairBlock) {

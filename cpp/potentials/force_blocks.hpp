@@ -55,6 +55,15 @@ MDKERN_KERNEL(force_blocks_gather_compute,
               (const System&, const ForceBlocks&, const double* entries, int stride, int width,
                int n_threads, double* out))
 
+// Derivatives of features of centres by the positions of atoms: (n_centres, n_moving, 3,
+// n_features), zero at first. centre_at, moving_at: (n) place of each atom in the first two axes, or
+// -1, caller's order.
+struct FeatureJacobian {
+    double* values = nullptr;
+    const std::int32_t *centre_at = nullptr, *moving_at = nullptr;
+    std::int64_t n_moving = 0, n_features = 0;
+};
+
 // The memory of a plan, reused from list to list.
 class ForceBlockPlan {
 public:

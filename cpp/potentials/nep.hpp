@@ -91,12 +91,8 @@ struct NepWork {
     double* virial_entries = nullptr;  // (n_entries, 8) or null
     const double* weights = nullptr;   // (n, n_descriptors), caller's order: NepTask::vjp
     double* descriptors = nullptr;     // (n, n_descriptors), caller's order: NepTask::descriptor
-    // NepTask::jacobian: (n_centres, n_moving, 3, n_descriptors), zero at first; row of each atom
-    // in its first two axes, or -1 (n), caller's order.
-    double* jacobian = nullptr;
-    const std::int32_t *centre_at = nullptr, *moving_at = nullptr;
-    std::int64_t n_moving = 0;
-    double* charges = nullptr;             // (n) by row: NepTask::charge
+    FeatureJacobian jacobian;          // NepTask::jacobian
+    double* charges = nullptr;         // (n) by row: NepTask::charge
     const double* charge_slope = nullptr;  // (n) by row: NepTask::energy of a model with charges
 };
 

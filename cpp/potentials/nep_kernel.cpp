@@ -199,8 +199,7 @@ private:
                     T(job.work.weights[o * job.p.n_descriptors + d]);
         }
     }
-    // One unit vector dU/dq after the other. The sink leaves -dq/dr_j in the entries of the
-    // neighbors and nothing in the centre's own, which gets what keeps the sum zero.
+    // One unit vector dU/dq after the other. The sink leaves -dq/dr_j in the entries of neighbors.
     void write_jacobian(int n) {
         const int n_d = job.p.n_descriptors;
         for (int d = 0; d < n_d; ++d) {
@@ -208,28 +207,12 @@ private:
                 scratch.slope_q[k] = k / V::width == d ? T(1) : T(0);
             adjoints(job.p, scratch);
             for (int l = 0; l < n; ++l) {
-                const NepLane<T>& lane = scratch.lane[l];
-                const std::int64_t centre = job.work.centre_at[caller(lane.row)];
-                energy[lane.row - begin] = 0.0;
-                if (centre < 0) continue;
+                const std::int64_t i = scratch.lane[l].row;
+                energy[i - begin] = 0.0;
+                if (job.work.jacobian.centre_at[caller(i)] < 0) continue;
                 GradientSink<T> sink{job, *this};
                 backward(job, scratch, l, sink);
-                double* out = job.work.jacobian + centre * job.work.n_moving * 3 * n_d + d;
-                double total[3] = {0, 0, 0};
-                auto put = [&](std::int64_t at, const double* g) {
-                    const std::int64_t j = job.work.moving_at[caller(job.s.owner[at])];
-                    for (int c = 0; c < 3 && j >= 0; ++c) out[(3 * j + c) * n_d] += g[c];
-                };
-                for (int k = 0; k < lane.n; ++k) {
-                    double* e = entries + 4 * std::int64_t(slots[lane.index[k]]);
-                    const double g[3] = {-e[0], -e[1], -e[2]};
-                    for (int c = 0; c < 3; ++c) {
-                        total[c] -= g[c];
-                        e[c] = 0.0;
-                    }
-                    put(lane.index[k], g);
-                }
-                put(lane.row, total);
+                take_jacobian(job.work.jacobian, job.list, i, d);
             }
         }
     }

@@ -225,6 +225,15 @@ class DeepPotential(DeepStep):
     def descriptors(
         self, neighbors: NeighborTable, threads: typing.SupportsInt | typing.SupportsIndex
     ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def jacobian(
+        self,
+        neighbors: NeighborTable,
+        centre_at: numpy.typing.NDArray[numpy.int32],
+        moving_at: numpy.typing.NDArray[numpy.int32],
+        n_centres: typing.SupportsInt | typing.SupportsIndex,
+        n_moving: typing.SupportsInt | typing.SupportsIndex,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
     def vjp(
         self,
         neighbors: NeighborTable,

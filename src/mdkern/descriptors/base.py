@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdkern import _core
 from mdkern.descriptors.jacobian import SparseJacobian
+from mdkern.descriptors.memory import check_memory
 from mdkern.neighbors import _threads
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ class Descriptor:
         moving = self._attached(attach)
         rows = 1 if self.average != "off" else env.n_centers
         shape = (rows, len(wanted), 3, self.get_number_of_features())
-        _check_memory(shape, self.dtype, "derivatives_sparse or vjp")
+        check_memory(shape, self.dtype, "derivatives_sparse or vjp, or dtype='float32'")
         if method == "numerical":
             out = self._numerical(a, centers, wanted, moving, shape, team)
         else:
@@ -292,14 +293,16 @@ class Descriptor:
         features = self.get_number_of_features()
         shape = (env.n_centers, len(wanted), 3, features)
         if self.average != "off":
-            _check_memory((1, *shape[1:]), self.dtype, "vjp")
+            check_memory((1, *shape[1:]), self.dtype, "vjp, or dtype='float32'")
             out = np.zeros((1, *shape[1:]), dtype=self.dtype)
             self._dense(env, _columns(env, wanted), moving, out, team)
             center = np.zeros(len(wanted), dtype=np.int64)
             return SparseJacobian.whole(center, np.arange(len(wanted)), out[0], (1, *shape[1:]))
         # Every block belongs to one pair or more, or to the center itself.
         blocks = min(env.table.n_listed + env.n_centers, env.n_centers * len(wanted))
-        _check_memory((blocks, 3, features), self.dtype, "vjp, or fewer centers at a time")
+        check_memory(
+            (blocks, 3, features), self.dtype, "vjp, or fewer centers at a time, or dtype='float32'"
+        )
         return self._neighbor_blocks(env, wanted, moving, self.dtype == np.float32, shape, team)
 
     def derivatives_strain(
@@ -311,7 +314,7 @@ class Descriptor:
         """
         team = _threads(threads)
         env = self._environments(a, centers, team)
-        _check_memory(
+        check_memory(
             (env.n_centers, 3, 3, self.get_number_of_features()), np.dtype(float), "fewer centers"
         )
         d = self._strain(env, team)
@@ -546,13 +549,3 @@ def _columns(env: Environments, wanted: Any) -> NDArray[np.int32]:
     column = np.full(env.n_atoms + points, -1, dtype=np.int32)
     column[wanted] = np.arange(len(wanted))
     return column
-
-
-def _check_memory(shape: Sequence[int], dtype: Any, instead: str) -> None:
-    size = float(np.prod([float(k) for k in shape])) * np.dtype(dtype).itemsize
-    free = _core.available_memory()
-    if size > 0.9 * free:
-        raise MemoryError(
-            f"derivatives of shape {tuple(int(k) for k in shape)} need {size / 2**30:.3g} GiB, {free / 2**30:.3g} GiB are "
-            f"available; use {instead}, or dtype='float32'"
-        )

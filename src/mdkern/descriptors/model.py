@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdkern import _core
+from mdkern.descriptors.memory import check_memory
 from mdkern.neighbors import _threads
 from mdkern.potentials.base import SpeciesMap
 
@@ -76,6 +77,83 @@ class ModelDescriptor:
         q *= self._scale
         return q if centers is None else q[indices(centers, len(a), "centers")]
 
+    def derivatives(
+        self,
+        a: Atoms,
+        centers: ArrayLike | None = None,
+        include: ArrayLike | None = None,
+        exclude: ArrayLike | None = None,
+        method: str = "auto",
+        attach: bool | None = None,
+        return_descriptor: bool = True,
+    ) -> Any:
+        """Derivatives of the descriptors by the positions of atoms, analytic.
+
+        Parameters
+        ----------
+        a : ase.Atoms
+        centers : sequence of int, optional
+            Atoms whose descriptors are differentiated; by default all.
+        include, exclude : sequence of int, optional
+            Atoms that move: these, or all but these; by default all.
+        method : {"auto", "analytical"}
+            Both are the same here.
+        attach : bool, optional
+            Centers are atoms and move with them: None or True.
+        return_descriptor : bool
+            Return the descriptors too.
+
+        Returns
+        -------
+        derivatives : (n_centers, n_include, 3, n_features) array
+            In 1/Angstrom.
+        descriptors : (n_centers, n_features) array
+            Only with `return_descriptor`.
+
+        Raises
+        ------
+        MemoryError
+            The derivatives would not fit; raised before the memory is taken.
+        """
+        if method not in ("auto", "analytical"):
+            raise ValueError(f"method: {method!r}; expected 'auto' or 'analytical'")
+        if attach is not None and not attach:
+            raise ValueError("attach: False; the centers are atoms, expected True or None")
+        n = len(a)
+        everything = np.arange(n)
+        chosen = everything if centers is None else indices(centers, n, "centers")
+        moving = everything
+        if include is not None and exclude is not None:
+            raise ValueError("include, exclude: both given; expected one of them")
+        if include is not None:
+            moving = indices(include, n, "include")
+        elif exclude is not None:
+            moving = np.setdiff1d(everything, indices(exclude, n, "exclude"))
+        centre_at, centre_of = _places(chosen, n)
+        moving_at, moving_of = _places(moving, n)
+        check_memory(
+            (len(np.unique(chosen)), len(np.unique(moving)), 3, self.n_features),
+            np.float64,
+            "vjp, or fewer centers at a time",
+        )
+        table = self._table(a)
+        out = self._kernel.jacobian(
+            table,
+            centre_at,
+            moving_at,
+            int(centre_at.max(initial=-1)) + 1,
+            int(moving_at.max(initial=-1)) + 1,
+            self._n_threads,
+        )
+        out *= self._scale
+        if len(centre_of) != len(out) or len(moving_of) != out.shape[1]:  # atoms named twice
+            out = out[np.ix_(centre_of, moving_of)]
+        if not return_descriptor:
+            return out
+        q = self._kernel.descriptors(table, self._n_threads)
+        q *= self._scale
+        return out, q[chosen]
+
     def vjp(self, a: Atoms, weights: ArrayLike) -> tuple[Array, Array]:
         r"""Derivatives of a weighted sum of the descriptors, without their Jacobian.
 
@@ -116,6 +194,17 @@ class ModelDescriptor:
             self._n_threads,
         )
         return table
+
+
+def _places(chosen: NDArray[np.int64], n: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Row of each atom among the chosen ones (-1: none), and the row of each choice."""
+    at = np.full(n, -1, dtype=np.int32)
+    unique = np.unique(chosen)
+    if len(unique) == len(chosen):
+        at[chosen] = np.arange(len(chosen))
+        return at, np.arange(len(chosen))
+    at[unique] = np.arange(len(unique))
+    return at, at[chosen].astype(np.int64)
 
 
 def _zip(structures: Sequence[Any], centers: Any) -> list[tuple[Any, Any]]:

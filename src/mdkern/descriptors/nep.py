@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from mdkern.descriptors.model import ModelDescriptor, indices
+from mdkern.descriptors.model import ModelDescriptor
 from mdkern.io.nep import read_nep
 from mdkern.potentials.nep import check_precision, kernel_of
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 __all__ = ["NEPDescriptor"]
 
@@ -73,81 +67,3 @@ class NEPDescriptor(ModelDescriptor):
         return [f"radial n={n}" for n in range(n_radial)] + [
             f"{block} n={n}" for block in blocks for n in range(n_angular)
         ]
-
-    def derivatives(
-        self,
-        a: Atoms,
-        centers: ArrayLike | None = None,
-        include: ArrayLike | None = None,
-        exclude: ArrayLike | None = None,
-        method: str = "auto",
-        attach: bool | None = None,
-        return_descriptor: bool = True,
-    ) -> Any:
-        """Derivatives of the descriptors by the positions of atoms, analytic.
-
-        Parameters
-        ----------
-        a : ase.Atoms
-        centers : sequence of int, optional
-            Atoms whose descriptors are differentiated; by default all.
-        include, exclude : sequence of int, optional
-            Atoms that move: these, or all but these; by default all.
-        method : {"auto", "analytical"}
-            Both are the same here.
-        attach : bool, optional
-            Centers are atoms and move with them: None or True.
-        return_descriptor : bool
-            Return the descriptors too.
-
-        Returns
-        -------
-        derivatives : (n_centers, n_include, 3, n_features) array
-            In 1/Angstrom.
-        descriptors : (n_centers, n_features) array
-            Only with `return_descriptor`.
-        """
-        if method not in ("auto", "analytical"):
-            raise ValueError(f"method: {method!r}; expected 'auto' or 'analytical'")
-        if attach is not None and not attach:
-            raise ValueError("attach: False; the centers are atoms, expected True or None")
-        n = len(a)
-        everything = np.arange(n)
-        chosen = everything if centers is None else indices(centers, n, "centers")
-        moving = everything
-        if include is not None and exclude is not None:
-            raise ValueError("include, exclude: both given; expected one of them")
-        if include is not None:
-            moving = indices(include, n, "include")
-        elif exclude is not None:
-            moving = np.setdiff1d(everything, indices(exclude, n, "exclude"))
-        centre_at, centre_of = _places(chosen, n)
-        moving_at, moving_of = _places(moving, n)
-        table = self._table(a)
-        out = self._kernel.jacobian(
-            table,
-            centre_at,
-            moving_at,
-            int(centre_at.max(initial=-1)) + 1,
-            int(moving_at.max(initial=-1)) + 1,
-            self._n_threads,
-        )
-        out *= self.model.q_scaler
-        if len(centre_of) != len(out) or len(moving_of) != out.shape[1]:  # atoms named twice
-            out = out[np.ix_(centre_of, moving_of)]
-        if not return_descriptor:
-            return out
-        q = self._kernel.descriptors(table, self._n_threads)
-        q *= self.model.q_scaler
-        return out, q[chosen]
-
-
-def _places(chosen: NDArray[np.int64], n: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Row of each atom among the chosen ones (-1: none), and the row of each choice."""
-    at = np.full(n, -1, dtype=np.int32)
-    unique = np.unique(chosen)
-    if len(unique) == len(chosen):
-        at[chosen] = np.arange(len(chosen))
-        return at, np.arange(len(chosen))
-    at[unique] = np.arange(len(unique))
-    return at, at[chosen].astype(np.int64)
