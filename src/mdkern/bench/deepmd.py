@@ -20,12 +20,12 @@ def deep_flops(neighbors: float, tabulated: bool = True) -> float:
 
     Of a neighbor: value and slope of 100 channels, from quintic pieces (5 and 4 multiply-adds) or through the nets (6275
     each), with the first twice where tables make it cheaper than to keep it; four multiply-adds of each channel into T and
-    four in reverse, and the slope's. Of an atom: D and its reverse; the fitting net both ways.
+    four in reverse, and the slope's. Of an atom: D and its reverse; the fitting net both ways, equal numbers of D once.
     """
     channels, axes = 100, 16
     values = 2 * channels * (5 + 5 + 4) if tabulated else 2 * 2 * 6275 + 10 * 175
     per_neighbor = values + 2 * channels * (4 + 4 + 2) + 60
-    fitting = channels * axes * 240 + 2 * 240 * 240 + 240
+    fitting = (channels * axes - axes * (axes - 1) // 2) * 240 + 2 * 240 * 240 + 240
     return float(
         neighbors * per_neighbor + 2 * 3 * channels * axes * 4 + 2 * 2 * fitting + 30 * 720
     )
