@@ -109,24 +109,9 @@ struct PySeA final : PyDeepDescriptor {
                     padding[(std::size_t(i) * n + j) * ld + c] = T(s * g[c]);
             }
         p.padding = padding;
-        tabulated = r_table > 0.0 && tabulate(packed->tables);
+        tabulated = tabulate(packed->tables, nets, e, r_table, !one_side);
         if (tabulated) p.tables = packed->tables.data();
         return std::shared_ptr<const void>(packed, &p);
-    }
-    // On what neighbors from r_table to the cutoff reach; false where a net cannot be tabulated.
-    template <class T> bool tabulate(Tables<T>& tables) const {
-        for (std::size_t k = 0; k < nets.size(); ++k) {
-            const int first = one_side ? 0 : int(k) % n_types(),
-                      last = one_side ? n_types() : first + 1;
-            double lower = 1e300, upper = -1e300;
-            for (int t = first; t < last; ++t) {
-                lower = std::min(lower, e.empty(t));
-                upper = std::max(upper, e.at(t, r_table));
-            }
-            if (!tables.add(*nets[k], lower - 1e-6, upper, sizeof(T) == 8 ? 1e-10 : 3e-8))
-                return false;
-        }
-        return true;
     }
 };
 

@@ -35,6 +35,8 @@ struct PyNets : PyDeepDescriptor {
     EnvArrays e;
     NetList nets;
 
+    double r_table = 0.0;  // shortest distance of the tables; 0: no tables
+
     PyNets(const EnvArrays& e_, const NetList& nets_) : e(e_), nets(nets_) {}
     int width() const override { return nets[0]->n_out(); }
     int n_types() const override { return e.env.n_types; }
@@ -48,6 +50,7 @@ template <class Packed, class... Args> std::shared_ptr<const void> packed(const 
 
 template <class T> struct PackedSeR {
     PackedNets<T> nets;
+    Tables<T> tables;
     Buffer<T> padding, at_zero;
     SeR<T> p;
     explicit PackedSeR(const PyNets& d) : nets(d.nets) {
@@ -62,12 +65,15 @@ template <class T> struct PackedSeR {
                 put_row(empty + (std::size_t(i) * n + j) * ld, d.nets[j]->value(&s));
             }
         }
-        p = {d.e.env, d.width(), nets.data(), empty, zero};
+        p = {d.e.env, d.width(), nets.data(), empty, zero, nullptr};
+        d.tabulated = tabulate(tables, d.nets, d.e, d.r_table, false);
+        if (d.tabulated) p.tables = tables.data();
     }
 };
 
 struct PySeR final : PyNets {
-    PySeR(const EnvArrays& e_, const NetList& nets_) : PyNets(e_, nets_) {
+    PySeR(const EnvArrays& e_, const NetList& nets_, double r_table_) : PyNets(e_, nets_) {
+        r_table = r_table_;
         check_nets(nets, std::size_t(n_types()), 1);
     }
     DeepKind kind() const override { return DeepKind::se_r; }
@@ -110,9 +116,10 @@ struct PyDpa1 final : PyNets {
     PyDpa1(EnvArrays e_, int n_slots, const std::shared_ptr<DenseNet>& net, int axis_,
            const DoubleArray& constants_, const std::optional<DoubleArray>& factor_,
            const std::optional<DoubleArray>& padding_, const DoubleArray& tail_,
-           const py::list& attention, bool smooth_, bool normalize_, bool dotr_)
+           const py::list& attention, bool smooth_, bool normalize_, bool dotr_, double r_table_)
         : PyNets(e_, {net}), axis(axis_), smooth(smooth_), normalize(normalize_), dotr(dotr_) {
         const std::int64_t n = n_types(), width = net->n_out();
+        r_table = r_table_;
         e.env.by_type = false;
         e.env.n_slots = n_slots;
         check_shape(constants_, "constants", {n, n, -1});
@@ -170,6 +177,7 @@ struct PyDpa1 final : PyNets {
 
 template <class T> struct PackedDpa1 {
     PackedNets<T> nets;
+    Tables<T> tables;
     std::vector<PackedNets<T>> attention;
     std::vector<AttentionLayer<T>> layers;
     Buffer<T> constants, factor, padding, tail;
@@ -183,6 +191,8 @@ template <class T> struct PackedDpa1 {
         p.n_constants = d.n_constants;
         p.n_tail = d.n_tail;
         p.net = nets.data()[0];
+        d.tabulated = d.n_constants == 0 && tabulate(tables, d.nets, d.e, d.r_table, false);
+        if (d.tabulated) p.table = tables.data();
         p.smooth = d.smooth;
         p.normalize = d.normalize;
         p.dotr = d.dotr;
@@ -232,17 +242,18 @@ std::shared_ptr<const void> PyDpa1::pack(bool single, bool half) const {
 
 void bind_deepmd_kinds(py::module_& m) {
     py::class_<PySeR, PyDeepDescriptor, std::shared_ptr<PySeR>>(m, "DeepSeR")
-        .def(py::init<const EnvArrays&, const NetList&>(), py::arg("env"), py::arg("nets"));
+        .def(py::init<const EnvArrays&, const NetList&, double>(), py::arg("env"), py::arg("nets"),
+             py::arg("r_table"));
     py::class_<PySeT, PyDeepDescriptor, std::shared_ptr<PySeT>>(m, "DeepSeT")
         .def(py::init<const EnvArrays&, const NetList&>(), py::arg("env"), py::arg("nets"));
     py::class_<PyDpa1, PyDeepDescriptor, std::shared_ptr<PyDpa1>>(m, "DeepDpa1")
         .def(py::init<EnvArrays, int, const std::shared_ptr<DenseNet>&, int, const DoubleArray&,
                       const std::optional<DoubleArray>&, const std::optional<DoubleArray>&,
-                      const DoubleArray&, const py::list&, bool, bool, bool>(),
+                      const DoubleArray&, const py::list&, bool, bool, bool, double>(),
              py::kw_only(), py::arg("env"), py::arg("n_slots"), py::arg("net"), py::arg("axis"),
              py::arg("constants").noconvert(), py::arg("factor").noconvert(),
              py::arg("padding").noconvert(), py::arg("tail").noconvert(), py::arg("attention"),
-             py::arg("smooth"), py::arg("normalize"), py::arg("dotr"));
+             py::arg("smooth"), py::arg("normalize"), py::arg("dotr"), py::arg("r_table"));
 }
 
 }  // namespace mdkern

@@ -88,6 +88,24 @@ private:
     }
 };
 
+// Tables of nets of X_0, on what neighbors from r_table to the cutoff reach; net k is that of centres
+// of type k % n_types, or of all. False where a net cannot be tabulated.
+template <class T> bool tabulate(Tables<T>& tables, const NetList& nets, const EnvArrays& e,
+                                 double r_table, bool by_centre) {
+    if (!(r_table > 0.0)) return false;
+    for (std::size_t k = 0; k < nets.size(); ++k) {
+        const int first = by_centre ? int(k) % e.env.n_types : 0,
+                  last = by_centre ? first + 1 : e.env.n_types;
+        double lower = 1e300, upper = -1e300;
+        for (int t = first; t < last; ++t) {
+            lower = std::min(lower, e.empty(t));
+            upper = std::max(upper, e.at(t, r_table));
+        }
+        if (!tables.add(*nets[k], lower - 1e-6, upper, sizeof(T) == 8 ? 1e-10 : 3e-8)) return false;
+    }
+    return true;
+}
+
 // Columns of the features of an outer product, and of n_tail more.
 inline std::vector<int> outer_columns(const OuterRows& rows, int n_channels, int n_tail) {
     std::vector<int> out;

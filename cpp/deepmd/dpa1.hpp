@@ -49,10 +49,9 @@ template <class T> void embed_chunk(const Dpa1<T>& p, const DeepBlock<T>& block,
         row[0] = s.env.x[4 * (at + i)];
         for (int c = 0; c < p.n_constants; ++c) row[1 + c] = p.constants[pair * p.n_constants + c];
     }
-    net_forward(p.net, n, Matrix<const T>{s.input, n_in}, s.tape);
-    const T *values = s.tape.y[p.net.n_layers - 1], *slopes = nullptr;
-    if (derivatives)
-        slopes = net_tangent(p.net, n, Matrix<const T>{s.direction, 0}, s.tape, block.zeros);
+    const Embedded<T> embedded = embed_rows(p.net, p.table, n, Matrix<const T>{s.input, n_in},
+                                            s.tape, block.zeros, derivatives, s.direction);
+    const T *values = embedded.values, *slopes = embedded.slopes;
     for (int i = 0; i < n; ++i) {
         const std::int64_t from = i * std::int64_t(ld), row = (to + i) * std::int64_t(ld);
         const V w = p.smooth ? T(s.env.w[at + i]) : T(1);

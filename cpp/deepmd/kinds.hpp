@@ -13,6 +13,8 @@ template <class T> struct SeR {
     const Net<T>* nets = nullptr;  // (n_types) of the neighbor
     const T* padding = nullptr;    // (n_types, n_types, padded(n_channels)) G of an empty slot
     const T* at_zero = nullptr;    // (n_types, padded(n_channels)) G(0)
+    const QuinticTable<T>* tables = nullptr;  // as nets, or null
+    const QuinticTable<T>* table(int type) const { return tables ? tables + type : nullptr; }
 };
 
 // Three bodies, se_e3: with e_jk = X_j . X_k, components 1 to 3,
@@ -45,10 +47,11 @@ template <class T> struct Dpa1 {
     int n_channels = 0, n_constants = 0, n_tail = 0, n_layers = 0, hidden = 0;
     OuterRows outer;
     Net<T> net;
-    const T* constants = nullptr;  // (n_types, n_types, n_constants) [i][j]
-    const T* factor = nullptr;     // (n_types, n_types, padded(n_channels)) [i][j], or null
-    const T* padding = nullptr;    // (n_types, padded(n_channels)) X_0 G of an empty slot
-    const T* tail = nullptr;       // (n_types, n_tail) last columns of x, by the centre's type
+    const QuinticTable<T>* table = nullptr;  // of the net without constants, or null
+    const T* constants = nullptr;            // (n_types, n_types, n_constants) [i][j]
+    const T* factor = nullptr;   // (n_types, n_types, padded(n_channels)) [i][j], or null
+    const T* padding = nullptr;  // (n_types, padded(n_channels)) X_0 G of an empty slot
+    const T* tail = nullptr;     // (n_types, n_tail) last columns of x, by the centre's type
     const AttentionLayer<T>* layers = nullptr;
     bool smooth = false, normalize = false, dotr = false;
 };

@@ -7,16 +7,11 @@
 #pragma once
 
 #include "deepmd/descriptor.hpp"
+#include "deepmd/embedding.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
-
-// Places of vector `v` of channels in a step of a table.
-template <class T> [[gnu::always_inline]] inline int table_place(int v) {
-    constexpr int kParts = kLine<T> / simd::Vec<T>::width;
-    return v / kParts * 6 * kLine<T> + v % kParts * simd::Vec<T>::width;
-}
 
 // Neighbors of a run that a table covers.
 template <class T> struct Placed {

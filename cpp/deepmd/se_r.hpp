@@ -2,6 +2,7 @@
 #pragma once
 
 #include "deepmd/descriptor.hpp"
+#include "deepmd/embedding.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
@@ -36,9 +37,11 @@ template <class T> void se_r_values(const SeR<T>& p, const DeepBlock<T>& block, 
             const Net<T>& net = p.nets[run.type];
             for (int l = run.begin; l < run.end; l += kDeepChunk) {
                 const int part = run.end - l < kDeepChunk ? run.end - l : kDeepChunk;
-                net_forward(net, part, Matrix<const T>{rows + 4 * l, 4}, s.tape);
+                const auto g =
+                    embed_rows(net, p.table(run.type), part, Matrix<const T>{rows + 4 * l, 4},
+                               s.tape, block.zeros, false);
                 for (int i = 0; i < part; ++i)
-                    add_times(x, n, 1.0, s.tape.y[net.n_layers - 1] + i * std::int64_t(ld));
+                    add_times(x, n, 1.0, g.values + i * std::int64_t(ld));
             }
         }
         const V scale = T(0.2 / p.env.n_slots);
@@ -54,7 +57,6 @@ template <class T> void se_r_gradient(const SeR<T>& p, const DeepBlock<T>& block
     using V = simd::Vec<T>;
     const int n_types = p.env.n_types, n = p.n_channels, ld = padded(n);
     const double scale = 0.2 / p.env.n_slots;
-    const T one = T(1);
     for (int k = 0; k < block.n; ++k) {
         const T *g = block.x.row(k) + column, *rows = s.env.x + 4 * (k * s.env.room);
         for (int r = 0; r < n_types; ++r) {
@@ -62,9 +64,10 @@ template <class T> void se_r_gradient(const SeR<T>& p, const DeepBlock<T>& block
             const Net<T>& net = p.nets[run.type];
             for (int l = run.begin; l < run.end; l += kDeepChunk) {
                 const int part = run.end - l < kDeepChunk ? run.end - l : kDeepChunk;
-                net_forward(net, part, Matrix<const T>{rows + 4 * l, 4}, s.tape);
                 const T* slopes =
-                    net_tangent(net, part, Matrix<const T>{&one, 0}, s.tape, block.zeros);
+                    embed_rows(net, p.table(run.type), part, Matrix<const T>{rows + 4 * l, 4},
+                               s.tape, block.zeros, true)
+                        .slopes;
                 for (int i = 0; i < part; ++i) {
                     V sum = T(0);
                     for (int m = 0; m < n; m += V::width) {

@@ -218,7 +218,7 @@ def _descriptor(d: Any, removed: Array | None, listed: int, shortest: float, pat
             nets=[_net(net) for net in d.nets],
             r_table=shortest,
         )
-    return descriptor_kernel(d, common, _net, path)
+    return descriptor_kernel(d, common, _net, shortest, path)
 
 
 def _common(d: Any, removed: Array | None, path: str) -> dict[str, Any]:

@@ -29,8 +29,10 @@ MakeNet = Callable[[Any], Any]
 Part = TypeVar("Part", StandardModel, PairTab)
 
 
-def descriptor_kernel(d: Any, common: dict[str, Any], make_net: MakeNet, path: str) -> Any:
-    """The kernel's descriptor for ``d``; `common` has its environment, `make_net` makes nets.
+def descriptor_kernel(
+    d: Any, common: dict[str, Any], make_net: MakeNet, shortest: float, path: str
+) -> Any:
+    """The kernel's descriptor for ``d``; `common` has its environment, `make_net` makes nets, tables begin at `shortest`.
 
     Raises
     ------
@@ -38,17 +40,17 @@ def descriptor_kernel(d: Any, common: dict[str, Any], make_net: MakeNet, path: s
         The descriptor is not evaluated.
     """
     if isinstance(d, SeR):
-        return _core.DeepSeR(_core.DeepEnv(**common), [make_net(net) for net in d.nets])
+        return _core.DeepSeR(_core.DeepEnv(**common), [make_net(net) for net in d.nets], shortest)
     if isinstance(d, SeT):
         n = len(d.sel)
         nets = [make_net(d.net(a, b)) for b in range(n) for a in range(n)]
         return _core.DeepSeT(_core.DeepEnv(**common), nets)
     if isinstance(d, Dpa1):
-        return _dpa1(d, common, make_net, path)
+        return _dpa1(d, common, make_net, shortest, path)
     raise UnsupportedError(f"{path}: model.descriptor.type: {d.kind!r} is not evaluated")
 
 
-def _dpa1(d: Dpa1, common: dict[str, Any], make_net: MakeNet, path: str) -> Any:
+def _dpa1(d: Dpa1, common: dict[str, Any], make_net: MakeNet, shortest: float, path: str) -> Any:
     n, strip, n_slots = len(d.davg), d.tebd_mode == "strip", int(np.sum(d.sel))
     if np.any(d.davg != 0.0) and not (strip and d.smooth):
         # DeePMD-kit fills empty slots with the type of the first atom of a frame.
@@ -88,6 +90,7 @@ def _dpa1(d: Dpa1, common: dict[str, Any], make_net: MakeNet, path: str) -> Any:
         smooth=d.smooth,
         normalize=d.normalize,
         dotr=d.dotr,
+        r_table=shortest,
     )
 
 
