@@ -324,6 +324,20 @@ def test_deviation_of_what_does_not_fit() -> None:
     assert same.deviation["max_devi_f"] == 0.0
 
 
+@pytest.mark.parametrize("name", ["se_e2_r", "dpa1_concat", "dpa1_strip", "dpa1_attention"])
+@pytest.mark.usefixtures("isa")
+def test_tables_hand_over_to_the_nets(name: str) -> None:
+    """Nearer than half the shortest distance of the training data, here 0.5 Angstrom."""
+    calc, exact = (DeepPotential(model_file(name), tabulate=t) for t in (True, False))
+    assert calc.potential.tabulated
+    assert not exact.potential.tabulated
+    atoms = system("crystal")
+    atoms.positions[1] = atoms.positions[0] + [0.21, 0.17, 0.0]
+    one, two = evaluate(calc, atoms), evaluate(exact, atoms)
+    assert np.abs(one["forces"] - two["forces"]).max() < 1e-9 * np.abs(two["forces"]).max()
+    assert not np.array_equal(one["forces"], two["forces"])
+
+
 # --- descriptor -----------------------------------------------------------------------------------
 
 

@@ -107,6 +107,8 @@ struct AttentionData {
     double scale, epsilon;
 };
 
+constexpr int kMostPairTables = 4;  // types whose pairs have a table each: some MB for a pair
+
 struct PyDpa1 final : PyNets {
     int axis, n_constants = 0, n_tail = 0;
     std::vector<double> constants, factor, padding, tail;
@@ -166,6 +168,28 @@ struct PyDpa1 final : PyNets {
             throw std::invalid_argument("attention: widths of layers do not fit");
         layers.push_back(std::move(layer));
     }
+    // The net of each pair of types, [j][i], as a function of X_0 alone; none where they are many.
+    NetList nets_of_pairs() const {
+        NetList out;
+        const int n = n_types();
+        const DenseLayer& first = nets[0]->layers.front();
+        if (n > kMostPairTables || first.skip != Skip::none) return out;
+        const std::size_t n_out = std::size_t(first.n_out);
+        for (int j = 0; j < n; ++j)
+            for (int i = 0; i < n; ++i) {
+                auto net = std::make_shared<DenseNet>(*nets[0]);
+                DenseLayer& layer = net->layers.front();
+                const double* c = constants.data() + (std::size_t(i) * n + j) * n_constants;
+                layer.n_in = 1;
+                layer.w.resize(n_out);
+                layer.b.resize(n_out, 0.0);
+                for (int k = 0; k < n_constants; ++k)
+                    for (std::size_t m = 0; m < n_out; ++m)
+                        layer.b[m] += c[k] * first.w[(std::size_t(k) + 1) * n_out + m];
+                out.push_back(std::move(net));
+            }
+        return out;
+    }
     int hidden() const { return layers.empty() ? 0 : layers[0].out[0]->n_in(); }
     int width() const override { return nets[0]->n_out() * axis + n_tail; }
     DeepKind kind() const override { return DeepKind::dpa1; }
@@ -191,8 +215,10 @@ template <class T> struct PackedDpa1 {
         p.n_constants = d.n_constants;
         p.n_tail = d.n_tail;
         p.net = nets.data()[0];
-        d.tabulated = d.n_constants == 0 && tabulate(tables, d.nets, d.e, d.r_table, false);
-        if (d.tabulated) p.table = tables.data();
+        d.tabulated = d.n_constants == 0
+                          ? tabulate(tables, d.nets, d.e, d.r_table, false)
+                          : tabulate(tables, d.nets_of_pairs(), d.e, d.r_table, true);
+        if (d.tabulated) p.tables = tables.data();
         p.smooth = d.smooth;
         p.normalize = d.normalize;
         p.dotr = d.dotr;

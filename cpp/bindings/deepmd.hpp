@@ -92,7 +92,7 @@ private:
 // of type k % n_types, or of all. False where a net cannot be tabulated.
 template <class T> bool tabulate(Tables<T>& tables, const NetList& nets, const EnvArrays& e,
                                  double r_table, bool by_centre) {
-    if (!(r_table > 0.0)) return false;
+    if (!(r_table > 0.0) || nets.empty()) return false;
     for (std::size_t k = 0; k < nets.size(); ++k) {
         const int first = by_centre ? int(k) % e.env.n_types : 0,
                   last = by_centre ? first + 1 : e.env.n_types;

@@ -49,8 +49,9 @@ template <class T> void embed_chunk(const Dpa1<T>& p, const DeepBlock<T>& block,
         row[0] = s.env.x[4 * (at + i)];
         for (int c = 0; c < p.n_constants; ++c) row[1 + c] = p.constants[pair * p.n_constants + c];
     }
-    const Embedded<T> embedded = embed_rows(p.net, p.table, n, Matrix<const T>{s.input, n_in},
-                                            s.tape, block.zeros, derivatives, s.direction);
+    const Embedded<T> embedded =
+        embed_rows(p.net, p.table(block.type, type), n, Matrix<const T>{s.input, n_in}, s.tape,
+                   block.zeros, derivatives, s.direction);
     const T *values = embedded.values, *slopes = embedded.slopes;
     for (int i = 0; i < n; ++i) {
         const std::int64_t from = i * std::int64_t(ld), row = (to + i) * std::int64_t(ld);

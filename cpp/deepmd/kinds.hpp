@@ -47,13 +47,18 @@ template <class T> struct Dpa1 {
     int n_channels = 0, n_constants = 0, n_tail = 0, n_layers = 0, hidden = 0;
     OuterRows outer;
     Net<T> net;
-    const QuinticTable<T>* table = nullptr;  // of the net without constants, or null
-    const T* constants = nullptr;            // (n_types, n_types, n_constants) [i][j]
-    const T* factor = nullptr;   // (n_types, n_types, padded(n_channels)) [i][j], or null
-    const T* padding = nullptr;  // (n_types, padded(n_channels)) X_0 G of an empty slot
-    const T* tail = nullptr;     // (n_types, n_tail) last columns of x, by the centre's type
+    // Of the net as a function of X_0: one, or with constants (n_types, n_types) [j][i]; or null.
+    const QuinticTable<T>* tables = nullptr;
+    const T* constants = nullptr;  // (n_types, n_types, n_constants) [i][j]
+    const T* factor = nullptr;     // (n_types, n_types, padded(n_channels)) [i][j], or null
+    const T* padding = nullptr;    // (n_types, padded(n_channels)) X_0 G of an empty slot
+    const T* tail = nullptr;       // (n_types, n_tail) last columns of x, by the centre's type
     const AttentionLayer<T>* layers = nullptr;
     bool smooth = false, normalize = false, dotr = false;
+    const QuinticTable<T>* table(int centre, int neighbor) const {
+        if (!tables || n_constants == 0) return tables;
+        return tables + centre + neighbor * env.n_types;
+    }
 };
 
 }  // namespace mdkern

@@ -248,7 +248,12 @@ class DeepPotential(DeepStep):
     def width(self) -> int: ...
 
 class DeepSeR(DeepDescriptor):
-    def __init__(self, env: DeepEnv, nets: collections.abc.Sequence[DeepNet]) -> None: ...
+    def __init__(
+        self,
+        env: DeepEnv,
+        nets: collections.abc.Sequence[DeepNet],
+        r_table: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> None: ...
 
 class DeepSeT(DeepDescriptor):
     def __init__(self, env: DeepEnv, nets: collections.abc.Sequence[DeepNet]) -> None: ...
@@ -269,6 +274,7 @@ class DeepDpa1(DeepDescriptor):
         smooth: bool,
         normalize: bool,
         dotr: bool,
+        r_table: typing.SupportsFloat | typing.SupportsIndex,
     ) -> None: ...
 
 class PairTab(ForceStep):
