@@ -17,7 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from cli_checks import one_error, process, run_json
 
-from mdkern import md
+from mdkern import _core, md
 from mdkern.cli import analysis, main, trajectory
 from mdkern.cli.dynamics import Ensemble, make_integrator
 
@@ -332,6 +332,18 @@ def test_extxyz_is_written_to_the_letter_of_ase() -> None:
         assert trajectory.extxyz_text(atoms) == wanted.getvalue()
 
 
+def test_numbers_are_formatted_to_the_letter_of_printf() -> None:
+    """Ties, signs, large and strange numbers, and many others."""
+    rng = np.random.default_rng(1)
+    ties = [k / 2**m for m in range(1, 28) for k in (1, 3, -5, 1001, -99999)]
+    edges = [0.0, -0.0, 5e-9, 9e7, 8.99999999e7, 99999999.999999995, 1e300, 5e-324]
+    strange = [np.inf, -np.inf, np.nan]
+    many = rng.normal(size=20000) * 10.0 ** rng.integers(-12, 12, 20000)
+    values = np.array([*ties, *edges, *np.negative(edges), *strange, *many])
+    rows = _core.format_rows(["X"] * len(values), np.ascontiguousarray(values[:, None]))
+    assert rows.decode().splitlines() == [f"X  {x:16.8f}" for x in values]
+
+
 def test_background_writer_keeps_order_and_raises() -> None:
     class Slow:
         def __init__(self) -> None:
@@ -350,16 +362,16 @@ def test_background_writer_keeps_order_and_raises() -> None:
     slow = Slow()
     writer = trajectory.BackgroundWriter(slow)
     for k in range(30):
-        writer.write(_frame(k))
+        writer.write(_frame(k), {"energy": float(k)})
     writer.close()
     assert slow.got == list(range(30))
     assert slow.closed
     slow = Slow()
     writer = trajectory.BackgroundWriter(slow)
-    writer.write(_frame(99))
+    writer.write(_frame(99), {})
     time.sleep(0.1)
     with pytest.raises(OSError, match="No space"):
-        writer.write(_frame(1))
+        writer.write(_frame(1), {})
     writer.close()
     assert slow.got == []
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "bindings/bindings.hpp"
 #include "md/integrate.hpp"
@@ -75,6 +76,10 @@ struct PyMdLoop {
         py::gil_scoped_release nogil;
         return loop->place(x.data(), p.data(), cell.data());
     }
+    bool is_at(const DoubleArray& x, const DoubleArray& p, const DoubleArray& cell) const {
+        check_arrays(x, p, cell);
+        return loop->is_at(x.data(), p.data(), cell.data());
+    }
     // (steps done, failure or "", atom or -1, exception of a signal handler or None)
     py::tuple run(std::int64_t steps, std::int64_t sample_every, double most_seconds) {
         py::object raised = py::none();
@@ -103,10 +108,12 @@ struct PyMdLoop {
     py::tuple results() {
         DoubleArray energies(loop->n()), forces = new_array({loop->n(), 3}), virial(6);
         double *e = energies.mutable_data(), *f = forces.mutable_data(), *w = virial.mutable_data();
-        {
-            py::gil_scoped_release nogil;
-            loop->results(e, f, w);
-        }
+        // What is only copied is copied under Python's lock: a thread that writes frames would give it
+        // back after a switch interval (5 ms) only.
+        std::optional<py::gil_scoped_release> nogil;
+        if (!loop->has_energies()) nogil.emplace();
+        loop->results(e, f, w);
+        nogil.reset();
         return py::make_tuple(loop->energy(), energies, forces, virial);
     }
     DoubleArray take_samples() {
@@ -230,6 +237,8 @@ void bind_md(py::module_& m) {
              py::arg("mobile").noconvert(), py::arg("species").noconvert(),
              py::arg("pbc").noconvert(), py::arg("n_dof"), py::arg("fix_com"))
         .def("place", &PyMdLoop::place, py::arg("positions").noconvert(),
+             py::arg("momenta").noconvert(), py::arg("cell").noconvert())
+        .def("is_at", &PyMdLoop::is_at, py::arg("positions").noconvert(),
              py::arg("momenta").noconvert(), py::arg("cell").noconvert())
         .def("run", &PyMdLoop::run, py::arg("steps"), py::arg("sample_every"),
              py::arg("most_seconds"))

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             for atoms, result in _results(frames, chosen.calculator, args):
                 errors.add(atoms, result)
                 if sink is not None:
-                    sink.write(_frame(atoms, result))
+                    sink.write(_frame(atoms), result)
                 done += 1
                 if bar.due():
                     bar.show(done)
@@ -147,17 +147,14 @@ def _results(
         first = last
 
 
-def _frame(atoms: Atoms, result: dict[str, Any]) -> Atoms:
-    """Copy with the new results, and the old ones as ref_..."""
-    from ase.calculators.singlepoint import SinglePointCalculator
-
+def _frame(atoms: Atoms) -> Atoms:
+    """Copy with the old results as ref_..."""
     frame: Atoms = atoms.copy()
     for name, value in _reference(atoms).items():
         if name == "forces":
             frame.arrays["ref_forces"] = value
         else:
             frame.info[f"ref_{name}"] = value
-    frame.calc = SinglePointCalculator(frame, **result)
     return frame
 
 

@@ -359,7 +359,7 @@ def _simulate(
     def write_frame(step: int) -> None:
         time_ps = 1e-3 * step * result.timestep
         facts = header if step == first else {}
-        frames.write(trajectory.snapshot(integrator.atoms, step, time_ps, facts))
+        frames.write(*trajectory.snapshot(integrator.atoms, step, time_ps, facts))
 
     def keep_state(_step: int) -> None:
         write_checkpoint(args.checkpoint, integrator, {**header, "ensemble": asdict(ensemble)})

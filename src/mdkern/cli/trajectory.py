@@ -25,6 +25,7 @@ __all__ = [
     "open_trajectory",
     "snapshot",
     "trajectory_format",
+    "with_results",
 ]
 
 _FORMATS = {".extxyz": "extxyz", ".xyz": "extxyz", ".traj": "traj", ".h5md": "h5md", ".h5": "h5md"}
@@ -45,10 +46,10 @@ def trajectory_format(name: str) -> str:
     return _FORMATS[suffix]
 
 
-def snapshot(atoms: Atoms, step: int, time_ps: float, header: Mapping[str, Any]) -> Atoms:
-    """Copy of the atoms with energy, forces and stress as results, `header` in ``info``."""
-    from ase.calculators.singlepoint import SinglePointCalculator
-
+def snapshot(
+    atoms: Atoms, step: int, time_ps: float, header: Mapping[str, Any]
+) -> tuple[Atoms, dict[str, Any]]:
+    """Copy of the atoms with `header` in ``info``, and their energy, forces and stress."""
     frame: Atoms = atoms.copy()
     for key in [k for k in frame.info if str(k).startswith(PREFIX)]:  # of an earlier run
         del frame.info[key]
@@ -60,6 +61,13 @@ def snapshot(atoms: Atoms, step: int, time_ps: float, header: Mapping[str, Any])
     }
     if atoms.cell.rank == 3:
         results["stress"] = atoms.get_stress(apply_constraint=False)
+    return frame, results
+
+
+def with_results(frame: Atoms, results: Mapping[str, Any]) -> Atoms:
+    """The frame, with these as the results that it carries."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
     frame.calc = SinglePointCalculator(frame, **results)
     return frame
 
@@ -173,55 +181,59 @@ class _H5mdWriter:
         creator = head.create_group("creator")
         creator.attrs["name"], creator.attrs["version"] = "mdkern", mdkern.__version__
         self._n = 0
+        # By name: looking one up in the file takes as long as writing to it.
+        self._series: dict[str, Any] = {}
 
-    def _series(self, name: str, value: Any, unit: str) -> None:
+    def _append(self, name: str, value: Any, unit: str = "", rows: int = 1) -> None:
+        """One more value of a series; `rows`: how many of them a chunk of the file holds."""
         import numpy as np
 
         data = np.asarray(value)
-        if self._n == 0:
-            group = self._file.create_group(name)
-            chunk = (1, *data.shape)
-            options = {"maxshape": (None, *data.shape), "chunks": chunk, "dtype": data.dtype}
-            made = group.create_dataset("value", shape=(0, *data.shape), **options)
+        series = self._series.get(name)
+        if series is None:
+            options = {"maxshape": (None, *data.shape), "chunks": (rows, *data.shape)}
+            series = self._file.create_dataset(
+                name, shape=(0, *data.shape), dtype=data.dtype, **options
+            )
             if unit:
-                made.attrs["unit"] = unit
-            for key in ("step", "time"):  # one pair serves all series
-                group[key] = self._file[key]
-        values = self._file[f"{name}/value"]
-        values.resize(self._n + 1, axis=0)
-        values[self._n] = data
+                series.attrs["unit"] = unit
+            if name not in ("step", "time"):  # one pair serves all series
+                for key in ("step", "time"):
+                    series.parent[key] = self._file[key]
+            self._series[name] = series
+        series.resize(self._n + 1, axis=0)
+        series[self._n] = data
 
-    def write(self, frame: Atoms) -> None:
+    def _describe(self, frame: Atoms) -> None:
         import numpy as np
-        from ase import units
 
         file = self._file
+        box = file.create_group("particles/all/box")
+        box.attrs["dimension"] = 3
+        box.attrs["boundary"] = ["periodic" if p else "none" for p in frame.pbc]
+        file["particles/all/species"] = frame.numbers.astype(np.int32)
+        file["particles/all/mass"] = frame.get_masses()
+        file["particles/all/mass"].attrs["unit"] = "u"
+        metadata = {k: v for k, v in frame.info.items() if str(k).startswith(PREFIX)}
+        file["h5md/creator"].attrs.update({k: str(v) for k, v in metadata.items()})
+
+    def write(self, frame: Atoms) -> None:
+        from ase import units
+
         if self._n == 0:
-            for key, kind in (("step", np.int64), ("time", np.float64)):
-                file.create_dataset(key, shape=(0,), maxshape=(None,), chunks=(1024,), dtype=kind)
-            file["time"].attrs["unit"] = "ps"
-            box = file.create_group("particles/all/box")
-            box.attrs["dimension"] = 3
-            box.attrs["boundary"] = ["periodic" if p else "none" for p in frame.pbc]
-            file["particles/all/species"] = frame.numbers.astype(np.int32)
-            file["particles/all/mass"] = frame.get_masses()
-            file["particles/all/mass"].attrs["unit"] = "u"
-            metadata = {k: v for k, v in frame.info.items() if str(k).startswith(PREFIX)}
-            file["h5md/creator"].attrs.update({k: str(v) for k, v in metadata.items()})
-        for key in ("step", "time"):
-            file[key].resize(self._n + 1, axis=0)
-        file["step"][self._n] = frame.info["step"]
-        file["time"][self._n] = frame.info["time_ps"]
-        root = "particles/all"
+            self._describe(frame)
+        self._append("step", frame.info["step"], rows=1024)
+        self._append("time", frame.info["time_ps"], "ps", rows=1024)
+        root, results = "particles/all", frame.calc.results
         velocity = frame.get_velocities() * (1000 * units.fs)
-        self._series(f"{root}/box/edges", frame.cell.array, "Angstrom")
-        self._series(f"{root}/position", frame.positions, "Angstrom")
-        self._series(f"{root}/velocity", velocity, "Angstrom ps-1")
-        self._series(f"{root}/force", frame.get_forces(apply_constraint=False), "eV Angstrom-1")
-        self._series("observables/potential_energy", frame.get_potential_energy(), "eV")
-        self._series("observables/kinetic_energy", frame.get_kinetic_energy(), "eV")
+        self._append(f"{root}/box/edges/value", frame.cell.array, "Angstrom")
+        self._append(f"{root}/position/value", frame.positions, "Angstrom")
+        self._append(f"{root}/velocity/value", velocity, "Angstrom ps-1")
+        self._append(f"{root}/force/value", results["forces"], "eV Angstrom-1")
+        self._append("observables/potential_energy/value", results["energy"], "eV")
+        self._append("observables/kinetic_energy/value", frame.get_kinetic_energy(), "eV")
         self._n += 1
-        file.flush()
+        self._file.flush()
 
     def close(self) -> None:
         self._file.close()
@@ -236,16 +248,16 @@ class BackgroundWriter:
 
     def __init__(self, writer: FrameWriter) -> None:
         self._writer = writer
-        self._frames: queue.Queue[Atoms | None] = queue.Queue(QUEUE)
+        self._frames: queue.Queue[tuple[Atoms, Mapping[str, Any]] | None] = queue.Queue(QUEUE)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="mdkern frames", daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
-        while (frame := self._frames.get()) is not None:
+        while (given := self._frames.get()) is not None:
             if self._error is None:
                 try:
-                    self._writer.write(frame)
+                    self._writer.write(with_results(*given))
                 except BaseException as e:  # noqa: BLE001 - raised where the frames come from
                     self._error = e
 
@@ -254,9 +266,10 @@ class BackgroundWriter:
             error, self._error = self._error, None
             raise error
 
-    def write(self, frame: Atoms) -> None:
+    def write(self, frame: Atoms, results: Mapping[str, Any]) -> None:
+        """The frame and its results, neither of which the caller may change from now on."""
         self._check()
-        self._frames.put(frame)
+        self._frames.put((frame, results))
 
     def close(self) -> None:
         self._frames.put(None)

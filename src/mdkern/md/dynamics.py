@@ -125,40 +125,47 @@ class NativeDynamics(MolecularDynamics):
         checked: Calculator = calc
         return checked
 
-    def _constraints(self) -> tuple[Any, bool]:
-        """(which atoms are mobile, whether the centre of mass is fixed)."""
-        mobile, fix_com = np.ones(len(self.atoms), dtype=bool), False
+    def _constraints(self) -> tuple[bytes, bool]:
+        """(a byte for every atom, 1: it is mobile; whether the centre of mass is fixed)."""
+        mobile, fix_com = b"\1" * len(self.atoms), False
         for constraint in self.atoms.constraints:
             if type(constraint) is FixCom:
                 fix_com = True
             elif type(constraint) is FixAtoms:
-                mobile[constraint.index] = False
+                mask = np.array(np.frombuffer(mobile, dtype=bool))
+                mask[constraint.index] = False
+                mobile = mask.tobytes()
             else:
                 raise UnsupportedError(
                     f"constraint {type(constraint).__name__}: expected FixAtoms or FixCom; {self.ase_name} "
                     "takes others"
                 )
-        if fix_com and not mobile.all():
+        if fix_com and b"\0" in mobile:
             raise UnsupportedError("constraints FixAtoms and FixCom: expected one of them")
         return mobile, fix_com
 
     def _prepare(self) -> None:
-        """Bring the core up to date with atoms, calculator and parameters, whatever has changed."""
+        """Bring the core up to date with atoms, calculator and parameters, whatever has changed.
+
+        Where nothing has, no function of NumPy runs: these leave Python's lock to a thread that writes frames, which gives
+        it back after a switch interval (5 ms) only.
+        """
         atoms, calc = self.atoms, self._calculator()
         positions, numbers, cell, pbc = _arrays(atoms)
-        masses = np.ascontiguousarray(atoms.get_masses(), dtype=np.float64)
+        masses = atoms.arrays.get("masses")  # None: those of the elements
         mobile, fix_com = self._constraints()
         skin = calc.parameters["skin"] if self._skin is None else self._skin
         made = (
             calc.potential,
             skin,
             numbers.tobytes(),
-            masses.tobytes(),
+            None if masses is None else masses.tobytes(),
             pbc.tobytes(),
-            mobile.tobytes(),
+            mobile,
             fix_com,
         )
         if made != self._made:
+            masses = np.ascontiguousarray(atoms.get_masses(), dtype=np.float64)
             self._make(calc, skin, (numbers, masses, pbc, mobile, fix_com))
             self._made = made
         self._loop.set_threads(calc._n_threads)
@@ -167,7 +174,8 @@ class NativeDynamics(MolecularDynamics):
         self._place(positions, cell)
 
     def _make(self, calc: Calculator, skin: float, arrays: tuple[Any, ...]) -> None:
-        numbers, masses, pbc, mobile, fix_com = arrays
+        numbers, masses, pbc, mobile_bytes, fix_com = arrays
+        mobile = np.frombuffer(mobile_bytes, dtype=bool)
         good = np.isfinite(masses) & ((masses > 0.0) | ~mobile)
         if not good.all():
             k = int(np.argmin(good))
@@ -204,7 +212,12 @@ class NativeDynamics(MolecularDynamics):
         self._configured = wanted
 
     def _place(self, positions: Any, cell: Any) -> None:
-        momenta = np.ascontiguousarray(self.atoms.get_momenta(), dtype=np.float64)
+        momenta = self.atoms.arrays.get("momenta")
+        if momenta is None:
+            momenta = np.zeros((len(self.atoms), 3))
+        momenta = np.ascontiguousarray(momenta, dtype=np.float64)
+        if self._loop.is_at(positions, momenta, cell):
+            return
         if not np.isfinite(momenta).all():
             k = int(np.argmin(np.isfinite(momenta).all(axis=1)))
             raise AtomsError(f"momenta[{k}] is {momenta[k]}; expected finite numbers")
@@ -360,7 +373,7 @@ class NativeDynamics(MolecularDynamics):
             numbers=self.atoms.numbers.astype(np.int64),
             masses=self.atoms.get_masses(),
             pbc=np.array(self.atoms.pbc, dtype=bool),
-            fixed=~mobile,
+            fixed=~np.frombuffer(mobile, dtype=bool),
         )
         return arrays, {
             "integrator": type(self).__name__,
