@@ -133,7 +133,7 @@ def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run
         "command": one_line(shlex.join(args.command_line), 2000),
     }
     kept: list[Atoms] = []
-    every, writer = max(1, steps // 40), trajectory.open_trajectory(str(path), overwrite=True)
+    every, writer = max(1, steps // 40), trajectory.open_trajectory(str(path), "w")
 
     def on_frame(step: int) -> None:
         if 2 * step >= steps:

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         sink = None
         if args.output:
-            sink = BackgroundWriter(open_trajectory(args.output, args.overwrite))
+            sink = BackgroundWriter(open_trajectory(args.output, "w" if args.overwrite else "x"))
             stack.enter_context(contextlib.closing(sink))
         bar = stack.enter_context(Progress("evaluate", len(frames), not args.json))
         try:

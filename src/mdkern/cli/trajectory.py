@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from mdkern.cli.output import UsageError
 
@@ -30,7 +30,19 @@ __all__ = [
 
 _FORMATS = {".extxyz": "extxyz", ".xyz": "extxyz", ".traj": "traj", ".h5md": "h5md", ".h5": "h5md"}
 PREFIX = "mdkern_"
+Mode = Literal["x", "w", "a"]  # a file that must not exist, one that is replaced, one that goes on
 QUEUE = 8  # frames that may wait for the disk
+# Of an H5MD file, in the order of writing, with their units.
+SERIES = {
+    "step": "",
+    "time": "ps",
+    "particles/all/box/edges/value": "Angstrom",
+    "particles/all/position/value": "Angstrom",
+    "particles/all/velocity/value": "Angstrom ps-1",
+    "particles/all/force/value": "eV Angstrom-1",
+    "observables/potential_energy/value": "eV",
+    "observables/kinetic_energy/value": "eV",
+}
 
 
 def trajectory_format(name: str) -> str:
@@ -72,8 +84,8 @@ def with_results(frame: Atoms, results: Mapping[str, Any]) -> Atoms:
     return frame
 
 
-def _create(path: str, overwrite: bool) -> TextIO:
-    return Path(path).open("w" if overwrite else "x", encoding="utf-8")
+def _text_file(path: str, mode: Mode) -> TextIO:
+    return Path(path).open(mode, encoding="utf-8")
 
 
 def extxyz_text(frame: Atoms) -> str:
@@ -136,8 +148,8 @@ class FrameWriter(Protocol):
 
 
 class _ExtxyzWriter:
-    def __init__(self, path: str, overwrite: bool) -> None:
-        self._file = _create(path, overwrite)
+    def __init__(self, path: str, mode: Mode) -> None:
+        self._file = _text_file(path, mode)
 
     def write(self, frame: Atoms) -> None:
         # In one piece, so that no half frame is left where the process is killed.
@@ -149,12 +161,12 @@ class _ExtxyzWriter:
 
 
 class _TrajWriter:
-    def __init__(self, path: str, overwrite: bool) -> None:
+    def __init__(self, path: str, mode: Mode) -> None:
         from ase.io.trajectory import TrajectoryWriter
 
-        if not overwrite:
+        if mode == "x":
             Path(path).open("xb").close()  # fails where the file exists
-        self._writer = TrajectoryWriter(path, mode="w")
+        self._writer = TrajectoryWriter(path, mode="a" if mode == "a" else "w")
 
     def write(self, frame: Atoms) -> None:
         self._writer.write(frame)
@@ -169,35 +181,40 @@ class _H5mdWriter:
     Group ``/particles/all``; time in ps, lengths in Angstrom, velocities in Angstrom/ps, forces in eV/Angstrom.
     """
 
-    def __init__(self, path: str, overwrite: bool) -> None:
+    def __init__(self, path: str, mode: Mode) -> None:
         import h5py
 
         import mdkern
 
-        self._file = h5py.File(path, "w" if overwrite else "x")
+        self._n = 0
+        # By name: looking one up in the file takes as long as writing to it.
+        self._series: dict[str, Any] = {}
+        self._file = h5py.File(path, "r+" if mode == "a" else mode)
+        if mode == "a":
+            self._series = {name: self._file[name] for name in SERIES}
+            self._n = len(self._series["step"])
+            return
         head = self._file.create_group("h5md")
         head.attrs["version"] = [1, 1]
         head.create_group("author").attrs["name"] = "unknown"
         creator = head.create_group("creator")
         creator.attrs["name"], creator.attrs["version"] = "mdkern", mdkern.__version__
-        self._n = 0
-        # By name: looking one up in the file takes as long as writing to it.
-        self._series: dict[str, Any] = {}
 
-    def _append(self, name: str, value: Any, unit: str = "", rows: int = 1) -> None:
-        """One more value of a series; `rows`: how many of them a chunk of the file holds."""
+    def _append(self, name: str, value: Any) -> None:
         import numpy as np
 
         data = np.asarray(value)
         series = self._series.get(name)
         if series is None:
-            options = {"maxshape": (None, *data.shape), "chunks": (rows, *data.shape)}
+            shared = name in ("step", "time")  # one pair serves all series
+            chunk = (1024 if shared else 1, *data.shape)
+            options = {"maxshape": (None, *data.shape), "chunks": chunk}
             series = self._file.create_dataset(
                 name, shape=(0, *data.shape), dtype=data.dtype, **options
             )
-            if unit:
-                series.attrs["unit"] = unit
-            if name not in ("step", "time"):  # one pair serves all series
+            if SERIES[name]:
+                series.attrs["unit"] = SERIES[name]
+            if not shared:
                 for key in ("step", "time"):
                     series.parent[key] = self._file[key]
             self._series[name] = series
@@ -222,16 +239,19 @@ class _H5mdWriter:
 
         if self._n == 0:
             self._describe(frame)
-        self._append("step", frame.info["step"], rows=1024)
-        self._append("time", frame.info["time_ps"], "ps", rows=1024)
-        root, results = "particles/all", frame.calc.results
-        velocity = frame.get_velocities() * (1000 * units.fs)
-        self._append(f"{root}/box/edges/value", frame.cell.array, "Angstrom")
-        self._append(f"{root}/position/value", frame.positions, "Angstrom")
-        self._append(f"{root}/velocity/value", velocity, "Angstrom ps-1")
-        self._append(f"{root}/force/value", results["forces"], "eV Angstrom-1")
-        self._append("observables/potential_energy/value", results["energy"], "eV")
-        self._append("observables/kinetic_energy/value", frame.get_kinetic_energy(), "eV")
+        results = frame.calc.results
+        values = (
+            frame.info["step"],
+            frame.info["time_ps"],
+            frame.cell.array,
+            frame.positions,
+            frame.get_velocities() * (1000 * units.fs),
+            results["forces"],
+            results["energy"],
+            frame.get_kinetic_energy(),
+        )
+        for name, value in zip(SERIES, values, strict=True):
+            self._append(name, value)
         self._n += 1
         self._file.flush()
 
@@ -260,6 +280,7 @@ class BackgroundWriter:
                     self._writer.write(with_results(*given))
                 except BaseException as e:  # noqa: BLE001 - raised where the frames come from
                     self._error = e
+            self._frames.task_done()
 
     def _check(self) -> None:
         if self._error is not None:
@@ -271,6 +292,11 @@ class BackgroundWriter:
         self._check()
         self._frames.put((frame, results))
 
+    def flush(self) -> None:
+        """Wait until all frames so far are on disk."""
+        self._frames.join()
+        self._check()
+
     def close(self) -> None:
         self._frames.put(None)
         self._thread.join()
@@ -278,27 +304,28 @@ class BackgroundWriter:
         self._check()
 
 
-_WRITERS: dict[str, Callable[[str, bool], FrameWriter]] = {
+_WRITERS: dict[str, Callable[[str, Mode], FrameWriter]] = {
     "extxyz": _ExtxyzWriter,
     "traj": _TrajWriter,
     "h5md": _H5mdWriter,
 }
 
 
-def open_trajectory(path: str, overwrite: bool) -> FrameWriter:
+def open_trajectory(path: str, mode: Mode) -> FrameWriter:
     """Writer for the format that the suffix names; the file is made at once."""
-    return _WRITERS[trajectory_format(path)](path, overwrite)
+    return _WRITERS[trajectory_format(path)](path, mode)
 
 
 class LogWriter:
     """CSV: a comment line with the metadata as JSON, names, one row per sample; flushed row by row."""
 
     def __init__(
-        self, path: str, header: Mapping[str, Any], columns: Sequence[str], overwrite: bool
+        self, path: str, header: Mapping[str, Any], columns: Sequence[str], mode: Mode
     ) -> None:
-        self._file = _create(path, overwrite)
-        self._file.write(f"# {json.dumps(dict(header))}\n{','.join(columns)}\n")
-        self._file.flush()
+        self._file = _text_file(path, mode)
+        if mode != "a":
+            self._file.write(f"# {json.dumps(dict(header))}\n{','.join(columns)}\n")
+            self._file.flush()
 
     def write(self, row: Sequence[float]) -> None:
         cells = (

@@ -90,6 +90,8 @@ class NativeDynamics(MolecularDynamics):
         self._skin = skin
         self._loop: Any = None
         self._made: tuple[Any, ...] = ()
+        self._masses_given: tuple[Any, ...] = ()
+        self._masses_found = b""
         self._configured: tuple[Any, ...] = ()
         self._variables: Any = None
         self.atoms = atoms
@@ -144,6 +146,15 @@ class NativeDynamics(MolecularDynamics):
             raise UnsupportedError("constraints FixAtoms and FixCom: expected one of them")
         return mobile, fix_com
 
+    def _masses(self, numbers: bytes) -> bytes:
+        """Of all atoms; looked up where elements or masses have changed."""
+        own = self.atoms.arrays.get("masses")
+        given = (numbers, None if own is None else own.tobytes())
+        if given != self._masses_given:
+            self._masses_given = given
+            self._masses_found = np.asarray(self.atoms.get_masses(), dtype=np.float64).tobytes()
+        return self._masses_found
+
     def _prepare(self) -> None:
         """Bring the core up to date with atoms, calculator and parameters, whatever has changed.
 
@@ -152,20 +163,20 @@ class NativeDynamics(MolecularDynamics):
         """
         atoms, calc = self.atoms, self._calculator()
         positions, numbers, cell, pbc = _arrays(atoms)
-        masses = atoms.arrays.get("masses")  # None: those of the elements
+        numbers_bytes = numbers.tobytes()
+        masses = self._masses(numbers_bytes)
         mobile, fix_com = self._constraints()
         skin = calc.parameters["skin"] if self._skin is None else self._skin
         made = (
             calc.potential,
             skin,
-            numbers.tobytes(),
-            None if masses is None else masses.tobytes(),
+            numbers_bytes,
+            masses,
             pbc.tobytes(),
             mobile,
             fix_com,
         )
         if made != self._made:
-            masses = np.ascontiguousarray(atoms.get_masses(), dtype=np.float64)
             self._make(calc, skin, (numbers, masses, pbc, mobile, fix_com))
             self._made = made
         self._loop.set_threads(calc._n_threads)
@@ -174,8 +185,8 @@ class NativeDynamics(MolecularDynamics):
         self._place(positions, cell)
 
     def _make(self, calc: Calculator, skin: float, arrays: tuple[Any, ...]) -> None:
-        numbers, masses, pbc, mobile_bytes, fix_com = arrays
-        mobile = np.frombuffer(mobile_bytes, dtype=bool)
+        numbers, masses, pbc, mobile, fix_com = arrays
+        masses, mobile = np.frombuffer(masses, dtype=float), np.frombuffer(mobile, dtype=bool)
         good = np.isfinite(masses) & ((masses > 0.0) | ~mobile)
         if not good.all():
             k = int(np.argmin(good))
