@@ -106,7 +106,7 @@ def _same_files(one: str, other: str) -> None:
     if one.endswith(".h5md"):
         h5py = pytest.importorskip("h5py")
         with h5py.File(one) as a, h5py.File(other) as b:
-            for name in trajectory.SERIES:
+            for name in set(trajectory.SERIES) - {"particles/all/charge/value"}:
                 assert np.array_equal(a[name][:], b[name][:]), name
     elif one.endswith(".traj"):
         for a, b in zip(read(one, ":"), read(other, ":"), strict=True):

@@ -104,7 +104,7 @@ struct PyMdLoop {
         loop->cell(cell.mutable_data());
         loop->published();
     }
-    // (energy, energies, forces, virial)
+    // (energy, energies, forces, virial[, charges])
     py::tuple results() {
         DoubleArray energies(loop->n()), forces = new_array({loop->n(), 3}), virial(6);
         double *e = energies.mutable_data(), *f = forces.mutable_data(), *w = virial.mutable_data();
@@ -114,7 +114,11 @@ struct PyMdLoop {
         if (!loop->has_energies()) nogil.emplace();
         loop->results(e, f, w);
         nogil.reset();
-        return py::make_tuple(loop->energy(), energies, forces, virial);
+        if (!step || !step->has_charges())
+            return py::make_tuple(loop->energy(), energies, forces, virial);
+        DoubleArray charges(loop->n());
+        step->charges(table.cast<const PyNeighborTable&>(), charges.mutable_data());
+        return py::make_tuple(loop->energy(), energies, forces, virial, charges);
     }
     DoubleArray take_samples() {
         std::vector<double>& rows = loop->samples();

@@ -184,13 +184,14 @@ def _h5md(path: str) -> _Found:
     with h5py.File(path, "r") as file:
         attributes = file["h5md/creator"].attrs
         facts = {k.removeprefix(PREFIX): v for k, v in attributes.items() if k.startswith(PREFIX)}
-        whole = min(len(file[name]) for name in SERIES)
+        series = [name for name in SERIES if name in file]
+        whole = min(len(file[name]) for name in series)
         steps = file["step"][:whole].tolist()
         numbers = file["particles/all/species"][:]
 
     def cut(n: int) -> None:
         with h5py.File(path, "r+") as changed:
-            for name in SERIES:
+            for name in series:
                 changed[name].resize(n, axis=0)
 
     return _Found(facts, steps, cut, None, numbers)

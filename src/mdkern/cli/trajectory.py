@@ -31,6 +31,7 @@ __all__ = [
 _FORMATS = {".extxyz": "extxyz", ".xyz": "extxyz", ".traj": "traj", ".h5md": "h5md", ".h5": "h5md"}
 PREFIX = "mdkern_"
 Mode = Literal["x", "w", "a"]  # a file that must not exist, one that is replaced, one that goes on
+_PER_ATOM = ("forces", "charges")  # results
 QUEUE = 8  # frames that may wait for the disk
 # Of an H5MD file, in the order of writing, with their units.
 SERIES = {
@@ -40,6 +41,7 @@ SERIES = {
     "particles/all/position/value": "Angstrom",
     "particles/all/velocity/value": "Angstrom ps-1",
     "particles/all/force/value": "eV Angstrom-1",
+    "particles/all/charge/value": "e",  # where the model has charges
     "observables/potential_energy/value": "eV",
     "observables/kinetic_energy/value": "eV",
 }
@@ -61,7 +63,7 @@ def trajectory_format(name: str) -> str:
 def snapshot(
     atoms: Atoms, step: int, time_ps: float, header: Mapping[str, Any]
 ) -> tuple[Atoms, dict[str, Any]]:
-    """Copy of the atoms with `header` in ``info``, and their energy, forces and stress."""
+    """Copy of the atoms with `header` in ``info``; their energy, forces, stress, and charges of a model that has some."""
     frame: Atoms = atoms.copy()
     for key in [k for k in frame.info if str(k).startswith(PREFIX)]:  # of an earlier run
         del frame.info[key]
@@ -73,6 +75,8 @@ def snapshot(
     }
     if atoms.cell.rank == 3:
         results["stress"] = atoms.get_stress(apply_constraint=False)
+    if "charges" in atoms.calc.implemented_properties:
+        results["charges"] = atoms.get_charges()
     return frame, results
 
 
@@ -105,7 +109,7 @@ def extxyz_text(frame: Atoms) -> str:
     # ASE says what the second line has to say, for one atom of them.
     one = frame[[0]]
     if frame.calc is not None:
-        results = {k: v[:1] if k == "forces" else v for k, v in frame.calc.results.items()}
+        results = {k: v[:1] if k in _PER_ATOM else v for k, v in frame.calc.results.items()}
         one.calc = SinglePointCalculator(one, **results)
     write(text, one, format="extxyz")
     head = text.getvalue().splitlines()[1]
@@ -128,11 +132,10 @@ def _columns(frame: Atoms) -> dict[str, Any] | None:
     """Arrays beside symbols and positions; None where one is not plain numbers per atom, which is left to ASE."""
     columns = {k: v for k, v in frame.arrays.items() if k not in ("numbers", "positions")}
     results = {} if frame.calc is None else frame.calc.results
-    if "forces" in results:
-        columns["forces"] = results["forces"]
+    columns.update({k: results[k] for k in _PER_ATOM if k in results})
     shapes = ((len(frame),), (len(frame), 3))
     plain = all(v.dtype == float and v.shape in shapes for v in columns.values())
-    known = set(results) <= {"energy", "forces", "stress"}
+    known = set(results) <= {"energy", "stress", *_PER_ATOM}
     words = all(re.fullmatch(r"\w+", name) for name in columns)
     return (
         columns if plain and known and words and len(frame) > 1 and not frame.constraints else None
@@ -191,7 +194,7 @@ class _H5mdWriter:
         self._series: dict[str, Any] = {}
         self._file = h5py.File(path, "r+" if mode == "a" else mode)
         if mode == "a":
-            self._series = {name: self._file[name] for name in SERIES}
+            self._series = {name: self._file[name] for name in SERIES if name in self._file}
             self._n = len(self._series["step"])
             return
         head = self._file.create_group("h5md")
@@ -247,11 +250,13 @@ class _H5mdWriter:
             frame.positions,
             frame.get_velocities() * (1000 * units.fs),
             results["forces"],
+            results.get("charges"),
             results["energy"],
             frame.get_kinetic_energy(),
         )
         for name, value in zip(SERIES, values, strict=True):
-            self._append(name, value)
+            if value is not None:
+                self._append(name, value)
         self._n += 1
         self._file.flush()
 

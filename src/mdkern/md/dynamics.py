@@ -13,7 +13,7 @@ from ase.constraints import FixAtoms, FixCom
 from ase.md.md import MolecularDynamics
 
 from mdkern import _core, potentials
-from mdkern.calculators import AtomsError, Calculator, _arrays
+from mdkern.calculators import AtomsError, Calculator, _arrays, is_native
 from mdkern.errors import MDKernError, UnsupportedError
 
 __all__ = ["DynamicsError", "NativeDynamics"]
@@ -113,12 +113,8 @@ class NativeDynamics(MolecularDynamics):
 
     # --- from atoms to the core
     def _calculator(self) -> Calculator:
-        calc = self.atoms.calc
-        native = isinstance(calc, Calculator) and (
-            type(calc).calculate is Calculator.calculate
-            or type(calc).__module__.partition(".")[0] == "mdkern"
-        )
-        if not native:
+        calc: Any = self.atoms.calc
+        if not is_native(calc):
             what = "none" if calc is None else type(calc).__name__
             raise TypeError(
                 f"atoms.calc: {what}; expected one of mdkern.calculators, whose atoms stay in the core. "
@@ -254,9 +250,9 @@ class NativeDynamics(MolecularDynamics):
         self._publish_results()
 
     def _publish_results(self) -> None:
-        """The core's energy, forces and virial as the calculator's results."""
-        energy, energies, forces, virial = self._loop.results()
-        result = potentials.Result(energy, energies, forces, virial, None)
+        """The core's energy, forces, virial, and charges where the model has some, as the calculator's results."""
+        energy, energies, forces, virial, *charges = self._loop.results()
+        result = potentials.Result(energy, energies, forces, virial, None, *charges)
         calc = self._calculator()
         calc._accept(result, *_arrays(self.atoms))
         warn: Any = getattr(calc.potential, "warn", lambda: None)  # of what compute() warns of
