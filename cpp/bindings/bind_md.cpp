@@ -182,21 +182,13 @@ void bind_schemes(py::class_<PyMdLoop>& c) {
     c.def(
         "use_langevin",
         [](PyMdLoop& l, double dt, double kT, double friction, std::uint64_t seed) {
-            auto s = std::make_shared<LangevinScheme>();
-            s->kT = kT;
-            s->friction = friction;
-            s->seed = seed;
-            l.use(s, dt);
+            l.use(std::make_shared<LangevinScheme>(kT, friction, seed), dt);
         },
         py::arg("dt"), py::arg("kT"), py::arg("friction"), py::arg("seed"));
     c.def(
         "use_bussi",
         [](PyMdLoop& l, double dt, double kT, double tau, std::uint64_t seed) {
-            auto s = std::make_shared<BussiScheme>();
-            s->kT = kT;
-            s->tau = tau;
-            s->seed = seed;
-            l.use(s, dt);
+            l.use(std::make_shared<BussiScheme>(kT, tau, seed), dt);
         },
         py::arg("dt"), py::arg("kT"), py::arg("tau"), py::arg("seed"));
     c.def(
@@ -221,7 +213,8 @@ void bind_schemes(py::class_<PyMdLoop>& c) {
             if (shape == "isotropic")
                 l.use(std::make_shared<IsotropicMtkScheme>(o), dt);
             else
-                l.use(std::make_shared<MtkScheme>(o, shape == "masked", mask.data()), dt);
+                l.use(std::make_shared<FullMtkScheme>(o, shape == "masked" ? mask.data() : nullptr),
+                      dt);
         },
         py::arg("dt"), py::arg("kT"), py::arg("pressure"), py::arg("t_damp"), py::arg("p_damp"),
         py::arg("t_chain"), py::arg("p_chain"), py::arg("t_loop"), py::arg("p_loop"),
