@@ -242,17 +242,19 @@ class _H5mdWriter:
 
         if self._n == 0:
             self._describe(frame)
-        results = frame.calc.results
+        results, velocities = frame.calc.results, frame.get_velocities()
+        # Not by ASE's method: its dot product starts the threads of BLAS, which take the loop's cores.
+        kinetic_energy = 0.5 * (frame.get_momenta() * velocities).sum()
         values = (
             frame.info["step"],
             frame.info["time_ps"],
             frame.cell.array,
             frame.positions,
-            frame.get_velocities() * (1000 * units.fs),
+            velocities * (1000 * units.fs),
             results["forces"],
             results.get("charges"),
             results["energy"],
-            frame.get_kinetic_energy(),
+            kinetic_energy,
         )
         for name, value in zip(SERIES, values, strict=True):
             if value is not None:
