@@ -15,8 +15,10 @@ from ase.io import read, write
 from cli_checks import is_drawn, one_error, run_json
 
 import mdkern
-from mdkern.calculators import EAM, NEP, LennardJones, NonFiniteError
+from mdkern.bench.nep_models import random_nep
+from mdkern.calculators import EAM, NEP, LennardJones, NEPTensor, NonFiniteError
 from mdkern.cli import main
+from mdkern.md import VelocityVerlet
 from mdkern.validation import validate
 
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5"
@@ -137,6 +139,18 @@ def test_charges_are_those_of_the_calculator(
     with h5py.File("run.h5md") as file:
         values = file["particles/all/charge/value"][:]
     assert np.array_equal(values, [atoms.get_charges() for atoms in moved])
+
+
+def test_tensors_are_evaluated_and_do_not_move_atoms(tmp_path: Path) -> None:
+    calc = NEPTensor(random_nep(tmp_path / "nep.txt", species=["Cu"], kind="dipole"))
+    structures = frames(3)
+    for atoms, result in zip(structures, mdkern.evaluate(structures, calc, "dipole"), strict=True):
+        assert np.array_equal(result["dipole"], calc.get_property("dipole", atoms))
+    with pytest.raises(ValueError, match="structure 0: energy: is not offered"):
+        mdkern.evaluate(structures, calc)
+    structures[0].calc = calc
+    with pytest.raises(TypeError, match="NEPTensor; expected one that has forces"):
+        VelocityVerlet(structures[0], 1.0)
 
 
 def test_other_calculators_work_too() -> None:

@@ -52,7 +52,7 @@ def evaluate(
     properties : sequence of str
         Out of ``energy``, ``free_energy`` (eV), ``energies`` (n,), ``forces`` (n, 3) in eV/Angstrom, ``stress`` (6,) and
         ``stresses`` (n, 6) in eV/Angstrom^3, in ASE's signs and order; where the model has charges (NEP), ``charges`` (n,) and
-        ``born_effective_charges`` (n, 3, 3) in e.
+        ``born_effective_charges`` (n, 3, 3) in e; and whatever else the calculator offers, such as ``dipole``.
     threads : int, optional
         By default :func:`mdkern.get_num_threads`.
     progress : bool
@@ -93,8 +93,9 @@ def evaluate_iter(
 ) -> Iterator[dict[str, Any]]:
     """The same, result by result: no more than some structures are held at a time."""
     wanted = (properties,) if isinstance(properties, str) else tuple(properties)
+    offered = (*PROPERTIES, *calculator.implemented_properties)
     for name in wanted:
-        if name not in PROPERTIES:
+        if name not in offered:
             raise ValueError(f"properties: {name!r}; expected some of {', '.join(PROPERTIES)}")
     n_threads = _threads(threads)
     return _results(iter(frames), calculator, wanted, n_threads)

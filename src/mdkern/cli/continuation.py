@@ -20,7 +20,7 @@ from mdkern.cli.trajectory import PREFIX, SERIES, trajectory_format
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Cut", "Past", "continued_frames", "continued_log"]
+__all__ = ["Cut", "Past", "continued_frames", "continued_log", "take_form"]
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,9 @@ def _look(path: str, reader: Callable[[str], _Found]) -> _Found:
 
 def _kept(path: str, past: Past, found: _Found, every: int) -> Cut:
     other = [
-        f"{key} {one_line(str(found.facts.get(key)))}; {past.path} has {past.facts[key]}"
+        f"{key} {one_line(str(found.facts.get(key)))}; {past.path} has {past.facts.get(key)}"
         for key in ("seed", "potential_sha256", "timestep_fs")
-        if str(found.facts.get(key)) != str(past.facts[key])
+        if str(found.facts.get(key)) != str(past.facts.get(key))
     ]
     if found.numbers is not None and found.numbers.tolist() != past.numbers.tolist():
         other.append("other atoms")

@@ -120,6 +120,8 @@ class NativeDynamics(MolecularDynamics):
                 f"atoms.calc: {what}; expected one of mdkern.calculators, whose atoms stay in the core. "
                 f"With any other calculator use {self.ase_name}"
             )
+        if "forces" not in calc.implemented_properties:
+            raise TypeError(f"atoms.calc: {type(calc).__name__}; expected one that has forces")
         checked: Calculator = calc
         return checked
 
