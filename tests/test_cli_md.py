@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from cli_checks import one_error, process, run_json
 
-from mdkern import md
+from mdkern import _core, md
 from mdkern.cli import analysis, main, trajectory
 from mdkern.cli.dynamics import Ensemble, make_integrator
 
@@ -74,7 +75,9 @@ def test_restart_has_the_bits_of_an_unbroken_run(
 def test_restart_of_a_killed_run(argon: str, here: Path) -> None:
     """What is on disk when the process is gone is enough, and the same as of a run that was not."""
     arguments = ("md", argon, "--potential", LJ, "--temperature", "60", "--seed", "1")
-    more = ("--checkpoint", "run.npz", "--checkpoint-interval", "200", "--threads", "1")
+    arguments = (*arguments, "--threads", "1")
+    more = ("--checkpoint", "run.npz", "--checkpoint-interval", "200")
+    more = (*more, "-o", "run.extxyz", "--log", "run.csv", "--interval", "50")
     with process(*arguments, *more, "--steps", "100000000", cwd=here) as p:
         deadline = time.monotonic() + 60
         state = here / "run.npz"
@@ -89,8 +92,108 @@ def test_restart_of_a_killed_run(argon: str, here: Path) -> None:
     assert main([*arguments, "--steps", steps, "--checkpoint", "twin.npz"]) == 0
     twin = md.read_checkpoint("twin.npz")
     assert twin.arrays["positions"].tobytes() == checkpoint.arrays["positions"].tobytes()
+    assert main(["md", "--restart", "run.npz", "--steps", "70", *more[-6:]]) == 0
+    more = ("-o", "twin.extxyz", "--log", "twin.csv", "--interval", "50")
+    assert main([*arguments, "--steps", str(checkpoint.steps + 70), *more]) == 0
+    _same_files("twin.extxyz", "run.extxyz")
+    _same_files("twin.csv", "run.csv")
     left = [f.name for f in here.iterdir() if f.name.startswith(".run.npz")]
     assert len(left) <= 1  # a file that was being written
+
+
+def _same_files(one: str, other: str) -> None:
+    """Frames, and samples, to the last bit; text to the letter but for the command in its head."""
+    if one.endswith(".h5md"):
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(one) as a, h5py.File(other) as b:
+            for name in set(trajectory.SERIES) - {"particles/all/charge/value"}:
+                assert np.array_equal(a[name][:], b[name][:]), name
+    elif one.endswith(".traj"):
+        for a, b in zip(read(one, ":"), read(other, ":"), strict=True):
+            a.info.pop("mdkern_command", None)
+            b.info.pop("mdkern_command", None)
+            assert a.info == b.info
+            assert list(a.arrays) == list(b.arrays)
+            assert all(np.array_equal(x, b.arrays[k]) for k, x in a.arrays.items())
+            assert all(np.array_equal(x, b.calc.results[k]) for k, x in a.calc.results.items())
+    else:
+        command = re.compile(r' mdkern_command="[^"]*"|"command": "[^"]*"')
+        assert command.sub("", Path(one).read_text()) == command.sub("", Path(other).read_text())
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "traj", "h5md"])
+def test_files_of_a_restart_are_those_of_an_unbroken_run(
+    suffix: str, argon: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ended between two frames and gone on with, and killed between its checkpoint and its end."""
+    if suffix == "h5md":
+        pytest.importorskip("h5py")
+    atoms = read(argon)
+    atoms.arrays["weight"] = np.linspace(0, 1, len(atoms))
+    atoms.info["origin"] = "a crystal"
+    write("named.extxyz", atoms)
+    start = ("md", "named.extxyz", "--potential", LJ, "--ensemble", "nvt", "--seed", "5")
+    start = (*start, "--temperature", "60", "--interval", "30", "--log-interval", "7")
+
+    def files(name: str) -> tuple[str, ...]:
+        return ("-o", f"{name}.{suffix}", "--log", f"{name}.csv")
+
+    run_json(capsys, *start, "--steps", "200", *files("whole"))
+    run_json(capsys, *start, "--steps", "95", *files("ended"), "--checkpoint", "ended.npz")
+    rest = ("--steps", "105")
+    run_json(capsys, "md", "--restart", "ended.npz", *rest, *files("ended"))
+    # What a kill at step 170 leaves behind, the last checkpoint being of step 120.
+    run_json(capsys, *start, "--steps", "120", "--checkpoint", "killed.npz")
+    run_json(capsys, *start, "--steps", "170", *files("killed"))
+    for name in ("killed.extxyz", "killed.csv"):
+        if Path(name).exists():
+            with Path(name).open("a") as file:
+                file.write("108\nLattice=")  # it was writing at that moment
+    run_json(capsys, "md", "--restart", "killed.npz", "--steps", "80", *files("killed"))
+    for name in ("ended", "killed"):
+        _same_files(f"whole.{suffix}", f"{name}.{suffix}")
+        _same_files("whole.csv", f"{name}.csv")
+    # Once more from the same checkpoint: nothing is there twice.
+    run_json(capsys, "md", "--restart", "killed.npz", "--steps", "80", *files("killed"))
+    _same_files(f"whole.{suffix}", f"killed.{suffix}")
+    _same_files("whole.csv", "killed.csv")
+    # Files of other runs stay as they are.
+    run_json(capsys, *start[:-6], "--seed", "6", "--steps", "1", *files("other"))
+    for other, part in (
+        (("-o", f"other.{suffix}"), "another run: seed 6"),
+        (("-o", f"ended.{suffix}", "--log", "other.csv"), "other.csv: is of another run"),
+    ):
+        before = [Path(f"{name}.{suffix}").read_bytes() for name in ("other", "ended")]
+        assert main(["md", "--restart", "killed.npz", *other]) == 2
+        assert part in capsys.readouterr().err
+        assert before == [Path(f"{name}.{suffix}").read_bytes() for name in ("other", "ended")]
+
+
+def test_a_restart_refuses_files_that_do_not_go_on(
+    argon: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ("md", argon, "--potential", LJ, "--seed", "1")
+    run_json(capsys, *base, "--steps", "5", "--checkpoint", "run.npz")
+    again = ("md", "--restart", "run.npz", "--steps", "20")
+    run_json(capsys, *again, "-o", "late.traj", "--checkpoint", "late.npz")
+    run_json(capsys, "md", "--restart", "late.npz", "--steps", "5", "-o", "later.traj")
+    Path("empty.extxyz").touch()
+    Path("broken.traj").write_text("no trajectory")
+    write("plain.extxyz", read(argon))
+    Path("other.csv").write_text("# {}\nstep,energy\n0,1\n")
+    for outputs, part in (
+        (("-o", "later.traj"), "later.traj: begins at step 25, run.npz is at 5"),
+        (("-o", "empty.extxyz"), "empty.extxyz: exists, and cannot be continued"),
+        (("-o", "broken.traj"), "broken.traj: exists, and cannot be continued"),
+        (("-o", "plain.extxyz"), "plain.extxyz: exists, and cannot be continued"),
+        (("--log", "other.csv"), "other.csv: exists, and cannot be continued"),
+    ):
+        assert main([*again, *outputs]) == 2
+        one_error(capsys, part, "--overwrite")
+    run_json(capsys, *again, "-o", "later.traj", "--overwrite")
+    assert read("later.traj", 0).info["step"] == 5
+    assert main(["md", "--restart", "late.npz", "--steps", "1000", "-o", "later.traj"]) == 0
+    assert "a part is missing" not in capsys.readouterr().err
 
 
 def test_a_restart_says_what_it_takes(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -332,6 +435,18 @@ def test_extxyz_is_written_to_the_letter_of_ase() -> None:
         assert trajectory.extxyz_text(atoms) == wanted.getvalue()
 
 
+def test_numbers_are_formatted_to_the_letter_of_printf() -> None:
+    """Ties, signs, large and strange numbers, and many others."""
+    rng = np.random.default_rng(1)
+    ties = [k / 2**m for m in range(1, 28) for k in (1, 3, -5, 1001, -99999)]
+    edges = [0.0, -0.0, 5e-9, 9e7, 8.99999999e7, 99999999.999999995, 1e300, 5e-324]
+    strange = [np.inf, -np.inf, np.nan]
+    many = rng.normal(size=20000) * 10.0 ** rng.integers(-12, 12, 20000)
+    values = np.array([*ties, *edges, *np.negative(edges), *strange, *many])
+    rows = _core.format_rows(["X"] * len(values), np.ascontiguousarray(values[:, None]))
+    assert rows.decode().splitlines() == [f"X  {x:16.8f}" for x in values]
+
+
 def test_background_writer_keeps_order_and_raises() -> None:
     class Slow:
         def __init__(self) -> None:
@@ -350,16 +465,16 @@ def test_background_writer_keeps_order_and_raises() -> None:
     slow = Slow()
     writer = trajectory.BackgroundWriter(slow)
     for k in range(30):
-        writer.write(_frame(k))
+        writer.write(_frame(k), {"energy": float(k)})
     writer.close()
     assert slow.got == list(range(30))
     assert slow.closed
     slow = Slow()
     writer = trajectory.BackgroundWriter(slow)
-    writer.write(_frame(99))
+    writer.write(_frame(99), {})
     time.sleep(0.1)
     with pytest.raises(OSError, match="No space"):
-        writer.write(_frame(1))
+        writer.write(_frame(1), {})
     writer.close()
     assert slow.got == []
 

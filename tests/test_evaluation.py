@@ -15,8 +15,10 @@ from ase.io import read, write
 from cli_checks import is_drawn, one_error, run_json
 
 import mdkern
-from mdkern.calculators import EAM, LennardJones, NonFiniteError
+from mdkern.bench.nep_models import random_nep
+from mdkern.calculators import EAM, NEP, LennardJones, NEPTensor, NonFiniteError
 from mdkern.cli import main
+from mdkern.md import VelocityVerlet
 from mdkern.validation import validate
 
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5"
@@ -83,6 +85,72 @@ def test_frames_are_left_alone_and_constraints_do_not_count() -> None:
     assert atoms == before
     assert isinstance(atoms.calc, EMT)
     assert atoms.calc.atoms is None
+
+
+def test_charges_are_those_of_the_calculator(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of many frames by threads, in the files of `mdkern evaluate` and `mdkern md`, and during dynamics."""
+    path = str(Path(__file__).parent / "data" / "nep" / "synthetic_nep4_charge2.txt")
+    structures = []
+    for k in range(10):
+        atoms = bulk("MgO", "rocksalt", a=4.2) * (1 + k % 2, 1, 2)
+        atoms.rattle(0.1, seed=k)
+        structures.append(atoms)
+    names = ("energy", "forces", "stress", "charges")
+    fresh = [NEP(path, skin=0.0) for _ in structures]
+    for threads in (1, 2):
+        for calc, atoms, result in zip(
+            fresh,
+            structures,
+            mdkern.evaluate(structures, fresh[0], names, threads=threads),
+            strict=True,
+        ):
+            for name in names:
+                wanted = calc.get_property(name, atoms)
+                assert np.asarray(result[name]).tobytes() == np.asarray(wanted).tobytes()
+    (born,) = mdkern.evaluate(structures[:1], fresh[0], "born_effective_charges")
+    wanted = fresh[0].get_property("born_effective_charges", structures[0])
+    assert np.array_equal(born["born_effective_charges"], wanted)
+    with pytest.raises(ValueError, match=r"structure 0: charges: is not offered"):
+        mdkern.evaluate(frames(1), EAM.zhou2004(["Cu"]), "charges")
+
+    write(here / "frames.extxyz", structures)
+    run_json(capsys, "evaluate", "frames.extxyz", "--potential", path, "-o", "out.extxyz")
+    for calc, atoms in zip(fresh, read("out.extxyz", ":"), strict=True):
+        assert np.abs(atoms.get_charges() - calc.get_charges()).max() <= 1e-8
+    facts = run_json(capsys, "evaluate", "out.extxyz", "--potential", path, "-o", "again.extxyz")
+    assert facts["errors"]["charges"]["largest"] <= 1e-8
+    assert "ref_charges" in read("again.extxyz").arrays
+    assert (
+        "charges"
+        not in run_json(
+            capsys, "evaluate", "frames.extxyz", "--potential", "lj:epsilon=0.01,sigma=2,rc=5"
+        )["errors"]
+    )
+    run = ("md", "frames.extxyz", "--potential", path, "--steps", "20", "--interval", "10")
+    for name in ("run.traj", "run.h5md"):
+        run_json(capsys, *run, "--temperature", "100", "--seed", "1", "-o", name)
+    moved = read("run.traj", ":")
+    assert len(moved) == 3
+    for atoms in moved:
+        assert np.abs(atoms.get_charges() - fresh[0].get_charges(atoms)).max() <= 1e-12
+    h5py = pytest.importorskip("h5py")
+    with h5py.File("run.h5md") as file:
+        values = file["particles/all/charge/value"][:]
+    assert np.array_equal(values, [atoms.get_charges() for atoms in moved])
+
+
+def test_tensors_are_evaluated_and_do_not_move_atoms(tmp_path: Path) -> None:
+    calc = NEPTensor(random_nep(tmp_path / "nep.txt", species=["Cu"], kind="dipole"))
+    structures = frames(3)
+    for atoms, result in zip(structures, mdkern.evaluate(structures, calc, "dipole"), strict=True):
+        assert np.array_equal(result["dipole"], calc.get_property("dipole", atoms))
+    with pytest.raises(ValueError, match="structure 0: energy: is not offered"):
+        mdkern.evaluate(structures, calc)
+    structures[0].calc = calc
+    with pytest.raises(TypeError, match="NEPTensor; expected one that has forces"):
+        VelocityVerlet(structures[0], 1.0)
 
 
 def test_other_calculators_work_too() -> None:

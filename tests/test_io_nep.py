@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from ase import Atoms
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mdkern
@@ -263,6 +265,82 @@ def test_pieces_of_files(folder: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(FormatError):
         read_nep(path)
+
+
+# --- damage ----------------------------------------------------------------------------------------
+
+TINY: dict[str, dict[str, Any]] = {
+    "nep5, flexible zbl": {"zbl": [0, 0], "version": 5},
+    "typewise cutoffs and zbl": {"zbl": [0.7, 1.4, 0.6], "cutoffs": [5, 4, 4.5, 3]},
+    "charges": {"kind": "charge3", "l_max": 4, "bodies": ["222", "1111"]},
+    "polarizability, nep3": {"kind": "polarizability", "version": 3},
+}
+TINY_LINES: dict[str, list[str]] = {}
+FOUR = [[0, 0, 0], [1.2, 0.2, 0.1], [-0.3, 1.5, 0.4], [1.1, 1.9, -0.6]]
+WORDS = """nan -nan inf -inf 1e400 -1e400 1e101 1e99 -1e99 1e-320 0 -0 -1 1 2 3 9 31 94 1000 999999999 99999999999
+    0x10 1_0 1d5 1e 1e+ . - + -- x O Pu nep4 nep5_zbl zbl cutoff l_max ANN \u0663 \xff"""
+WORD = st.sampled_from([*WORDS.split(), "9" * 400, "0" * 400 + "1", "1e" + "9" * 40, "\0"])
+NUMBER = st.sampled_from(["1e100", "-1e99", "1e50", "-1e20", "1e-320", "-1", "0", "7"])
+
+
+@st.composite
+def damaged(draw: st.DrawFn, lines: list[str]) -> bytes:
+    """Other parameters; or words deleted, doubled, replaced, put in, lines exchanged, the file cut off."""
+    rows = [line.split(" ") for line in lines]
+    header = next(k for k, row in enumerate(rows) if row[0] == "ANN") + 1
+    odd = draw(st.booleans())
+    for _ in range(draw(st.integers(1, 3))):
+        if not odd:
+            rows[draw(st.integers(header, len(rows) - 1))] = [draw(NUMBER)]
+            continue
+        k = draw(st.integers(0, header - 1) | st.integers(0, len(rows) - 1))
+        row = rows[k] = rows[k] or [""]
+        at, what = draw(st.integers(0, len(row) - 1)), draw(st.integers(0, 4))
+        if what == 0:
+            del row[at]
+        elif what < 3:
+            row.insert(at, row[at] if what == 1 else draw(WORD))
+        elif what == 3:
+            rows[k], rows[k - 1] = rows[k - 1], rows[k]
+        else:
+            row[at] = draw(WORD)
+    data = "\n".join(" ".join(row) for row in rows).encode()
+    return data[: draw(st.integers(0, len(data)))] if odd and draw(st.booleans()) else data
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("name", TINY)
+@settings(max_examples=120)
+@given(data=st.data())
+def test_damaged_files_are_refused_or_make_sense(
+    name: str, data: st.DataObject, folder: Path
+) -> None:
+    """What is read has finite parameters that belong together, and gives finite numbers or an error of ours."""
+    path = folder / "damaged.txt"
+    lines = TINY_LINES.setdefault(name, lines_of(folder, **TINY[name]))
+    path.write_bytes(data.draw(damaged(lines)))
+    told = ""
+    try:
+        model = read_nep(path)
+    except (FormatError, UnsupportedError) as error:
+        told = str(error)
+    if told:
+        assert told.startswith(str(path))
+        return
+    n, n_d = len(model.species), model.n_descriptors
+    assert model.networks.w0.shape == (len(model.networks.bias), model.hidden, n_d)
+    assert n_d == len(model.c_radial) + len(model.c_angular) * (model.l_max + len(model.bodies))
+    assert model.c_radial.shape[2:] == model.c_angular.shape[2:] == (n, n)
+    arrays = (*asdict(model.networks).values(), model.c_radial, model.c_angular, model.q_scaler)
+    assert all(np.isfinite(a).all() for a in arrays)
+    assert 0.0 < model.cutoff <= 100.0
+    atoms = Atoms(2 * [model.species[0], model.species[-1]], FOUR)
+    try:
+        calc = mdkern.load(path, precision=data.draw(st.sampled_from(["double", "single"])))
+        calc.calculate(atoms)
+    except mdkern.MDKernError:
+        return
+    assert all(np.isfinite(value).all() for value in calc.results.values())
 
 
 @pytest.mark.quick

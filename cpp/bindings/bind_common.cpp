@@ -34,10 +34,12 @@ AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, cons
     return a;
 }
 
-PyResult::PyResult(std::int64_t n, bool want_virials)
+PyResult::PyResult(std::int64_t n, bool want_virials, bool want_charges)
     : energies(n),
       forces(py::array::ShapeContainer{n, std::int64_t(3)}),
-      n_blocks(mdkern::n_blocks(n)) {
+      charges(want_charges ? n : 0),
+      n_blocks(mdkern::n_blocks(n)),
+      with_charges(want_charges) {
     blocks.reset(new double[7 * n_blocks + 1]);
     view.energies = energies.mutable_data();
     view.forces = forces.mutable_data();
@@ -56,15 +58,16 @@ py::tuple PyResult::finish() {
         energy += blocks[7 * b];
         for (int c = 0; c < 6; ++c) w[c] += blocks[7 * b + 1 + c];
     }
-    return py::make_tuple(energy, energies, forces, virial,
-                          view.virials ? py::object(virials) : py::object(py::none()));
+    const py::object stresses = view.virials ? py::object(virials) : py::object(py::none());
+    if (!with_charges) return py::make_tuple(energy, energies, forces, virial, stresses);
+    return py::make_tuple(energy, energies, forces, virial, stresses, charges);
 }
 
 py::tuple evaluate(const ForceStep& step, PyNeighborTable& neighbors, bool virials, int threads) {
-    PyResult out(neighbors.table.n(), virials);
+    PyResult out(neighbors.table.n(), virials, step.has_charges());
     {
         py::gil_scoped_release nogil;
-        step.compute(neighbors, threads, out.view);
+        out.evaluate(step, neighbors, threads);
     }
     return out.finish();
 }

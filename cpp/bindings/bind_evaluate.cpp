@@ -19,7 +19,7 @@ struct Frame {
     std::exception_ptr error;
 };
 
-Frame take_frame(const py::handle& entry, bool virials) {
+Frame take_frame(const py::handle& entry, bool virials, bool charges) {
     const auto t = entry.cast<py::tuple>();  // (positions, cell, pbc, species)
     Frame f;
     f.positions = t[0].cast<DoubleArray>();
@@ -27,7 +27,7 @@ Frame take_frame(const py::handle& entry, bool virials) {
     f.pbc = t[2].cast<BoolArray>();
     f.species = t[3].cast<IntArray>();
     f.atoms = atoms_view(f.positions, f.cell, f.pbc, &f.species);
-    f.out = std::make_unique<PyResult>(f.atoms.n, virials);
+    f.out = std::make_unique<PyResult>(f.atoms.n, virials, charges);
     return f;
 }
 
@@ -40,7 +40,7 @@ py::object evaluate_frames(const ForceStep& step, double cutoff, const py::list&
     std::vector<Frame> frames;
     std::int64_t atoms = 0;
     for (int k = 0; k < n; ++k) {
-        frames.push_back(take_frame(inputs[k], virials));
+        frames.push_back(take_frame(inputs[k], virials, step.has_charges()));
         atoms += frames.back().atoms.n;
     }
     const int team = std::min(n, team_size(threads, atoms, 64));
@@ -55,7 +55,7 @@ py::object evaluate_frames(const ForceStep& step, double cutoff, const py::list&
             for (int k = part; k < n; k += team) {
                 try {
                     neighbors.table.build(frames[k].atoms, neighbors.options, inner);
-                    step.compute(neighbors, inner, frames[k].out->view);
+                    frames[k].out->evaluate(step, neighbors, inner);
                 } catch (...) {  // nothing may leave the region
                     frames[k].error = std::current_exception();
                 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "bindings/bindings.hpp"
 #include "md/integrate.hpp"
@@ -75,6 +76,10 @@ struct PyMdLoop {
         py::gil_scoped_release nogil;
         return loop->place(x.data(), p.data(), cell.data());
     }
+    bool is_at(const DoubleArray& x, const DoubleArray& p, const DoubleArray& cell) const {
+        check_arrays(x, p, cell);
+        return loop->is_at(x.data(), p.data(), cell.data());
+    }
     // (steps done, failure or "", atom or -1, exception of a signal handler or None)
     py::tuple run(std::int64_t steps, std::int64_t sample_every, double most_seconds) {
         py::object raised = py::none();
@@ -99,15 +104,21 @@ struct PyMdLoop {
         loop->cell(cell.mutable_data());
         loop->published();
     }
-    // (energy, energies, forces, virial)
+    // (energy, energies, forces, virial[, charges])
     py::tuple results() {
         DoubleArray energies(loop->n()), forces = new_array({loop->n(), 3}), virial(6);
         double *e = energies.mutable_data(), *f = forces.mutable_data(), *w = virial.mutable_data();
-        {
-            py::gil_scoped_release nogil;
-            loop->results(e, f, w);
-        }
-        return py::make_tuple(loop->energy(), energies, forces, virial);
+        // What is only copied is copied under Python's lock: a thread that writes frames would give it
+        // back after a switch interval (5 ms) only.
+        std::optional<py::gil_scoped_release> nogil;
+        if (!loop->has_energies()) nogil.emplace();
+        loop->results(e, f, w);
+        nogil.reset();
+        if (!step || !step->has_charges())
+            return py::make_tuple(loop->energy(), energies, forces, virial);
+        DoubleArray charges(loop->n());
+        step->charges(table.cast<const PyNeighborTable&>(), charges.mutable_data());
+        return py::make_tuple(loop->energy(), energies, forces, virial, charges);
     }
     DoubleArray take_samples() {
         std::vector<double>& rows = loop->samples();
@@ -171,21 +182,13 @@ void bind_schemes(py::class_<PyMdLoop>& c) {
     c.def(
         "use_langevin",
         [](PyMdLoop& l, double dt, double kT, double friction, std::uint64_t seed) {
-            auto s = std::make_shared<LangevinScheme>();
-            s->kT = kT;
-            s->friction = friction;
-            s->seed = seed;
-            l.use(s, dt);
+            l.use(std::make_shared<LangevinScheme>(kT, friction, seed), dt);
         },
         py::arg("dt"), py::arg("kT"), py::arg("friction"), py::arg("seed"));
     c.def(
         "use_bussi",
         [](PyMdLoop& l, double dt, double kT, double tau, std::uint64_t seed) {
-            auto s = std::make_shared<BussiScheme>();
-            s->kT = kT;
-            s->tau = tau;
-            s->seed = seed;
-            l.use(s, dt);
+            l.use(std::make_shared<BussiScheme>(kT, tau, seed), dt);
         },
         py::arg("dt"), py::arg("kT"), py::arg("tau"), py::arg("seed"));
     c.def(
@@ -210,7 +213,8 @@ void bind_schemes(py::class_<PyMdLoop>& c) {
             if (shape == "isotropic")
                 l.use(std::make_shared<IsotropicMtkScheme>(o), dt);
             else
-                l.use(std::make_shared<MtkScheme>(o, shape == "masked", mask.data()), dt);
+                l.use(std::make_shared<FullMtkScheme>(o, shape == "masked" ? mask.data() : nullptr),
+                      dt);
         },
         py::arg("dt"), py::arg("kT"), py::arg("pressure"), py::arg("t_damp"), py::arg("p_damp"),
         py::arg("t_chain"), py::arg("p_chain"), py::arg("t_loop"), py::arg("p_loop"),
@@ -230,6 +234,8 @@ void bind_md(py::module_& m) {
              py::arg("mobile").noconvert(), py::arg("species").noconvert(),
              py::arg("pbc").noconvert(), py::arg("n_dof"), py::arg("fix_com"))
         .def("place", &PyMdLoop::place, py::arg("positions").noconvert(),
+             py::arg("momenta").noconvert(), py::arg("cell").noconvert())
+        .def("is_at", &PyMdLoop::is_at, py::arg("positions").noconvert(),
              py::arg("momenta").noconvert(), py::arg("cell").noconvert())
         .def("run", &PyMdLoop::run, py::arg("steps"), py::arg("sample_every"),
              py::arg("most_seconds"))

@@ -131,6 +131,12 @@ struct PyNep final : ForceStep {
         c.finish(s, out, team);
     }
     int n_features() const { return p.n_descriptors; }
+    bool has_charges() const override { return coulomb.mode != 0; }
+    void charges(const PyNeighborTable& neighbors, double* out) const override {
+        const System s = neighbors.table.system();
+        const double* by_row = neighbors.coulomb.charges();
+        for (std::int64_t i = 0; i < s.n_real; ++i) out[s.order ? s.order[i] : i] = by_row[i];
+    }
     // `work` names the task's own input and output.
     void run(NepTask task, PyNeighborTable& neighbors, NepWork work, int threads,
              const Result& out) const {
@@ -172,14 +178,7 @@ void bind_nep(py::module_& m) {
         .def(
             "compute",
             [](const PyNep& nep, PyNeighborTable& neighbors, bool virials, int threads) {
-                const py::tuple result = evaluate(nep, neighbors, virials, threads);
-                if (nep.coulomb.mode == 0) return result;
-                const System s = neighbors.table.system();
-                DoubleArray charges(s.n_real);
-                for (std::int64_t i = 0; i < s.n_real; ++i)
-                    charges.mutable_data()[s.order ? s.order[i] : i] =
-                        neighbors.coulomb.charges()[i];
-                return py::tuple(result + py::make_tuple(charges));
+                return evaluate(nep, neighbors, virials, threads);
             },
             py::arg("neighbors"), py::arg("virials"), py::arg("threads"))
         .def(

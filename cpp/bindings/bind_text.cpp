@@ -1,5 +1,8 @@
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -9,6 +12,32 @@
 namespace mdkern {
 
 namespace {
+
+// printf's " %16.8f", to the letter. C's own takes 0.2 us, as it reckons with all digits of the double;
+// here 1e8 |v| is rounded to an integer, half to even: its product is exact as a sum of two doubles.
+void append_fixed(std::string& text, double v) {
+    const double size = std::abs(v), product = 1e8 * size;
+    if (!(product < 9e15)) {  // also what is not finite; below, units of product are 1 at most
+        char cell[512];       // the largest double has 309 digits before the point
+        const int length = std::snprintf(cell, sizeof cell, " %16.8f", v);
+        text.append(cell, std::size_t(length));
+        return;
+    }
+    const double rest = std::fma(1e8, size, -product);
+    std::uint64_t whole = std::uint64_t(product);
+    const double over = product - double(whole);  // exact, as is its comparison with a half
+    if (over > 0.5 || (over == 0.5 && (rest > 0.0 || (rest == 0.0 && whole % 2 == 1)))) ++whole;
+    char cell[24];
+    int at = 24;
+    for (int digit = 0; digit < 9 || whole > 0; ++digit) {
+        if (digit == 8) cell[--at] = '.';
+        cell[--at] = char('0' + whole % 10);
+        whole /= 10;
+    }
+    if (std::signbit(v)) cell[--at] = '-';
+    text.append(std::size_t(std::max(1, at - 7)), ' ');  // 17 characters in all
+    text.append(cell + at, std::size_t(24 - at));
+}
 
 // Lines of a table: a label, then numbers, formatted as "%-2s" and " %16.8f" as in ASE's extended
 // XYZ. Python would take ten times as long, and keep other threads waiting.
@@ -21,14 +50,10 @@ py::bytes format_rows(const std::vector<std::string>& labels, const DoubleArray&
     {
         py::gil_scoped_release nogil;
         text.reserve(std::size_t(n * (4 + 18 * columns)));
-        char cell[512];  // the largest double has 309 digits before the point
         for (std::int64_t i = 0; i < n; ++i) {
             text += labels[i];
             if (labels[i].size() < 2) text.append(2 - labels[i].size(), ' ');
-            for (std::int64_t k = 0; k < columns; ++k) {
-                const int length = std::snprintf(cell, sizeof cell, " %16.8f", v[columns * i + k]);
-                text.append(cell, std::size_t(length));
-            }
+            for (std::int64_t k = 0; k < columns; ++k) append_fixed(text, v[columns * i + k]);
             text += '\n';
         }
     }

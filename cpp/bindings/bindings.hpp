@@ -82,16 +82,24 @@ struct ForceStep {
     virtual void compute(PyNeighborTable& neighbors, int threads, const Result& out) const = 0;
     // Whether it is faster, and possible, without energies and totals: out.block_totals == nullptr.
     virtual bool forces_alone() const { return false; }
+    // Charges (n) of the last evaluation on this table, in the caller's order, where the model has some.
+    virtual bool has_charges() const { return false; }
+    virtual void charges(const PyNeighborTable&, double*) const {}
 };
 
 // Output arrays of a potential and the scratch that every potential shares.
 struct PyResult {
-    DoubleArray energies, forces, virials;
+    DoubleArray energies, forces, virials, charges;
     std::unique_ptr<double[]> blocks;
     Result view;
     std::int64_t n_blocks = 0;
-    PyResult(std::int64_t n, bool want_virials);
-    // (energy, energies, forces, virial (6), virials or None)
+    bool with_charges;
+    PyResult(std::int64_t n, bool want_virials, bool want_charges = false);
+    void evaluate(const ForceStep& step, PyNeighborTable& neighbors, int threads) {
+        step.compute(neighbors, threads, view);
+        if (with_charges) step.charges(neighbors, charges.mutable_data());
+    }
+    // (energy, energies, forces, virial (6), virials or None[, charges])
     py::tuple finish();
 };
 

@@ -144,11 +144,19 @@ void MdLoop::set_rows(const double* cell, std::int64_t begin) {
     md_images_compute(t, team_size(threads_, t.atoms.n_total, kGrain));
 }
 
-bool MdLoop::place(const double* x, const double* p, const double* cell) {
+bool MdLoop::same_positions(const double* x, const double* cell) const {
     const std::size_t bytes = 3 * n_ * sizeof(double);
-    const bool same_x = placed_ && (n_ == 0 || std::memcmp(x, seen_x_.data(), bytes) == 0) &&
-                        std::memcmp(cell, seen_cell_, sizeof seen_cell_) == 0;
-    const bool same_p = placed_ && (n_ == 0 || std::memcmp(p, seen_p_.data(), bytes) == 0);
+    return placed_ && (n_ == 0 || std::memcmp(x, seen_x_.data(), bytes) == 0) &&
+           std::memcmp(cell, seen_cell_, sizeof seen_cell_) == 0;
+}
+
+bool MdLoop::same_momenta(const double* p) const {
+    const std::size_t bytes = 3 * n_ * sizeof(double);
+    return placed_ && (n_ == 0 || std::memcmp(p, seen_p_.data(), bytes) == 0);
+}
+
+bool MdLoop::place(const double* x, const double* p, const double* cell) {
+    const bool same_x = same_positions(x, cell), same_p = same_momenta(p);
     if (same_x && same_p) return false;
     owed_ = false;
     factor_ = 1.0;

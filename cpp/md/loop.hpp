@@ -61,6 +61,9 @@ public:
     // Takes positions, momenta (n, 3) and cell from the caller and evaluates the forces. False:
     // they are what the caller last got, and nothing was done.
     bool place(const double* x, const double* p, const double* cell);
+    bool is_at(const double* x, const double* p, const double* cell) const {
+        return same_positions(x, cell) && same_momenta(p);
+    }
     // Goes on from a state that state() gave.
     void restore(const MdState& state);
     MdState state();
@@ -74,8 +77,10 @@ public:
     void positions(double* x);
     void momenta(double* p);
     void cell(double* h) const;
-    // Energies (n) and forces (n, 3) of the present positions; virial (6).
+    // Energies (n) and forces (n, 3) of the present positions; virial (6). Evaluates them first where
+    // has_energies() is false.
     void results(double* energies, double* forces, double* virial);
+    bool has_energies() const { return have_energies_; }
     // Remembers what the caller holds now, for place().
     void published();
 
@@ -92,6 +97,9 @@ public:
     const std::shared_ptr<MdScheme>& scheme() const { return scheme_; }
 
 private:
+    // Whether they are what the caller last got.
+    bool same_positions(const double* x, const double* cell) const;
+    bool same_momenta(const double* p) const;
     MdAtoms atoms();
     AtomsView view(const double* x, const double* cell) const;
     void build(const double* x, const double* cell);

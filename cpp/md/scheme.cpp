@@ -117,6 +117,9 @@ void diagonal(double value, double* out) {
 
 constexpr int kVoigt[9] = {0, 5, 4, 5, 1, 3, 4, 3, 2};
 
+// Degrees of freedom of a cell.
+int freedom(const bool* mask) { return mask ? mask[0] + mask[1] + mask[2] : 9; }
+
 }  // namespace
 
 double MdPhase::volume() const { return std::fabs(determinant(cell)); }
@@ -195,6 +198,13 @@ double MdChain::integrate(double* state, double& twice, double delta) const {
     return factor;
 }
 
+double MdChain::integrate(double* state, MdPhase& phase, double delta) const {
+    double twice = phase.sums[0];
+    const double s = integrate(state, twice, delta);
+    phase.scale(s);
+    return s;
+}
+
 double MdChain::energy(const double* state) const {
     double sum = 0.0;
     for (int j = 0; j < length; ++j) {
@@ -212,91 +222,89 @@ NoseHooverScheme::NoseHooverScheme(double kT, double t_damp, int length, int loo
 double NoseHooverScheme::begin_step(MdPhase& phase, MdMotion&) { return end_step(phase); }
 
 double NoseHooverScheme::end_step(MdPhase& phase) {
-    double twice = phase.sums[0];
-    const double s = chain.integrate(variables.data(), twice, 0.5 * phase.dt);
-    phase.scale(s);
-    return s;
+    return chain.integrate(variables.data(), phase, 0.5 * phase.dt);
 }
 
 double NoseHooverScheme::reservoir_energy(const MdPhase&) const {
     return chain.energy(variables.data());
 }
 
-IsotropicMtkScheme::IsotropicMtkScheme(const MtkOptions& options) : o(options) {
+MtkScheme::MtkScheme(const MtkOptions& options, double dof, double mass_dof) : o(options) {
     const double kT = o.kT, t2 = o.t_damp * o.t_damp, p2 = o.p_damp * o.p_damp, n = o.n_atoms;
     thermostat = {o.t_chain, o.t_loop, kT, 3.0 * n * kT, 3.0 * n * kT * t2, kT * t2};
-    barostat = {o.p_chain, o.p_loop, kT, kT, 9.0 * kT * p2, kT * p2};
-    W = (3.0 * n + 3.0) * kT * p2;
+    barostat = {o.p_chain, o.p_loop, kT, dof * kT, mass_dof * kT * p2, kT * p2};
     at_barostat = 2 * o.t_chain;
-    at_eps = at_barostat + 2 * o.p_chain;
-    variables.assign(at_eps + 2, 0.0);
+    at_own = at_barostat + 2 * o.p_chain;
+}
+
+void MtkScheme::push_barostat(double delta) {
+    double* p = &variables[at_cell];
+    double twice = 0.0;
+    for (int k = 0; k < n_cell; ++k) twice += p[k] * p[k];
+    twice /= W;
+    const double s = barostat.integrate(&variables[at_barostat], twice, delta);
+    for (int k = 0; k < n_cell; ++k) p[k] *= s;
+}
+
+double MtkScheme::begin_step(MdPhase& phase, MdMotion& m) {
+    const double half = 0.5 * phase.dt;
+    push_barostat(half);
+    const double s = thermostat.integrate(variables.data(), phase, half);
+    push_cell(phase, half);
+    flow(phase, m);
+    return s;
+}
+
+double MtkScheme::end_step(MdPhase& phase) {
+    const double half = 0.5 * phase.dt;
+    push_cell(phase, half);
+    const double s = thermostat.integrate(variables.data(), phase, half);
+    push_barostat(half);
+    return s;
+}
+
+double MtkScheme::reservoir_energy(const MdPhase& phase) const {
+    double kinetic = 0.0;
+    for (int k = 0; k < n_cell; ++k) kinetic += variables[at_cell + k] * variables[at_cell + k];
+    return thermostat.energy(variables.data()) + barostat.energy(&variables[at_barostat]) +
+           kinetic / (2.0 * W) + o.pressure * phase.volume();
+}
+
+IsotropicMtkScheme::IsotropicMtkScheme(const MtkOptions& options) : MtkScheme(options, 1.0, 9.0) {
+    W = (3.0 * o.n_atoms + 3.0) * o.kT * (o.p_damp * o.p_damp);
+    at_cell = at_own + 1;
+    n_cell = 1;
+    variables.assign(at_own + 2, 0.0);
     variables.insert(variables.end(), o.cell, o.cell + 9);
 }
 
 void IsotropicMtkScheme::push_cell(const MdPhase& phase, double delta) {
-    const double* h0 = &variables[at_eps + 2];
-    const double volume = std::fabs(determinant(h0)) * std::exp(3.0 * variables[at_eps]);
+    const double volume =
+        std::fabs(determinant(&variables[at_own + 2])) * std::exp(3.0 * variables[at_own]);
     const double trace = phase.virial[0] + phase.virial[1] + phase.virial[2];
     const double pressure = (trace + phase.sums[0]) / (3.0 * volume);
-    variables[at_eps + 1] +=
+    variables[at_cell] +=
         delta * (3.0 * volume * (pressure - o.pressure) + phase.sums[0] / o.n_atoms);
 }
 
-double IsotropicMtkScheme::push_barostat(double delta) {
-    double &p = variables[at_eps + 1], twice = p * p / W;
-    p *= barostat.integrate(&variables[at_barostat], twice, delta);
-    return p;
-}
-
-double IsotropicMtkScheme::begin_step(MdPhase& phase, MdMotion& m) {
-    const double half = 0.5 * phase.dt;
-    push_barostat(half);
-    double twice = phase.sums[0];
-    const double s = thermostat.integrate(variables.data(), twice, half);
-    phase.scale(s);
-    push_cell(phase, half);
-    const double p_eps = variables[at_eps + 1];
+void IsotropicMtkScheme::flow(MdPhase& phase, MdMotion& m) {
+    const double half = 0.5 * phase.dt, p_eps = variables[at_cell];
     const double x = (1.0 + 1.0 / o.n_atoms) * p_eps * half / W, y = phase.dt * p_eps / W;
     diagonal(std::exp(-x), m.P);
     diagonal(half * exprel(-x), m.F);
     diagonal(std::exp(y), m.A);
     diagonal(phase.dt * exprel(y), m.B);
-    variables[at_eps] += y;
+    variables[at_own] += y;
     for (int k = 0; k < 9; ++k)
-        phase.cell[k] = variables[at_eps + 2 + k] * std::exp(variables[at_eps]);
-    return s;
+        phase.cell[k] = variables[at_own + 2 + k] * std::exp(variables[at_own]);
 }
 
-double IsotropicMtkScheme::end_step(MdPhase& phase) {
-    const double half = 0.5 * phase.dt;
-    push_cell(phase, half);
-    double twice = phase.sums[0];
-    const double s = thermostat.integrate(variables.data(), twice, half);
-    phase.scale(s);
-    push_barostat(half);
-    return s;
-}
-
-double IsotropicMtkScheme::reservoir_energy(const MdPhase& phase) const {
-    const double p_eps = variables[at_eps + 1];
-    return thermostat.energy(variables.data()) + barostat.energy(&variables[at_barostat]) +
-           p_eps * p_eps / (2.0 * W) + o.pressure * phase.volume();
-}
-
-MtkScheme::MtkScheme(const MtkOptions& options, bool is_masked, const bool* chosen)
-    : o(options), masked(is_masked) {
-    int dof = 9;
-    if (masked) {
-        dof = 0;
-        for (int k = 0; k < 3; ++k) dof += mask[k] = chosen[k];
-    }
-    const double kT = o.kT, t2 = o.t_damp * o.t_damp, p2 = o.p_damp * o.p_damp, n = o.n_atoms;
-    thermostat = {o.t_chain, o.t_loop, kT, 3.0 * n * kT, 3.0 * n * kT * t2, kT * t2};
-    barostat = {o.p_chain, o.p_loop, kT, dof * kT, dof * kT * p2, kT * p2};
-    W = (n + 1.0) * kT * p2;
+FullMtkScheme::FullMtkScheme(const MtkOptions& options, const bool* chosen)
+    : MtkScheme(options, freedom(chosen), freedom(chosen)), masked(chosen) {
+    if (masked) std::copy_n(chosen, 3, mask);
+    W = (o.n_atoms + 1.0) * o.kT * (o.p_damp * o.p_damp);
     n_cell = masked ? 3 : 9;
-    at_barostat = 2 * o.t_chain;
-    at_cell = at_barostat + 2 * o.p_chain;
+    at_cell = at_own;
     variables.assign(at_cell + n_cell + 9, 0.0);
     for (int k = 0; k < 3; ++k) {
         const double* h = o.cell + 3 * k;
@@ -305,7 +313,7 @@ MtkScheme::MtkScheme(const MtkOptions& options, bool is_masked, const bool* chos
     }
 }
 
-void MtkScheme::cell_momenta(double* g) const {
+void FullMtkScheme::cell_momenta(double* g) const {
     const double *p = &variables[at_cell], *e = &variables[at_cell + n_cell];
     if (!masked) {
         std::copy_n(p, 9, g);
@@ -318,7 +326,7 @@ void MtkScheme::cell_momenta(double* g) const {
         }
 }
 
-void MtkScheme::push_cell(const MdPhase& phase, double delta) {
+void FullMtkScheme::push_cell(const MdPhase& phase, double delta) {
     const double volume = phase.volume(), kinetic = phase.sums[0] / (3.0 * o.n_atoms);
     double pv[9], *p = &variables[at_cell];
     const double* e = &variables[at_cell + n_cell];
@@ -339,23 +347,9 @@ void MtkScheme::push_cell(const MdPhase& phase, double delta) {
     }
 }
 
-void MtkScheme::push_barostat(double delta) {
-    double* p = &variables[at_cell];
-    double twice = 0.0;
-    for (int k = 0; k < n_cell; ++k) twice += p[k] * p[k];
-    twice /= W;
-    const double s = barostat.integrate(&variables[at_barostat], twice, delta);
-    for (int k = 0; k < n_cell; ++k) p[k] *= s;
-}
-
-double MtkScheme::begin_step(MdPhase& phase, MdMotion& m) {
+void FullMtkScheme::flow(MdPhase& phase, MdMotion& m) {
     const double half = 0.5 * phase.dt;
-    push_barostat(half);
-    double twice = phase.sums[0];
-    const double s = thermostat.integrate(variables.data(), twice, half);
-    phase.scale(s);
-    push_cell(phase, half);
-    double g[9], w[3], u[9], p[3], f[3], a[3], b[3], grow[9], cell[9];
+    double g[9], w[3], u[9], p[3], f[3], a[3], b[3], cell[9];
     cell_momenta(g);
     symmetric_eigen(g, w, u);
     const double trace = (g[0] + g[4] + g[8]) / (3.0 * o.n_atoms);
@@ -370,27 +364,8 @@ double MtkScheme::begin_step(MdPhase& phase, MdMotion& m) {
     compose(u, f, m.F);
     compose(u, a, m.A);
     compose(u, b, m.B);
-    std::copy_n(m.A, 9, grow);
-    multiply(phase.cell, grow, cell);
+    multiply(phase.cell, m.A, cell);
     std::copy_n(cell, 9, phase.cell);
-    return s;
-}
-
-double MtkScheme::end_step(MdPhase& phase) {
-    const double half = 0.5 * phase.dt;
-    push_cell(phase, half);
-    double twice = phase.sums[0];
-    const double s = thermostat.integrate(variables.data(), twice, half);
-    phase.scale(s);
-    push_barostat(half);
-    return s;
-}
-
-double MtkScheme::reservoir_energy(const MdPhase& phase) const {
-    double kinetic = 0.0;
-    for (int k = 0; k < n_cell; ++k) kinetic += variables[at_cell + k] * variables[at_cell + k];
-    return thermostat.energy(variables.data()) + barostat.energy(&variables[at_barostat]) +
-           kinetic / (2.0 * W) + o.pressure * phase.volume();
 }
 
 }  // namespace mdkern

@@ -50,23 +50,32 @@ class VerletScheme final : public MdScheme {};
 // Vanden-Eijnden and Ciccotti, Chem. Phys. Lett. 429, 310 (2006), equation 23.
 class LangevinScheme final : public MdScheme {
 public:
-    double kT = 0.0, friction = 0.0;
-    std::uint64_t seed = 0;
+    LangevinScheme(double thermal, double rate, std::uint64_t key)
+        : kT(thermal), friction(rate), seed(key) {}
     MdKick kick() const override { return MdKick::langevin; }
     void prepare(MdMotion&, const MdPhase&) override;
     double reservoir_energy(const MdPhase&) const override;
+
+private:
+    double kT, friction;
+    std::uint64_t seed;
 };
 
 // Bussi, Donadio and Parrinello, J. Chem. Phys. 126, 014101 (2007), equation A7.
 // variables: energy given to the atoms so far.
 class BussiScheme final : public MdScheme {
 public:
-    BussiScheme() { variables.assign(1, 0.0); }
-    double kT = 0.0, tau = 0.0;
-    std::uint64_t seed = 0;
+    BussiScheme(double thermal, double time, std::uint64_t key)
+        : kT(thermal), tau(time), seed(key) {
+        variables.assign(1, 0.0);
+    }
     bool wants_sums() const override { return true; }
     double begin_step(MdPhase&, MdMotion&) override;
     double reservoir_energy(const MdPhase&) const override { return -variables[0]; }
+
+private:
+    double kT, tau;
+    std::uint64_t seed;
 };
 
 // The two numbers that a Bussi step draws: a normal deviate, and a sum of n_dof - 1 squares of
@@ -83,6 +92,8 @@ struct MdChain {
     double first_mass = 0.0, mass = 0.0;
     // Over a time delta; twice: twice the kinetic energy, scaled along. Returns the factor.
     double integrate(double* state, double& twice, double delta) const;
+    // The same on the momenta of the atoms, which the phase scales.
+    double integrate(double* state, MdPhase& phase, double delta) const;
     double energy(const double* state) const;
 };
 
@@ -106,47 +117,53 @@ struct MtkOptions {
     double cell[9] = {};  // at the start
 };
 
-// Martyna, Tobias and Klein, J. Chem. Phys. 101, 4177 (1994): the volume fluctuates.
-// variables: thermostat chain, barostat chain, eps, p_eps, start cell.
-class IsotropicMtkScheme final : public MdScheme {
+// Martyna, Tobias and Klein, J. Chem. Phys. 101, 4177 (1994): thermostats on the atoms and on the
+// momenta of the cell. variables: thermostat chain, barostat chain, then those of the scheme, among
+// them n_cell momenta from at_cell on.
+class MtkScheme : public MdScheme {
 public:
-    explicit IsotropicMtkScheme(const MtkOptions&);
     MdKick kick() const override { return MdKick::affine; }
     bool wants_sums() const override { return true; }
-    double begin_step(MdPhase&, MdMotion&) override;
-    double end_step(MdPhase&) override;
-    double reservoir_energy(const MdPhase&) const override;
+    double begin_step(MdPhase&, MdMotion&) final;
+    double end_step(MdPhase&) final;
+    double reservoir_energy(const MdPhase&) const final;
 
-private:
-    void push_cell(const MdPhase&, double delta);
-    double push_barostat(double delta);
+protected:
+    // dof, mass_dof: degrees of freedom in the energy and in the first mass of the barostat chain.
+    MtkScheme(const MtkOptions&, double dof, double mass_dof);
+    virtual void push_cell(const MdPhase&, double delta) = 0;
+    // The half kick and the drift of the atoms with the flow of the cell, and the new cell.
+    virtual void flow(MdPhase&, MdMotion&) = 0;
     MtkOptions o;
     MdChain thermostat, barostat;
-    double W;
-    int at_barostat, at_eps;
+    double W = 0.0;
+    int at_barostat, at_own, at_cell = 0, n_cell = 0;
+
+private:
+    void push_barostat(double delta);
 };
 
-// The same with all nine components of the cell, or the lengths of chosen vectors (mask).
-// variables: thermostat chain, barostat chain, cell momenta (9 or 3), unit vectors of the start
-// cell.
-class MtkScheme final : public MdScheme {
+// The volume fluctuates. Own variables: eps, p_eps, start cell.
+class IsotropicMtkScheme final : public MtkScheme {
 public:
-    MtkScheme(const MtkOptions&, bool masked, const bool* mask);
-    MdKick kick() const override { return MdKick::affine; }
-    bool wants_sums() const override { return true; }
-    double begin_step(MdPhase&, MdMotion&) override;
-    double end_step(MdPhase&) override;
-    double reservoir_energy(const MdPhase&) const override;
+    explicit IsotropicMtkScheme(const MtkOptions&);
 
 private:
-    void push_cell(const MdPhase&, double delta);
-    void push_barostat(double delta);
+    void push_cell(const MdPhase&, double delta) override;
+    void flow(MdPhase&, MdMotion&) override;
+};
+
+// All nine components of the cell do, or the lengths of chosen vectors (mask, else null). Own
+// variables: cell momenta (9 or 3), unit vectors of the start cell.
+class FullMtkScheme final : public MtkScheme {
+public:
+    FullMtkScheme(const MtkOptions&, const bool* mask);
+
+private:
+    void push_cell(const MdPhase&, double delta) override;
+    void flow(MdPhase&, MdMotion&) override;
     void cell_momenta(double* g) const;
-    MtkOptions o;
-    MdChain thermostat, barostat;
-    bool masked, mask[3];
-    double W;
-    int at_barostat, at_cell, n_cell;
+    bool masked, mask[3] = {};
 };
 
 }  // namespace mdkern

@@ -348,6 +348,12 @@ class MdLoop:
         potential: typing.Any,
         threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> None: ...
+    def is_at(
+        self,
+        positions: numpy.typing.NDArray[numpy.float64],
+        momenta: numpy.typing.NDArray[numpy.float64],
+        cell: numpy.typing.NDArray[numpy.float64],
+    ) -> bool: ...
     def place(
         self,
         positions: numpy.typing.NDArray[numpy.float64],

@@ -276,6 +276,14 @@ class Calculator(AseCalculator):
         return copy
 
 
+def is_native(calculator: Any) -> bool:
+    """Whether its potential alone gives energy, forces and stress: one of ours, unless a subclass has another `calculate`."""
+    kind = type(calculator)
+    return isinstance(calculator, Calculator) and (
+        kind.calculate is Calculator.calculate or kind.__module__.partition(".")[0] == "mdkern"
+    )
+
+
 def _arrays(atoms: Atoms) -> tuple[Any, Any, Any, Any]:
     arrays = atoms.arrays
     return (

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdkern import _core, potentials
-from mdkern.calculators import AtomsError, Calculator, NonFiniteError, _arrays, _explain, _volume
+from mdkern.calculators import (
+    AtomsError,
+    Calculator,
+    NonFiniteError,
+    _arrays,
+    _explain,
+    _volume,
+    is_native,
+)
 from mdkern.neighbors import _threads
 
 if TYPE_CHECKING:
@@ -18,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "evaluate_iter"]
 
-PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
+_OF_CHARGES = ("charges", "born_effective_charges")
+PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress", "stresses", *_OF_CHARGES)
 GROUP = 64  # structures per call of the core
 
 
@@ -42,7 +51,8 @@ def evaluate(
         Any other ASE calculator works too, one structure after the other.
     properties : sequence of str
         Out of ``energy``, ``free_energy`` (eV), ``energies`` (n,), ``forces`` (n, 3) in eV/Angstrom, ``stress`` (6,) and
-        ``stresses`` (n, 6) in eV/Angstrom^3, in ASE's signs and order.
+        ``stresses`` (n, 6) in eV/Angstrom^3, in ASE's signs and order; where the model has charges (NEP), ``charges`` (n,) and
+        ``born_effective_charges`` (n, 3, 3) in e; and whatever else the calculator offers, such as ``dipole``.
     threads : int, optional
         By default :func:`mdkern.get_num_threads`.
     progress : bool
@@ -83,8 +93,9 @@ def evaluate_iter(
 ) -> Iterator[dict[str, Any]]:
     """The same, result by result: no more than some structures are held at a time."""
     wanted = (properties,) if isinstance(properties, str) else tuple(properties)
+    offered = (*PROPERTIES, *calculator.implemented_properties)
     for name in wanted:
-        if name not in PROPERTIES:
+        if name not in offered:
             raise ValueError(f"properties: {name!r}; expected some of {', '.join(PROPERTIES)}")
     n_threads = _threads(threads)
     return _results(iter(frames), calculator, wanted, n_threads)
@@ -94,7 +105,8 @@ def _results(
     frames: Iterator[Atoms], calculator: Any, wanted: tuple[str, ...], threads: int
 ) -> Iterator[dict[str, Any]]:
     step = None
-    if isinstance(calculator, Calculator) and type(calculator).calculate is Calculator.calculate:
+    # Born effective charges take further passes over the list of each structure.
+    if is_native(calculator) and "born_effective_charges" not in wanted:
         make = getattr(calculator.potential, "force_step", None)
         step = make() if make else None
     first = 0
@@ -137,6 +149,8 @@ def _many(
             "energies": r.energies,
             "forces": r.forces,
         }
+        if r.charges is not None:
+            everything["charges"] = r.charges
         if volume > 0.0:
             everything["stress"] = r.virial / -volume
             if r.virials is not None:

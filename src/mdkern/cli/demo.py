@@ -133,7 +133,7 @@ def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run
         "command": one_line(shlex.join(args.command_line), 2000),
     }
     kept: list[Atoms] = []
-    every, writer = max(1, steps // 40), trajectory.open_trajectory(str(path), overwrite=True)
+    every, writer = max(1, steps // 40), trajectory.open_trajectory(str(path), "w")
 
     def on_frame(step: int) -> None:
         if 2 * step >= steps:
@@ -141,7 +141,8 @@ def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run
             del kept[:-10]
         if step % (every * 40 // (FRAMES - 1)) == 0:
             time_ps = 1e-3 * step * TIMESTEP
-            writer.write(trajectory.snapshot(atoms, step, time_ps, {} if step else header))
+            frame = trajectory.snapshot(atoms, step, time_ps, {} if step else header)
+            writer.write(trajectory.with_results(*frame))
 
     result = dynamics.Run(len(atoms), TIMESTEP)
     try:

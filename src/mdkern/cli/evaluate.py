@@ -37,15 +37,18 @@ examples:
   mdkern evaluate frames.extxyz --potential Cu.eam.alloy -o out.extxyz --plot parity.png
   mdkern evaluate run.traj --index 0:100:10 --potential zhou2004 --json
 
-The output has the frames with the potential's energy, forces and stress as results; reference values
-stay in ref_energy, ref_forces and ref_stress. Errors of energies are per atom.
+The output has the frames with the potential's energy, forces and stress as results, and charges where
+the model has some; reference values stay in ref_energy, ref_forces, ref_stress and ref_charges. Errors
+of energies are per atom.
 """
 )
 QUANTITIES = {
     "energy": ("eV/atom", "energy / (eV/atom)"),
     "forces": ("eV/A", "force components / (eV/Å)"),
     "stress": ("eV/A^3", "stress components / (eV/Å³)"),
+    "charges": ("e", "charges / e"),  # where the model has some
 }
+_PER_ATOM = ("forces", "charges")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,14 +84,14 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         sink = None
         if args.output:
-            sink = BackgroundWriter(open_trajectory(args.output, args.overwrite))
+            sink = BackgroundWriter(open_trajectory(args.output, "w" if args.overwrite else "x"))
             stack.enter_context(contextlib.closing(sink))
         bar = stack.enter_context(Progress("evaluate", len(frames), not args.json))
         try:
             for atoms, result in _results(frames, chosen.calculator, args):
                 errors.add(atoms, result)
                 if sink is not None:
-                    sink.write(_frame(atoms, result))
+                    sink.write(_frame(atoms), result)
                 done += 1
                 if bar.due():
                     bar.show(done)
@@ -133,12 +136,13 @@ def _results(
     def has_cell(atoms: Atoms) -> bool:
         return bool(atoms.cell.rank == 3)
 
+    charges = ["charges"] if "charges" in calculator.implemented_properties else []
     first = 0
     while first < len(frames):  # runs of frames that are alike
         kind, last = has_cell(frames[first]), first + 1
         while last < len(frames) and last < first + GROUP and has_cell(frames[last]) == kind:
             last += 1
-        names = ("energy", "forces", "stress") if kind else ("energy", "forces")
+        names = ["energy", "forces", *(["stress"] if kind else []), *charges]
         part = frames[first:last]
         try:
             yield from zip(part, evaluate_iter(part, calculator, names), strict=True)
@@ -147,17 +151,14 @@ def _results(
         first = last
 
 
-def _frame(atoms: Atoms, result: dict[str, Any]) -> Atoms:
-    """Copy with the new results, and the old ones as ref_..."""
-    from ase.calculators.singlepoint import SinglePointCalculator
-
+def _frame(atoms: Atoms) -> Atoms:
+    """Copy with the old results as ref_..."""
     frame: Atoms = atoms.copy()
     for name, value in _reference(atoms).items():
-        if name == "forces":
-            frame.arrays["ref_forces"] = value
+        if name in _PER_ATOM:
+            frame.arrays[f"ref_{name}"] = value
         else:
             frame.info[f"ref_{name}"] = value
-    frame.calc = SinglePointCalculator(frame, **result)
     return frame
 
 
@@ -170,8 +171,9 @@ def _reference(atoms: Atoms) -> dict[str, Any]:
     for name in ("energy", "stress"):
         if name not in found and f"ref_{name}" in atoms.info:
             found[name] = atoms.info[f"ref_{name}"]
-    if "forces" not in found and "ref_forces" in atoms.arrays:
-        found["forces"] = atoms.arrays["ref_forces"]
+    for name in _PER_ATOM:
+        if name not in found and f"ref_{name}" in atoms.arrays:
+            found[name] = atoms.arrays[f"ref_{name}"]
     if "stress" in found and np.shape(found["stress"]) != (6,):
         del found["stress"]
     return found

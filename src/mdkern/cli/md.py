@@ -7,7 +7,7 @@ import contextlib
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
@@ -35,8 +35,10 @@ from mdkern.errors import MDKernError
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from mdkern.cli.continuation import Cut, Past
     from mdkern.cli.dynamics import Ensemble, Run
     from mdkern.cli.report import Observer
+    from mdkern.cli.trajectory import BackgroundWriter, LogWriter
 
 HELP = "molecular dynamics of a structure"
 DESCRIPTION = (
@@ -51,8 +53,11 @@ examples:
   mdkern md CuNi.xyz --potential CuNi.eam.alloy --ensemble npt --temperature 600 --pressure 1 \\
       --steps 50000 --timestep 2 --log run.csv --report run.html -o run.traj
   mdkern md argon.xyz --potential lj:epsilon=0.0103,sigma=3.405,rc=8.5 --timestep 5 --json
-  mdkern md Cu.cif --potential zhou2004 --steps 500000 --checkpoint run.npz
-  mdkern md --restart run.npz --steps 500000 --checkpoint run.npz      # the same bits as 1000000 at once
+  mdkern md Cu.cif --potential zhou2004 --steps 500000 -o run.traj --log run.csv --checkpoint run.npz
+  mdkern md --restart run.npz --steps 500000 -o run.traj --log run.csv --checkpoint run.npz
+
+The second of the last two goes on with the bits of a run of 1000000 steps at once, and with its files:
+what they have beyond the checkpoint is removed first.
 
 From a perfect crystal about half of the kinetic energy turns into potential energy: for 600 K with
 nve start with 1200 K. Ctrl-C ends the run after the present step: files are complete up to there,
@@ -127,7 +132,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="steps between two (default 10000), and at the end",
     )
-    add("--restart", metavar="FILE.npz", help="go on from a checkpoint instead of a structure")
+    add(
+        "--restart",
+        metavar="FILE.npz",
+        help="go on from a checkpoint instead of a structure; frames and log that are there go on as well",
+    )
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--json", action="store_true", help="summary as one JSON document on stdout")
 
@@ -136,12 +145,15 @@ def run(args: argparse.Namespace) -> int:
     from mdkern.cli import dynamics, report
 
     _check(args)
-    atoms, chosen, integrator, ensemble, seed = (_restarted if args.restart else _started)(args)
+    chosen, integrator, ensemble, seed, past = (_restarted if args.restart else _started)(args)
+    atoms = integrator.atoms
+    args.interval = args.interval or (past.interval if past else 100)
+    args.log_interval = args.log_interval or (past.log_interval if past else 10)
     result = dynamics.Run(len(atoms), ensemble.timestep)
     header = _header(args, chosen, ensemble, seed)
     watched = report.Observer(atoms, args.steps) if args.report or args.plot else None
-    with _outputs(args, header) as (frames, log):
-        _simulate(args, result, integrator, (header, ensemble), (frames, log, watched))
+    with _outputs(args, header, atoms, past) as outputs:
+        _simulate(args, result, integrator, (header, ensemble), outputs, watched)
     if args.plot and watched:
         _plot(args, result, watched)
     facts = _facts(args, atoms, integrator, ensemble, result, header)
@@ -177,7 +189,9 @@ def _check(args: argparse.Namespace) -> None:
         if args.report:
             check_report(args.report)
     inputs = [name for name in (args.structure, args.potential, args.restart) if name]
-    check_outputs([args.output, args.log, args.plot, args.report], inputs, args.overwrite)
+    continued = [args.output, args.log] if args.restart else []
+    outputs = [args.output, args.log, args.plot, args.report]
+    check_outputs(outputs, inputs, args.overwrite, continued)
     if args.checkpoint:  # a restart may replace the file that it comes from
         others = [name for name in inputs if name != args.restart]
         replace = args.overwrite or args.checkpoint == args.restart
@@ -207,8 +221,8 @@ def _option(args: argparse.Namespace, name: str) -> Any:
     return DEFAULTS[name] if value is None else value
 
 
-def _started(args: argparse.Namespace) -> tuple[Atoms, potential.Potential, Any, Ensemble, int]:
-    """Atoms, potential and integrator from a structure."""
+def _started(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemble, int, None]:
+    """Potential and integrator for a structure."""
     import numpy as np
 
     from mdkern.cli import dynamics
@@ -241,12 +255,12 @@ def _started(args: argparse.Namespace) -> tuple[Atoms, potential.Potential, Any,
         integrator = dynamics.make_integrator(atoms, ensemble, seed)
     except MDKernError as e:
         raise UsageError(f"{args.structure}: {e}") from e
-    return atoms, chosen, integrator, ensemble, seed
+    return chosen, integrator, ensemble, seed, None
 
 
-def _restarted(args: argparse.Namespace) -> tuple[Atoms, potential.Potential, Any, Ensemble, int]:
-    """The same from a checkpoint."""
-    from mdkern.cli import dynamics
+def _restarted(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemble, int, Past]:
+    """The same from a checkpoint, and what its files must agree with."""
+    from mdkern.cli import continuation, dynamics
     from mdkern.md import read_checkpoint
 
     checkpoint = read_checkpoint(args.restart)
@@ -254,6 +268,7 @@ def _restarted(args: argparse.Namespace) -> tuple[Atoms, potential.Potential, An
     try:
         ensemble = dynamics.Ensemble(**extra["ensemble"])
         spec, digest, seed = extra["potential"], extra["potential_sha256"], int(extra["seed"])
+        intervals = [max(1, int(extra.get(*i))) for i in (("interval", 100), ("log_interval", 10))]
     except (KeyError, TypeError, ValueError):
         raise UsageError(f"{args.restart}: was not written by mdkern md") from None
     skin = checkpoint.meta["parameters"]["skin"]
@@ -269,7 +284,10 @@ def _restarted(args: argparse.Namespace) -> tuple[Atoms, potential.Potential, An
                 f"{args.restart}: {name} {checkpoint.meta[name]}, here {here}: last digits may differ"
             )
     integrator = checkpoint.dynamics(chosen.calculator)
-    return integrator.atoms, chosen, integrator, ensemble, seed
+    past = continuation.Past(
+        args.restart, checkpoint.steps, extra, checkpoint.arrays["numbers"], *intervals
+    )
+    return chosen, integrator, ensemble, seed, past
 
 
 def _version() -> str:
@@ -325,20 +343,50 @@ def _header(
     }
 
 
+@dataclass
+class Outputs:
+    """Open files of a run, and in `cuts` those of them that go on."""
+
+    frames: BackgroundWriter | None = None
+    log: LogWriter | None = None
+    cuts: dict[str, Cut] = field(default_factory=dict)
+
+
 @contextmanager
-def _outputs(args: argparse.Namespace, header: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
+def _outputs(
+    args: argparse.Namespace, header: dict[str, Any], atoms: Atoms, past: Past | None
+) -> Iterator[Outputs]:
+    """New files, or after a restart those that are there, without what they have beyond the checkpoint."""
+    from pathlib import Path
+
+    from mdkern.cli import continuation, trajectory
     from mdkern.cli.dynamics import COLUMNS
-    from mdkern.cli.trajectory import BackgroundWriter, LogWriter, open_trajectory
+
+    outputs = Outputs()
+    for name, look in (
+        ("output", continuation.continued_frames),
+        ("log", continuation.continued_log),
+    ):
+        path = getattr(args, name)
+        if path and past and not args.overwrite and Path(path).exists():
+            outputs.cuts[name] = look(path, past)
+    for cut in outputs.cuts.values():
+        cut.apply()
+        if cut.template is not None:
+            continuation.take_form(atoms, cut.template)
+
+    def mode(name: str) -> trajectory.Mode:
+        return "a" if name in outputs.cuts else "w" if args.overwrite else "x"
 
     with contextlib.ExitStack() as stack:
-        frames = log = None
         if args.output:
-            frames = BackgroundWriter(open_trajectory(args.output, args.overwrite))
-            stack.enter_context(contextlib.closing(frames))
+            writer = trajectory.open_trajectory(args.output, mode("output"))
+            outputs.frames = trajectory.BackgroundWriter(writer)
+            stack.enter_context(contextlib.closing(outputs.frames))
         if args.log:
-            log = LogWriter(args.log, header, COLUMNS, args.overwrite)
-            stack.enter_context(contextlib.closing(log))
-        yield frames, log
+            outputs.log = trajectory.LogWriter(args.log, header, COLUMNS, mode("log"))
+            stack.enter_context(contextlib.closing(outputs.log))
+        yield outputs
 
 
 def _simulate(
@@ -346,26 +394,39 @@ def _simulate(
     result: Run,
     integrator: Any,
     about: tuple[dict[str, Any], Ensemble],
-    sinks: tuple[Any, Any, Observer | None],
+    outputs: Outputs,
+    watched: Observer | None,
 ) -> None:
     from mdkern.cli import dynamics, trajectory
     from mdkern.md import write_checkpoint
 
     header, ensemble = about
-    frames, log, watched = sinks
+    frames, log = outputs.frames, outputs.log
+    intervals = {"interval": args.interval, "log_interval": args.log_interval}
+    extra = {**header, "ensemble": asdict(ensemble), **intervals}
     first = integrator.nsteps
     calls: list[tuple[int, Any]] = []
 
     def write_frame(step: int) -> None:
+        cut = outputs.cuts.get("output") if step == first else None
+        if frames is None or (cut is not None and not cut.due(step, args.interval)):
+            return
         time_ps = 1e-3 * step * result.timestep
-        facts = header if step == first else {}
-        frames.write(trajectory.snapshot(integrator.atoms, step, time_ps, facts))
+        facts = header if step == first and cut is None else {}
+        frames.write(*trajectory.snapshot(integrator.atoms, step, time_ps, facts))
+
+    def write_row(row: tuple[float, ...]) -> None:
+        cut = outputs.cuts.get("log") if row[0] == first else None
+        if log is not None and (cut is None or cut.due(first, args.log_interval)):
+            log.write(row)
 
     def keep_state(_step: int) -> None:
-        write_checkpoint(args.checkpoint, integrator, {**header, "ensemble": asdict(ensemble)})
+        if frames is not None:
+            frames.flush()  # a restart writes frames from here on only
+        write_checkpoint(args.checkpoint, integrator, extra)
 
     if frames is not None:
-        calls.append((args.interval or 100, write_frame))
+        calls.append((args.interval, write_frame))
     if watched is not None:
         calls.append((watched.every, watched.look))
     if args.checkpoint:
@@ -374,8 +435,8 @@ def _simulate(
         result,
         integrator,
         args.steps,
-        sample_every=args.log_interval or 10,
-        on_sample=log.write if log is not None else lambda _row: None,
+        sample_every=args.log_interval,
+        on_sample=write_row,
         calls=calls,
         progress=not args.json,
     )

@@ -93,9 +93,11 @@ def check_outputs(
     outputs: Sequence[str | os.PathLike[str] | None],
     inputs: Sequence[str | os.PathLike[str]],
     overwrite: bool,
+    continued: Sequence[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Refuse outputs that would replace an input, each other, or (without `overwrite`) a file."""
+    """Refuse outputs that would replace an input, each other, or (without `overwrite`) a file not in `continued`."""
     seen: list[Path] = []
+    may_exist = [Path(name) for name in continued if name is not None]
     for path in (Path(name) for name in outputs if name is not None):
         if path.is_dir() or not path.resolve().parent.is_dir():
             raise UsageError(f"{path}: not a file in an existing folder")
@@ -105,5 +107,5 @@ def check_outputs(
         if path.resolve() in seen:
             raise UsageError(f"{path}: named for two outputs")
         seen.append(path.resolve())
-        if path.exists() and not overwrite:
+        if path.exists() and not overwrite and path not in may_exist:
             raise UsageError(f"{path}: exists; --overwrite replaces it")

@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from mdkern.cli.output import UsageError
 
@@ -25,11 +25,26 @@ __all__ = [
     "open_trajectory",
     "snapshot",
     "trajectory_format",
+    "with_results",
 ]
 
 _FORMATS = {".extxyz": "extxyz", ".xyz": "extxyz", ".traj": "traj", ".h5md": "h5md", ".h5": "h5md"}
 PREFIX = "mdkern_"
+Mode = Literal["x", "w", "a"]  # a file that must not exist, one that is replaced, one that goes on
+_PER_ATOM = ("forces", "charges")  # results
 QUEUE = 8  # frames that may wait for the disk
+# Of an H5MD file, in the order of writing, with their units.
+SERIES = {
+    "step": "",
+    "time": "ps",
+    "particles/all/box/edges/value": "Angstrom",
+    "particles/all/position/value": "Angstrom",
+    "particles/all/velocity/value": "Angstrom ps-1",
+    "particles/all/force/value": "eV Angstrom-1",
+    "particles/all/charge/value": "e",  # where the model has charges
+    "observables/potential_energy/value": "eV",
+    "observables/kinetic_energy/value": "eV",
+}
 
 
 def trajectory_format(name: str) -> str:
@@ -45,10 +60,10 @@ def trajectory_format(name: str) -> str:
     return _FORMATS[suffix]
 
 
-def snapshot(atoms: Atoms, step: int, time_ps: float, header: Mapping[str, Any]) -> Atoms:
-    """Copy of the atoms with energy, forces and stress as results, `header` in ``info``."""
-    from ase.calculators.singlepoint import SinglePointCalculator
-
+def snapshot(
+    atoms: Atoms, step: int, time_ps: float, header: Mapping[str, Any]
+) -> tuple[Atoms, dict[str, Any]]:
+    """Copy of the atoms with `header` in ``info``; their energy, forces, stress, and charges of a model that has some."""
     frame: Atoms = atoms.copy()
     for key in [k for k in frame.info if str(k).startswith(PREFIX)]:  # of an earlier run
         del frame.info[key]
@@ -60,12 +75,21 @@ def snapshot(atoms: Atoms, step: int, time_ps: float, header: Mapping[str, Any])
     }
     if atoms.cell.rank == 3:
         results["stress"] = atoms.get_stress(apply_constraint=False)
+    if "charges" in atoms.calc.implemented_properties:
+        results["charges"] = atoms.get_charges()
+    return frame, results
+
+
+def with_results(frame: Atoms, results: Mapping[str, Any]) -> Atoms:
+    """The frame, with these as the results that it carries."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
     frame.calc = SinglePointCalculator(frame, **results)
     return frame
 
 
-def _create(path: str, overwrite: bool) -> TextIO:
-    return Path(path).open("w" if overwrite else "x", encoding="utf-8")
+def _text_file(path: str, mode: Mode) -> TextIO:
+    return Path(path).open(mode, encoding="utf-8")
 
 
 def extxyz_text(frame: Atoms) -> str:
@@ -85,7 +109,7 @@ def extxyz_text(frame: Atoms) -> str:
     # ASE says what the second line has to say, for one atom of them.
     one = frame[[0]]
     if frame.calc is not None:
-        results = {k: v[:1] if k == "forces" else v for k, v in frame.calc.results.items()}
+        results = {k: v[:1] if k in _PER_ATOM else v for k, v in frame.calc.results.items()}
         one.calc = SinglePointCalculator(one, **results)
     write(text, one, format="extxyz")
     head = text.getvalue().splitlines()[1]
@@ -108,11 +132,10 @@ def _columns(frame: Atoms) -> dict[str, Any] | None:
     """Arrays beside symbols and positions; None where one is not plain numbers per atom, which is left to ASE."""
     columns = {k: v for k, v in frame.arrays.items() if k not in ("numbers", "positions")}
     results = {} if frame.calc is None else frame.calc.results
-    if "forces" in results:
-        columns["forces"] = results["forces"]
+    columns.update({k: results[k] for k in _PER_ATOM if k in results})
     shapes = ((len(frame),), (len(frame), 3))
     plain = all(v.dtype == float and v.shape in shapes for v in columns.values())
-    known = set(results) <= {"energy", "forces", "stress"}
+    known = set(results) <= {"energy", "stress", *_PER_ATOM}
     words = all(re.fullmatch(r"\w+", name) for name in columns)
     return (
         columns if plain and known and words and len(frame) > 1 and not frame.constraints else None
@@ -128,8 +151,8 @@ class FrameWriter(Protocol):
 
 
 class _ExtxyzWriter:
-    def __init__(self, path: str, overwrite: bool) -> None:
-        self._file = _create(path, overwrite)
+    def __init__(self, path: str, mode: Mode) -> None:
+        self._file = _text_file(path, mode)
 
     def write(self, frame: Atoms) -> None:
         # In one piece, so that no half frame is left where the process is killed.
@@ -141,12 +164,12 @@ class _ExtxyzWriter:
 
 
 class _TrajWriter:
-    def __init__(self, path: str, overwrite: bool) -> None:
+    def __init__(self, path: str, mode: Mode) -> None:
         from ase.io.trajectory import TrajectoryWriter
 
-        if not overwrite:
+        if mode == "x":
             Path(path).open("xb").close()  # fails where the file exists
-        self._writer = TrajectoryWriter(path, mode="w")
+        self._writer = TrajectoryWriter(path, mode="a" if mode == "a" else "w")
 
     def write(self, frame: Atoms) -> None:
         self._writer.write(frame)
@@ -161,67 +184,83 @@ class _H5mdWriter:
     Group ``/particles/all``; time in ps, lengths in Angstrom, velocities in Angstrom/ps, forces in eV/Angstrom.
     """
 
-    def __init__(self, path: str, overwrite: bool) -> None:
+    def __init__(self, path: str, mode: Mode) -> None:
         import h5py
 
         import mdkern
 
-        self._file = h5py.File(path, "w" if overwrite else "x")
+        self._n = 0
+        # By name: looking one up in the file takes as long as writing to it.
+        self._series: dict[str, Any] = {}
+        self._file = h5py.File(path, "r+" if mode == "a" else mode)
+        if mode == "a":
+            self._series = {name: self._file[name] for name in SERIES if name in self._file}
+            self._n = len(self._series["step"])
+            return
         head = self._file.create_group("h5md")
         head.attrs["version"] = [1, 1]
         head.create_group("author").attrs["name"] = "unknown"
         creator = head.create_group("creator")
         creator.attrs["name"], creator.attrs["version"] = "mdkern", mdkern.__version__
-        self._n = 0
 
-    def _series(self, name: str, value: Any, unit: str) -> None:
+    def _append(self, name: str, value: Any) -> None:
         import numpy as np
 
         data = np.asarray(value)
-        if self._n == 0:
-            group = self._file.create_group(name)
-            chunk = (1, *data.shape)
-            options = {"maxshape": (None, *data.shape), "chunks": chunk, "dtype": data.dtype}
-            made = group.create_dataset("value", shape=(0, *data.shape), **options)
-            if unit:
-                made.attrs["unit"] = unit
-            for key in ("step", "time"):  # one pair serves all series
-                group[key] = self._file[key]
-        values = self._file[f"{name}/value"]
-        values.resize(self._n + 1, axis=0)
-        values[self._n] = data
+        series = self._series.get(name)
+        if series is None:
+            shared = name in ("step", "time")  # one pair serves all series
+            chunk = (1024 if shared else 1, *data.shape)
+            options = {"maxshape": (None, *data.shape), "chunks": chunk}
+            series = self._file.create_dataset(
+                name, shape=(0, *data.shape), dtype=data.dtype, **options
+            )
+            if SERIES[name]:
+                series.attrs["unit"] = SERIES[name]
+            if not shared:
+                for key in ("step", "time"):
+                    series.parent[key] = self._file[key]
+            self._series[name] = series
+        series.resize(self._n + 1, axis=0)
+        series[self._n] = data
 
-    def write(self, frame: Atoms) -> None:
+    def _describe(self, frame: Atoms) -> None:
         import numpy as np
-        from ase import units
 
         file = self._file
+        box = file.create_group("particles/all/box")
+        box.attrs["dimension"] = 3
+        box.attrs["boundary"] = ["periodic" if p else "none" for p in frame.pbc]
+        file["particles/all/species"] = frame.numbers.astype(np.int32)
+        file["particles/all/mass"] = frame.get_masses()
+        file["particles/all/mass"].attrs["unit"] = "u"
+        metadata = {k: v for k, v in frame.info.items() if str(k).startswith(PREFIX)}
+        file["h5md/creator"].attrs.update({k: str(v) for k, v in metadata.items()})
+
+    def write(self, frame: Atoms) -> None:
+        from ase import units
+
         if self._n == 0:
-            for key, kind in (("step", np.int64), ("time", np.float64)):
-                file.create_dataset(key, shape=(0,), maxshape=(None,), chunks=(1024,), dtype=kind)
-            file["time"].attrs["unit"] = "ps"
-            box = file.create_group("particles/all/box")
-            box.attrs["dimension"] = 3
-            box.attrs["boundary"] = ["periodic" if p else "none" for p in frame.pbc]
-            file["particles/all/species"] = frame.numbers.astype(np.int32)
-            file["particles/all/mass"] = frame.get_masses()
-            file["particles/all/mass"].attrs["unit"] = "u"
-            metadata = {k: v for k, v in frame.info.items() if str(k).startswith(PREFIX)}
-            file["h5md/creator"].attrs.update({k: str(v) for k, v in metadata.items()})
-        for key in ("step", "time"):
-            file[key].resize(self._n + 1, axis=0)
-        file["step"][self._n] = frame.info["step"]
-        file["time"][self._n] = frame.info["time_ps"]
-        root = "particles/all"
-        velocity = frame.get_velocities() * (1000 * units.fs)
-        self._series(f"{root}/box/edges", frame.cell.array, "Angstrom")
-        self._series(f"{root}/position", frame.positions, "Angstrom")
-        self._series(f"{root}/velocity", velocity, "Angstrom ps-1")
-        self._series(f"{root}/force", frame.get_forces(apply_constraint=False), "eV Angstrom-1")
-        self._series("observables/potential_energy", frame.get_potential_energy(), "eV")
-        self._series("observables/kinetic_energy", frame.get_kinetic_energy(), "eV")
+            self._describe(frame)
+        results, velocities = frame.calc.results, frame.get_velocities()
+        # Not by ASE's method: its dot product starts the threads of BLAS, which take the loop's cores.
+        kinetic_energy = 0.5 * (frame.get_momenta() * velocities).sum()
+        values = (
+            frame.info["step"],
+            frame.info["time_ps"],
+            frame.cell.array,
+            frame.positions,
+            velocities * (1000 * units.fs),
+            results["forces"],
+            results.get("charges"),
+            results["energy"],
+            kinetic_energy,
+        )
+        for name, value in zip(SERIES, values, strict=True):
+            if value is not None:
+                self._append(name, value)
         self._n += 1
-        file.flush()
+        self._file.flush()
 
     def close(self) -> None:
         self._file.close()
@@ -236,27 +275,34 @@ class BackgroundWriter:
 
     def __init__(self, writer: FrameWriter) -> None:
         self._writer = writer
-        self._frames: queue.Queue[Atoms | None] = queue.Queue(QUEUE)
+        self._frames: queue.Queue[tuple[Atoms, Mapping[str, Any]] | None] = queue.Queue(QUEUE)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="mdkern frames", daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
-        while (frame := self._frames.get()) is not None:
+        while (given := self._frames.get()) is not None:
             if self._error is None:
                 try:
-                    self._writer.write(frame)
+                    self._writer.write(with_results(*given))
                 except BaseException as e:  # noqa: BLE001 - raised where the frames come from
                     self._error = e
+            self._frames.task_done()
 
     def _check(self) -> None:
         if self._error is not None:
             error, self._error = self._error, None
             raise error
 
-    def write(self, frame: Atoms) -> None:
+    def write(self, frame: Atoms, results: Mapping[str, Any]) -> None:
+        """The frame and its results, neither of which the caller may change from now on."""
         self._check()
-        self._frames.put(frame)
+        self._frames.put((frame, results))
+
+    def flush(self) -> None:
+        """Wait until all frames so far are on disk."""
+        self._frames.join()
+        self._check()
 
     def close(self) -> None:
         self._frames.put(None)
@@ -265,27 +311,28 @@ class BackgroundWriter:
         self._check()
 
 
-_WRITERS: dict[str, Callable[[str, bool], FrameWriter]] = {
+_WRITERS: dict[str, Callable[[str, Mode], FrameWriter]] = {
     "extxyz": _ExtxyzWriter,
     "traj": _TrajWriter,
     "h5md": _H5mdWriter,
 }
 
 
-def open_trajectory(path: str, overwrite: bool) -> FrameWriter:
+def open_trajectory(path: str, mode: Mode) -> FrameWriter:
     """Writer for the format that the suffix names; the file is made at once."""
-    return _WRITERS[trajectory_format(path)](path, overwrite)
+    return _WRITERS[trajectory_format(path)](path, mode)
 
 
 class LogWriter:
     """CSV: a comment line with the metadata as JSON, names, one row per sample; flushed row by row."""
 
     def __init__(
-        self, path: str, header: Mapping[str, Any], columns: Sequence[str], overwrite: bool
+        self, path: str, header: Mapping[str, Any], columns: Sequence[str], mode: Mode
     ) -> None:
-        self._file = _create(path, overwrite)
-        self._file.write(f"# {json.dumps(dict(header))}\n{','.join(columns)}\n")
-        self._file.flush()
+        self._file = _text_file(path, mode)
+        if mode != "a":
+            self._file.write(f"# {json.dumps(dict(header))}\n{','.join(columns)}\n")
+            self._file.flush()
 
     def write(self, row: Sequence[float]) -> None:
         cells = (

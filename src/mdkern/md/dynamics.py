@@ -13,7 +13,7 @@ from ase.constraints import FixAtoms, FixCom
 from ase.md.md import MolecularDynamics
 
 from mdkern import _core, potentials
-from mdkern.calculators import AtomsError, Calculator, _arrays
+from mdkern.calculators import AtomsError, Calculator, _arrays, is_native
 from mdkern.errors import MDKernError, UnsupportedError
 
 __all__ = ["DynamicsError", "NativeDynamics"]
@@ -90,6 +90,8 @@ class NativeDynamics(MolecularDynamics):
         self._skin = skin
         self._loop: Any = None
         self._made: tuple[Any, ...] = ()
+        self._masses_given: tuple[Any, ...] = ()
+        self._masses_found = b""
         self._configured: tuple[Any, ...] = ()
         self._variables: Any = None
         self.atoms = atoms
@@ -111,51 +113,65 @@ class NativeDynamics(MolecularDynamics):
 
     # --- from atoms to the core
     def _calculator(self) -> Calculator:
-        calc = self.atoms.calc
-        native = isinstance(calc, Calculator) and (
-            type(calc).calculate is Calculator.calculate
-            or type(calc).__module__.partition(".")[0] == "mdkern"
-        )
-        if not native:
+        calc: Any = self.atoms.calc
+        if not is_native(calc):
             what = "none" if calc is None else type(calc).__name__
             raise TypeError(
                 f"atoms.calc: {what}; expected one of mdkern.calculators, whose atoms stay in the core. "
                 f"With any other calculator use {self.ase_name}"
             )
+        if "forces" not in calc.implemented_properties:
+            raise TypeError(f"atoms.calc: {type(calc).__name__}; expected one that has forces")
         checked: Calculator = calc
         return checked
 
-    def _constraints(self) -> tuple[Any, bool]:
-        """(which atoms are mobile, whether the centre of mass is fixed)."""
-        mobile, fix_com = np.ones(len(self.atoms), dtype=bool), False
+    def _constraints(self) -> tuple[bytes, bool]:
+        """(a byte for every atom, 1: it is mobile; whether the centre of mass is fixed)."""
+        mobile, fix_com = b"\1" * len(self.atoms), False
         for constraint in self.atoms.constraints:
             if type(constraint) is FixCom:
                 fix_com = True
             elif type(constraint) is FixAtoms:
-                mobile[constraint.index] = False
+                mask = np.array(np.frombuffer(mobile, dtype=bool))
+                mask[constraint.index] = False
+                mobile = mask.tobytes()
             else:
                 raise UnsupportedError(
                     f"constraint {type(constraint).__name__}: expected FixAtoms or FixCom; {self.ase_name} "
                     "takes others"
                 )
-        if fix_com and not mobile.all():
+        if fix_com and b"\0" in mobile:
             raise UnsupportedError("constraints FixAtoms and FixCom: expected one of them")
         return mobile, fix_com
 
+    def _masses(self, numbers: bytes) -> bytes:
+        """Of all atoms; looked up where elements or masses have changed."""
+        own = self.atoms.arrays.get("masses")
+        given = (numbers, None if own is None else own.tobytes())
+        if given != self._masses_given:
+            self._masses_given = given
+            self._masses_found = np.asarray(self.atoms.get_masses(), dtype=np.float64).tobytes()
+        return self._masses_found
+
     def _prepare(self) -> None:
-        """Bring the core up to date with atoms, calculator and parameters, whatever has changed."""
+        """Bring the core up to date with atoms, calculator and parameters, whatever has changed.
+
+        Where nothing has, no function of NumPy runs: these leave Python's lock to a thread that writes frames, which gives
+        it back after a switch interval (5 ms) only.
+        """
         atoms, calc = self.atoms, self._calculator()
         positions, numbers, cell, pbc = _arrays(atoms)
-        masses = np.ascontiguousarray(atoms.get_masses(), dtype=np.float64)
+        numbers_bytes = numbers.tobytes()
+        masses = self._masses(numbers_bytes)
         mobile, fix_com = self._constraints()
         skin = calc.parameters["skin"] if self._skin is None else self._skin
         made = (
             calc.potential,
             skin,
-            numbers.tobytes(),
-            masses.tobytes(),
+            numbers_bytes,
+            masses,
             pbc.tobytes(),
-            mobile.tobytes(),
+            mobile,
             fix_com,
         )
         if made != self._made:
@@ -168,6 +184,7 @@ class NativeDynamics(MolecularDynamics):
 
     def _make(self, calc: Calculator, skin: float, arrays: tuple[Any, ...]) -> None:
         numbers, masses, pbc, mobile, fix_com = arrays
+        masses, mobile = np.frombuffer(masses, dtype=float), np.frombuffer(mobile, dtype=bool)
         good = np.isfinite(masses) & ((masses > 0.0) | ~mobile)
         if not good.all():
             k = int(np.argmin(good))
@@ -204,7 +221,12 @@ class NativeDynamics(MolecularDynamics):
         self._configured = wanted
 
     def _place(self, positions: Any, cell: Any) -> None:
-        momenta = np.ascontiguousarray(self.atoms.get_momenta(), dtype=np.float64)
+        momenta = self.atoms.arrays.get("momenta")
+        if momenta is None:
+            momenta = np.zeros((len(self.atoms), 3))
+        momenta = np.ascontiguousarray(momenta, dtype=np.float64)
+        if self._loop.is_at(positions, momenta, cell):
+            return
         if not np.isfinite(momenta).all():
             k = int(np.argmin(np.isfinite(momenta).all(axis=1)))
             raise AtomsError(f"momenta[{k}] is {momenta[k]}; expected finite numbers")
@@ -230,9 +252,9 @@ class NativeDynamics(MolecularDynamics):
         self._publish_results()
 
     def _publish_results(self) -> None:
-        """The core's energy, forces and virial as the calculator's results."""
-        energy, energies, forces, virial = self._loop.results()
-        result = potentials.Result(energy, energies, forces, virial, None)
+        """The core's energy, forces, virial, and charges where the model has some, as the calculator's results."""
+        energy, energies, forces, virial, *charges = self._loop.results()
+        result = potentials.Result(energy, energies, forces, virial, None, *charges)
         calc = self._calculator()
         calc._accept(result, *_arrays(self.atoms))
         warn: Any = getattr(calc.potential, "warn", lambda: None)  # of what compute() warns of
@@ -360,7 +382,7 @@ class NativeDynamics(MolecularDynamics):
             numbers=self.atoms.numbers.astype(np.int64),
             masses=self.atoms.get_masses(),
             pbc=np.array(self.atoms.pbc, dtype=bool),
-            fixed=~mobile,
+            fixed=~np.frombuffer(mobile, dtype=bool),
         )
         return arrays, {
             "integrator": type(self).__name__,

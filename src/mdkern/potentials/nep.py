@@ -209,6 +209,12 @@ def kernel_of(
         tables["w1_charge"] = _pad(model.charge.networks.w1)
         arrays["rc2_radial"] = rc_radial**2
         arrays["charge_range"] = np.array([model.rc_radial.max()])
+    largest = max(float(np.abs(x).max(initial=0.0)) for x in tables.values())
+    end = float(np.finfo(real).max)
+    if largest > end:
+        raise UnsupportedError(
+            f"{model.path}: numbers up to {largest:.3g}; expected at most {end:.3g} with precision={precision!r}"
+        )
     arrays |= {name: np.ascontiguousarray(x, dtype=real) for name, x in tables.items()}
     arrays |= {"bias": net.bias, "keep": keep**2}
     return _core.Nep(
