@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pytest
-from ways import quick
+from ways import Way, quick, ratio_info, time_by_turns
 
+import mdkern
 from mdkern import reference
-from mdkern.bench.deepmd_models import random_deepmd
+from mdkern.bench.deepmd_models import KINDS, random_deepmd
+from mdkern.bench.interleave import Turns, interleave
 from mdkern.bench.scratch import scratch_folder
 from mdkern.bench.systems import make
 from mdkern.calculators import DeepPotential
 
 # The net of three bodies is evaluated for every pair of neighbors.
 SMALLER: dict[str, Any] = {"r_cut": 4.0, "sel": (16, 30), "neuron": (4, 8, 16)}
-KINDS = ("se_e2_a", "se_e2_r", "se_e3", "dpa1_strip", "dpa1_concat", "dpa1_attention")
 
 
 @pytest.mark.kernel("deep_potential")
@@ -31,32 +32,41 @@ def test_deep_potential_single(timed: Any, system: str, way: Any) -> None:
 
 
 @cache
-def calculator(kind: str) -> DeepPotential:
-    size: dict[str, Any] = (
-        {"neuron": (4, 8), "axis_neuron": 4, "fitting": (16, 16)} if quick() else {}
-    )
+def runs(kind: str) -> tuple[Any, dict[str, Any]]:
+    """Atoms, and functions that return forces after a small move: through ASE, and by the definition in NumPy."""
+    atoms = make("water-375").atoms.copy()
+    size: dict[str, Any] = {}
+    if quick():
+        atoms, size = atoms[:24], {"neuron": (4, 8), "axis_neuron": 4, "fitting": (16, 16)}
     size |= SMALLER if kind == "se_e3" else {}
     path = random_deepmd(scratch_folder() / f"{kind}.json", kind=kind, **size)
-    return DeepPotential(path, threads=1)
-
-
-@pytest.mark.parametrize("by", ["mdkern", "numpy"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_kinds(benchmark: Any, kind: str, by: str) -> None:
-    """Forces through ASE after a small move, and the definition in NumPy."""
-    atoms, calc = make("water-375").atoms.copy(), calculator(kind)
-    atoms = atoms[:24] if quick() else atoms
+    calc = DeepPotential(path, threads=1)
     model = calc.potential.model
     numbers = [model.species.index(x) for x in atoms.get_chemical_symbols()]
 
     def ours() -> Any:
-        atoms.positions[0, 0] += 1e-6
+        atoms.positions[0, 0] += 1e-9
         return calc.get_forces(atoms)
 
     def numpy() -> Any:
         return reference.deepmd(atoms.positions, atoms.cell, atoms.pbc, numbers, model).forces
 
-    difference = np.abs(ours() - numpy()).max()
-    assert difference <= 1e-9 * np.abs(ours()).max()
+    return atoms, {"mdkern": ours, "numpy": numpy}
+
+
+@cache
+def turns(kind: str) -> Turns:
+    return interleave(runs(kind)[1], rounds=3 if quick() else 9, budget=20.0)
+
+
+@pytest.mark.parametrize("by", ["mdkern", "numpy"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds(benchmark: Any, kind: str, by: str) -> None:
+    atoms, calls = runs(kind)
+    forces = calls["mdkern"]()
+    assert np.abs(forces - calls["numpy"]()).max() <= 1e-9 * np.abs(forces).max()
     benchmark.group = f"Deep Potential, {kind}, {len(atoms)} atoms"
-    benchmark.pedantic(ours if by == "mdkern" else numpy, rounds=5 if by == "mdkern" else 1)
+    benchmark.extra_info["n_atoms"] = len(atoms)
+    way = Way(by, mdkern.get_isa(), 1)
+    if found := time_by_turns(benchmark, calls, by, partial(turns, kind), way):
+        benchmark.extra_info["over_mdkern"] = ratio_info(found, by, "mdkern")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.stress import full_3x3_to_voigt_6_stress
-from ways import Way, machine, quick, ratio_info, thread_counts, time_it
+from ways import Way, quick, ratio_info, thread_counts, time_by_turns
 
 import mdkern
 from mdkern import reference
@@ -81,15 +81,7 @@ def test_evaluate(benchmark: Any, n_atoms: int, by: str) -> None:
         for x, y in zip(one, other, strict=True):
             assert np.abs(x - y).max() <= 1e-11
     benchmark.group = f"evaluate, {len(frames(n_atoms))} frames of {n_atoms} atoms"
-    if benchmark.disabled:
-        benchmark(calls[by])
-        return
-    found = turns(n_atoms)
-    time_it(benchmark, calls[by], found.median(by))
-    threads = int(by.partition("-")[2] or 1)
-    benchmark.extra_info.update(
-        n_atoms=n_atoms,
-        frames=len(frames(n_atoms)),
-        over_evaluate=ratio_info(found, by, "evaluate-1"),
-        **machine(Way(by, mdkern.get_isa(), threads)),
-    )
+    way = Way(by, mdkern.get_isa(), int(by.partition("-")[2] or 1))
+    benchmark.extra_info.update(n_atoms=n_atoms, frames=len(frames(n_atoms)))
+    if found := time_by_turns(benchmark, calls, by, partial(turns, n_atoms), way):
+        benchmark.extra_info["over_evaluate"] = ratio_info(found, by, "evaluate-1")

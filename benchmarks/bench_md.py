@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pytest
 from ase import units
 from ase.md.verlet import VelocityVerlet as AseVerlet
-from ways import Way, machine, quick, ratio_info, time_it
+from ways import Way, quick, ratio_info, time_by_turns
 
 import mdkern
 from mdkern import md, reference
@@ -73,14 +73,7 @@ def test_velocity_verlet(benchmark: Any, system: str, by: str) -> None:
     calls = runs(system)
     assert np.abs(calls[by]() - calls["numpy"]()).max() <= 1e-9
     benchmark.group = f"velocity Verlet, {system}, {steps(system)} steps"
-    if benchmark.disabled:
-        benchmark(calls[by])
-        return
-    found = turns(system)
-    time_it(benchmark, calls[by], found.median(by))
-    benchmark.extra_info.update(
-        n_atoms=len(make(system).atoms),
-        steps=steps(system),
-        over_native=ratio_info(found, by, "native"),
-        **machine(Way(by, mdkern.get_isa(), 1)),
-    )
+    benchmark.extra_info.update(n_atoms=len(make(system).atoms), steps=steps(system))
+    way = Way(by, mdkern.get_isa(), 1)
+    if found := time_by_turns(benchmark, calls, by, partial(turns, system), way):
+        benchmark.extra_info["over_native"] = ratio_info(found, by, "native")

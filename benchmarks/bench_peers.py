@@ -7,7 +7,7 @@ from typing import Any
 
 import peers
 import pytest
-from ways import Way, machine, quick, ratio_info, thread_counts, time_it
+from ways import Way, machine, quick, ratio_info, thread_counts, time_by_turns
 
 import mdkern
 from mdkern.bench.interleave import Turns, interleave
@@ -53,14 +53,9 @@ def test_calculator(benchmark: Any, name: str, by: str) -> None:
     model, calls = model_of(name), calculators(name)
     assert abs(calls[by]() - calls["ase"]()) <= peers.ase_tolerance(model) * N_ATOMS
     benchmark.group = f"ASE calculator, {name}, {N_ATOMS} atoms"
-    if benchmark.disabled:
-        benchmark(calls[by])
-        return
-    turns = calculator_turns(name)
-    time_it(benchmark, calls[by], turns.median(by))
-    benchmark.extra_info.update(
-        n_atoms=N_ATOMS, ase_over_this=ratio_info(turns, "ase", by), **machine(way_of(by))
-    )
+    benchmark.extra_info["n_atoms"] = N_ATOMS
+    if turns := time_by_turns(benchmark, calls, by, partial(calculator_turns, name), way_of(by)):
+        benchmark.extra_info["ase_over_this"] = ratio_info(turns, "ase", by)
 
 
 def steps() -> int:

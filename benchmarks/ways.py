@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -22,6 +22,7 @@ __all__ = [
     "ratio_info",
     "record",
     "thread_counts",
+    "time_by_turns",
     "time_it",
     "turns_of",
     "ways",
@@ -99,6 +100,19 @@ def time_it(benchmark: Any, call: Callable[[], Any], seconds: float) -> None:
     iterations = max(1, round(2e-3 / seconds))
     rounds = int((0.05 if quick() else 1.0) / (iterations * seconds))
     benchmark.pedantic(call, rounds=min(max(rounds, 3), 50), iterations=iterations, warmup_rounds=1)
+
+
+def time_by_turns(
+    benchmark: Any, calls: Mapping[str, Any], by: str, turns: Callable[[], Turns], way: Way
+) -> Turns | None:
+    """Time ``calls[by]``, of which all have taken turns in `turns`; None where pytest-benchmark is switched off."""
+    if benchmark.disabled:
+        benchmark(calls[by])
+        return None
+    found = turns()
+    time_it(benchmark, calls[by], found.median(by))
+    benchmark.extra_info.update(machine(way))
+    return found
 
 
 def record(case: Case, way: Way, turns: Turns, isa: str) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["random_deepmd"]
+__all__ = ["KINDS", "random_deepmd"]
 
+KINDS = ("se_e2_a", "se_e2_r", "se_e3", "dpa1_strip", "dpa1_concat", "dpa1_attention")
 _TEBD = 8  # numbers that stand for a type in dpa1
 
 
@@ -50,9 +51,16 @@ def random_deepmd(
     -------
     str
         `path`.
+
+    Raises
+    ------
+    ValueError
+        An unknown `kind`.
     """
+    if kind not in KINDS:
+        raise ValueError(f"kind: {kind!r}; expected one of {', '.join(KINDS)}")
     rng = np.random.default_rng(seed)
-    n, mixed = len(species), kind.startswith("dpa1")
+    n, mixed, outer = len(species), kind.startswith("dpa1"), kind not in ("se_e2_r", "se_e3")
     columns = 1 if kind == "se_e2_r" else 4
     means, spread = rng.uniform(0.02, 0.08, n), rng.uniform(0.1, 0.2, n)
     davg, dstd = np.zeros((n, sum(sel), columns)), np.empty((n, sum(sel), columns))
@@ -73,7 +81,7 @@ def random_deepmd(
         made = [_net(rng, "Embedding", [n_in, *neuron], activation) for _ in range(number)]
         return _collection(made, ndim, n, "embedding_network")
 
-    width = neuron[-1] * (axis_neuron if columns == 4 and kind != "se_e3" else 1)
+    width = neuron[-1] * (axis_neuron if outer else 1)
     if mixed:
         strip = kind == "dpa1_strip"
         types = _net(rng, "Embedding", [n, _TEBD], "linear")
@@ -101,7 +109,7 @@ def random_deepmd(
     else:
         descriptor["embeddings"] = nets(n if one_side else n * n, 1, 1 if one_side else 2)
         descriptor["type_one_side"] = one_side
-    if columns == 4 and kind != "se_e3":
+    if outer:
         descriptor["axis_neuron"] = axis_neuron
     number = 1 if mixed else n
     energies = [_net(rng, "Fitting", [width, *fitting, 1], activation) for _ in range(number)]
