@@ -268,6 +268,7 @@ bool Tables<T>::add(const DenseNet& net, double lower, double upper, double tole
     double step = 0.1;
     Nodes nodes;
     for (int k = 0; k < kTableSteps; ++k, step *= 0.5) {
+        if (!(upper - lower <= kMostSteps * step)) return false;
         nodes = sample(net, lower, upper, step);
         if (holds(net, nodes, lower, tolerance)) break;
         if (k + 1 == kTableSteps) return false;

@@ -62,7 +62,9 @@ std::size_t packed_size(int rows, int columns, int panel);
 // Tables of nets of one input on [lower, upper]. The step is the largest of 0.1, 0.05, 0.025, ...
 // whose values and slopes, between the nodes, differ from the net's by at most `tolerance` of the
 // largest of each; no table where none of kTableSteps does.
-constexpr int kTableSteps = 6;
+// A file's statistics may stretch that range at will: no table where it would have more than
+// kMostSteps steps (models of water have some hundred).
+constexpr int kTableSteps = 6, kMostSteps = 1 << 14;
 template <class T> class Tables {
 public:
     // Returns whether the net could be tabulated.
