@@ -53,6 +53,7 @@ public:
     void run(const Result& out) {
         int at[kMaxSpecies + 1];
         sort_rows(model.n_types, at);
+        if (task == DeepTask::jacobian) keep_wanted(at);
         for (int t = 0, k = 0; t < model.n_types; ++t) {
             const int n = at[t] - k, parts = (n + kDeepBlock - 1) / kDeepBlock;
             for (int part = 0; part < parts; ++part) {
@@ -65,6 +66,15 @@ public:
     }
 
 private:
+    // Leaves the rows whose features are differentiated.
+    void keep_wanted(int* at) {
+        int n = 0;
+        for (int t = 0, k = 0; t < model.n_types; ++t) {
+            for (; k < at[t]; ++k)
+                if (work.jacobian.centre_at[caller(row[k])] >= 0) row[n++] = row[k];
+            at[t] = n;
+        }
+    }
     void centres(int type, const std::int64_t* rows, int n) {
         for (int k = 0; k < n; ++k)
             energy[rows[k] - begin] = task == DeepTask::energy ? model.bias[type] : 0.0;

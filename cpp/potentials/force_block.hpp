@@ -96,8 +96,9 @@ struct ForceBlock {
         for (int c = 0; c < 6; ++c) virial[c] -= double(w[3 + c]);
     }
 
-    // Instead of finish_centre, where p is dx/d(r_j - r_i) of one feature of centre i: moves what
-    // lies in the entries of its neighbors into the Jacobian. The centre gets what keeps the sum zero.
+    // Instead of finish_centre, where p is dx/d(r_j - r_i) of one feature of a wanted centre i: moves
+    // what lies in the entries of its neighbors into the Jacobian. The centre gets what keeps the sum
+    // zero.
     void take_jacobian(const FeatureJacobian& out, const Neighbors& list, std::int64_t i,
                        std::int64_t feature) {
         const std::int64_t centre = out.centre_at[caller(i)], n = out.n_features;
@@ -115,9 +116,9 @@ struct ForceBlock {
                 total[c] -= g[c];
                 e[c] = 0.0;
             }
-            if (centre >= 0) put(index[k], g);
+            put(index[k], g);
         }
-        if (centre >= 0) put(i, total);
+        put(i, total);
     }
 
     // Energies and totals; the virial of the block stands in its first part.
