@@ -14,6 +14,19 @@ template <class T> [[gnu::always_inline]] inline int table_place(int v) {
     return v / kParts * 6 * kLine<T> + v % kParts * simd::Vec<T>::width;
 }
 
+// Value and derivative of the quintics of a vector of channels, whose coefficients begin at `c`.
+template <class T>
+[[gnu::always_inline]] inline void table_jet(const T* c, simd::Vec<T> u, simd::Vec<T>& value,
+                                             simd::Vec<T>& slope) {
+    value = slope = simd::load(c + 5 * kLine<T>);
+    value = simd::fma(value, u, simd::load(c + 4 * kLine<T>));
+#pragma GCC unroll 4
+    for (int q = 3; q >= 0; --q) {
+        slope = simd::fma(slope, u, value);
+        value = simd::fma(value, u, simd::load(c + q * kLine<T>));
+    }
+}
+
 // Values of the net for a row each, and slopes (or null), in rows of padded(n_out).
 template <class T> struct Embedded {
     const T *values, *slopes;
@@ -50,14 +63,8 @@ Embedded<T> embed_rows(const Net<T>& net, const QuinticTable<T>* table, int n, M
         T *value = tape.y[net.n_layers - 1] + i * std::int64_t(ld),
           *slope = tape.extra[0] + i * std::int64_t(ld);
         for (int v = 0; v < vecs; ++v) {
-            const T* a = c + table_place<T>(v);
-            V g = simd::load(a + 5 * kLine<T>), d = g;
-            g = simd::fma(g, u, simd::load(a + 4 * kLine<T>));
-#pragma GCC unroll 4
-            for (int q = 3; q >= 0; --q) {
-                d = simd::fma(d, u, g);
-                g = simd::fma(g, u, simd::load(a + q * kLine<T>));
-            }
+            V g, d;
+            table_jet<T>(c + table_place<T>(v), u, g, d);
             simd::store(value + v * V::width, g);
             if (slopes) simd::store(slope + v * V::width, d * scale);
         }

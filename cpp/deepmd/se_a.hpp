@@ -125,14 +125,9 @@ template <class T> [[gnu::noinline]] void table_gradient(const QuinticTable<T>& 
         V a[4], b[4];
         for (int q = 0; q < 4; ++q) a[q] = b[q] = V(T(0));
         for (int v = 0; v < vecs; ++v) {
-            const T *from = c + table_place<T>(v), *gt = gt_c + v * V::width;
-            V g = simd::load(from + 5 * kLine<T>), d = g;
-            g = simd::fma(g, u, simd::load(from + 4 * kLine<T>));
-#pragma GCC unroll 4
-            for (int q = 3; q >= 0; --q) {
-                d = simd::fma(d, u, g);
-                g = simd::fma(g, u, simd::load(from + q * kLine<T>));
-            }
+            const T* gt = gt_c + v * V::width;
+            V g, d;
+            table_jet<T>(c + table_place<T>(v), u, g, d);
 #pragma GCC unroll 4
             for (int q = 0; q < 4; ++q) {
                 const V w = simd::load(gt + q * ld);
