@@ -72,7 +72,7 @@ def test_every_kind_is_read_and_described(name: str, capsys: pytest.CaptureFixtu
     assert is_deepmd(path)
     m = read_deepmd(path)
     assert m.species == ("O", "H", "Cu")
-    assert m.n_parameters > 100
+    assert m.n_parameters > 100 or name.endswith("table")  # which has no networks
     assert main(["info", path]) == 0
     text = capsys.readouterr().out
     assert f"{m.n_parameters:,}" in text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import warnings
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -336,6 +338,22 @@ def test_tables_hand_over_to_the_nets(name: str) -> None:
     one, two = evaluate(calc, atoms), evaluate(exact, atoms)
     assert np.abs(one["forces"] - two["forces"]).max() < 1e-9 * np.abs(two["forces"]).max()
     assert not np.array_equal(one["forces"], two["forces"])
+
+
+@pytest.mark.parametrize("kind", ["se_e2_a", "se_e2_r", "dpa1_strip", "dpa1_concat"])
+def test_statistics_that_would_need_endless_tables(kind: str) -> None:
+    """The range of the embedding net is that of the file's statistics: no memory is taken at its word."""
+    path = Path(random_model(kind=kind, neuron=(4, 8), axis_neuron=4, fitting=(8, 8)))
+    atoms = Atoms("OH2", [[0, 0, 0], [0, 0, 1.1], [0, 1.0, 0.2]])
+    tree = json.loads(path.read_text())
+    spread = tree["model"]["descriptor"]["@variables"]["dstd"]
+    for size, tabulated in ((0.05, True), (1e-6, False), (1e-12, False)):
+        spread["value"] = np.full(np.shape(spread["value"]), size).tolist()
+        path.write_text(json.dumps(tree))
+        calc = DeepPotential(path)
+        assert calc.potential.tabulated is tabulated
+        exact = evaluate(DeepPotential(path, tabulate=False), atoms)["forces"]
+        assert np.abs(evaluate(calc, atoms)["forces"] - exact).max() <= 1e-9 * np.abs(exact).max()
 
 
 # --- descriptor -----------------------------------------------------------------------------------

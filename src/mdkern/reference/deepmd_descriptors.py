@@ -35,17 +35,26 @@ class Slots:
     def fill(cls, pairs: PairList, kinds: Int, r_cut: float, sel: Int, mixed: bool) -> Slots:
         """The nearest ``sum(sel)`` neighbors of each atom, then of each type the nearest `sel` of it."""
         total = int(sel.sum())
-        starts = (0, total) if mixed else (0, *np.cumsum(sel).tolist())
         table = np.full((pairs.n, total), -1)
         order = np.lexsort((pairs.r, pairs.i))
         order = order[pairs.r[order] <= r_cut]
         ends = np.searchsorted(pairs.i[order], np.arange(pairs.n + 1))
         for i in range(pairs.n):
             mine = order[ends[i] : ends[i + 1]][:total]
+            table[i, : len(mine)] = mine
+        slots = cls(table, (0, total))
+        return slots if mixed else slots.by_type(pairs, kinds, sel)
+
+    def by_type(self, pairs: PairList, kinds: Int, sel: Int) -> Slots:
+        """A section for each type with the nearest `sel` of it, from one section of all."""
+        starts = (0, *np.cumsum(sel).tolist())
+        table = np.full((pairs.n, starts[-1]), -1)
+        for i, row in enumerate(self.table):
+            mine = row[row >= 0]
             for t, (begin, end) in enumerate(itertools.pairwise(starts)):
-                some = mine if mixed else mine[kinds[pairs.j[mine]] == t]
-                table[i, begin : begin + len(some[: end - begin])] = some[: end - begin]
-        return cls(table, starts)
+                some = mine[kinds[pairs.j[mine]] == t][: end - begin]
+                table[i, begin : begin + len(some)] = some
+        return Slots(table, starts)
 
     def without(self, removed: tuple[tuple[int, int], ...], pairs: PairList) -> Slots:
         """These pairs of types no longer see each other: their slots are empty."""
@@ -62,18 +71,8 @@ class Slots:
         here = ((a == pair[0]) & (b == pair[1])) | ((a == pair[1]) & (b == pair[0]))
         return np.asarray(here & (self.table >= 0))
 
-    def of_part(self, d: SeA | SeR | SeT | Dpa1, pairs: PairList, kinds: Int) -> Slots:
-        """Those of a descriptor of a hybrid: the nearest ``d.sel`` of every section, or of every type."""
-        sel = d.sel
-        if len(self.starts) == 2 and not d.mixed:
-            starts = (0, *np.cumsum(sel).tolist())
-            table = np.full((pairs.n, starts[-1]), -1)
-            for i, row in enumerate(self.table):
-                mine = row[row >= 0]
-                for t, (begin, end) in enumerate(itertools.pairwise(starts)):
-                    some = mine[kinds[pairs.j[mine]] == t][: end - begin]
-                    table[i, begin : begin + len(some)] = some
-            return Slots(table, starts)
+    def part(self, sel: Int) -> Slots:
+        """The nearest `sel` of every section."""
         columns = [np.arange(b, b + n) for b, n in zip(self.starts[:-1], sel.tolist(), strict=True)]
         return Slots(self.table[:, np.concatenate(columns)], (0, *np.cumsum(sel).tolist()))
 
@@ -133,7 +132,11 @@ class Environment:
 def embed(d: Descriptor, pairs: PairList, slots: Slots, kinds: Int) -> tuple[Float, Back]:
     """Descriptors (n, width) and their reverse mode."""
     if isinstance(d, Hybrid):
-        parts = [embed(part, pairs, slots.of_part(part, pairs, kinds), kinds) for part in d.parts]
+        parts = []
+        for part in d.parts:
+            own = part.mixed or not d.mixed  # of the sections that all share
+            mine = slots.part(part.sel) if own else slots.by_type(pairs, kinds, part.sel)
+            parts.append(embed(part, pairs, mine, kinds))
         ends = np.cumsum([part.width for part in d.parts])[:-1]
 
         def back(g: Float) -> Float:

@@ -142,6 +142,10 @@ MODELS = {
             ],
         }
     ),
+    "table": {"type": "linear_ener", "weights": [1.0], "type_map": TYPES, "models": [TABLE]},
+    "overflow_table": {
+        "type": "linear_ener", "weights": [1.0], "type_map": TYPES, "models": [TABLE | {"sel": 9}],
+    },
 }  # fmt: skip
 
 
