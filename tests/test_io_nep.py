@@ -127,7 +127,7 @@ def test_told_by_content(folder: Path) -> None:
     assert is_nep(path)
     assert type(mdkern.load(path)).__name__ == "NEP"
     assert not is_nep(OWN / "README.md")
-    with pytest.raises(FormatError, match="no known potential format"):
+    with pytest.raises(FormatError, match=r"begins with .*: no format that is known; mdkern reads"):
         mdkern.load(OWN / "README.md")
     # A damaged file is reported by the reader it is for, and by no other.
     damaged = write(folder, with_line(lines_of(folder), 3, "n_max 4"))

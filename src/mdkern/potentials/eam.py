@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from mdkern import _core
+from mdkern.errors import UnsupportedError
 from mdkern.io.eam import EamTables, read_eam, spline_coefficients
 from mdkern.potentials.base import Result, aligned
 from mdkern.potentials.zhou2004 import tabulate
@@ -33,7 +35,8 @@ class EAM:
         A ``.eam`` (funcfl), ``.eam.alloy`` (setfl) or ``.eam.fs`` file, told apart by content; ``{"Cu": path, "Ni": path}`` mixes funcfl files; the word
         ``"zhou2004"`` stands for the built-in parameters, see :meth:`zhou2004`.
     elements : sequence of str, optional
-        Use only these elements of the file. Needed with ``"zhou2004"``.
+        Use only these types of the file. A type that stands for no element, as those of average atoms, is ASE's symbol X (number 0)
+        and may be named so, too; of several such types one can be used. Needed with ``"zhou2004"``.
     cutoff : float, optional
         Only with ``"zhou2004"``: where the functions end, in Angstrom.
 
@@ -148,20 +151,33 @@ class EAM:
 
 
 def _select(t: EamTables, elements: Sequence[str] | None) -> EamTables:
+    """The tables of the types to use, under ASE's symbols: a type that stands for no element is its X."""
+    others = [name for name in t.species if atomic_numbers.get(name, 0) == 0]
+    real = [name for name in t.species if name not in others]
     if elements is None:
-        return t
+        if len(others) > 1 or (others not in ([], ["X"]) and not real):
+            raise UnsupportedError(
+                f"{t.path}: types {', '.join(others)} are no chemical elements; name the types to use, at most one of these"
+                f" (it is ASE's X), as in elements={[*real, others[0]]}"
+            )
+        elements = t.species
     if isinstance(elements, str) or not elements or len(set(elements)) != len(elements):
         raise ValueError(f"elements: {elements!r}; expected a list of different chemical symbols")
-    missing = [e for e in elements if e not in t.species]
+    names = [others[0] if e == "X" and len(others) == 1 else e for e in elements]
+    missing = [e for e in names if e not in t.species]
     if missing:
         raise ValueError(
             f"elements: {missing[0]!r} is not in {t.path}, which has {', '.join(t.species)}"
         )
-    k = [t.species.index(e) for e in elements]
+    if sum(e in others for e in names) > 1:
+        raise ValueError(
+            f"elements: {list(elements)}; expected at most one of {', '.join(others)}, which is ASE's X"
+        )
+    k = [t.species.index(e) for e in names]
     return EamTables(
         kind=t.kind,
         path=t.path,
-        species=tuple(elements),
+        species=tuple("X" if e in others else e for e in names),
         masses=t.masses[k],
         cutoff=t.cutoff,
         dr=t.dr,
