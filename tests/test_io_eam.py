@@ -241,7 +241,7 @@ LAYOUTS = {
     ),
     "words behind the grid": lambda t: re.sub(r"(0\.25 \S+)", r"\1 Nrho drho Nr dr cutoff", t),
     "two words": lambda t: t.replace(" 4.0 fcc", "").replace(" 3.6 fcc", ""),
-    "mass alone": lambda t: t.replace(" 10.5 4.0 fcc", "\n10.5"),
+    "mass alone": lambda t: re.sub(r" (10.5|63.5) \S+ fcc", r"\n\1", t),
     "short lines": narrow,
     "one number on a line": lambda t: narrow(t, (), 1),
     "one number more": lambda t: narrow(t, ("9.5",)),

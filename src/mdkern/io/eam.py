@@ -139,10 +139,13 @@ def _kind_of(path: str | os.PathLike[str], head: bytes) -> str | None:
             return "setfl"
         text = EamText(os.fspath(path), head)
         text.comment()
-        element, grid = text.words(), text.header(5, "")
+        element = text.header(2, "")
+        if text.joined and len(element) > 2:
+            return None
+        grid = text.header(5, "")
     except FormatError:
         return None
-    integers = (*element[:1], grid[0], grid[2])
+    integers = (element[0], grid[0], grid[2])
     numbers = n_numbers(element) >= 2 and n_numbers(grid) >= 4
     return "funcfl" if numbers and all(map(is_integer, integers)) else None
 

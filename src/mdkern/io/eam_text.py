@@ -149,8 +149,7 @@ class EamText:
         """A table: `count` numbers from the next line on."""
         self.check_room(count, what)
         out = np.empty(count)
-        done = first = 0
-        begin = self.line + 1
+        done = first = begin = 0
         words: list[bytes] = []
         while done < count:
             chunk: list[tuple[int, list[bytes]]] = []
@@ -159,7 +158,8 @@ class EamText:
                 words = self.words()
                 if not words:
                     self.fail(f"file ends after {done + size} of {count} values of {what}")
-                first = first or len(words)
+                if not first:
+                    first, begin = len(words), self.line
                 chunk.append((self.line, words[: count - done - size]))
                 size += len(chunk[-1][1])
             out[done : done + size] = self._convert(chunk, done, count, what)

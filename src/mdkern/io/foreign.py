@@ -131,6 +131,7 @@ _TEXT: tuple[tuple[str, Foreign], ...] = (
     ),
     (r"\A\s*MTP\b", Foreign("a moment tensor potential (.mtp)", _ELSEWHERE)),
     (r"\A#\s*UF3", Foreign("UF3 (.uf3)", _ELSEWHERE)),
+    (r"^atomtypes:", Foreign("a network of RANN (.rann)", _ELSEWHERE)),
     (r"^[ \t]*global:\s", Foreign("EIM (.eim)", _ELSEWHERE)),
     (
         r"\A\s*(tersoff_(1988|1989|mini|modc)|lj|fcp|eam_\w+|ilp_\w+|dp)\s+\d+",
@@ -191,6 +192,7 @@ _NAMES: dict[str, Foreign] = {
     ".mtp": Foreign("a moment tensor potential (.mtp)", _ELSEWHERE),
     ".almtp": Foreign("a moment tensor potential (.almtp)", _ELSEWHERE),
     ".uf3": Foreign("UF3 (.uf3)", _ELSEWHERE),
+    ".pod": Foreign("POD (.pod)", _ELSEWHERE),
     ".skf": Foreign("tables of DFTB (.skf)", _ELSEWHERE),
     ".table": Foreign("tables of LAMMPS's pair_style table", _ELSEWHERE),
 }
