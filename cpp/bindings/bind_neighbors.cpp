@@ -341,6 +341,14 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
     return results;
 }
 
+// A property of a table, read while no other thread has it.
+template <class Read> auto held(Read read) {
+    return [read](PyNeighborTable& t) {
+        const TableUse use(t);
+        return read(t);
+    };
+}
+
 }  // namespace
 
 void bind_neighbors(py::module_& m) {
@@ -373,6 +381,7 @@ void bind_neighbors(py::module_& m) {
             "update",
             [](PyNeighborTable& t, const DoubleArray& positions, const DoubleArray& cell,
                const BoolArray& pbc, const IntArray& species, int threads) {
+                const TableUse use(t);
                 const AtomsView atoms = atoms_view(positions, cell, pbc, &species);
                 check_rule(t.options, t.radii, &species, atoms.n);
                 py::gil_scoped_release nogil;
@@ -386,6 +395,7 @@ void bind_neighbors(py::module_& m) {
             "arrays",
             [](PyNeighborTable& t, const std::string& quantities, int threads) {
                 check_quantities(quantities);
+                const TableUse use(t);
                 const bool skin = t.options.skin > 0.0;
                 std::int64_t n_pairs;
                 {
@@ -403,22 +413,22 @@ void bind_neighbors(py::module_& m) {
                 return py::make_tuple(first, out.result());
             },
             py::arg("quantities"), py::arg("threads"))
-        .def_property_readonly("species",
-                               [](const PyNeighborTable& t) {
+        .def_property_readonly("species", held([](const PyNeighborTable& t) {
                                    const System s = t.table.system();
                                    IntArray out(s.n_real);
                                    for (std::int64_t i = 0; i < s.n_real; ++i)
                                        out.mutable_data()[s.order[i]] =
                                            std::int32_t(s.rows[4 * i + 3]);
                                    return out;
-                               })
-        .def_property_readonly("n_atoms", [](const PyNeighborTable& t) { return t.table.n(); })
+                               }))
+        .def_property_readonly("n_atoms",
+                               held([](const PyNeighborTable& t) { return t.table.n(); }))
+        .def_property_readonly("n_images", held([](const PyNeighborTable& t) {
+                                   return t.table.system().n_total - t.table.n();
+                               }))
         .def_property_readonly(
-            "n_images",
-            [](const PyNeighborTable& t) { return t.table.system().n_total - t.table.n(); })
-        .def_property_readonly("n_listed",
-                               [](const PyNeighborTable& t) { return t.table.neighbors().n_pairs; })
-        .def_property_readonly("n_builds", [](const PyNeighborTable& t) { return t.builds; });
+            "n_listed", held([](const PyNeighborTable& t) { return t.table.neighbors().n_pairs; }))
+        .def_property_readonly("n_builds", held([](const PyNeighborTable& t) { return t.builds; }));
 }
 
 }  // namespace mdkern
