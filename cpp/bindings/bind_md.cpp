@@ -115,7 +115,7 @@ struct PyMdLoop {
         loop->cell(cell.mutable_data());
         loop->published();
     }
-    // (energy, energies, forces, virial[, charges])
+    // (energy, energies, forces, virial, charges or None)
     py::tuple results() {
         const TableUse use(own_table());
         DoubleArray energies(loop->n()), forces = new_array({loop->n(), 3}), virial(6);
@@ -126,10 +126,12 @@ struct PyMdLoop {
         if (!loop->has_energies()) nogil.emplace();
         loop->results(e, f, w);
         nogil.reset();
-        if (!step || !step->has_charges())
-            return py::make_tuple(loop->energy(), energies, forces, virial);
-        DoubleArray charges(loop->n());
-        step->charges(own_table(), charges.mutable_data());
+        py::object charges = py::none();
+        if (step && step->has_charges()) {
+            DoubleArray q(loop->n());
+            step->charges(own_table(), q.mutable_data());
+            charges = q;
+        }
         return py::make_tuple(loop->energy(), energies, forces, virial, charges);
     }
     DoubleArray take_samples() {

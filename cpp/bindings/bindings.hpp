@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 
+#include "bindings/own_atoms.hpp"
 #include "core/errors.hpp"
 #include "core/pool.hpp"
 #include "neighbors/table.hpp"
@@ -64,6 +65,7 @@ struct PyNeighborTable {
     NeighborTable table;
     TableOptions options;
     DoubleArray radii, cutoff_table;  // keep the memory of the options alive
+    OwnAtoms atoms;
     std::int64_t builds = 0;
     // Scratch of the potential that reads the table: reused from step to step, given back with the
     // table.
