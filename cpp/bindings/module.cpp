@@ -19,6 +19,8 @@ PYBIND11_MODULE(_core, m) {
             if (p) std::rethrow_exception(p);
         } catch (const MemoryLimit& e) {
             py::set_error(PyExc_MemoryError, e.what());
+        } catch (const InUse& e) {
+            py::set_error(py::module_::import("mdkern.errors").attr("InUseError"), e.what());
         }
     });
     bind_runtime(m);
