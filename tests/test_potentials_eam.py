@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.eam import EAM as AseEAM
 from contracts import SYSTEMS, PotentialContract, ThreadsUnderSanitizers, evaluate
@@ -17,11 +18,14 @@ from reference_data import OWN, all_cases, case_id, shared_folder
 import mdkern
 from mdkern import potentials, reference
 from mdkern.calculators import EAM
-from mdkern.errors import FormatError, UnsupportedError
+from mdkern.errors import FormatError, MDKernWarning, UnsupportedError
 from mdkern.io.eam import read_eam
+from mdkern.md import VelocityVerlet
 from mdkern.potentials import zhou2004
 from mdkern.reference import Result
 
+# Some structures are denser than the tables: that this is said has tests of its own.
+pytestmark = pytest.mark.filterwarnings("ignore:.*a density is beyond the end of the table")
 ALLOY, FS = str(OWN / "synthetic.eam.alloy"), str(OWN / "synthetic.eam.fs")
 FUNCFL = {"Al": str(OWN / "synthetic_Al.eam"), "Cu": str(OWN / "synthetic_Cu.eam")}
 
@@ -236,6 +240,59 @@ def test_far_compressed_and_far_expanded_metals_are_finite() -> None:
             atoms = bulk(symbol, "fcc", a=a)
             got, expected = evaluate(calc, atoms), closed(atoms, ["Cu", "Pt"])
             assert abs(got["energy"] - expected.energy) <= 1e-9 * (1 + abs(expected.energy))
+
+
+# --- beyond the tables ----------------------------------------------------------------------------
+
+BEYOND = "a density is beyond the end of the table, 27; F goes on in a straight line there"
+
+
+def compressed(factor: float = 0.7) -> Atoms:
+    atoms = bulk("Al", cubic=True, a=4.1 * factor) * 4
+    atoms.rattle(0.02, seed=1)
+    return atoms
+
+
+def largest_density(atoms: Atoms) -> float:
+    t = read_eam(ALLOY)
+    i, d = reference.neighbor_list("id", *place(atoms), t.cutoff)
+    f = np.interp(d, t.dr * np.arange(t.density.shape[2]), t.density[0, 0])
+    return float(np.bincount(i, weights=f).max())
+
+
+@pytest.mark.quick
+def test_a_density_beyond_the_table_warns_once() -> None:
+    dense, normal = compressed(), compressed(1.0)
+    assert largest_density(normal) < 27.0 < largest_density(dense)
+    calc = EAM(ALLOY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calc.get_potential_energy(normal)
+    with pytest.warns(MDKernWarning, match=f"synthetic.eam.alloy: {BEYOND}") as caught:
+        calc.get_potential_energy(dense)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dense.rattle(0.01, seed=2)
+        calc.get_potential_energy(dense)
+        EAM.zhou2004(["Al"]).get_potential_energy(dense)
+    # F is a straight line there.
+    t = read_eam(ALLOY)
+    assert abs(reference.eam(*place(dense), np.zeros(len(dense), dtype=int), t).energy - calc.get_potential_energy(dense)) < 1e-8
+
+
+def test_a_density_beyond_the_table_is_said_by_dynamics_and_many_structures() -> None:
+    atoms = compressed()
+    atoms.calc = EAM(ALLOY)
+    dynamics = VelocityVerlet(atoms, 0.01 * units.fs)
+    with pytest.warns(MDKernWarning, match=BEYOND):
+        dynamics.run(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dynamics.run(2)
+    with pytest.warns(MDKernWarning, match=BEYOND) as caught:
+        mdkern.evaluate([compressed(), compressed(1.0), compressed()], EAM(ALLOY), threads=2)
+    assert len(caught) == 1
 
 
 # --- files and parameters -------------------------------------------------------------------------

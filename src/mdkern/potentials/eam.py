@@ -12,7 +12,7 @@ from ase.data import atomic_numbers
 from mdkern import _core
 from mdkern.errors import UnsupportedError
 from mdkern.io.eam import EamTables, read_eam, spline_coefficients
-from mdkern.potentials.base import Result, aligned
+from mdkern.potentials.base import Result, aligned, say_once
 from mdkern.potentials.zhou2004 import tabulate
 
 __all__ = ["EAM"]
@@ -27,7 +27,8 @@ class EAM:
 
     (M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984); Finnis-Sinclair files: f depends on both elements.) Tables are interpolated
     with LAMMPS's splines, so that energies and forces agree with ``pair_style eam``, ``eam/alloy`` and ``eam/fs``.
-    The energy of an atom is its F and half of its pair terms.
+    The energy of an atom is its F and half of its pair terms. Beyond the last density of a file's table F goes on in a straight line, as in LAMMPS;
+    a :class:`~mdkern.errors.MDKernWarning` says so once.
 
     Parameters
     ----------
@@ -118,6 +119,10 @@ class EAM:
         self._kind, self._dr, self._drho, self._rho_max = kind, dr, drho, rho_max
         self._radial = aligned(radial)
         self._embed = np.ascontiguousarray(embed)
+        path = self.source.path if self.source is not None else "zhou2004"
+        self._unsaid = [
+            f"{path}: a density is beyond the end of the table, {rho_max:g}; F goes on in a straight line there, as in LAMMPS"
+        ]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -137,7 +142,7 @@ class EAM:
 
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        return Result(
+        result = Result(
             *_core.eam_compute(
                 self.cutoff,
                 self._dr,
@@ -151,6 +156,13 @@ class EAM:
                 threads,
             )
         )
+        self.warn(result.overflow)
+        return result
+
+    def warn(self, overflow: bool) -> None:
+        """Say once what :attr:`Result.overflow` means; for who evaluates by :meth:`force_step`."""
+        if overflow:
+            say_once(self._unsaid)
 
 
 def _select(t: EamTables, elements: Sequence[str] | None) -> EamTables:
