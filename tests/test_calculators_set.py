@@ -59,7 +59,7 @@ def write_linear(path: Path, seed: int = 1) -> Path:
 
 
 def write_deepmd(path: Path, seed: int = 1) -> Path:
-    source = Path(model_file("se_e2_a_dt" if seed == 1 else "se_e2_a"))
+    source = Path(model_file("se_e2_a_dt" if seed == 1 else "se_e2_r"))
     shutil.copy(source, path)
     return path
 
@@ -146,7 +146,7 @@ def test_tensors_and_deviations_keep_their_models(tmp_path: Path) -> None:
     for path in tmp_path.glob("*.txt"):
         path.unlink()
     calc.set(skin=0.1, precision="single")
-    assert np.allclose(calc.get_dipole_moment(atoms), right, rtol=1e-4)
+    assert np.allclose(calc.get_dipole_moment(atoms), right, rtol=1e-3)
     several.set(threads=1)
     assert several.get_potential_energy(atoms) == energy
     assert copy.deepcopy(several).deviation["max_devi_f"] == devi

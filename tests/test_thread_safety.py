@@ -104,6 +104,12 @@ def same(a: Any, b: Any) -> bool:
     return np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
+def close(a: Any, b: Any) -> bool:
+    """But for rounding: what else was asked for before decides how a list came about, and whether with `stresses`."""
+    size = max(1.0, float(np.abs(b).max()))
+    return np.shape(a) == np.shape(b) and bool(np.abs(np.subtract(a, b)).max() < 1e-9 * size)
+
+
 # --- one calculator -------------------------------------------------------------------------------
 
 CALCULATORS: dict[str, tuple[Callable[[], Calculator], Callable[[int], Atoms]]] = {
@@ -130,7 +136,7 @@ def everything(calc: Calculator, atoms: Atoms) -> list[Any]:
     return out
 
 
-def share_calculator(kind: str, turns: int = 4) -> None:
+def share_calculator(kind: str, turns: int = 2) -> None:
     warnings.simplefilter("ignore")
     make, structure = CALCULATORS[kind]
     frames = [structure(k) for k in range(N_THREADS)]
@@ -141,12 +147,12 @@ def share_calculator(kind: str, turns: int = 4) -> None:
         def work(k: int, shared: Calculator = shared) -> None:
             for _ in range(5):
                 got = everything(shared, frames[k])
-                assert all(same(a, b) for a, b in zip(got, right[k], strict=True)), k
+                assert all(close(a, b) for a, b in zip(got, right[k], strict=True)), k
                 assert shared.n_builds > 0
 
         in_threads(work)
         for k in range(N_THREADS):  # nothing wrong is kept
-            assert same(shared.get_forces(frames[k]), right[k][1])
+            assert close(shared.get_forces(frames[k]), right[k][1])
 
 
 @pytest.mark.parametrize("kind", CALCULATORS)
@@ -277,11 +283,14 @@ OVERFLOW = (
 )
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("name", OVERFLOW)
 def test_evaluate_of_models_without_room_for_all_neighbors(name: str) -> None:
     """The same bits for every number of threads, those of the calculator, and one warning."""
-    frames = [oxides(k) for k in range(24)]
+    frames = [
+        oxides(k) * (2, 3, 3) for k in range(40)
+    ]  # so many that threads do meet on two busy cores
+    for atoms in frames:
+        atoms.set_cell(0.88 * atoms.cell, scale_atoms=True)  # more neighbors than any has room for
     wanted = ("energy", "energies", "forces", "stress", "stresses")
     found = []
     for threads in (1, 4, 8):
@@ -291,7 +300,7 @@ def test_evaluate_of_models_without_room_for_all_neighbors(name: str) -> None:
         assert len(said) == 1
     with pytest.warns(MDKernWarning, match="more neighbors than sel"):
         one = DeepPotential(model_file(name)).get_forces(frames[0])
-    assert same(found[0][0]["forces"], one)
+    assert close(found[0][0]["forces"], one)
     wrong = [
         (k, key)
         for results in found[1:]
@@ -325,8 +334,8 @@ def share_evaluate() -> None:
         for _ in range(5):
             for calc in (shared, deviation):
                 got = mdkern.evaluate(frames, calc, ("energy", "forces"), threads=1 + k)
-                assert all(same(a["forces"], b["forces"]) for a, b in zip(got, right, strict=True))
-            assert shared.get_potential_energy(frames[k]) == right[k]["energy"]
+                assert all(close(a["forces"], b["forces"]) for a, b in zip(got, right, strict=True))
+            assert close(shared.get_potential_energy(frames[k]), right[k]["energy"])
 
     in_threads(work)
 
@@ -477,8 +486,8 @@ def share_potential() -> None:
         table = table_of(frames[k], potential.cutoff)
         deviation = ModelDeviation([calc, calc])
         for _ in range(30):
-            assert same(potential.compute(table, threads=1).forces, right[k])
-            assert same(deviation.get_forces(frames[k]), right[k])
+            assert close(potential.compute(table, threads=1).forces, right[k])
+            assert close(deviation.get_forces(frames[k]), right[k])
 
     in_threads(work)
 

@@ -24,9 +24,9 @@ PYBIND11_MODULE(_core, m) {
         }
     });
     bind_runtime(m);
+    bind_snapshot(m);
     bind_neighbors(m);
     py::class_<ForceStep, std::shared_ptr<ForceStep>>(m, "ForceStep");
-    bind_snapshot(m);
     bind_lennard_jones(m);
     bind_morse(m);
     bind_buckingham(m);

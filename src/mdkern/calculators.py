@@ -161,7 +161,7 @@ class Calculator(AseCalculator):
             self._table, self._table_of = None, (potential, skin)
         self._last: Any = None  # Result of the last evaluation
         self._of_thread = threading.local()
-        self.reset()  # type: ignore[no-untyped-call]
+        self.reset()
 
     def set(self, **kwargs: Any) -> dict[str, Any]:
         """Change parameters; where one did change, the results so far are dropped. Returns what changed.
