@@ -278,6 +278,12 @@ def test_numbers_too_many_are_said(tmp_path: Path) -> None:
         match=r"x.eam: 1 number more than the 6 of F.rho. on line 5, and so in 2 more tables: left out",
     ):
         read_text(tmp_path, narrow(funcfl_text(), ("9.5",)))
+    with pytest.warns(
+        MDKernWarning, match=r"1 number more than the five of Nrho .* on line 3: left"
+    ):
+        read_text(tmp_path, funcfl_text().replace("0.25 1.2", "0.25 1.2 7"))
+    with pytest.raises(FormatError, match=r":4: found 6 numbers: expected five"):
+        read_text(tmp_path, funcfl_text().replace("0.25 1.2", "0.25\n1.2 7"))
     lines = setfl_text(1).rstrip().splitlines()
     last = rows([*lines[-1].split(), "7", "8"], 5)
     with pytest.warns(

@@ -111,7 +111,7 @@ def read_eam(path: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
     Warns
     -----
     MDKernWarning
-        Numbers that were too many on the last line of a table, which LAMMPS does not read either.
+        Numbers that were too many on the last line of a table (funcfl: of the grid, too), which LAMMPS does not read either.
     """
     if isinstance(path, Mapping):
         return _mix_funcfl(path)
@@ -229,8 +229,10 @@ class _Grid:
                 f"{reader.path}:{reader.line}: a sixth number, {show(words[5])}, behind Nrho drho Nr dr cutoff: tables for"
                 " pair_style eam/he, whose densities begin below zero, are not supported"
             )
-        if found > 5:
+        if found > 5 and (setfl or reader.joined):
             reader.fail(f"found {found} numbers: expected five, Nrho drho Nr dr cutoff")
+        if found > 5:  # in funcfl they have no meaning
+            reader.drop(found - 5, "five of Nrho drho Nr dr cutoff")
         most = max(MIN_KNOTS, reader.size)  # a knot takes at least two bytes
         grid = _Grid(
             reader.integer(words[0], MIN_KNOTS, most, "Nrho"),

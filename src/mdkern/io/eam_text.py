@@ -186,9 +186,12 @@ class EamText:
                 f"{count + extra} numbers on lines {begin} to {self.line} for the {count} of {what}:"
                 " which are too many is not clear"
             )
-        self.dropped.append(
-            f"{extra} number{'s' if extra > 1 else ''} more than the {count} of {what} on line {self.line}"
-        )
+        self.drop(extra, f"{count} of {what}")
+
+    def drop(self, extra: int, wanted: str) -> None:
+        """Note numbers of this line that are not used."""
+        plural = "s" if extra > 1 else ""
+        self.dropped.append(f"{extra} number{plural} more than the {wanted} on line {self.line}")
 
     def _convert(
         self, chunk: list[tuple[int, list[bytes]]], done: int, count: int, what: str
