@@ -374,6 +374,7 @@ def test_a_copy_of_atoms_with_a_calculator() -> None:
 # --- what cannot be computed ----------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*a density is beyond the end of the table")
 @pytest.mark.quick
 def test_atoms_on_top_of_each_other(make: Any) -> None:
     for distance in (0.0, 5e-324, 1e-200):
