@@ -232,7 +232,8 @@ def test_evaluate_command(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert np.abs(frame.arrays["ref_forces"] - atoms.get_forces()).max() <= 1e-7
     assert is_drawn(Path("parity.png")) or Path("parity.png").stat().st_size > 20_000
     # Its own output against itself: what was written is read back.
-    again = run_json(capsys, "evaluate", "out.extxyz", "--potential", "zhou2004")
+    own = [word for k in ("energy", "forces", "stress") for word in (f"--{k}-key", k)]
+    again = run_json(capsys, "evaluate", "out.extxyz", "--potential", "zhou2004", *own)
     assert again["errors"]["forces"]["largest"] <= 1e-6
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
 from mdkern.cli.options import (
+    add_reading,
     check_outputs,
     finite,
     non_negative,
@@ -66,11 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--trajectory", metavar="FILE.traj", help="every step on the way")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--json", action="store_true", help="summary as one JSON document on stdout")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
-    atoms = read_structure(args.structure, args.index)
+    atoms = read_structure(args.structure, args.index, args)
     if len(atoms) == 0:
         raise UsageError(f"{args.structure}: no atoms")
     if args.cell != "fixed" and (atoms.cell.rank < 3 or not atoms.pbc.all()):
