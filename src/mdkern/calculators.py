@@ -378,6 +378,15 @@ class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):
                 self._table, threads=self._n_threads
             )
 
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """As ASE's; Born effective charges do not stay in `results`, where ASE's writer of extended XYZ fails on them."""
+        value = super().get_property(name, atoms, allow_calculation)  # type: ignore[no-untyped-call]
+        if name == "born_effective_charges":
+            self.results.pop(name, None)
+        return value
+
 
 class NEPTensor(Calculator, potential=potentials.NEPTensor, name="mdkern-nep-tensor"):
     """No energy, no forces: ``results`` has "dipole" (3,) or "polarizability" (3, 3), as the model is trained for."""

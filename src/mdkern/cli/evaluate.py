@@ -184,6 +184,7 @@ class Comparison:
         self._labels = labels
         self._pairs: dict[str, tuple[list[Any], list[Any]]] = {k: ([], []) for k in QUANTITIES}
         self._without_number: Counter[str] = Counter()
+        self._without_result: Counter[str] = Counter()
         self._frames: Counter[str] = Counter()
 
     def add(self, n_atoms: int, labels: Labels, result: dict[str, Any]) -> None:
@@ -191,6 +192,7 @@ class Comparison:
 
         for name, value in labels.values.items():
             if name not in result:
+                self._without_result[name] += 1
                 continue
             scale = n_atoms if name == "energy" else 1
             reference, computed = (np.ravel(x) / scale for x in (value, result[name]))
@@ -232,16 +234,24 @@ class Comparison:
             for quantity, others in each.differing.items():
                 differing.update((quantity, each.keys[quantity], other) for other in others)
         for (quantity, name, other), n in differing.items():
-            warning(f"{path}: {quantity}: {name} is used; {other} has other values in {n:,} frames")
+            warning(
+                f"{path}: {quantity}: {name} is used; {other} has other values ({n:,} of the frames)"
+            )
         for quantity, facts in used.items():
+            n, lost, all_frames = facts["frames"], self._without_result[quantity], len(self._labels)
             if facts["not_finite"]:
                 warning(
-                    f"{path}: {quantity}: {facts['not_finite']:,} reference values are no finite numbers, left out"
+                    f"{path}: {quantity}: {facts['not_finite']:,} reference values are not finite and left out"
                 )
-            if 0 < facts["frames"] < len(self._labels):
-                warning(
-                    f"{path}: {quantity}: {facts['frames']:,} of {len(self._labels):,} frames have reference values"
+            if lost:
+                why = (
+                    "these frames have no cell"
+                    if quantity == "stress"
+                    else "the potential has none"
                 )
+                warning(f"{path}: {quantity}: {lost:,} reference values are not compared: {why}")
+            elif n < all_frames:
+                warning(f"{path}: {quantity}: {n:,} of {all_frames:,} frames have reference values")
 
     def found(self) -> dict[str, tuple[Any, Any]]:
         """Name to (reference, computed), flat."""

@@ -294,13 +294,14 @@ def _structure(args: argparse.Namespace) -> None:
     if args.json:
         print_json(facts)
         return
+    shown = "the last" if args.index == -1 else args.index
     cell = " ".join(f"{x:.5g}" for x in facts["cell_lengths_A"]) + " A"
     if facts["cell_angles_deg"] is not None:
         cell += ", " + " ".join(f"{x:.5g}" for x in facts["cell_angles_deg"]) + " degrees"
     print_fields(
         one_line(path),
         {
-            "frames": f"{n_frames:,}" + (f" (shown: {args.index})" if n_frames > 1 else ""),
+            "frames": f"{n_frames:,}" + (f" (shown: {shown})" if n_frames > 1 else ""),
             "atoms": f"{len(atoms):,}",
             "formula": facts["formula"],
             "cell": cell,

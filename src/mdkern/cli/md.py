@@ -152,14 +152,14 @@ def run(args: argparse.Namespace) -> int:
     start = _restarted if args.restart else _started
     chosen, integrator, ensemble, seed, past, origin = start(args)
     atoms = integrator.atoms
-    if not args.json:
-        note(f"velocities: {origin}; {atoms.get_temperature():.4g} K")
     args.interval = args.interval or (past.interval if past else 100)
     args.log_interval = args.log_interval or (past.log_interval if past else 10)
     result = dynamics.Run(len(atoms), ensemble.timestep)
     header = {**_header(args, chosen, ensemble, seed), "velocities": one_line(origin)}
     watched = report.Observer(atoms, args.steps) if args.report or args.plot else None
     with _outputs(args, header, atoms, past) as outputs:
+        if not args.json:
+            note(f"velocities: {origin}; {atoms.get_temperature():.4g} K")
         _simulate(args, result, integrator, (header, ensemble), outputs, watched)
     if args.plot and watched:
         _plot(args, result, watched)
@@ -341,7 +341,7 @@ def _velocities(atoms: Atoms, args: argparse.Namespace) -> str:
             f"--temperature: {args.structure} has velocities ({atoms.get_temperature():.0f} K), which are"
             " kept; --new-velocities draws new ones"
         )
-    return f"from {args.structure}: {source}"
+    return f"from {'standard input' if args.structure == '-' else args.structure}: {source}"
 
 
 def _header(

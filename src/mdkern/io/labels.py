@@ -97,49 +97,55 @@ def read_labels(atoms: Atoms, keys: Mapping[str, str] | None = None) -> Labels:
     taken: set[str] = set()
     for quantity in QUANTITIES:
         there = of_atoms if quantity in _PER_ATOM else of_frame
+        known, asked = _known(there, quantity), _asked(quantity, keys)
+        taken |= {name for _, name in known}
+        if asked:
+            there = {**of_frame, **of_atoms}
+            known = [asked] if asked[1] in there else []
+            taken.add(asked[1])
         found: list[tuple[str, Any]] = []
-        for kind, name, asked in _candidates(there, quantity, keys):
-            taken.add(name)
-            value = _value(atoms, kind, name, there[name], asked)
+        for kind, name in known:
+            if keys.get(kind) == "none":
+                continue
+            value = _value(atoms, kind, name, there[name], asked is not None)
             if not isinstance(value, _Wrong):
                 found.append((name, value))
             elif asked:
                 raise FormatError(f"{name}: {value}")
             else:
-                labels.unused[name] = str(value)
-        if not found:
-            continue
-        labels.keys[quantity], labels.values[quantity] = found[0]
-        others = [name for name, value in found[1:] if not _same(value, found[0][1])]
-        if others:
-            labels.differing[quantity] = others
+                labels.unused[name] = value
+        if found:
+            labels.keys[quantity], labels.values[quantity] = found[0]
+            others = [name for name, value in found[1:] if not _same(value, found[0][1])]
+            if others:
+                labels.differing[quantity] = others
     for name, value in (*of_frame.items(), *of_atoms.items()):
-        if name not in taken and name not in keys.values() and _looks(str(name), value):
+        if name not in taken and _looks(str(name), value):
             labels.unused[str(name)] = "per atom" if name in _SUMMED else "not a known name"
     return labels
 
 
-def _candidates(
-    there: Mapping[str, Any], quantity: str, keys: Mapping[str, str]
-) -> list[tuple[str, str, bool]]:
-    """(kind, name, whether the user named it) in the order of precedence."""
+def _asked(quantity: str, keys: Mapping[str, str]) -> tuple[str, str] | None:
+    """Kind and name that the user gave."""
     kinds = ("stress", "virial") if quantity == "stress" else (quantity,)
-    asked = [(kind, keys[kind], True) for kind in kinds if keys.get(kind, "none") != "none"]
+    asked = [(kind, keys[kind]) for kind in kinds if keys.get(kind, "none") != "none"]
     if len(asked) > 1:
         raise ValueError(
-            f"keys of stress ({asked[0][1]}) and virial ({asked[1][1]}): expected one of them"
+            f"keys {asked[0][1]} and {asked[1][1]} of stress and virial: expected one of them"
         )
-    if asked:
-        return [entry for entry in asked if entry[1] in there]
+    return asked[0] if asked else None
+
+
+def _known(there: Mapping[str, Any], quantity: str) -> list[tuple[str, str]]:
+    """Kind and name, in the order of precedence."""
     by_case: dict[str, list[str]] = {}
     for name in there:
         by_case.setdefault(str(name).lower(), []).append(name)
-    known = [
+    return [
         ("virial" if name in _VIRIALS else quantity, real)
         for name in NAMES[quantity]
         for real in sorted(by_case.get(name, []), key=lambda real: real != name)
     ]
-    return [(kind, name, False) for kind, name in known if kind not in keys]
 
 
 class _Wrong(str):

@@ -30,8 +30,8 @@ def kind_of(head: bytes) -> str | None:
     return "lammps-data" if counts and (types or box) else None
 
 
-def reader_options(path: str, kind: str, details: str, name: str) -> dict[str, Any]:
-    """Arguments of ASE's reader.
+def reader_options(path: str, kind: str, details: str, name: str) -> tuple[dict[str, Any], str]:
+    """Arguments of ASE's reader, and a sentence where the file does not say something that matters.
 
     Parameters
     ----------
@@ -57,8 +57,6 @@ def reader_options(path: str, kind: str, details: str, name: str) -> dict[str, A
             )
         given[key] = value
     species = _species(given.get("species"), kind)
-    if "units" in given:
-        _check_units(given["units"], f"format {kind}:{details}")
     read = _data_options if kind == "lammps-data" else _dump_options
     return read(path, given, species, name)
 
@@ -75,15 +73,24 @@ def _species(text: str | None, kind: str) -> list[str]:
     return names
 
 
-def _check_units(units: str, where: str) -> None:
+def _units(
+    given: str | None, said: str | None, matter: bool, kind: str, name: str
+) -> tuple[str, str]:
+    """The units, and a sentence where they matter and nobody says them: lengths and masses are the same in metal and real."""
     from ase.calculators.lammps import convert
 
+    units = given or said or "metal"
     try:
         convert(1.0, "velocity", units, "ASE")
     except Exception:  # noqa: BLE001 - ASE raises several
-        raise ValueError(
-            f"{where}: units {units}; expected metal, real, si, cgs, electron, micro or nano"
+        raise FormatError(
+            f"LAMMPS units {units}: expected metal, real, si, cgs, electron, micro or nano;"
+            f" --format {kind}:units=metal reads the numbers as such",
+            name,
         ) from None
+    if given or said or not matter:
+        return units, ""
+    return units, f"LAMMPS units metal are assumed; --format {kind}:units=real, ... says others"
 
 
 # --- data files -----------------------------------------------------------------------------------
@@ -97,7 +104,7 @@ class _Data:
     masses: dict[int, tuple[float, str]] = field(default_factory=dict)  # with the comment
     labels: dict[int, str] = field(default_factory=dict)
     rows: list[list[str]] = field(default_factory=list)
-    found: bool = False  # a section Atoms
+    sections: set[str] = field(default_factory=set)
 
 
 def _scanned(path: str, name: str) -> _Data:
@@ -113,8 +120,9 @@ def _scanned(path: str, name: str) -> _Data:
                 data.units = said[1] if said else None
             elif _SECTION.fullmatch(line):
                 section = line
+                data.sections.add(section)
                 if section == "Atoms":
-                    data.found, data.style = True, comment.split()[0] if comment else None
+                    data.style = comment.split()[0] if comment else None
             elif line and section == "Atoms" and len(data.rows) < _MOST_ROWS:
                 data.rows.append(line.split())
             elif line and section in ("", "Masses", "Atom Type Labels"):
@@ -140,13 +148,12 @@ def _scan_types(data: _Data, section: str, words: list[str], comment: str) -> No
 
 def _data_options(
     path: str, given: Mapping[str, str], species: list[str], name: str
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], str]:
     data = _scanned(path, name)
-    if not data.found:
+    if "Atoms" not in data.sections:
         raise FormatError("a LAMMPS data file without a section Atoms", name)
-    units = given.get("units") or data.units or "metal"
-    if units != "lj":
-        _check_units(units, name)
+    moving = "Velocities" in data.sections
+    units, note = _units(given.get("units"), data.units, moving, "lammps-data", name)
     options: dict[str, Any] = {
         "units": units,
         "atom_style": given.get("atom_style") or data.style or _guessed_style(data, name),
@@ -157,9 +164,6 @@ def _data_options(
             " 'atom_style atomic' gives such a file",
             name,
         )
-    if units == "lj":
-        raise FormatError("LAMMPS units lj have no Angstrom and no elements; --format lammps-data:units=metal,species=Ar reads the"
-                          " numbers as such", name)  # fmt: skip
     if not species:
         species = _elements_of_types(data, units, name)
     n_types = max([data.n_types, *data.masses, *data.labels])
@@ -168,7 +172,7 @@ def _data_options(
     from ase.data import atomic_numbers
 
     options["Z_of_type"] = {k + 1: atomic_numbers[s] for k, s in enumerate(species)}
-    return options
+    return options, note
 
 
 def _guessed_style(data: _Data, name: str) -> str:
@@ -243,17 +247,17 @@ def element_of_mass(mass: float) -> str | None:
 
 def _dump_options(
     path: str, given: Mapping[str, str], species: list[str], name: str
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], str]:
     from ase.io.formats import open_with_compression
 
     columns: list[str] = []
     rows: list[list[str]] = []
-    units = given.get("units")
+    said = None
     with open_with_compression(path, "rb") as file:
         for raw in file:
             line = raw.decode("latin-1")
-            if line.startswith("ITEM: UNITS") and units is None:
-                units = next(file, b"").decode("latin-1").strip()
+            if line.startswith("ITEM: UNITS"):
+                said = next(file, b"").decode("latin-1").strip()
             elif line.startswith("ITEM: ATOMS"):
                 if columns:
                     break
@@ -262,10 +266,11 @@ def _dump_options(
                 if line.startswith("ITEM:"):
                     break
                 rows.append(line.split())
-    options: dict[str, Any] = {"units": units or "metal"}
-    _check_units(options["units"], name)
+    matter = bool({"vx", "fx"} & set(columns))
+    units, note = _units(given.get("units"), said, matter, "lammps-dump-text", name)
+    options: dict[str, Any] = {"units": units}
     if not columns or "element" in columns:
-        return options
+        return options, note
     if not species and {"type", "mass"} <= set(columns):
         species = _species_of_rows(columns, rows)
     if not species:
@@ -282,7 +287,7 @@ def _dump_options(
     if most > len(species):
         raise FormatError(f"species={'-'.join(species)}: the file has atom type {most}", name)
     options["specorder"] = species
-    return options
+    return options, note
 
 
 def _species_of_rows(columns: list[str], rows: list[list[str]]) -> list[str]:

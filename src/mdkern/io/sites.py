@@ -93,7 +93,7 @@ def resolved(
     for site in partial:
         if len(site.atoms) == 0:
             raise FormatError(
-                f"{site} coincides by symmetry with another; write both as one site", where
+                f"{site}: coincides by symmetry with another site; write both at one place", where
             )
         symbols[site.atoms] = site.majority
         touched[site.atoms] = True
@@ -115,7 +115,8 @@ def resolved(
     if ties:
         text += f". Equal shares at {', '.join(site.label for site in ties[:_MOST_NAMED])}: the first named was taken"
     if lost:
-        text += f". {len(lost)} atoms at less frequent alternative locations were left out"
+        text += f". Left out at less frequent alternative locations: atoms {', '.join(map(str, lost[:10]))}"
+        text += ", ..." if len(lost) > 10 else ""
     warn(text)
     return full
 
@@ -129,16 +130,15 @@ def _sites(atoms: Atoms, shares: Mapping[Any, Any], tags: Mapping[str, Any]) -> 
     places = [np.atleast_1d(tags.get(f"_atom_site_fract_{x}", [])) for x in "xyz"]
     sites: list[_Site] = []
     known = all(len(x) == len(shares) for x in (labels, stated, *places))
-    if not known:  # not from a CIF of this process
+    if not known:  # ASE's summary, as in a file that was written from a CIF
+        seen: set[frozenset[str]] = set()
         for key, table in shares.items():
             members = np.flatnonzero(kinds == int(key))
-            sites.append(
-                _Site(
-                    _label(members, str(key)),
-                    {s: _share(x) for s, x in table.items()},
-                    members,
-                )
-            )
+            if len(members) == 0 and frozenset(table) in seen:
+                continue  # the same place once more, from the row of another species
+            seen.add(frozenset(table))
+            label = f"{key} (atom {members[0]})" if len(members) else str(key)
+            sites.append(_Site(label, {s: _share(x) for s, x in table.items()}, members))
         return sites
     positions = np.column_stack(places).astype(np.float64)
     rows: list[list[int]] = []
@@ -157,10 +157,6 @@ def _sites(atoms: Atoms, shares: Mapping[Any, Any], tags: Mapping[str, Any]) -> 
         members = np.flatnonzero(np.isin(kinds, group))
         sites.append(_Site("/".join(str(labels[k]) for k in group), table, members))
     return sites
-
-
-def _label(members: Any, key: str) -> str:
-    return f"{key} (atom {members[0]})" if len(members) else key
 
 
 def _share(value: Any) -> float:

@@ -59,6 +59,7 @@ class _Source:
     path: str
     format: str
     options: Mapping[str, Any]
+    note: str  # what the file leaves open
 
     @property
     def single(self) -> bool:
@@ -176,10 +177,17 @@ def count_frames(path: str | os.PathLike[str], format: str | None = None) -> int
 
 
 def format_of(path: str | os.PathLike[str]) -> str | None:
-    """ASE's name of a file's format by content and name; None where they do not tell, or ASE does not read it."""
+    """ASE's name of a file's format by content and name; None where they do not tell, or ASE does not read it.
+
+    Raises
+    ------
+    FormatError
+        The file is empty.
+    """
     name = os.fspath(path)
+    head = _head(name, name) if Path(name).is_file() else b""
     try:
-        return _told(name, name, _head(name) if Path(name).is_file() else b"")
+        return _told(name, name, head)
     except FormatError:
         return None
 
@@ -247,13 +255,12 @@ def _source(name: str, path: str, format: str | None) -> _Source:
     given, _, details = (format or "").partition(":")
     head = b""
     if Path(path).is_file():
-        head = _head(path)
-        if not head.strip():
-            raise FormatError("is empty: no structure in it", name)
+        head = _head(path, name)
     found = _known(given) if given else _told(name, path, head)
     options: dict[str, Any] = {}
+    note = ""
     if found in lammps.FORMATS:
-        options = lammps.reader_options(path, found, details, name)
+        options, note = lammps.reader_options(path, found, details, name)
     elif details:
         raise ValueError(
             f"format {format}: {given} takes no details, {' and '.join(lammps.FORMATS)} do"
@@ -262,19 +269,23 @@ def _source(name: str, path: str, format: str | None) -> _Source:
         options["properties_parser"] = _second_line
     elif found == "cif":
         options["store_tags"] = True
-    return _Source(name, path, found, options)
+    return _Source(name, path, found, options, note)
 
 
-def _head(path: str) -> bytes:
+def _head(path: str, name: str) -> bytes:
+    """The beginning of a file that is not empty."""
     from ase.io.formats import open_with_compression
 
     try:
         with open_with_compression(path, "rb") as file:
-            return bytes(file.read(_PEEK))
+            head = bytes(file.read(_PEEK))
     except (OSError, EOFError) as e:
         if isinstance(e, (PermissionError, IsADirectoryError)):
             raise
-        raise FormatError(f"is damaged: {e}", path) from e
+        raise FormatError(f"is damaged: {e}", name) from e
+    if not head.strip():
+        raise FormatError("is empty: no structure in it", name)
+    return head
 
 
 def _known(name: str) -> str:
@@ -288,7 +299,7 @@ def _known(name: str) -> str:
         readable = [key for key, kind in ioformats.items() if kind.can_read]
         near = difflib.get_close_matches(name.lower(), [*readable, *_OTHER_NAMES], n=4, cutoff=0.5)
         near += [key for key in readable if name.lower() in key and key not in near][:4]
-        hint = f"like it are {', '.join(near)}" if near else f"some are {', '.join(readable[:12])}"
+        hint = f"like it are {', '.join(near)}" if near else "ase info --formats lists them"
         raise ValueError(f"format {name!r}: ASE reads none of this name; {hint}")
     return name
 
@@ -377,6 +388,8 @@ def _checked(
     policy: str,
     warn: Callable[[str], None],
 ) -> list[Atoms]:
+    if source.note:
+        warn(f"{source.name}: {source.note}")
     lost: list[list[int]] = [[] for _ in frames]
     if source.format == "proteindatabank":
         lost = sites.pdb_alternatives(source.path, part)
