@@ -233,10 +233,12 @@ def _started(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemb
     import numpy as np
 
     from mdkern.cli import dynamics
+    from mdkern.io.labels import drop_labels
 
     atoms = read_structure(args.structure, -1 if args.index is None else args.index, args)
     if len(atoms) == 0:
         raise UsageError(f"{args.structure}: no atoms")
+    drop_labels(atoms)
     origin = _velocities(atoms, args)
     if args.repeat:
         atoms = _repeated(atoms, args)

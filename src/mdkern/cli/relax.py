@@ -71,12 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from mdkern.io.labels import drop_labels
+
     _check(args)
     atoms = read_structure(args.structure, args.index, args)
     if len(atoms) == 0:
         raise UsageError(f"{args.structure}: no atoms")
     if args.cell != "fixed" and (atoms.cell.rank < 3 or not atoms.pbc.all()):
         raise UsageError(f"--cell {args.cell}: {args.structure} is not periodic in all directions")
+    drop_labels(atoms)
     chosen = potential.make_potential(args.potential, atoms.get_chemical_symbols(), args.skin)
     atoms.calc = chosen.calculator
     try:

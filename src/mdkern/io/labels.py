@@ -21,7 +21,7 @@ from mdkern.errors import FormatError
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["KEYS", "QUANTITIES", "Labels", "read_labels"]
+__all__ = ["KEYS", "QUANTITIES", "Labels", "drop_labels", "read_labels"]
 
 QUANTITIES = ("energy", "forces", "stress", "charges")
 KEYS = ("energy", "forces", "stress", "virial", "charges")  # that may be named
@@ -125,6 +125,14 @@ def read_labels(atoms: Atoms, keys: Mapping[str, str] | None = None) -> Labels:
     return labels
 
 
+def drop_labels(atoms: Atoms) -> None:
+    """Remove reference values of known names from atoms that are to move: they would be those of other positions."""
+    known = {name for names in NAMES.values() for name in names} | {*_SUMMED}
+    for entries in (atoms.info, atoms.arrays):
+        for name in [name for name in entries if str(name).lower() in known]:
+            del entries[name]
+
+
 def _asked(quantity: str, keys: Mapping[str, str]) -> tuple[str, str] | None:
     """Kind and name that the user gave."""
     kinds = ("stress", "virial") if quantity == "stress" else (quantity,)
@@ -165,7 +173,7 @@ def _value(atoms: Atoms, kind: str, name: str, given: Any, asked: bool) -> Any:
         "energy": (value.size == 1, "one number"),
         "forces": (value.shape == (n, 3), "three numbers per atom"),
         "charges": (value.size == n, "one number per atom"),
-    }.get(kind, (value.size in (6, 9), "6 or 9 numbers"))
+    }.get(kind, (np.squeeze(value).shape in ((6,), (9,), (3, 3)), "6 or 9 numbers"))
     if not fits:
         return _Wrong(f"shape {value.shape}; expected {expected}")
     if kind == "energy":
