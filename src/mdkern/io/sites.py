@@ -23,6 +23,7 @@ _FULL = 0.999  # shares are written with few digits
 _SAME = 1e-3  # fractional coordinates of one site, as in ASE
 _TOO_CLOSE = 1.0  # Angstrom between sites that are occupied in part: one or the other
 _MOST_NAMED = 3
+_COLUMNS = ("occupancy", "occupancies")  # of PDB files; of the formats mustem and prismatic
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ def resolved(
         A site is occupied in part and `policy` refuses that, or both of two such sites that exclude each other would be filled.
     """
     shares = atoms.info.get("occupancy")
+    column = next((name for name in _COLUMNS if name in atoms.arrays), None)
     if isinstance(shares, Mapping):
         sites = _sites(atoms, shares, tags)
-    elif "occupancy" in atoms.arrays:
-        sites = _atoms_as_sites(atoms)
+    elif column:
+        sites = _atoms_as_sites(atoms, column)
     else:
         return atoms
     partial = [site for site in sites if site.partial]
@@ -106,7 +108,8 @@ def resolved(
     full.calc = atoms.calc
     full.symbols[:] = list(symbols)
     full.info.pop("occupancy", None)
-    full.arrays.pop("occupancy", None)
+    if column:
+        del full.arrays[column]
     if lost:
         kept = np.setdiff1d(np.arange(len(atoms)), lost)
         full, touched = full[kept], touched[kept]
@@ -167,9 +170,9 @@ def _share(value: Any) -> float:
         return 1.0
 
 
-def _atoms_as_sites(atoms: Atoms) -> list[_Site]:
+def _atoms_as_sites(atoms: Atoms, name: str) -> list[_Site]:
     """By a column; where all are zero it was never filled."""
-    column = np.array([_share(x) for x in atoms.arrays["occupancy"]])
+    column = np.array([_share(x) for x in atoms.arrays[name]])
     if not (column > 0.0).any():
         return []
     names = atoms.arrays.get("atomtypes", atoms.get_chemical_symbols())
