@@ -291,6 +291,21 @@ def test_labels_without_a_number(
     )
 
 
+def test_labels_of_a_trajectory(
+    rattled: Atoms, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Entries with the names of results: ASE's writer of extended XYZ refuses them beside results."""
+    energy = rattled.get_potential_energy()
+    atoms = rattled.copy()
+    atoms.info.update(energy=energy + 32, virial=np.eye(3))
+    write(here / "a.traj", [atoms, atoms])
+    facts = run_json(capsys, "evaluate", "a.traj", *ZHOU, "-o", "out.extxyz")
+    assert facts["errors"]["energy"]["mean"] == pytest.approx(-1)
+    frame = read("out.extxyz")
+    assert frame.get_potential_energy() == pytest.approx(energy, abs=1e-6)
+    assert frame.info["ref_energy"] == pytest.approx(energy + 32, abs=1e-6)
+
+
 # --- velocities -----------------------------------------------------------------------------------
 
 RESTART = (

@@ -405,9 +405,10 @@ def test_columns_that_are_no_velocities() -> None:
         take_velocities(atoms_with("vel", [[0.0, 0, 0], [np.nan, 0, 0]]))
     source, notes = take_velocities(atoms_with("vel", np.zeros((2, 3))))
     assert (source, notes) == ("", ["column vel is all zero"])
-    source, notes = take_velocities(atoms_with("my_velocity", np.ones((2, 3))))
-    assert source == ""
-    assert "column my_velocity is not used" in notes[0]
+    for name, column in (("my_velocity", np.ones((2, 3))), ("vx", np.ones(2))):
+        source, notes = take_velocities(atoms_with(name, column))
+        assert source == ""
+        assert f"column {name} is not used" in notes[0]
 
 
 # --- reference values -----------------------------------------------------------------------------

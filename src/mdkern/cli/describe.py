@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mdkern.cli.options import (
+    STRUCTURE_HELP,
     add_reading,
     check_outputs,
     frames_index,
@@ -39,7 +40,7 @@ and descriptor: the arguments as JSON.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("frames", metavar="FRAMES", help="any file that ASE reads")
+    parser.add_argument("frames", metavar="FRAMES", help=STRUCTURE_HELP)
     parser.add_argument(
         "--index", type=frames_index, default=":", metavar="A:B:C", help="frames (default: all)"
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
-from mdkern.cli.options import add_reading, check_outputs, frames_index, read_frames
+from mdkern.cli.options import STRUCTURE_HELP, add_reading, check_outputs, frames_index, read_frames
 from mdkern.cli.output import (
     Progress,
     UsageError,
@@ -60,7 +60,7 @@ _PER_ATOM = ("forces", "charges")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("frames", metavar="FRAMES", help="any file that ASE reads, one or many structures")
+    add("frames", metavar="FRAMES", help=STRUCTURE_HELP)
     add("--potential", required=True, metavar="P", help="file or built-in potential, see below")
     add(
         "--index",
@@ -154,6 +154,9 @@ def _results(
 def _frame(atoms: Atoms, labels: Labels) -> Atoms:
     """Copy with the reference values as ref_..."""
     frame: Atoms = atoms.copy()
+    for name in QUANTITIES:  # the results take these names
+        frame.info.pop(name, None)
+        frame.arrays.pop(name, None)
     for name, value in labels.values.items():
         if name in _PER_ATOM:
             frame.arrays[f"ref_{name}"] = value

@@ -35,6 +35,7 @@ examples:
   mdkern info water.dp                  a model of DeePMD-kit
   mdkern info zhou2004                  the built-in EAM of sixteen metals
   mdkern info trajectory.extxyz --json
+  mdkern info cu.data --format lammps-data:species=Cu
   mdkern info --cite                    papers to cite
 """
 
@@ -65,7 +66,12 @@ PAPERS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", metavar="FILE", help="potential, structure, or zhou2004")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="potential, structure (- for standard input), or zhou2004",
+    )
     parser.add_argument("--cite", action="store_true", help="print the papers to cite")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument(
@@ -294,6 +300,7 @@ def _structure(args: argparse.Namespace) -> None:
     if args.json:
         print_json(facts)
         return
+    zero = facts["momenta"]
     shown = "the last" if args.index == -1 else args.index
     cell = " ".join(f"{x:.5g}" for x in facts["cell_lengths_A"]) + " A"
     if facts["cell_angles_deg"] is not None:
@@ -308,11 +315,7 @@ def _structure(args: argparse.Namespace) -> None:
             "periodic along": ", ".join(periodic) or "nothing",
             "volume": number(facts["volume_A3"], 6, "A^3"),
             "density": number(facts["density_g_cm3"], 4, "g/cm^3"),
-            "momenta": f"yes ({velocities})"
-            if velocities
-            else "zero"
-            if facts["momenta"]
-            else "no",
+            "momenta": f"yes ({velocities})" if velocities else ("zero" if zero else "no"),
             "results": ", ".join(results) or "none",
             **({"labels": _named(labels.keys)} if labels.keys else {}),
         },

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
 from mdkern.cli.options import (
+    STRUCTURE_HELP,
     add_reading,
     check_outputs,
     finite,
@@ -84,7 +85,7 @@ _OF_CHECKPOINT = (*DEFAULTS, "thermostat", "barostat", "seed", "repeat", "index"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("structure", metavar="STRUCTURE", nargs="?", help="any file that ASE reads")
+    add("structure", metavar="STRUCTURE", nargs="?", help=STRUCTURE_HELP)
     add("--potential", metavar="P", help="file or built-in potential, see below")
     add("--ensemble", choices=("nve", "nvt", "npt"), help="default: nve")
     add(
@@ -528,7 +529,7 @@ def _print(
             "neighbor list": f"built {facts['neighbor_list_builds']} times",
             "threads": f"{header['threads']}, {header['isa']}",
             "seed": str(header["seed"]),
-            "velocities": header["velocities"],
+            "velocities": facts["velocities"],
             "written": ", ".join(one_line(f) for f in facts["files"].values() if f) or "nothing",
         },
     )

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from mdkern.cli.options import add_reading, check_outputs, positive, read_structure
+from mdkern.cli.options import STRUCTURE_HELP, add_reading, check_outputs, positive, read_structure
 from mdkern.cli.output import (
     UsageError,
     number,
@@ -39,9 +39,7 @@ MAX_SHELLS = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "structure", metavar="STRUCTURE", help="any file that ASE reads, - for stdin"
-    )
+    parser.add_argument("structure", metavar="STRUCTURE", help=STRUCTURE_HELP)
     parser.add_argument(
         "--cutoff",
         required=True,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = [
+    "STRUCTURE_HELP",
     "add_reading",
     "check_outputs",
     "finite",
@@ -26,6 +27,9 @@ __all__ = [
     "read_frames",
     "read_structure",
 ]
+
+
+STRUCTURE_HELP = "any file that ASE reads; - for standard input"
 
 
 def _number(
@@ -90,6 +94,7 @@ def read_structure(name: str, index: int, args: argparse.Namespace) -> Atoms:
 
 
 def frames_index(text: str) -> int | slice:
+    """Type of an argument: which frames."""
     from mdkern.io.structures import parse_index
 
     try:

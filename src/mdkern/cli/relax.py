@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
 from mdkern.cli.options import (
+    STRUCTURE_HELP,
     add_reading,
     check_outputs,
     finite,
@@ -49,7 +50,7 @@ The exit status is 1 where --steps did not suffice. Constraints of the structure
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("structure", metavar="STRUCTURE", help="any file that ASE reads")
+    add("structure", metavar="STRUCTURE", help=STRUCTURE_HELP)
     add("--potential", required=True, metavar="P", help="file or built-in potential, see below")
     add("--optimizer", choices=("fire", "lbfgs", "bfgs"), default="fire", help="default: fire")
     add("--fmax", type=positive, default=0.01, metavar="F", help="eV/Angstrom (default 0.01)")

@@ -6,7 +6,13 @@ import argparse
 from typing import Any
 
 from mdkern.cli import potential
-from mdkern.cli.options import add_reading, non_negative, non_negative_int, read_structure
+from mdkern.cli.options import (
+    STRUCTURE_HELP,
+    add_reading,
+    non_negative,
+    non_negative_int,
+    read_structure,
+)
 from mdkern.cli.output import Progress, UsageError, error, one_line, print_json, print_table
 from mdkern.errors import MDKernError
 
@@ -32,7 +38,7 @@ MOST_ATOMS = 5000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="file or built-in potential, see below")
-    add("structure", metavar="STRUCTURE", help="any file that ASE reads")
+    add("structure", metavar="STRUCTURE", help=STRUCTURE_HELP)
     add("--index", type=int, default=-1, metavar="N", help="frame of the file (default: the last)")
     add("--rattle", type=non_negative, default=0.05, metavar="A", help="default 0.05")
     add("--seed", type=non_negative_int, default=0, metavar="N", help="default 0")

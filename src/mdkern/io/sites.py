@@ -6,7 +6,7 @@ ASE reads such a file as full sites. Of a CIF it says the shares in ``info["occu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +52,10 @@ def resolved(
     atoms: Atoms,
     where: str,
     policy: str,
-    warn: Callable[[str], None],
     tags: Mapping[str, Any],
     lost: Sequence[int],
-) -> Atoms:
-    """The atoms with every site full.
+) -> tuple[Atoms, str]:
+    """The atoms with every site full, and a sentence on what was done to them.
 
     Parameters
     ----------
@@ -78,10 +77,10 @@ def resolved(
     elif column:
         sites = _atoms_as_sites(atoms, column)
     else:
-        return atoms
+        return atoms, ""
     partial = [site for site in sites if site.partial]
     if not partial and not lost:
-        return atoms
+        return atoms, ""
     named = "; ".join(str(site) for site in partial[:_MOST_NAMED]) or "alternative locations"
     if len(partial) > _MOST_NAMED:
         named += f"; and {len(partial) - _MOST_NAMED} more"
@@ -114,14 +113,13 @@ def resolved(
         kept = np.setdiff1d(np.arange(len(atoms)), lost)
         full, touched = full[kept], touched[kept]
     _check_apart(full, touched, partial, where)
-    text = f"{where}: occupancy below 1, each site filled with its most frequent species: {named}"
+    text = f"occupancy below 1, each site filled with its most frequent species: {named}"
     if ties:
         text += f". Equal shares at {', '.join(site.label for site in ties[:_MOST_NAMED])}: the first named was taken"
     if lost:
         text += f". Left out at less frequent alternative locations: atoms {', '.join(map(str, lost[:10]))}"
         text += ", ..." if len(lost) > 10 else ""
-    warn(text)
-    return full
+    return full, text
 
 
 def _sites(atoms: Atoms, shares: Mapping[Any, Any], tags: Mapping[str, Any]) -> list[_Site]:

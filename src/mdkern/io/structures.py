@@ -17,6 +17,7 @@ import re
 import sys
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -388,11 +389,12 @@ def _checked(
     policy: str,
     warn: Callable[[str], None],
 ) -> list[Atoms]:
-    if source.note:
-        warn(f"{source.name}: {source.note}")
     lost: list[list[int]] = [[] for _ in frames]
     if source.format == "proteindatabank":
         lost = sites.pdb_alternatives(source.path, part)
+    notes: Counter[str] = Counter()
+    if source.note:
+        notes[source.note] += 1
     out = []
     for k, frame in enumerate(frames):
         where = source.name if len(frames) == 1 else f"{source.name}: frame {k} of those read"
@@ -403,7 +405,11 @@ def _checked(
         tags = {}
         if source.format == "cif":
             tags = {key: frame.info.pop(key) for key in [*frame.info] if key.startswith("_")}
-        out.append(sites.resolved(frame, where, policy, warn, tags, lost[k]))
+        full, note = sites.resolved(frame, where, policy, tags, lost[k])
+        out.append(full)
+        notes.update([note] if note else [])
+    for text, n in notes.items():
+        warn(f"{source.name}: {text}" + (f" (in {n} frames)" if n > 1 else ""))
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = ["COLUMNS", "take_velocities"]
 # GPUMD writes vel, QUIP velo, in Angstrom/fs; the others are taken to be the same.
 COLUMNS = ("vel", "velo", "velocities", "velocity")
 _UNIT = "Angstrom/fs"
+_LOOKS = re.compile(r"velo|vel_|_vel|momentum|momenta|^v[xyz]?$", re.IGNORECASE)
 
 
 def take_velocities(atoms: Atoms) -> tuple[str, list[str]]:
@@ -67,9 +69,7 @@ def take_velocities(atoms: Atoms) -> tuple[str, list[str]]:
             atoms.set_velocities(column / units.fs)
             source = f"column {name}, {_UNIT}"
     for name, column in atoms.arrays.items():
-        if any(part in str(name).lower() for part in ("velo", "vel_", "_vel", "moment")) and (
-            name != "momenta" and column.dtype.kind in "fiu" and "mag" not in str(name).lower()
-        ):
+        if name != "momenta" and _LOOKS.search(str(name)) and column.dtype.kind in "fiu":
             notes.append(
                 f"column {name} is not used: not a known name of velocities ({', '.join(COLUMNS)})"
             )
