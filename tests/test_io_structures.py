@@ -339,6 +339,19 @@ def test_format_and_index() -> None:
             read_structure("empty.cif")
 
 
+@pytest.mark.usefixtures("here")
+def test_marks_line_ends_and_other_encodings() -> None:
+    write("a.xyz", bulk("Cu"))
+    write("a.data", bulk("Cu", cubic=True), format="lammps-data", masses=True)
+    for name in ("a.xyz", "a.data"):
+        plain = Path(name).read_bytes()
+        for content in (b"\xef\xbb\xbf" + plain, plain.replace(b"\n", b"\r\n")):
+            Path(name).write_bytes(content)
+            assert set(read_structure(name).symbols) == {"Cu"}
+    Path("a.data").write_bytes("Kupfer für\n".encode("latin-1") + plain.partition(b"\n")[2])
+    assert str(read_structure("a.data").symbols) == "Cu4"
+
+
 def test_parse_index() -> None:
     assert parse_index("-1") == -1
     assert parse_index("1:5:2") == slice(1, 5, 2)

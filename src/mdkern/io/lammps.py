@@ -20,7 +20,7 @@ _SECTION = re.compile(r"[A-Z][A-Za-z]*( [A-Z][A-Za-z]*)*")
 
 def kind_of(head: bytes) -> str | None:
     """One of `FORMATS` from the beginning of a file, else None."""
-    text = head.decode("latin-1")
+    text = head.decode("utf-8-sig", "replace")
     if text.startswith("ITEM:"):
         return "lammps-dump-text"
     lines = [line.partition("#")[0].split() for line in text.splitlines()[1:200]]

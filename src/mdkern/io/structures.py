@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import io
 import os
 import re
 import sys
@@ -19,7 +20,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -46,6 +47,14 @@ __all__ = [
 _PEEK = 65536  # bytes that tell a format
 _OTHER_NAMES = {"poscar": "vasp", "contcar": "vasp", "xdatcar": "vasp-xdatcar", "pdb": "proteindatabank",
                 "lammpstrj": "lammps-dump-text", "lammps-dump": "lammps-dump-text"}  # fmt: skip
+# Opened here, in UTF-8 whatever the locale: a byte order mark is skipped, other bytes of comments do not matter.
+_TEXTS = ("extxyz", "xyz", *lammps.FORMATS)
+
+
+def _text(path: str) -> io.TextIOWrapper:
+    from ase.io.formats import open_with_compression
+
+    return io.TextIOWrapper(open_with_compression(path, "rb"), "utf-8-sig", "replace")
 
 
 def _warn(text: str) -> None:
@@ -73,13 +82,14 @@ class _Source:
         from ase.io import read
 
         try:
-            found = read(
-                self.path,
-                index=0 if self.single else index,
-                format=self.format,
-                do_not_split_by_at_sign=True,
-                **self.options,
-            )
+            with ExitStack() as stack:
+                found = read(
+                    stack.enter_context(_text(self.path)) if self.format in _TEXTS else self.path,
+                    index=0 if self.single else index,
+                    format=self.format,
+                    do_not_split_by_at_sign=True,
+                    **self.options,
+                )
         except MemoryError:
             raise
         except Exception as e:  # ASE's readers raise all kinds of exceptions
