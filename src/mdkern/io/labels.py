@@ -181,7 +181,7 @@ def _value(atoms: Atoms, kind: str, name: str, given: Any, asked: bool) -> Any:
     if kind in _PER_ATOM:
         return value if kind == "forces" else value.ravel()
     value = _stress(atoms, kind, value.ravel())
-    if name.lower() == "stress" and not asked and _of_gpumd_run(atoms):
+    if name.lower() == "stress" and not asked and "Time" in atoms.info:
         return _without_kinetic(atoms, value)
     return value
 
@@ -200,14 +200,8 @@ def _stress(atoms: Atoms, kind: str, value: Any) -> Any:
     return value
 
 
-def _of_gpumd_run(atoms: Atoms) -> bool:
-    """Whether the frame is as GPUMD's ``dump_xyz`` and ``dump_exyz`` write it."""
-    columns = ("vel", "energy_atom", "unwrapped_position")
-    return "Time" in atoms.info and any(name in atoms.arrays for name in columns)
-
-
 def _without_kinetic(atoms: Atoms, value: Any) -> Any:
-    """The stress of a frame of GPUMD's, which writes (virial + sum of m v v) / volume there."""
+    """The stress of a frame of a run of GPUMD, whose entry ``Time`` says that ``stress`` is (virial + sum of m v v) / volume."""
     from ase import units
 
     velocities = atoms.arrays.get("vel")

@@ -268,6 +268,11 @@ def _source(name: str, path: str, format: str | None) -> _Source:
     if Path(path).is_file():
         head = _head(path, name)
     found = _known(given) if given else _told(name, path, head)
+    if found == "lammps-dump-binary":  # ASE takes the number of a type for that of an element
+        raise FormatError(
+            "a binary LAMMPS dump names neither columns nor elements; binary2txt of LAMMPS makes a text dump of it",
+            name,
+        )
     options: dict[str, Any] = {}
     note = ""
     if found in lammps.FORMATS:
