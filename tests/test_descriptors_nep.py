@@ -149,9 +149,9 @@ def test_the_same_bits_for_any_number_of_threads(precision: str) -> None:
     [
         (lambda d, a: d.vjp(a, np.ones((2, 3))), r"weights: shape \(2, 3\); expected \(8, "),
         (lambda d, a: d.vjp(a, np.full((8, 21), np.nan)), "weights: not finite"),
-        (lambda d, a: d.create(a, centers=[8]), "centers: 8; expected indices of 8 atoms"),
-        (lambda d, a: d.create(a, centers=[0.5]), "centers: .* expected a sequence of indices"),
-        (lambda d, a: d.create([a], centers=[[0], [1]]), "centers: 2 sequences for 1 structures"),
+        (lambda d, a: d.create(a, centers=[8]), "centers: 8; expected atoms from -8 to 7"),
+        (lambda d, a: d.create(a, centers=[0.5]), "centers: .* expected a list of indices"),
+        (lambda d, a: d.create([a], centers=[[0], [1]]), "centers: 2 entries for 1 structures"),
         (lambda d, a: d.derivatives(a, include=[-9]), "include: -9; expected"),
         (lambda d, a: d.derivatives(a, exclude=[99]), "exclude: 99; expected"),
         (lambda d, a: d.derivatives(a, include=[0], exclude=[1]), "include, exclude: both given"),

@@ -130,7 +130,7 @@ class Calculator(AseCalculator):
     def _apply(self, potential: Any) -> None:
         """Take over a potential and the present threads and skin."""
         self._n_threads = _threads(self.parameters["threads"])
-        checks.not_negative("skin", self.parameters["skin"], " (Angstrom)")
+        checks.not_negative("skin", self.parameters["skin"], unit="Angstrom")
         self.potential = potential
         self.cutoff: float = potential.cutoff
         self.species: tuple[str, ...] | None = potential.species

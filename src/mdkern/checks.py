@@ -71,6 +71,7 @@ def number(
     *,
     above: float = -math.inf,
     least: float = -math.inf,
+    of: str = "",
 ) -> float:
     """A real, finite number.
 
@@ -84,6 +85,8 @@ def number(
         What the message says.
     above, least : float
         Bounds that the number has to exceed, or to reach.
+    of : str
+        Whose it is, behind the value in the message, such as " for Ar-Kr".
 
     Raises
     ------
@@ -98,17 +101,18 @@ def number(
             x = math.inf
         if math.isfinite(x) and x > above and x >= least:
             return x
-    raise ValueError(f"{name}: {shown(value)}; expected a {expected}")
+    raise ValueError(f"{name}: {shown(value)}{of}; expected a {expected}")
 
 
-def positive(name: str, value: Any, where: str = "") -> float:
-    """A finite number above zero; ValueError otherwise. `where` ends the message, as " (Angstrom)" or " for Ar-Kr"."""
-    return number(name, value, f"positive finite number{where}", above=0.0)
+def positive(name: str, value: Any, of: str = "") -> float:
+    """A finite number above zero; ValueError otherwise."""
+    return number(name, value, "positive finite number", above=0.0, of=of)
 
 
-def not_negative(name: str, value: Any, where: str = "") -> float:
-    """The same from zero on."""
-    return number(name, value, f"finite number >= 0{where}", least=0.0)
+def not_negative(name: str, value: Any, of: str = "", unit: str = "") -> float:
+    """A finite number from zero on; ValueError otherwise."""
+    expected = f"finite number >= 0 ({unit})" if unit else "finite number >= 0"
+    return number(name, value, expected, least=0.0, of=of)
 
 
 def whole(name: str, value: Any, least: int = 0, most: int = 2**62) -> int:

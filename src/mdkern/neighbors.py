@@ -214,7 +214,7 @@ class NeighborList:
         threads: int | None = None,
     ) -> None:
         self.cutoff = cutoff
-        self.skin = checks.not_negative("skin", skin, " (Angstrom)")
+        self.skin = checks.not_negative("skin", skin, unit="Angstrom")
         self.half = checks.flag("half", half)
         self.self_interaction = checks.flag("self_interaction", self_interaction)
         self.threads = threads
@@ -336,7 +336,7 @@ def _rule(cutoff: Any, numbers: Any, n: int | None) -> tuple[float, Any, Any, An
     if isinstance(cutoff, Mapping):
         return _pair_rule(cutoff, numbers)
     if checks.is_single(cutoff):
-        return checks.not_negative("cutoff", cutoff, " (Angstrom)"), None, None, None
+        return checks.not_negative("cutoff", cutoff, unit="Angstrom"), None, None, None
     radii = checks.numbers("cutoff", cutoff, "a number, a dict, or one radius per atom (Angstrom)")
     if n is not None and radii.shape != (n,):
         msg = (
@@ -373,7 +373,7 @@ def _pair_rule(cutoff: Mapping[Any, Any], numbers: Any) -> tuple[float, Any, Any
             msg = f"cutoff: key {key!r}; expected a pair of symbols or atomic numbers"
             raise ValueError(msg)
         a, b = (place.get(number(x)) for x in key)
-        r = checks.not_negative(f"cutoff[{key!r}]", value, " (Angstrom)")
+        r = checks.not_negative(f"cutoff[{key!r}]", value, unit="Angstrom")
         if a is not None and b is not None:
             table[a, b] = table[b, a] = r
     return float(table.max(initial=0.0)), None, species.astype(np.int32), table

@@ -304,8 +304,10 @@ def _table(rbf: str, r_cut: float, n_max: int, l_max: int, sigma: float) -> Radi
     l = np.arange(l_max + 1)
     # Harmonics of r / end, and the factor of the power spectrum in the coefficients.
     scale = np.asarray(end**l * np.sqrt(np.pi * np.sqrt(8.0 / (2 * l + 1))), dtype=np.float64)
-    f = (radial_gto if rbf == "gto" else radial_polynomial)(r_cut, n_max, l_max, sigma)
-    return tabulate(f, end, sigma, scale)
+    # A weighting may reach a thousand Angstrom, where the quadrature of polynomials would take minutes.
+    if rbf == "gto":
+        return tabulate(radial_gto(r_cut, n_max, l_max, sigma), end, sigma, scale, most=1 << 14)
+    return tabulate(radial_polynomial(r_cut, n_max, l_max, sigma), end, sigma, scale)
 
 
 @lru_cache(maxsize=32)

@@ -85,7 +85,7 @@ class NativeDynamics(MolecularDynamics):
     ) -> None:
         checks.structure("atoms", atoms)
         timestep = checks.positive("timestep", timestep)
-        self._skin = None if skin is None else checks.not_negative("skin", skin, " (Angstrom)")
+        self._skin = None if skin is None else checks.not_negative("skin", skin, unit="Angstrom")
         self._loop: Any = None
         self._made: tuple[Any, ...] = ()
         self._masses_given: tuple[Any, ...] = ()

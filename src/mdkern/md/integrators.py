@@ -68,7 +68,7 @@ class _Stochastic(NativeDynamics):
 
     @temp.setter
     def temp(self, value: float) -> None:
-        self.temperature_K = checks.not_negative("temp", value, " (eV)") / units.kB
+        self.temperature_K = checks.not_negative("temp", value, unit="eV") / units.kB
 
 
 class Langevin(_Stochastic):
