@@ -245,7 +245,7 @@ def test_numerical_derivatives_with_centers_that_stay(weighting: Any, average: s
     descriptor = SOAP(
         SPECIES, 3.5, 3, 3, sigma=0.5, weighting=weighting, average=average, periodic=True
     )
-    for centers in (None, [5, 2], [[0.3, 0.2, 0.1], 4]):
+    for centers in (None, [5, 2], [[0.3, 0.2, 0.1], 5]):
         settings = {"centers": centers, "include": [2, 5], "return_descriptor": False}
         right = descriptor.derivatives(atoms, attach=False, **settings)
         got = descriptor.derivatives(atoms, attach=False, method="numerical", **settings)

@@ -214,7 +214,8 @@ class Descriptor:
         Parameters
         ----------
         include, exclude : list of int, optional
-            Atoms by whose positions to differentiate (not both); by default all.
+            Atoms by whose positions to differentiate (not both); by default all. For a list of structures one list for all of
+            them, or one for each.
         method : {"auto", "analytical", "numerical"}
             "numerical": central differences with DScribe's step, to compare. The others are analytical.
         attach : bool, optional
@@ -237,9 +238,15 @@ class Descriptor:
         del only_physical_cores, verbose
         team = _team(n_jobs, threads)
         if not checks.is_structure(a):
+            pairs = checks.paired("a", a, "centers", centers)
             both = [
-                self.derivatives(x, c, include, exclude, method, attach, True, threads=team or None)
-                for x, c in checks.paired("a", a, "centers", centers)
+                self.derivatives(x, c, i, e, method, attach, True, threads=team or None)
+                for (x, c), i, e in zip(
+                    pairs,
+                    _each("include", include, len(pairs)),
+                    _each("exclude", exclude, len(pairs)),
+                    strict=True,
+                )
             ]
             d = [x for x, _ in both]
             return (d, [x for _, x in both]) if return_descriptor else d
@@ -526,6 +533,17 @@ def _included(n: int, include: Any, exclude: Any) -> NDArray[np.int64]:
     if len(np.unique(at)) != len(at):
         raise ValueError(f"{name}: {checks.shown(given)}; expected each atom once")
     return at if name == "include" else np.setdiff1d(np.arange(n), at)
+
+
+def _each(name: str, given: Any, n: int) -> list[Any]:
+    """Of n structures: the same list for all, or one for each."""
+    if given is None or checks.is_single(given) or all(checks.is_single(x) for x in given):
+        return n * [given]
+    if len(given) != n:
+        raise ValueError(
+            f"{name}: {len(given)} lists for {n} structures; expected one list, or {n}"
+        )
+    return list(given)
 
 
 def _columns(env: Environments, wanted: Any) -> NDArray[np.int32]:
