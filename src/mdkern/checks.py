@@ -137,7 +137,7 @@ def directions(name: str, value: Any, *, one_for_all: bool = False) -> NDArray[n
 
     With `one_for_all` a single value serves all three.
     """
-    if type(value) is np.ndarray and value.dtype == _BOOL and value.shape == (3,):
+    if type(value) is np.ndarray and value.dtype is _BOOL and value.shape == (3,):
         return np.ascontiguousarray(value)
     each = _scalar(value)
     if one_for_all and not isinstance(each, Iterable):
@@ -165,8 +165,8 @@ def numbers(name: str, x: Any, expected: str = "real numbers") -> NDArray[np.flo
     ValueError
         Text, bools, complex numbers, dates, masked entries, rows of different lengths.
     """
-    if type(x) is np.ndarray and x.dtype == _FLOAT:
-        return np.ascontiguousarray(x)
+    if type(x) is np.ndarray and x.dtype is _FLOAT and x.flags.c_contiguous:
+        return x
     return np.ascontiguousarray(_real(name, x, expected), dtype=np.float64)
 
 
@@ -213,7 +213,7 @@ def positions(x: Any, name: str = "positions") -> NDArray[np.float64]:
 
 def cell(x: Any, name: str = "cell") -> NDArray[np.float64]:
     """Cell vectors as rows, (3, 3) in float64, also from the three lengths of an orthorhombic one; ValueError for anything else."""
-    array = numbers(name, x)
+    array = numbers(name, getattr(x, "array", x))  # of an ase.cell.Cell
     return _shaped(name, np.diag(array).copy() if array.shape == (3,) else array, "3")
 
 
@@ -226,8 +226,8 @@ def _shaped(name: str, array: NDArray[np.float64], rows: str) -> NDArray[np.floa
 
 def atomic_numbers(x: Any, name: str = "numbers") -> NDArray[np.int64]:
     """(n,) int64; ValueError for anything that is no integer."""
-    if type(x) is np.ndarray and x.dtype == _INTEGER and x.ndim == 1:
-        return np.ascontiguousarray(x)
+    if type(x) is np.ndarray and x.dtype is _INTEGER and x.ndim == 1 and x.flags.c_contiguous:
+        return x
     array = _real(name, x, "atomic numbers")
     if array.ndim != 1:
         raise ValueError(f"{name}: shape {array.shape}; expected one atomic number per atom, (n,)")

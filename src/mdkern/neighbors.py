@@ -73,6 +73,8 @@ def neighbor_list(
     if usual and (threads is None or (type(threads) is int and threads > 0)):
         # The usual call, straight to the core: below a hundred atoms every microsecond counts.
         try:
+            if type(cutoff) is int:
+                cutoff = float(cutoff)  # type: ignore[unreachable]  # a float for the checker
             quick = _core.neighbor_list_quick(
                 quantities,
                 a.arrays["positions"],
@@ -82,7 +84,7 @@ def neighbor_list(
                 self_interaction,
                 threads or 0,
             )
-        except AttributeError:  # not an Atoms, which is said below
+        except (AttributeError, OverflowError):  # not an Atoms, no cutoff: which is said below
             quick = None
         if quick is not None:
             return quick
