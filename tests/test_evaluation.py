@@ -204,6 +204,23 @@ def _reference_file(path: Path) -> list[Atoms]:
     return structures
 
 
+def test_what_is_no_list_of_frames() -> None:
+    calc, atoms = LennardJones(), bulk("Ar", cubic=True)
+    with pytest.raises(TypeError, match=r"frames: one Atoms; expected a list of them: \[atoms\]"):
+        mdkern.evaluate(atoms, calc)
+    for thing in ("frames.xyz", None, 3, calc):
+        for progress in (False, True):
+            with pytest.raises(TypeError, match=r"frames: .*expected a list of ase\.Atoms"):
+                mdkern.evaluate(thing, calc, progress=progress)
+    for ours in (calc, EMT()):
+        with pytest.raises(TypeError, match=r"frames\[1\]: 'x'; expected an ase\.Atoms"):
+            mdkern.evaluate([bulk("Cu"), "x"], ours)
+    with pytest.raises(TypeError, match=r"calculator: \[.*expected one of mdkern\.calculators"):
+        mdkern.evaluate([atoms], [atoms])
+    assert mdkern.evaluate([], calc) == []
+    assert mdkern.evaluate([Atoms()], calc)[0]["energy"] == 0.0
+
+
 def test_evaluate_command(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     structures = _reference_file(here / "frames.extxyz")
     files = ("-o", "out.extxyz", "--plot", "parity.png")

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, InputError, all_changes
 from ase.calculators.calculator import Calculator as AseCalculator
 
-from mdkern import _core, potentials
+from mdkern import _core, checks, potentials
 from mdkern.errors import FormatError, MDKernError
 from mdkern.io.deepmd import is_deepmd
 from mdkern.io.nep import is_nep, read_nep
@@ -129,11 +129,8 @@ class Calculator(AseCalculator):
 
     def _apply(self, potential: Any) -> None:
         """Take over a potential and the present threads and skin."""
-        threads, skin = self.parameters["threads"], self.parameters["skin"]
-        self._n_threads = _threads(threads)
-        if isinstance(skin, bool) or not np.isfinite(skin) or skin < 0.0:
-            msg = f"skin: {skin!r}; expected a finite number >= 0 (Angstrom)"
-            raise ValueError(msg)
+        self._n_threads = _threads(self.parameters["threads"])
+        checks.not_negative("skin", self.parameters["skin"], unit="Angstrom")
         self.potential = potential
         self.cutoff: float = potential.cutoff
         self.species: tuple[str, ...] | None = potential.species
@@ -285,12 +282,16 @@ def is_native(calculator: Any) -> bool:
 
 
 def _arrays(atoms: Atoms) -> tuple[Any, Any, Any, Any]:
-    arrays = atoms.arrays
+    try:
+        arrays = atoms.arrays
+    except AttributeError:
+        checks.structure("atoms", atoms)
+        raise
     return (
-        np.ascontiguousarray(arrays["positions"], dtype=np.float64),
-        np.ascontiguousarray(arrays["numbers"], dtype=np.int64),
-        np.ascontiguousarray(atoms.cell.array, dtype=np.float64),
-        np.ascontiguousarray(atoms.pbc, dtype=bool),
+        checks.numbers("positions", arrays["positions"]),
+        checks.atomic_numbers(arrays["numbers"]),
+        checks.numbers("cell", atoms.cell.array),
+        checks.directions("pbc", atoms.pbc),
     )
 
 
