@@ -15,7 +15,8 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.default_venv_backend = "venv"
 
 BUILD = Path("build")
-PYTHONS = re.findall(r"Python :: (3\.\d+)", Path("pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+PYTHONS = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
 
 
 def _all_of_pyenv() -> None:
@@ -85,7 +86,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def site(session: nox.Session) -> None:
     """docs/ as a site, in build/site; a link that leads nowhere is an error."""
-    session.install("mkdocs-material>=9.5")
+    session.install(*PROJECT["optional-dependencies"]["docs"])
     session.run("mkdocs", "build", "--strict", "--site-dir", str(BUILD / "site"), *session.posargs)
 
 
