@@ -58,7 +58,7 @@ def make(request: pytest.FixtureRequest) -> Any:
     return MAKERS[request.param]
 
 
-class Counted(EAM, potential=mdkern.potentials.EAM, name="counted"):
+class Counted(EAM, potential=mdkern.potentials.EAM, ase_name="counted"):
     """Counts the calls of the kernel."""
 
     calls = 0

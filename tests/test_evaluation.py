@@ -161,7 +161,7 @@ def test_other_calculators_work_too() -> None:
         assert result["energy"] == pytest.approx(mine.get_potential_energy(), rel=1e-12)
         assert np.abs(result["forces"] - mine.get_forces()).max() <= 1e-12
 
-    class Python(LennardJones, potential=LennardJones.potential_class, name="python"):
+    class Python(LennardJones, potential=LennardJones.potential_class, ase_name="python"):
         def calculate(self, *args: Any, **kwargs: Any) -> None:
             super().calculate(*args, **kwargs)
 

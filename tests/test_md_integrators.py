@@ -205,7 +205,7 @@ def test_without_a_skin() -> None:
     assert mine.n_builds == 21
 
 
-class _Python(Morse, potential=Morse.potential_class, name="python"):
+class _Python(Morse, potential=Morse.potential_class, ase_name="python"):
     """A potential that the core reaches through Python only, as a new one may be."""
 
     def _apply(self, potential: Any) -> None:
@@ -236,7 +236,7 @@ def test_a_potential_without_native_step() -> None:
 
 
 def test_a_potential_that_raises_leaves_the_last_good_step() -> None:
-    class Broken(_Python, potential=Morse.potential_class, name="broken"):
+    class Broken(_Python, potential=Morse.potential_class, ase_name="broken"):
         def _apply(self, potential: Any) -> None:
             super()._apply(potential)
             inner, calls = self.potential, []
@@ -556,7 +556,7 @@ def test_other_calculators_are_refused() -> None:
     with pytest.raises(TypeError, match=r"none.*ase\.md\.bussi\.Bussi"):
         md.Bussi(atoms, FS, 300, FS)
 
-    class Corrected(Morse, potential=Morse.potential_class, name="corrected"):
+    class Corrected(Morse, potential=Morse.potential_class, ase_name="corrected"):
         def calculate(self, *args: Any, **kwargs: Any) -> None:
             super().calculate(*args, **kwargs)
 
