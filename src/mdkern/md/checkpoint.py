@@ -51,7 +51,8 @@ class Checkpoint:
     arrays : dict of str to array
         Atoms, momenta, and what the neighbor list was built from.
     meta : dict
-        Integrator, its parameters, steps done, version, instruction set, and under "extra" what the writer added.
+        Integrator, its parameters, steps done, potential energy (eV), version, instruction set, and under "extra" what the
+        writer added.
     """
 
     arrays: dict[str, Any]
@@ -220,5 +221,8 @@ def _check_meta(meta: Any, where: str) -> None:
     for name, kind in wanted.items():
         if not isinstance(meta.get(name), kind):
             raise FormatError(f"{name}: {meta.get(name)!r}; expected {kind.__name__}", path=where)
+    energy = meta.get("potential_energy", 0.0)
+    if not isinstance(energy, (int, float)) or not abs(energy) < float("inf"):
+        raise FormatError(f"potential_energy: {energy!r}; expected a finite number", path=where)
     if meta["integrator"] not in integrators.__all__ or meta["steps"] < 0:
         raise FormatError(f"integrator {meta['integrator']!r}, step {meta['steps']}", path=where)

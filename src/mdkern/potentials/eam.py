@@ -31,7 +31,7 @@ class EAM:
     ----------
     path : str, or dict of symbol to str
         A ``.eam`` (funcfl), ``.eam.alloy`` (setfl) or ``.eam.fs`` file, told apart by content; ``{"Cu": path, "Ni": path}`` mixes funcfl files; the word
-        ``"zhou2004"`` stands for the built-in parameters, see :meth:`zhou2004`.
+        ``"zhou2004"`` stands for the built-in parameters, see :meth:`zhou2004`. Or `source` of another EAM.
     elements : sequence of str, optional
         Use only these elements of the file. Needed with ``"zhou2004"``.
     cutoff : float, optional
@@ -47,12 +47,14 @@ class EAM:
 
     def __init__(
         self,
-        path: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]],
+        path: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | EamTables,
         *,
         elements: Sequence[str] | None = None,
         cutoff: float | None = None,
         precision: str = "double",
     ) -> None:
+        #: The tables as read, of all elements; None where the functions are built in.
+        self.source: EamTables | None = None
         if precision != "double":
             raise ValueError(f"precision: {precision!r}; EAM is offered in 'double' only")
         if isinstance(path, str) and path == "zhou2004":
@@ -76,7 +78,8 @@ class EAM:
             raise ValueError(
                 f"cutoff: {cutoff!r}; files bring their own, expected it only with 'zhou2004'"
             )
-        t = _select(read_eam(path), elements)
+        self.source = path if isinstance(path, EamTables) else read_eam(path)
+        t = _select(self.source, elements)
         self.species, self.cutoff = t.species, t.cutoff
         self._set(
             _TABLE,
