@@ -486,7 +486,7 @@ class NEP(Calculator, potential=potentials.NEP, ase_name="mdkern-nep"):
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
     ) -> Any:
         """As ASE's; Born effective charges do not stay in `results`, where ASE's writer of extended XYZ fails on them."""
-        value = super().get_property(name, atoms, allow_calculation)  # type: ignore[no-untyped-call]
+        value = super().get_property(name, atoms, allow_calculation)
         if name == "born_effective_charges":
             self.results.pop(name, None)
         return value
