@@ -77,7 +77,8 @@ struct PyNeighborTable {
     ForceBlockPlan plan;
     std::int64_t plan_of_build = -1;
     Coulomb coulomb;  // of potentials with charges
-    // Set to 1 by a model that has no room for all neighbors and leaves the farthest out.
+    // Set to 1 by a model that has no room for all neighbors and leaves the farthest out, or whose
+    // tables end before a density.
     std::int32_t overflow = 0;
     std::recursive_mutex lock;  // of TableUse
 };

@@ -19,10 +19,12 @@ from mdkern import _core, checks, potentials
 from mdkern.errors import FormatError, MDKernError
 from mdkern.io.deepmd import is_deepmd
 from mdkern.io.deepmd_models import DeepModel
-from mdkern.io.eam import EamTables
+from mdkern.io.eam import EamTables, is_eam
+from mdkern.io.foreign import refusal
 from mdkern.io.nep import NepModel, is_nep, read_nep
 from mdkern.neighbors import _threads
 from mdkern.potentials.base import SpeciesMap
+from mdkern.potentials.linear import is_linear
 
 __all__ = [
     "EAM",
@@ -523,21 +525,17 @@ class LinearModel(Calculator, potential=potentials.LinearModel, ase_name="mdkern
         self.potential.save(path)
 
 
-def _is_archive(path: str | os.PathLike[str]) -> bool:
-    with Path(path).open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
-
-
 def _nep(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
     model = read_nep(path)
     return NEPTensor(model, **kwargs) if model.kind != "potential" else NEP(model, **kwargs)
 
 
-# How files are told apart: by a mark in their content. EAM files have none and come last.
+# How files are told apart: by a mark in their content.
 _LOADERS: tuple[tuple[Callable[[Any], bool], Callable[..., Calculator]], ...] = (
-    (_is_archive, LinearModel),
+    (is_linear, LinearModel),
     (is_nep, _nep),
     (is_deepmd, DeepPotential),
+    (is_eam, EAM),
 )
 
 
@@ -554,16 +552,21 @@ def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
 
     Raises
     ------
+    UnsupportedError
+        The file is of another kind, such as a frozen graph (.pb), MACE, Tersoff, atoms: the message says what it looks like, the way out, and
+        what is read.
     FormatError
-        No reader recognises the content; the message has what the last of them says.
+        No reader recognises the content, or the file is damaged.
     OSError
         The file cannot be read.
     """
-    if os.fspath(path) != "zhou2004":
+    if os.fspath(path) == "zhou2004":
+        return EAM(path, **kwargs)
+    if not Path(path).is_dir():
         for is_of_kind, calculator in _LOADERS:
             if is_of_kind(path):
                 return calculator(path, **kwargs)
-    try:
-        return EAM(path, **kwargs)
-    except FormatError as e:
-        raise FormatError(f"no known potential format; as EAM: {e}", path=os.fspath(path)) from None
+    error = refusal(path)
+    if isinstance(error, FormatError) and ".eam" in Path(path).name.lower():
+        return EAM(path, **kwargs)  # its reader says what is wrong
+    raise error

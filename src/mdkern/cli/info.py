@@ -188,7 +188,9 @@ def _other(path: str) -> tuple[Callable[[str], list[str]], Callable[[str, bool],
 
 
 def _file(args: argparse.Namespace) -> None:
-    from mdkern.errors import FormatError
+    from mdkern.errors import FormatError, UnsupportedError
+    from mdkern.io.eam import is_eam
+    from mdkern.io.foreign import recognise
     from mdkern.io.structures import format_of
 
     path, as_json = args.file, args.json
@@ -203,7 +205,10 @@ def _file(args: argparse.Namespace) -> None:
         return
     try:
         tables = _read_potential(path)
-    except FormatError as e:
+    except (FormatError, UnsupportedError) as e:
+        kind = None if is_eam(path) else recognise(path)
+        if isinstance(e, UnsupportedError) and (kind is None or kind.kind == "potential"):
+            raise
         no_potential = e
     else:
         _potential(path, tables, as_json)

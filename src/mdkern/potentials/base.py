@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from mdkern.errors import MDKernWarning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +36,8 @@ class Result:
     charges : (n,) array or None
         Charge of each atom in e, where the model has charges.
     overflow : bool
-        Whether some atoms have more neighbors than the model has room for, of which the farthest were left out.
+        Whether some atoms have more neighbors than the model has room for, of which the farthest were left out, or a density beyond
+        the end of the model's table, from where on the embedding energy is a straight line.
     deviation : dict or None
         How much several models disagree, from :class:`mdkern.potentials.ModelDeviation`.
     """
@@ -70,6 +74,15 @@ def warn_of(potential: Any, overflow: bool) -> None:
     warn = getattr(potential, "warn", None)
     if warn is not None:
         warn(overflow)
+
+
+def say_once(unsaid: list[str]) -> None:
+    """Warn of the only text in the list, and take it out: threads may share the list. The caller is a potential's ``warn``."""
+    try:
+        message = unsaid.pop()
+    except IndexError:
+        return
+    warnings.warn(message, MDKernWarning, stacklevel=4)
 
 
 def pair_entries(

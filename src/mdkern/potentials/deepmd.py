@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdkern import _core, checks
-from mdkern.errors import MDKernWarning, UnsupportedError
+from mdkern.errors import UnsupportedError
 from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import (
     DeepModel,
@@ -24,7 +23,7 @@ from mdkern.io.deepmd_models import (
     StandardModel,
     ZblModel,
 )
-from mdkern.potentials.base import Result
+from mdkern.potentials.base import Result, say_once
 from mdkern.potentials.deepmd_kinds import (
     blended_kernel,
     descriptor_kernel,
@@ -120,13 +119,8 @@ class DeepPotential:
 
     def warn(self, overflow: bool) -> None:
         """Say once what :attr:`Result.overflow` means; for who evaluates by :meth:`force_step`."""
-        if not overflow:
-            return
-        try:
-            message = self._unsaid.pop()  # by one thread alone
-        except IndexError:
-            return
-        warnings.warn(message, MDKernWarning, stacklevel=3)
+        if overflow:
+            say_once(self._unsaid)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_kernel"}

@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdkern import checks
 from mdkern.errors import FormatError
+from mdkern.io.foreign import check_foreign, members
 from mdkern.potentials.base import Result
 
-__all__ = ["LinearModel"]
+__all__ = ["LinearModel", "is_linear"]
 
 _FORMAT = "mdkern-linear-1"
 _MAX_BYTES = 2 << 30
@@ -118,9 +119,16 @@ class LinearModel:
         )
 
 
+def is_linear(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is an archive with the arrays of a linear model."""
+    return b"descriptor.npy" in members(path)[0]
+
+
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Any, Any]:
     """Description, weights and intercepts of a file, whose content is not trusted."""
     name = os.fspath(path)
+    if not is_linear(path):
+        check_foreign(path)
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(item.file_size for item in archive.infolist())
