@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mdkern.cli.analysis import Drift, energy_drift
+from mdkern.analysis import Drift, energy_drift
 from mdkern.cli.output import Progress
 from mdkern.errors import MDKernError
 

@@ -126,7 +126,7 @@ def _facts(
     import numpy as np
 
     import mdkern
-    from mdkern.cli.analysis import distance_shells
+    from mdkern.analysis import distance_shells
 
     n, pairs = len(atoms), len(arrays["i"])
     coordination = np.bincount(arrays["i"], minlength=n)
