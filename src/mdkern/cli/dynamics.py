@@ -142,6 +142,15 @@ class Run:
             1e-3 * self.column("time_ps")[part], 1e3 * (energy - energy[0]) / self.n_atoms
         )
 
+    def why_no_drift(self) -> str:
+        """A sentence where `drift` is None; empty where it is not."""
+        if self.drift() is not None:
+            return ""
+        if not np.isfinite(self.column("conserved_eV")).all():
+            return "none known: the thermostat has no conserved energy"
+        seen = len(self.rows[self.settled()])
+        return f"unknown: {seen} samples after the first fifth of the run; expected 4 or more"
+
     def rates(self) -> dict[str, float | None]:
         """Steps/s, ns/day and atom-steps/s."""
         if not self.steps or self.seconds <= 0.0:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import info_deepmd, info_nep
+from mdkern.cli.options import warn_of_many_threads
 from mdkern.cli.output import (
     UsageError,
     number,
@@ -16,7 +17,6 @@ from mdkern.cli.output import (
     print_fields,
     print_json,
     print_table,
-    warning,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.cite:
         _cite(args)
     elif args.file is None:
-        _installation(args.json)
+        _installation(args)
     elif args.file == "zhou2004":
         _zhou2004(args.json)
     else:
@@ -83,16 +83,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _installation(as_json: bool) -> None:
+def _installation(args: argparse.Namespace) -> None:
     import mdkern
 
     facts = mdkern.info()
-    if facts["threads"] > facts["available_cpus"]:
-        warning(
-            f"{facts['threads']} threads on {facts['available_cpus']} available CPUs: they will wait for"
-            " each other; set MDKERN_NUM_THREADS or --threads to at most the number of CPUs"
-        )
-    if as_json:
+    if args.threads is None:  # else that has been looked at
+        warn_of_many_threads(facts["threads"], facts["available_cpus"])
+    if args.json:
         print_json({**facts, "python": sys.version.split()[0]})
         return
     print_fields(

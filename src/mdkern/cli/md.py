@@ -29,6 +29,7 @@ from mdkern.cli.output import (
     print_fields,
     print_json,
     warning,
+    writing,
 )
 from mdkern.errors import MDKernError
 
@@ -434,7 +435,8 @@ def _simulate(
     def keep_state(_step: int) -> None:
         if frames is not None:
             frames.flush()  # a restart writes frames from here on only
-        write_checkpoint(args.checkpoint, integrator, extra)
+        with writing(args.checkpoint):
+            write_checkpoint(args.checkpoint, integrator, extra)
 
     if frames is not None:
         calls.append((args.interval, write_frame))
@@ -501,6 +503,8 @@ def _print(
     drift = plus_minus(
         facts["drift_meV_per_atom_per_ns"], facts["drift_error_meV_per_atom_per_ns"], "meV/atom/ns"
     )
+    drift += f", fluctuation {number(facts['fluctuation_meV_per_atom'], 3)} meV/atom"
+    builds = facts["neighbor_list_builds"]
     print_fields(
         "",
         {
@@ -509,14 +513,13 @@ def _print(
             "ensemble": describe(facts["ensemble"], ensemble),
             "steps": f"{result.steps:,} of {args.steps:,}{ended}, {facts['time_ps']:.6g} ps",
             "energy": f"{number(facts['energy_end_eV_per_atom'], 8)} eV/atom at the end",
-            "drift": f"{drift}, fluctuation "
-            f"{number(facts['fluctuation_meV_per_atom'], 3)} meV/atom",
+            "drift": result.why_no_drift() or drift,
             "temperature": _mean(facts["temperature_K"], "K"),
             "pressure": _mean(facts["pressure_GPa"], "GPa"),
             **diffusion,
             "speed": f"{number(facts['steps_per_s'])} steps/s, {number(facts['ns_per_day'], 3)} ns/day, "
             f"{number(facts['atom_steps_per_s'], 3)} atom-steps/s",
-            "neighbor list": f"built {facts['neighbor_list_builds']} times",
+            "neighbor list": "built once" if builds == 1 else f"built {builds:,} times",
             "threads": f"{facts['threads']}, {facts['isa']}",
             "seed": str(facts["seed"]),
             "written": ", ".join(one_line(f) for f in facts["files"].values() if f) or "nothing",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mdkern.cli.output import UsageError, one_line
+from mdkern.cli.output import UsageError, one_line, warning
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -22,6 +22,7 @@ __all__ = [
     "positive",
     "positive_int",
     "read_structure",
+    "warn_of_many_threads",
 ]
 
 
@@ -55,6 +56,15 @@ def non_negative(text: str) -> float:
 
 def finite(text: str) -> float:
     return _number(text, float, lambda _x: True, "a finite number")
+
+
+def warn_of_many_threads(threads: int, cpus: int) -> None:
+    """Threads that have no CPU of their own."""
+    if threads > cpus:
+        warning(
+            f"{threads} threads on {cpus} available CPUs: they will wait for each other;"
+            " set MDKERN_NUM_THREADS or --threads to at most the number of CPUs"
+        )
 
 
 def read_structure(name: str, index: int = -1) -> Atoms:

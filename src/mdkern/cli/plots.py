@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mdkern.cli.output import UsageError, plus_minus
+from mdkern.cli.output import UsageError, plus_minus, writing
 
 if TYPE_CHECKING:
     from mdkern.cli.dynamics import Run
@@ -100,7 +100,8 @@ def hashed(salt: str) -> Any:
 
 def save(figure: Any, path: str | Path) -> None:
     """Write the picture; the format follows from the suffix."""
-    figure.savefig(path)
+    with writing(path):
+        figure.savefig(path)
 
 
 def draw_drift(ax: Any, run: Run) -> None:

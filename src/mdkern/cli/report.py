@@ -13,7 +13,7 @@ import numpy as np
 
 from mdkern.cli import plots
 from mdkern.cli.observer import diffusion_texts
-from mdkern.cli.output import number, plus_minus
+from mdkern.cli.output import number, plus_minus, writing
 
 if TYPE_CHECKING:
     from mdkern.cli.dynamics import Run
@@ -45,13 +45,18 @@ def write(path: str, run: Run, watched: Observer, facts: Mapping[str, Any]) -> N
     page = _PAGE.format(
         title=html.escape(title),
         summary=_table(
-            _rows(facts, diffusion_texts(moved.diffusion if moved else {}, "±", "Å", "²"))
+            _rows(
+                facts,
+                run.why_no_drift(),
+                diffusion_texts(moved.diffusion if moved else {}, "±", "Å", "²"),
+            )
         ),
         pictures=pictures,
         provenance=_table(_provenance(facts)),
         data=html.escape(json.dumps(_plain(facts), indent=1), quote=False),
     )
-    Path(path).write_text(page, encoding="utf-8")
+    with writing(path):
+        Path(path).write_text(page, encoding="utf-8")
 
 
 def _svg(draw: Callable[[Any], object], name: str) -> str:
@@ -89,7 +94,9 @@ def _series(ax: Any, run: Run, column: str, label: str, color: str) -> None:
     ax.legend(loc="upper right")
 
 
-def _rows(facts: Mapping[str, Any], diffusion: Mapping[str, str]) -> list[tuple[str, str]]:
+def _rows(
+    facts: Mapping[str, Any], why_no_drift: str, diffusion: Mapping[str, str]
+) -> list[tuple[str, str]]:
     def mean(key: str, unit: str) -> str:
         value = facts[key]
         return "-" if value is None else f"{value['mean']:.5g} ± {value['std']:.2g} {unit}"
@@ -103,8 +110,8 @@ def _rows(facts: Mapping[str, Any], diffusion: Mapping[str, str]) -> list[tuple[
     return [
         ("steps", f"{facts['steps']:,}, {facts['time_ps']:.6g} ps"),
         ("energy at the end", f"{number(facts['energy_end_eV_per_atom'], 8)} eV/atom"),
-        ("drift", drift),
-        ("fluctuation", f"{number(facts['fluctuation_meV_per_atom'], 3)} meV/atom"),
+        ("drift", why_no_drift or drift),
+        ("fluctuation", f"{number(facts['fluctuation_meV_per_atom'], 3, 'meV/atom')}"),
         ("temperature", mean("temperature_K", "K")),
         ("pressure", mean("pressure_GPa", "GPa")),
         *diffusion.items(),
