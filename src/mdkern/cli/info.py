@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdkern.cli import info_deepmd, info_nep
-from mdkern.cli.options import warn_of_many_threads
+from mdkern.cli import info_deepmd, info_nep, info_own
+from mdkern.cli.options import refuse_empty, warn_of_many_threads
 from mdkern.cli.output import (
     UsageError,
     number,
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 HELP = "the installation, or what is in a potential or structure file"
 DESCRIPTION = (
     "Without FILE: version, compiler, instruction set, threads and CPU. With FILE: what a potential\n"
-    "file holds (told by its content), or a summary of a structure that ASE reads."
+    "file holds (told by its content), a summary of a structure that ASE reads, or what a file that\n"
+    "mdkern wrote holds: checkpoint, log, H5MD, features, pairs, linear model."
 )
 EPILOG = """\
 examples:
@@ -36,6 +37,7 @@ examples:
   mdkern info water.dp                  a model of DeePMD-kit
   mdkern info zhou2004                  the built-in EAM of sixteen metals
   mdkern info trajectory.extxyz --json
+  mdkern info run.npz                   a checkpoint, or arrays that another command wrote
   mdkern info --cite                    papers to cite
 """
 
@@ -177,9 +179,12 @@ def _file(path: str, as_json: bool) -> None:
 
     if not Path(path).exists():
         raise UsageError(f"{path}: no such file")
+    refuse_empty(path)
     other = _other(path)
     if other:
         other[1](path, as_json)
+        return
+    if info_own.print_own(path, as_json):
         return
     try:
         _potential(path, _read_potential(path), as_json)

@@ -19,6 +19,7 @@ from mdkern.cli.options import (
     positive,
     positive_int,
     read_structure,
+    refuse_empty,
 )
 from mdkern.cli.output import (
     UsageError,
@@ -275,6 +276,7 @@ def _restarted(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ense
     from mdkern.cli import continuation, dynamics
     from mdkern.md import read_checkpoint
 
+    refuse_empty(args.restart, "--restart")
     checkpoint = read_checkpoint(args.restart)
     extra = checkpoint.meta["extra"]
     try:

@@ -22,6 +22,7 @@ __all__ = [
     "positive",
     "positive_int",
     "read_structure",
+    "refuse_empty",
     "warn_of_many_threads",
 ]
 
@@ -56,6 +57,13 @@ def non_negative(text: str) -> float:
 
 def finite(text: str) -> float:
     return _number(text, float, lambda _x: True, "a finite number")
+
+
+def refuse_empty(name: str, option: str = "") -> None:
+    """Say of an empty input that it is empty, before a reader misses its first word."""
+    path = Path(name)
+    if path.exists() and not path.is_dir() and path.stat().st_size == 0:
+        raise UsageError(f"{option} {name}: the file is empty".lstrip())
 
 
 def warn_of_many_threads(threads: int, cpus: int) -> None:

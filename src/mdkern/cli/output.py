@@ -56,14 +56,14 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        if e.filename is not None:
-            raise
-        if e.errno is not None:
-            e.filename = str(path)
-            raise
         # HDF5 puts the system's error somewhere into a long text.
         reason = re.search(r"error message = '([^']*)'", str(e))
-        raise UsageError(f"{path}: {reason[1] if reason else one_line(str(e), 200)}") from e
+        if reason or e.errno is None:
+            text = reason[1] if reason else one_line(str(e), 200)
+            raise UsageError(f"{path}: {text}") from e
+        if e.filename is None:
+            e.filename = str(path)
+        raise
 
 
 def fancy(stream: TextIO) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mdkern.cli.options import refuse_empty
 from mdkern.cli.output import UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
             raise UsageError(
                 f"--potential {spec}: no such file; built in are {', '.join(BUILT_IN)}"
             )
+        refuse_empty(spec, "--potential")
         calculator = calculators.load(spec, skin=skin)
         if "forces" not in calculator.implemented_properties:
             what = ", ".join(calculator.implemented_properties)
