@@ -279,7 +279,7 @@ def test_neighbor_list_refuses_bad_input(build: Any) -> None:
     with pytest.raises(ValueError, match="quantities: got 'ix'"):
         build("ix", *good, 1.0)
     for cutoff in (0.0, -1.0, np.nan, np.inf):
-        with pytest.raises(ValueError, match="cutoff: .*; expected a number above 0.5 Angstrom"):
+        with pytest.raises(ValueError, match="cutoff: got"):
             build("i", *good, cutoff)
     with pytest.raises(ValueError, match="got NaN or infinity"):
         build("i", [[np.nan, 0, 0]], np.eye(3), True, 1.0)
@@ -407,7 +407,7 @@ def test_zhou_bad_input() -> None:
     with pytest.raises(ValueError, match="species: got no element"):
         zhou2004.tabulate([])
     for cutoff in (0.4, np.inf, np.nan, -3.0):
-        with pytest.raises(ValueError, match="cutoff: .*; expected a number above 0.5 Angstrom"):
+        with pytest.raises(ValueError, match=r"cutoff: .*; expected a number above 0.5 Angstrom"):
             zhou2004.tabulate(["Cu"], cutoff=cutoff)
     with pytest.raises(ValueError, match="n_r: got 3"):
         zhou2004.tabulate(["Cu"], n_r=3)
