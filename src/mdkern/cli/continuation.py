@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
 import struct
+import subprocess
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mdkern.cli.dynamics import COLUMNS
 from mdkern.cli.output import UsageError, one_line, warning
 from mdkern.cli.trajectory import PREFIX, SERIES, trajectory_format
+from mdkern.io.hdf5 import Group
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -105,7 +109,7 @@ def _look(path: str, reader: Callable[[str], _Found]) -> _Found:
             raise ValueError("it has nothing whole")
     except MemoryError:
         raise
-    except Exception as e:  # readers of ASE and h5py raise all kinds of exceptions
+    except Exception as e:  # readers of ASE raise all kinds of exceptions
         why = f"{type(e).__name__}: {one_line(str(e), 200)}"
         raise UsageError(
             f"{path}: exists, and cannot be continued: {why}; --overwrite replaces it"
@@ -179,20 +183,36 @@ def _traj(path: str) -> _Found:
 
 
 def _h5md(path: str) -> _Found:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        attributes = file["h5md/creator"].attrs
-        facts = {k.removeprefix(PREFIX): v for k, v in attributes.items() if k.startswith(PREFIX)}
-        series = [name for name in SERIES if name in file]
-        whole = min(len(file[name]) for name in series)
-        steps = file["step"][:whole].tolist()
-        numbers = file["particles/all/species"][:]
+    # Not by h5py, whose library crashes on damaged files.
+    with (
+        Path(path).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        root = Group.open(path, data)
+        creator = root.group("h5md/creator")
+        facts = {
+            name.removeprefix(PREFIX): creator.attribute(name)
+            for name in creator.attributes()
+            if name.startswith(PREFIX)
+        }
+        series = [name for name in SERIES if name in root]
+        shapes = [root.dataset(name).shape for name in series]
+        whole = min(shape[0] if shape else 0 for shape in shapes)
+        steps = root.dataset("step").read(whole).astype(int).tolist()
+        numbers = root.dataset("particles/all/species").read().copy()
 
     def cut(n: int) -> None:
-        with h5py.File(path, "r+") as changed:
-            for name in series:
-                changed[name].resize(n, axis=0)
+        done = subprocess.run(
+            [sys.executable, "-m", "mdkern.cli.h5md_cut", path, str(n), *series],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            why = one_line(done.stderr.strip().rpartition("\n")[2], 200)
+            if done.returncode < 0:
+                why = f"h5py was ended by signal {-done.returncode}: the file is damaged"
+            raise UsageError(f"{path}: cannot be continued: {why}; --overwrite replaces it")
 
     return _Found(facts, steps, cut, None, numbers)
 
