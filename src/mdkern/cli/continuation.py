@@ -197,7 +197,7 @@ def _h5md(path: str) -> _Found:
         }
         series = [name for name in SERIES if name in root]
         shapes = [root.dataset(name).shape for name in series]
-        whole = min(shape[0] if shape else 0 for shape in shapes)
+        whole = min((shape[0] if shape else 0 for shape in shapes), default=0)
         steps = root.dataset("step").read(whole).astype(int).tolist()
         numbers = root.dataset("particles/all/species").read().copy()
 

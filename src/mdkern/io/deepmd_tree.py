@@ -5,7 +5,6 @@ In all three a model is maps, lists, texts and numbers, with arrays as leaves.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io import hdf5
+from mdkern.io.archive import json_of
 
 __all__ = ["file_kind", "read_tree"]
 
@@ -62,7 +62,7 @@ def read_tree(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
         )
     if kind == "dp":
         text, arrays = hdf5.read_hdf5(path, "json")
-        tree = _json(name, text)
+        tree = json_of(text, name)
         used: set[str] = set()
         tree = _Leaves(name, arrays, used).resolve(tree, False, 0)
     else:
@@ -72,26 +72,11 @@ def read_tree(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
             text = Path(path).read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise FormatError("not UTF-8", name) from None
-        tree = _json(name, text) if kind == "json" else _yaml(name, text)
+        tree = json_of(text, name) if kind == "json" else _yaml(name, text)
         tree = _Leaves(name, None, set()).resolve(tree, False, 0)
     if not isinstance(tree, dict):
         raise FormatError("expected a map at the top", name)
     return kind, tree
-
-
-def _json(path: str, text: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        out = dict(pairs)
-        if len(out) != len(pairs):
-            raise FormatError("JSON: a key is given twice", path)
-        return out
-
-    try:
-        return json.loads(text, object_pairs_hook=once)
-    except (ValueError, RecursionError) as e:
-        if isinstance(e, FormatError):
-            raise
-        raise FormatError(f"JSON: {str(e)[:200]}", path) from None
 
 
 def _yaml(path: str, text: str) -> Any:

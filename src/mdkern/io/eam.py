@@ -14,7 +14,6 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NoReturn
 
 import numpy as np
@@ -22,6 +21,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
 from mdkern.errors import FormatError, MDKernWarning, UnsupportedError
+from mdkern.io.files import read_bytes
 
 __all__ = ["EamTables", "read_eam", "spline_coefficients"]
 
@@ -165,10 +165,7 @@ class _Reader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        with Path(path).open("rb") as file:
-            self.data = file.read(MAX_FILE_BYTES + 1)
-        if len(self.data) > MAX_FILE_BYTES:
-            raise FormatError(f"file is larger than {MAX_FILE_BYTES} bytes", self.path)
+        self.data = read_bytes(path, MAX_FILE_BYTES)
         self._check_text()
         self.stream = io.BytesIO(self.data)
         self.line = 0

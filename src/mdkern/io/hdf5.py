@@ -16,6 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mdkern.errors import FormatError, UnsupportedError
+from mdkern.io.files import read_bytes
 from mdkern.io.hdf5_data import TEXT, Dataset, datatype, extent, read_array
 from mdkern.io.hdf5_file import NOTHING, SIGNATURE, Bytes
 from mdkern.io.hdf5_trees import FractalHeap, records, symbols
@@ -55,9 +56,7 @@ def read_hdf5(path: str | os.PathLike[str], attribute: str) -> tuple[str, Arrays
         The file cannot be read.
     """
     name = os.fspath(path)
-    if Path(path).stat().st_size > MAX_FILE_BYTES:
-        raise FormatError(f"larger than {MAX_FILE_BYTES >> 20} MB", name)
-    root = Group.open(name, Path(path).read_bytes())
+    root = Group.open(name, read_bytes(path, MAX_FILE_BYTES))
     text = root.attribute(attribute)
     if not isinstance(text, str):
         raise FormatError(f"no string attribute {attribute!r}", name)

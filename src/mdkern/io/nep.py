@@ -18,6 +18,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from mdkern.errors import FormatError, UnsupportedError
+from mdkern.io.files import read_bytes
 
 __all__ = ["BODY_ORDERS", "NepCharge", "NepModel", "NepNetworks", "NepZbl", "is_nep", "read_nep"]
 
@@ -206,11 +207,7 @@ def read_nep(path: str | os.PathLike[str]) -> NepModel:
 class _Reader:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            self.fail(f"larger than {MAX_FILE_BYTES >> 20} MB; expected a nep.txt")
-        self.lines = data.split(b"\n", 8)
+        self.lines = read_bytes(path, MAX_FILE_BYTES).split(b"\n", 8)
         self.line = 0
 
     def fail(self, message: str, line: int | None = None) -> NoReturn:
