@@ -131,6 +131,7 @@ def damage_tree(rng: Random, tree: Any) -> Any:
             for _ in range(rng.choice([3, 70, 900, 3000])):
                 deep = [deep] if rng.random() < 0.7 else {"a": deep}
             holder[key] = deep
+            break  # nothing copies what is so deep
         elif what < 0.96:
             holder[key] = [0.0] * rng.choice([100, 3000])
         else:

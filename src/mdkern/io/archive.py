@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
 import re
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from mdkern.errors import FormatError
 from mdkern.io.files import read_bytes
 
-__all__ = ["json_of", "read_archive"]
+__all__ = ["read_archive"]
 
 MAX_FILE_BYTES = 2**31
 _UNPACKED = 16 * 2**20  # bytes that arrays may have beyond twice those of the file
@@ -90,27 +89,3 @@ def _array(npy: bytes, label: str) -> NDArray[Any]:
         return np.zeros(shape, dtype)
     flat = np.frombuffer(npy, dtype, n, end)
     return flat.reshape(shape, order="F" if fortran == b"True" else "C")
-
-
-def json_of(text: str, path: str) -> Any:
-    """What a JSON text says: no key twice, no numbers of thousands of digits.
-
-    Raises
-    ------
-    FormatError
-    """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        out = dict(pairs)
-        if len(out) != len(pairs):
-            raise FormatError("JSON: a key is given twice", path)
-        return out
-
-    if re.search(r"[0-9]{400}", text):  # slow to read, and to show
-        raise FormatError("JSON: a number of more than 399 digits", path)
-    try:
-        return json.loads(text, object_pairs_hook=once)
-    except (ValueError, RecursionError) as e:
-        if isinstance(e, FormatError):
-            raise
-        raise FormatError(f"JSON: {str(e)[:200]}", path) from None

@@ -20,6 +20,7 @@ from mdkern.io.files import read_bytes
 from mdkern.io.hdf5_data import TEXT, Dataset, datatype, extent, read_array
 from mdkern.io.hdf5_file import NOTHING, SIGNATURE, Bytes
 from mdkern.io.hdf5_trees import FractalHeap, records, symbols
+from mdkern.io.text import decode
 
 __all__ = ["SIGNATURE", "Arrays", "Group", "has_attribute", "read_hdf5"]
 
@@ -254,10 +255,7 @@ class Group:
         else:
             length = dtype.itemsize
         file.grant((length,), 1, name)
-        try:
-            return file.take(data, length).rstrip(b"\0").decode("utf-8")
-        except UnicodeDecodeError:
-            return file.fail(f"attribute {name!r}: not UTF-8")
+        return decode(file.take(data, length).rstrip(b"\0"), file.path)
 
     def _heap_object(self, at: int, wanted: int, length: int) -> int:
         """Address of an object of a global heap."""

@@ -16,7 +16,8 @@ from ase.constraints import FixAtoms, FixCom
 
 from mdkern.calculators import AtomsError
 from mdkern.errors import FormatError, UnsupportedError
-from mdkern.io.archive import json_of, read_archive
+from mdkern.io.archive import read_archive
+from mdkern.io.text import decode, json_of
 from mdkern.md import integrators
 from mdkern.md.dynamics import NativeDynamics
 
@@ -178,10 +179,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise FormatError(
             f"meta: type {text.dtype} and shape {text.shape}; not expected", path=where
         )
-    try:
-        meta = json_of(text.tobytes().decode(), where)
-    except UnicodeDecodeError:
-        raise FormatError("meta: not UTF-8", path=where) from None
+    meta = json_of(decode(text.tobytes(), where), where)
     _check_meta(meta, where)
     _check_arrays(arrays, where)
     return Checkpoint({name: a.copy() for name, a in arrays.items()}, meta)

@@ -13,7 +13,8 @@ from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
 from mdkern.errors import FormatError
-from mdkern.io.archive import json_of, read_archive
+from mdkern.io.archive import read_archive
+from mdkern.io.text import json_of
 from mdkern.potentials.base import Result
 
 __all__ = ["LinearModel"]
