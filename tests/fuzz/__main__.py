@@ -48,7 +48,9 @@ def main() -> int:
             status = 1
             key = str(found.get("where", "")) + found["finding"][:60]
             if key in same:
-                print(f"  --format {name} --seed {args.seed} --only {found['index']}: {same.pop(key)} times {found['finding']}; {found.get('where', '')}")
+                print(
+                    f"  --format {name} --seed {args.seed} --only {found['index']}: {same.pop(key)} times {found['finding']}; {found.get('where', '')}"
+                )
     return status
 
 

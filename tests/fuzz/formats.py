@@ -1,5 +1,6 @@
 """The formats that mdkern reads: small files of each, damage to them, what reads them, what uses what was read."""
 
+# ruff: noqa: SIM905 - words
 from __future__ import annotations
 
 import json
@@ -15,7 +16,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.build import bulk
 from harness import REFUSED, Format
-from mutants import Hdf5Seed, damage_archive, damage_bytes, damage_text, damage_tree, json_text
+from mutants import Hdf5Seed, damage_archive, damage_text, damage_tree, json_text
 
 import mdkern
 from mdkern import calculators
@@ -96,7 +97,9 @@ def _setfl(fs: bool) -> str:
         text += f"{z} 60.0 3.6 fcc\n" + _numbers(_embedding(1.0 + 0.1 * k))
         text += "".join(_numbers(_smooth(2.0 + j)) for j in range(2 if fs else 1))
     pairs = len(species) * (len(species) + 1) // 2
-    return text + "".join(_numbers([r * v for r, v in zip(_R, _smooth(1.0 + p), strict=True)]) for p in range(pairs))
+    return text + "".join(
+        _numbers([r * v for r, v in zip(_R, _smooth(1.0 + p), strict=True)]) for p in range(pairs)
+    )
 
 
 def _funcfl() -> str:
@@ -143,13 +146,20 @@ def _deepmd_trees(file: Callable[[str], str]) -> list[Any]:
     }  # fmt: skip
     trees = []
     for kind in KINDS:
-        path = random_deepmd(file(kind), kind=kind, **{**small, "sel": (2, 3)} if "attention" in kind else small)
+        path = random_deepmd(
+            file(kind), kind=kind, **{**small, "sel": (2, 3)} if "attention" in kind else small
+        )
         tree = json.loads(Path(path).read_text())
         trees.append(tree)
     hybrid = json.loads(json.dumps(trees[0]))
     descriptor = hybrid["model"]["descriptor"]
     other = json.loads(json.dumps(trees[1]))["model"]["descriptor"]
-    hybrid["model"]["descriptor"] = {"@class": "Descriptor", "@version": 1, "type": "hybrid", "list": [descriptor, other]}
+    hybrid["model"]["descriptor"] = {
+        "@class": "Descriptor",
+        "@version": 1,
+        "type": "hybrid",
+        "list": [descriptor, other],
+    }
     hybrid["model"]["fitting"] = json.loads(json.dumps(trees[0]))["model"]["fitting"]
     trees.append(hybrid)
     return trees
@@ -190,7 +200,9 @@ def _yaml_mutant(rng: Random) -> bytes:
         words = tuple(_YAML_WORDS) if rng.random() < 0.4 else ()
         return damage_text(rng, _yaml_texts()[k], words)
     tree = damage_tree(rng, _trees()[k])
-    return "".join(f"{name}: {json_text(v)}\n" for name, v in tree.items()).encode("utf-8", "surrogatepass")
+    return "".join(f"{name}: {json_text(v)}\n" for name, v in tree.items()).encode(
+        "utf-8", "surrogatepass"
+    )
 
 
 @cache
@@ -325,10 +337,17 @@ def _add(kind: Format) -> None:
 
 
 for _name, _text in _EAM.items():
-    _add(_model(_name, _SUFFIX[_name], lambda rng, t=_text: damage_text(rng, t), _load(calculators.EAM)))
+    _add(
+        _model(
+            _name, _SUFFIX[_name], lambda rng, t=_text: damage_text(rng, t), _load(calculators.EAM)
+        )
+    )
 _add(
     _model(
-        "nep", ".txt", lambda rng: damage_text(rng, rng.choice(_nep_seeds()), rng.choice([(), _NEP_WORDS])), _load(calculators._nep)
+        "nep",
+        ".txt",
+        lambda rng: damage_text(rng, rng.choice(_nep_seeds()), rng.choice([(), _NEP_WORDS])),
+        _load(calculators._nep),
     )
 )
 _add(_model("dp", ".dp", lambda rng: rng.choice(_hdf5_seeds()).damaged(rng), _deep))
@@ -358,7 +377,7 @@ _add(
         ".h5md",
         lambda rng: rng.choice(_h5md_seeds()).damaged(rng),
         lambda path, _: continuation._h5md(path),
-        lambda found: None,
+        lambda _: None,
         refused=(*REFUSED, UsageError),
     )
 )

@@ -61,15 +61,15 @@ class Report:
     inputs: int = 0
     seconds: float = 0.0
     cpu: float = 0.0
-    slowest: float = 0.0
+    slowest: tuple[float, int] = (0.0, 0)  # seconds, input
     outcomes: Counter[str] = field(default_factory=Counter)
     findings: list[dict[str, Any]] = field(default_factory=list)
 
     def line(self) -> str:
         said = ", ".join(f"{k} {n}" for k, n in sorted(self.outcomes.items()))
         return (
-            f"{self.name}: {self.inputs} inputs, {self.seconds:.0f} s (CPU {self.cpu:.0f} s, slowest "
-            f"{self.slowest:.2f} s), {said}; {len(self.findings)} findings"
+            f"{self.name}: {self.inputs} inputs, {self.seconds:.0f} s (CPU {self.cpu:.0f} s, input {self.slowest[1]} took "
+            f"{self.slowest[0]:.2f} s), {said}; {len(self.findings)} findings"
         )
 
 
@@ -77,10 +77,11 @@ def generator(kind: Format, seed: int, index: int) -> random.Random:
     return random.Random(f"{kind.name}/{seed}/{index}")
 
 
-def _limits(size: int, sanitized: bool) -> None:
+def _limits(more: int, sanitized: bool) -> None:
+    """No more bytes of memory than there are now and `more`."""
     if not sanitized and sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text().split()[5])
-        room = pages * resource.getpagesize() + MEMORY_FACTOR * size + MEMORY_BYTES
+        room = pages * resource.getpagesize() + more
         resource.setrlimit(resource.RLIMIT_DATA, (room, resource.RLIM_INFINITY))
 
 
@@ -113,10 +114,12 @@ def attempt(kind: Format, path: str, rng: random.Random) -> str:
 def one(kind: Format, seed: int, index: int, folder: str, sanitized: bool = False) -> str:
     """One input, within its limits."""
     rng = generator(kind, seed, index)
-    data = kind.mutant(rng)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = kind.mutant(rng)
     path = f"{folder}/x{kind.suffix}"
     Path(path).write_bytes(data)
-    _limits(len(data), sanitized)
+    _limits(MEMORY_FACTOR * len(data) + MEMORY_BYTES, sanitized)
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS * (20 if sanitized else 1))
     try:
         return attempt(kind, path, rng)
@@ -174,7 +177,7 @@ def run(kind: Format, inputs: int, seed: int, first: int = 0, sanitized: bool = 
                 index = said["index"] + 1
                 report.inputs += 1
                 report.outcomes[said["outcome"]] += 1
-                report.slowest = max(report.slowest, said["cpu"])
+                report.slowest = max(report.slowest, (said["cpu"], said["index"]))
                 report.cpu += said["cpu"]
                 if "finding" in said:
                     report.findings.append(said)

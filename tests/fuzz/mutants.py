@@ -1,5 +1,6 @@
 """Damage to files by their structure: words and lines of texts, nodes of trees, members of archives, fields of HDF5."""
 
+# ruff: noqa: SIM905 - words
 from __future__ import annotations
 
 import ast
@@ -26,7 +27,9 @@ def number_near(rng: Random, word: str) -> str:
     """A number that is not the one that stands there."""
     try:
         value = int(word)
-        return str(rng.choice([value + 1, value - 1, -value, 2 * value, value * 1000, value // 2, 10**9]))
+        return str(
+            rng.choice([value + 1, value - 1, -value, 2 * value, value * 1000, value // 2, 10**9])
+        )
     except ValueError:
         pass
     try:
@@ -48,7 +51,15 @@ def damage_text(rng: Random, text: str, words: tuple[str, ...] = ()) -> bytes:
                 word = m[0]
                 new = number_near(rng, word) if rng.random() < 0.5 else rng.choice(words or WORDS)
                 if rng.random() < 0.1:
-                    new = rng.choice(["", f"{word} {word}", word[:-1], word + new, "9" * rng.choice([50, 5000, 20000])])
+                    new = rng.choice(
+                        [
+                            "",
+                            f"{word} {word}",
+                            word[:-1],
+                            word + new,
+                            "9" * rng.choice([50, 5000, 20000]),
+                        ]
+                    )
                 lines[k] = lines[k][: m.start()] + new + lines[k][m.end() :]
         elif what < 0.66:
             del lines[k]
@@ -64,7 +75,9 @@ def damage_text(rng: Random, text: str, words: tuple[str, ...] = ()) -> bytes:
         elif what < 0.88:
             lines = lines[: rng.randrange(len(lines) + 1)]
         elif what < 0.9:
-            lines[k] = rng.choice(["", "#", "\t", "\r", "\x0c", " " * 10000, "\u2028", lines[k] + "\r"])
+            lines[k] = rng.choice(
+                ["", "#", "\t", "\r", "\x0c", " " * 10000, "\u2028", lines[k] + "\r"]
+            )
         elif what < 0.93:
             lines[k : k + 2] = [" ".join(lines[k : k + 2])]
         else:
@@ -114,7 +127,20 @@ def damage_tree(rng: Random, tree: Any) -> Any:
         if what < 0.35:
             holder[key] = copy.deepcopy(rng.choice(LEAVES))
         elif what < 0.6 and isinstance(node, (int, float)) and not isinstance(node, bool):
-            holder[key] = rng.choice([node + 1, node - 1, -node, node * 2, node * 1000, 0, 1e30, float(node), [node], str(node)])
+            holder[key] = rng.choice(
+                [
+                    node + 1,
+                    node - 1,
+                    -node,
+                    node * 2,
+                    node * 1000,
+                    0,
+                    1e30,
+                    float(node),
+                    [node],
+                    str(node),
+                ]
+            )
         elif what < 0.68:
             del holder[key]
         elif what < 0.76:
@@ -122,10 +148,14 @@ def damage_tree(rng: Random, tree: Any) -> Any:
             if other is not None:
                 holder[key] = copy.deepcopy(other[there])
         elif what < 0.84 and isinstance(node, list):
-            holder[key] = rng.choice([node * 2, node[:-1], node[::-1], [node], node + [node], node * 200, node[:1] * 300])
+            holder[key] = rng.choice(
+                [node * 2, node[:-1], node[::-1], [node], [*node, node], node * 200, node[:1] * 300]
+            )
         elif what < 0.9 and isinstance(node, dict) and node:
             name = rng.choice(list(node))
-            node[rng.choice(["x", "", name.upper(), "@variables", "type", name + " "])] = node.pop(name)
+            node[rng.choice(["x", "", name.upper(), "@variables", "type", name + " "])] = node.pop(
+                name
+            )
         elif what < 0.93:
             deep: Any = node
             for _ in range(rng.choice([3, 70, 900, 3000])):
@@ -142,7 +172,10 @@ def damage_tree(rng: Random, tree: Any) -> Any:
 def _some_node(rng: Random, tree: Any) -> tuple[Any, Any]:
     holder, key, node = None, None, tree
     while isinstance(node, (dict, list)) and node and (holder is None or rng.random() < 0.85):
-        holder, key = node, rng.choice(list(node)) if isinstance(node, dict) else rng.randrange(len(node))
+        holder, key = (
+            node,
+            rng.choice(list(node)) if isinstance(node, dict) else rng.randrange(len(node)),
+        )
         node = holder[key]
     return holder, key
 
@@ -178,7 +211,7 @@ def json_text(tree: Any) -> str:
 
 _BOMB = 100 * 2**20
 _HEADERS = (
-    ("'<f8'", "'<f4' '>f8' '|O' '<U1' '<U1000000000' '<i8' '|b1' '|V8' '<c16' '<M8[s]' '|S0' [('a','<f8')] [('a','|O')] 'x' 1 None '<f2' '|u1'"),
+    (r"'[<|>]\w+'", "'<f4' '>f8' '|O' '<U1' '<U1000000000' '<i8' '|b1' '|V8' '<c16' '<M8[s]' '|S0' [('a','<f8')] [('a','|O')] 'x' 1 None '<f2' '|u1'"),
     ("False", "True None 2 'x'"),
     ("shape", "shap 0 'descr' None"),
 )  # fmt: skip
@@ -198,7 +231,9 @@ def damage_archive(rng: Random, members: dict[str, bytes], text: str) -> bytes:
     elif what < 0.72:
         members[name] = damage_bytes(rng, members[name])
     elif what < 0.76:
-        members[rng.choice(["x.npy", "weights.npy", "../x.npy", "meta", "\u00e9.npy"])] = members.pop(name)
+        members[rng.choice(["x.npy", "weights.npy", "../x.npy", "meta", "\u00e9.npy"])] = (
+            members.pop(name)
+        )
     elif what < 0.78:
         del members[name]
     method = zipfile.ZIP_DEFLATED if rng.random() < 0.2 else zipfile.ZIP_STORED
@@ -256,10 +291,11 @@ def _npy(rng: Random, npy: bytes) -> bytes:
                 ["()", "(0,)", "(1,)", "(2, 3)", "(1000000000000,)", "(-1,)", "(4611686018427387904, 4)", "(3, 3, 3)", "[3]",
                  "(1.5,)", "(True,)", "(99999999999999999999,)", "(0, 4611686018427387904)", "(4294967296, 4294967296)", "(" * 50, "(1,)*99"]
             )  # fmt: skip
-            text = re.sub(r"\(.*?\)", lambda _: shape, text, count=1)
+            before, _, after = text.partition("(")
+            text = before + shape + after.partition(")")[2]
         elif what < 0.8:
             old, new = rng.choice(_HEADERS)
-            text = re.sub(r"'[<|>][a-zA-Z][0-9]*'", "'<f8'", text).replace(old, rng.choice(new.split(" ")))
+            text = re.sub(old, rng.choice(new.split(" ")), text, count=1)
         elif what < 0.9:
             values = [0.0, -1.0, float("nan"), float("inf"), 1e308, -1e308, 1e-320, 1e30]
             if len(data) >= 8:
@@ -281,7 +317,9 @@ def _archive_bomb(members: dict[str, bytes], name: str) -> bytes:
                 archive.writestr(key, value)
         if not _bomb:
             pack = zlib.compressobj(1, zlib.DEFLATED, -15)
-            _bomb[0] = b"".join([pack.compress(bytes(2**20)) for _ in range(_BOMB >> 20)]) + pack.flush()
+            _bomb[0] = (
+                b"".join([pack.compress(bytes(2**20)) for _ in range(_BOMB >> 20)]) + pack.flush()
+            )
         packed = zlib.compressobj(1, zlib.DEFLATED, -15)
         first = packed.compress(start) + packed.flush(zlib.Z_FULL_FLUSH)
         archive.writestr(name, first + _bomb[0])
@@ -312,7 +350,24 @@ def _records(rng: Random, data: bytes) -> bytes:
         offset, size = rng.choice(_FIELDS[mark])
         at = rng.choice(places) + offset
         old = int.from_bytes(out[at : at + size], "little")
-        new = rng.choice([0, 1, 8, 9, 12, 14, 99, old + 1, old - 1, 2 * old, 2**31, 256**size - 1, rng.randrange(256**size), old ^ 1])
+        new = rng.choice(
+            [
+                0,
+                1,
+                8,
+                9,
+                12,
+                14,
+                99,
+                old + 1,
+                old - 1,
+                2 * old,
+                2**31,
+                256**size - 1,
+                rng.randrange(256**size),
+                old ^ 1,
+            ]
+        )
         out[at : at + size] = (new % 256**size).to_bytes(size, "little")
     return bytes(out) if rng.random() < 0.9 else damage_bytes(rng, bytes(out))
 
@@ -335,7 +390,7 @@ class Hdf5Seed:
     def __init__(self, data: bytes, read: Any, path: str) -> None:
         self.data = data
         self.fields: list[tuple[int, int]] = []
-        self.sums: list[tuple[int, int]] = []
+        self.sums: dict[tuple[int, int], int] = {}
         kept = {k: getattr(hdf5_file.Bytes, k) for k in ("unpack", "take", "check")}
         seen: set[tuple[int, int]] = set()
 
@@ -353,9 +408,9 @@ class Hdf5Seed:
                 seen.add((at, n))
             return kept["take"](own, at, n)
 
-        def check(own: Any, at: int, end: int) -> Any:
-            self.sums.append((at, end))
-            return kept["check"](own, at, end)
+        def check(own: Any, at: int, end: int, place: int | None = None) -> Any:
+            self.sums[at, end] = end if place is None else place
+            return kept["check"](own, at, end, place)
 
         try:
             for name, method in (("unpack", unpack), ("take", take), ("check", check)):
@@ -385,19 +440,46 @@ class Hdf5Seed:
             for _ in range(rng.choice([1, 1, 1, 2, 3])):
                 self._field(rng, out)
         if rng.random() < 0.9:
-            for begin, end in self.sums:
-                struct.pack_into("<I", out, end, hdf5_file.checksum(bytes(out[begin:end])))
+            for (begin, end), place in self.sums.items():
+                if out[begin:end] == self.data[begin:end]:
+                    continue
+                if place < end:
+                    out[place : place + 4] = bytes(4)
+                struct.pack_into("<I", out, place, hdf5_file.checksum(bytes(out[begin:end])))
         return bytes(out)
 
     def _field(self, rng: Random, out: bytearray) -> None:
         at, size = rng.choice(self.fields)
         old = int.from_bytes(out[at : at + size], "little")
         top = 256**size
-        choices = [0, 1, 2, 3, old + 1, old - 1, 2 * old, old // 2, old << 8, top - 1, top // 2, top - 8, rng.randrange(top), old ^ 1 << rng.randrange(8 * size)]
+        choices = [
+            0,
+            1,
+            2,
+            3,
+            old + 1,
+            old - 1,
+            2 * old,
+            old // 2,
+            old << 8,
+            top - 1,
+            top // 2,
+            top - 8,
+            rng.randrange(top),
+            old ^ 1 << rng.randrange(8 * size),
+        ]
         if size == 8:
-            choices += [at, at - 8, len(out), len(out) - 8, *rng.sample(self.addresses, min(8, len(self.addresses)))]
+            choices += [
+                at,
+                at - 8,
+                len(out),
+                len(out) - 8,
+                *rng.sample(self.addresses, min(8, len(self.addresses))),
+            ]
         if size == 4 and rng.random() < 0.3:
-            choices += [int.from_bytes(m, "little") for m in (b"TREE", b"SNOD", b"GCOL", b"OHDR", b"FHDB")]
+            choices += [
+                int.from_bytes(m, "little") for m in (b"TREE", b"SNOD", b"GCOL", b"OHDR", b"FHDB")
+            ]
         out[at : at + size] = (rng.choice(choices) % top).to_bytes(size, "little")
 
     def _text(self, rng: Random, out: bytearray) -> None:

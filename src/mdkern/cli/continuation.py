@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mdkern.cli.dynamics import COLUMNS
 from mdkern.cli.output import UsageError, one_line, warning
 from mdkern.cli.trajectory import PREFIX, SERIES, trajectory_format
+from mdkern.errors import FormatError
 from mdkern.io.hdf5 import Group
 
 if TYPE_CHECKING:
@@ -184,22 +185,23 @@ def _traj(path: str) -> _Found:
 
 def _h5md(path: str) -> _Found:
     # Not by h5py, whose library crashes on damaged files.
-    with (
-        Path(path).open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
-        root = Group.open(path, data)
-        creator = root.group("h5md/creator")
-        facts = {
-            name.removeprefix(PREFIX): creator.attribute(name)
-            for name in creator.attributes()
-            if name.startswith(PREFIX)
-        }
-        series = [name for name in SERIES if name in root]
-        shapes = [root.dataset(name).shape for name in series]
-        whole = min((shape[0] if shape else 0 for shape in shapes), default=0)
-        steps = root.dataset("step").read(whole).astype(int).tolist()
-        numbers = root.dataset("particles/all/species").read().copy()
+    with Path(path).open("rb") as file:
+        # Closed when nothing looks at it any more.
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    root = Group.open(path, data)
+    creator = root.group("h5md/creator")
+    facts = {
+        name.removeprefix(PREFIX): creator.attribute(name)
+        for name in creator.attributes()
+        if name.startswith(PREFIX)
+    }
+    series = [name for name in SERIES if name in root]
+    shapes = [root.dataset(name).shape for name in series]
+    whole = min((shape[0] if shape else 0 for shape in shapes), default=0)
+    steps = root.dataset("step").read(whole)
+    numbers = root.dataset("particles/all/species").read().copy()
+    if steps.ndim != 1 or steps.dtype.kind not in "iu" or numbers.dtype.kind not in "iu":
+        raise FormatError("step, species: expected integers", path)
 
     def cut(n: int) -> None:
         done = subprocess.run(
@@ -214,7 +216,7 @@ def _h5md(path: str) -> _Found:
                 why = f"h5py was ended by signal {-done.returncode}: the file is damaged"
             raise UsageError(f"{path}: cannot be continued: {why}; --overwrite replaces it")
 
-    return _Found(facts, steps, cut, None, numbers)
+    return _Found(facts, steps.tolist(), cut, None, numbers)
 
 
 def _log(path: str) -> _Found:

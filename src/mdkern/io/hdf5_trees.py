@@ -188,6 +188,8 @@ class FractalHeap:
         self.file.sign(at, b"FHDB")
         if self.file.integer(self.offset_size, at + 13) != base:
             self.file.fail(f"heap block at {at} of another offset")
+        if self.flags & 2:
+            self.file.check(at, at + size, at + 13 + self.offset_size)
         return at, base, size
 
 

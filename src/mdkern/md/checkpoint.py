@@ -27,6 +27,7 @@ _FORMAT = "mdkern checkpoint 1"
 _MAX_ATOMS = 2**29
 _MAX_VARIABLES = 10_000
 _MAX_STEPS = 2**62
+_MAX_SKIN = 20.0  # Angstrom
 _MAX_META = 1 << 20  # bytes of JSON
 # Name, kind of number, shape; n: atoms, v: any (bounded).
 _ARRAYS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -196,6 +197,8 @@ def _check_arrays(arrays: dict[str, Any], where: str) -> None:
             )
         if a.dtype.kind == "f" and not np.isfinite(a).all():
             raise FormatError(f"{name}: has values that are not finite", path=where)
+    if not (arrays["masses"] > 0.0).all():
+        raise FormatError("masses: expected positive numbers", path=where)
     if arrays["variables"].size > _MAX_VARIABLES:
         raise FormatError(f"variables: {arrays['variables'].size} numbers", path=where)
 
@@ -221,6 +224,9 @@ def _check_meta(meta: Any, where: str) -> None:
         raise FormatError(
             f"integrator {meta['integrator'][:40]!r}, step {meta['steps']}", path=where
         )
+    skin = meta["parameters"].get("skin")
+    if not isinstance(skin, (int, float)) or not 0.0 <= skin <= _MAX_SKIN:
+        raise FormatError(f"skin: {skin!r}; expected 0 to {_MAX_SKIN:g}", path=where)
     given = set(meta["parameters"])
     if not {"timestep", "skin"} <= given or given - _PARAMETERS:
         raise FormatError(f"parameters: {str(sorted(given))[:200]}; not expected", path=where)
