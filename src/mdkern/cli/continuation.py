@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import re
 import struct
@@ -185,10 +184,7 @@ def _traj(path: str) -> _Found:
 
 def _h5md(path: str) -> _Found:
     # Not by h5py, whose library crashes on damaged files.
-    with Path(path).open("rb") as file:
-        # Closed when nothing looks at it any more.
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    root = Group.open(path, data)
+    root = Group.map(path)
     creator = root.group("h5md/creator")
     facts = {
         name.removeprefix(PREFIX): creator.attribute(name)

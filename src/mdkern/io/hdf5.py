@@ -77,16 +77,12 @@ def read_hdf5(path: str | os.PathLike[str], attribute: str) -> tuple[str, Arrays
 
 def has_attribute(path: str | os.PathLike[str], attribute: str) -> bool:
     """Whether the root group has an attribute of this name; True also of damaged files, so that their reader says what is wrong."""
-    with (
-        Path(path).open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
-        try:
-            return attribute in Group.open(os.fspath(path), data).attributes()
-        except UnsupportedError:
-            return Path(path).suffix == ".dp"
-        except FormatError:
-            return True
+    try:
+        return attribute in Group.map(path).attributes()
+    except UnsupportedError:
+        return Path(path).suffix == ".dp"
+    except FormatError:
+        return True
 
 
 class Group:
@@ -108,6 +104,16 @@ class Group:
         """The root group of a file."""
         file = Bytes(path, data)
         return cls(file, file.root)
+
+    @classmethod
+    def map(cls, path: str | os.PathLike[str]) -> Group:
+        """The same of a file that is not read at once; arrays hold on to it."""
+        with Path(path).open("rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise FormatError("empty; expected HDF5", path)
+            # Closed when nothing looks at it any more.
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return cls.open(os.fspath(path), data)
 
     def group(self, name: str) -> Group:
         """A group below by its path, as ``a/b``."""
