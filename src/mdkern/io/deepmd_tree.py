@@ -14,8 +14,8 @@ import numpy as np
 
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io import hdf5
+from mdkern.io.documents import MAX_DEPTH, decode, json_of, yaml_of
 from mdkern.io.files import read_bytes
-from mdkern.io.text import MAX_DEPTH, decode, json_of, yaml_of
 
 __all__ = ["file_kind", "read_tree"]
 

@@ -16,11 +16,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mdkern.errors import FormatError, UnsupportedError
+from mdkern.io.documents import decode
 from mdkern.io.files import read_bytes
 from mdkern.io.hdf5_data import TEXT, Dataset, datatype, extent, read_array
 from mdkern.io.hdf5_file import NOTHING, SIGNATURE, Bytes
 from mdkern.io.hdf5_trees import FractalHeap, records, symbols
-from mdkern.io.text import decode
 
 __all__ = ["SIGNATURE", "Arrays", "Group", "has_attribute", "read_hdf5"]
 

@@ -41,7 +41,7 @@ MAX_MAGNITUDE = 1e100  # keeps products of two parameters finite
 _TAG = re.compile(r"nep([0-9]*)((?:_[a-z0-9]+)*)")
 _NUMBERS = re.compile(rb"[0-9eE+.\-\s]*")
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,9}")
-_NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_NUMBER = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
 Array = NDArray[np.float64]
 Kind = Literal["potential", "dipole", "polarizability"]

@@ -17,7 +17,7 @@ from ase.constraints import FixAtoms, FixCom
 from mdkern.calculators import AtomsError
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.archive import read_archive
-from mdkern.io.text import decode, json_of
+from mdkern.io.documents import decode, json_of
 from mdkern.md import integrators
 from mdkern.md.dynamics import NativeDynamics
 

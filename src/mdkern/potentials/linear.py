@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdkern.errors import FormatError
 from mdkern.io.archive import read_archive
-from mdkern.io.text import json_of
+from mdkern.io.documents import json_of
 from mdkern.potentials.base import Result
 
 __all__ = ["LinearModel"]

@@ -22,7 +22,7 @@ _WIDE = (
 _VALUE, _LIST, _MAP, _TEXT = 32, 96, 256, 64
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _PLAIN = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
