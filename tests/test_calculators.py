@@ -374,6 +374,7 @@ def test_a_copy_of_atoms_with_a_calculator() -> None:
 # --- what cannot be computed ----------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*a density is beyond the end of the table")
 @pytest.mark.quick
 def test_atoms_on_top_of_each_other(make: Any) -> None:
     for distance in (0.0, 5e-324, 1e-200):
@@ -463,12 +464,19 @@ def test_load_goes_by_content(tmp_path: Path) -> None:
     assert calc.species == ("Al",)
 
 
-def test_load_says_what_it_tried(tmp_path: Path) -> None:
+def test_load_says_what_it_reads(tmp_path: Path) -> None:
     path = tmp_path / "x.dat"
     path.write_text("nothing of this\nis a potential\n")
-    with pytest.raises(FormatError, match=r"x.dat: no known potential format; as EAM: ") as e:
+    with pytest.raises(FormatError) as e:
         load(path)
+    assert str(e.value) == (
+        f"{path}: begins with 'nothing of this': no format that is known; mdkern reads EAM (.eam, .eam.alloy, .eam.fs), "
+        "NEP (nep.txt), Deep Potential (.dp, .yaml, .json) and linear models (.npz)"
+    )
     assert e.value.path == str(path)
+    named = path.rename(tmp_path / "x.eam.alloy")
+    with pytest.raises(FormatError, match=r"x.eam.alloy:4: found .*symbols"):
+        load(named)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "absent")
     with pytest.raises(IsADirectoryError):

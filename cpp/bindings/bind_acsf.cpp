@@ -101,6 +101,7 @@ std::unique_ptr<PyAcsf> make_acsf(int n_species, double cutoff, const DoubleArra
 
 py::array values(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
                  bool single, int threads) {
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     return py_values(rows, acsf.params.n_features, single, [&](double* out, float* out_single) {
         const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
@@ -111,6 +112,7 @@ py::array values(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::objec
 
 py::tuple vjp(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
               const DoubleArray& weights, const py::object& weight_row, int threads) {
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     const auto row_of =
         weight_rows(weights, weight_row, rows, neighbors.table.system(), acsf.params.n_features);
@@ -145,6 +147,7 @@ void bind_acsf(py::module_& m) {
             "sparse_jacobian",
             [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
                        const IntArray& column, bool attach, bool single, int threads) {
+                const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 return py_sparse_jacobian(
                     neighbors, rows, column, acsf.params.n_features, single, threads,
@@ -159,6 +162,7 @@ void bind_acsf(py::module_& m) {
             "dense_jacobian",
             [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
                        const IntArray& column, bool attach, py::array out, int threads) {
+                const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 py_dense_jacobian(
                     neighbors, rows, column, acsf.params.n_features, false, out, threads,
@@ -173,6 +177,7 @@ void bind_acsf(py::module_& m) {
             "strain",
             [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
                        int threads) {
+                const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 return py_strain(rows, acsf.params.n_features, [&](double* out) {
                     jacobian(acsf, neighbors, rows, {{}, nullptr, nullptr, out},

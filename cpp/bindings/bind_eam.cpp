@@ -40,7 +40,8 @@ struct EamStep final : ForceStep {
             out.virials ? neighbors.scratch_virials.reserve(6 * s.n_total) : nullptr,
             neighbors.scratch_tiles.reserve(6 * half.n_tiles),
             neighbors.scratch_count.reserve(s.n_real),
-            neighbors.scratch_index.reserve(neighbors.table.half_room())};
+            neighbors.scratch_index.reserve(neighbors.table.half_room()),
+            &neighbors.overflow};
         eam_density_compute(params, s, half, work, team);
         eam_embed_compute(params, s, half, work, team);
         eam_spread_compute(s, work, team);

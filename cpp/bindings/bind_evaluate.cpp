@@ -9,12 +9,10 @@ namespace mdkern {
 
 namespace {
 
-// One structure of a batch: its arrays, kept alive, and where its results go.
+// One structure of a batch and where its results go.
 struct Frame {
-    DoubleArray positions, cell;
-    BoolArray pbc;
     IntArray species;
-    AtomsView atoms;
+    OwnAtoms atoms;
     std::unique_ptr<PyResult> out;
     std::exception_ptr error;
 };
@@ -22,12 +20,10 @@ struct Frame {
 Frame take_frame(const py::handle& entry, bool virials, bool charges) {
     const auto t = entry.cast<py::tuple>();  // (positions, cell, pbc, species)
     Frame f;
-    f.positions = t[0].cast<DoubleArray>();
-    f.cell = t[1].cast<DoubleArray>();
-    f.pbc = t[2].cast<BoolArray>();
     f.species = t[3].cast<IntArray>();
-    f.atoms = atoms_view(f.positions, f.cell, f.pbc, &f.species);
-    f.out = std::make_unique<PyResult>(f.atoms.n, virials, charges);
+    f.atoms.take(atoms_view(t[0].cast<DoubleArray>(), t[1].cast<DoubleArray>(),
+                            t[2].cast<BoolArray>(), &f.species));
+    f.out = std::make_unique<PyResult>(f.atoms.view().n, virials, charges);
     return f;
 }
 
@@ -41,7 +37,7 @@ py::object evaluate_frames(const ForceStep& step, double cutoff, const py::list&
     std::int64_t atoms = 0;
     for (int k = 0; k < n; ++k) {
         frames.push_back(take_frame(inputs[k], virials, step.has_charges()));
-        atoms += frames.back().atoms.n;
+        atoms += frames.back().atoms.view().n;
     }
     const int team = std::min(n, team_size(threads, atoms, 64));
     std::vector<PyNeighborTable> tables(std::max(team, 1));
@@ -54,7 +50,7 @@ py::object evaluate_frames(const ForceStep& step, double cutoff, const py::list&
             const int inner = team > 1 ? 1 : threads;
             for (int k = part; k < n; k += team) {
                 try {
-                    neighbors.table.build(frames[k].atoms, neighbors.options, inner);
+                    neighbors.table.build(frames[k].atoms.view(), neighbors.options, inner);
                     frames[k].out->evaluate(step, neighbors, inner);
                 } catch (...) {  // nothing may leave the region
                     frames[k].error = std::current_exception();

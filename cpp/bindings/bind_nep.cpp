@@ -184,6 +184,7 @@ void bind_nep(py::module_& m) {
         .def(
             "born",
             [](const PyNep& nep, PyNeighborTable& neighbors, int threads) {
+                const TableUse use(neighbors);
                 if (nep.coulomb.mode == 0) throw std::invalid_argument("a model without charges");
                 PyResult out(neighbors.table.n(), true);
                 {

@@ -98,6 +98,7 @@ Int64Array copy_of(const std::vector<std::int64_t>& v) {
 // one after the other, (blocks, 3, features).
 py::tuple sparse_jacobian(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                           const IntArray& column, bool attach, bool single, int threads) {
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     const System s = neighbors.table.system();
     const std::int32_t* columns = py_columns(column, neighbors);
@@ -199,6 +200,7 @@ std::unique_ptr<PySoap> make_soap(int n_max, int l_max, double cutoff, const Dou
 
 py::array values(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                  bool single, int threads) {
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     return py_values(rows, soap.params.n_features, single, [&](double* out, float* out_single) {
         const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
@@ -210,6 +212,7 @@ py::array values(const PySoap& soap, PyNeighborTable& neighbors, const py::objec
 // Mean of the coefficients over centers.
 DoubleArray mean(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                  int threads) {
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     const auto n = std::int64_t(rows.row.size());
     const std::int64_t size = soap_coefficients(soap.params), blocks = n_blocks(n);
@@ -238,6 +241,7 @@ py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& 
               const DoubleArray& weights, const py::object& weight_row,
               const py::object& mean_or_none, int threads) {
     const SoapParams& p = soap.params;
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     const auto row_of =
         weight_rows(weights, weight_row, rows, neighbors.table.system(), p.n_features);
@@ -296,6 +300,7 @@ void bind_soap(py::module_& m) {
             [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                const IntArray& column, bool attach, const py::object& mean_or_none, double factor,
                bool one_row, py::array out, int threads) {
+                const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 DoubleArray keep;
                 const double* c = coefficients(soap, mean_or_none, keep);
@@ -322,6 +327,7 @@ void bind_soap(py::module_& m) {
             "strain",
             [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                const py::object& mean_or_none, int threads) {
+                const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 DoubleArray keep;
                 SoapJacobianTask job = soap.job();

@@ -19,12 +19,14 @@ PYBIND11_MODULE(_core, m) {
             if (p) std::rethrow_exception(p);
         } catch (const MemoryLimit& e) {
             py::set_error(PyExc_MemoryError, e.what());
+        } catch (const InUse& e) {
+            py::set_error(py::module_::import("mdkern.errors").attr("InUseError"), e.what());
         }
     });
     bind_runtime(m);
+    bind_snapshot(m);
     bind_neighbors(m);
     py::class_<ForceStep, std::shared_ptr<ForceStep>>(m, "ForceStep");
-    bind_snapshot(m);
     bind_lennard_jones(m);
     bind_morse(m);
     bind_buckingham(m);

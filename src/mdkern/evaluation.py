@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,6 @@ import numpy as np
 from mdkern import _core, potentials
 from mdkern.calculators import (
     AtomsError,
-    Calculator,
     NonFiniteError,
     _arrays,
     _explain,
@@ -20,6 +21,7 @@ from mdkern.calculators import (
     is_native,
 )
 from mdkern.neighbors import _threads
+from mdkern.potentials.base import SpeciesMap, warn_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -104,24 +106,39 @@ def evaluate_iter(
 def _results(
     frames: Iterator[Atoms], calculator: Any, wanted: tuple[str, ...], threads: int
 ) -> Iterator[dict[str, Any]]:
-    step = None
+    native = None
     # Born effective charges take further passes over the list of each structure.
     if is_native(calculator) and "born_effective_charges" not in wanted:
-        make = getattr(calculator.potential, "force_step", None)
-        step = make() if make else None
+        native = _Native.of(calculator.potential)
     first = 0
     while group := list(islice(frames, GROUP)):
-        if step is None:
+        if native is None:
             for k, atoms in enumerate(group):
                 yield _one(calculator, atoms, wanted, first + k)
         else:
-            yield from _many(calculator, step, group, wanted, threads, first)
+            yield from _many(native, group, wanted, threads, first)
         first += len(group)
 
 
+@dataclass(frozen=True)
+class _Native:
+    """A potential that the core evaluates alone: nothing in it changes, whoever uses the calculator meanwhile."""
+
+    step: Any
+    cutoff: float
+    kinds: SpeciesMap
+    potential: Any
+
+    @classmethod
+    def of(cls, potential: Any) -> _Native | None:
+        make = getattr(potential, "force_step", None)
+        if make is None:
+            return None
+        return cls(make(), potential.cutoff, SpeciesMap(potential.species), potential)
+
+
 def _many(
-    calculator: Calculator,
-    step: Any,
+    native: _Native,
     group: list[Atoms],
     wanted: tuple[str, ...],
     threads: int,
@@ -131,15 +148,16 @@ def _many(
     for k, atoms in enumerate(group):
         positions, numbers, cell, pbc = _arrays(atoms)
         try:
-            inputs.append((positions, cell, pbc, calculator._kinds(numbers)))
+            inputs.append((positions, cell, pbc, native.kinds(numbers)))
         except ValueError as e:
             raise AtomsError(f"structure {first + k}: {e}") from None
     virials = "stresses" in wanted
-    found = _core.evaluate_frames(step, calculator.cutoff, inputs, virials, threads)
+    found = _core.evaluate_frames(native.step, native.cutoff, inputs, virials, threads)
     if isinstance(found, tuple):
         raise AtomsError(f"structure {first + found[0]}: {found[1]}")
     for k, (values, (positions, cell, _, _)) in enumerate(zip(found, inputs, strict=True)):
         r = potentials.Result(*values)
+        warn_of(native.potential, r.overflow)
         if not math.isfinite(r.energy + sum(r.virial.tolist())):
             raise NonFiniteError(f"structure {first + k}: {_explain(r, positions)}")
         volume = _volume(cell)
@@ -163,15 +181,15 @@ def _one(calculator: Any, atoms: Atoms, wanted: tuple[str, ...], index: int) -> 
     mine = atoms.copy()
     mine.calc = None
     mine.set_constraint()
-    try:
-        calculator.calculate(mine, list(wanted))
-    except AtomsError as e:
-        raise AtomsError(f"structure {index}: {e}") from None
-    except NonFiniteError as e:
-        raise NonFiniteError(f"structure {index}: {e}") from None
-    return _chosen(
-        {k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()}, wanted, index
-    )
+    with getattr(calculator, "lock", nullcontext()):
+        try:
+            calculator.calculate(mine, list(wanted))
+        except AtomsError as e:
+            raise AtomsError(f"structure {index}: {e}") from None
+        except NonFiniteError as e:
+            raise NonFiniteError(f"structure {index}: {e}") from None
+        results = {k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()}
+    return _chosen(results, wanted, index)
 
 
 def _chosen(everything: dict[str, Any], wanted: tuple[str, ...], index: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdkern import _core
+from mdkern.errors import InUseError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -159,7 +161,11 @@ class NeighborList:
 
     Built for ``cutoff + skin`` and kept until a pair could have come within the cutoff unseen, that is until the
     two largest displacements since the build sum to more than the skin (a change of the cell counts too).
-    What it returns are the pairs within ``cutoff`` at the present positions, as :func:`neighbor_list` does.
+    What it returns are the pairs within ``cutoff`` at the present positions, as :func:`neighbor_list` does. Its arrays are
+    the caller's: an update makes new ones.
+
+    It holds one structure at a time. A thread that updated it and finds that another one, still running, has updated it since
+    gets an :class:`~mdkern.errors.InUseError` instead of that one's pairs.
 
     Parameters
     ----------
@@ -200,15 +206,28 @@ class NeighborList:
         self.half = bool(half)
         self.self_interaction = bool(self_interaction)
         self.threads = threads
-        self._table: Any = None
-        self._rule_key: Any = None
         self._builds = 0
-        self._arrays: dict[str, NDArray[Any]] = {}
+        self._start()
         if not isinstance(cutoff, Mapping):
             _rule(cutoff, None, None)  # complain early
 
+    def _start(self) -> None:
+        """What belongs to one process: a copy starts empty."""
+        self._table: Any = None
+        self._rule_key: Any = None
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._lock = threading.RLock()
+        self._updater: threading.Thread | None = None
+        self._of_thread = threading.local()  # whether a thread ever updated it
+
     def update(self, atoms: Atoms) -> bool:
         """Bring the list up to date. True where it was rebuilt, False where the skin still held."""
+        with self._lock:
+            self._of_thread.updated = True
+            self._updater = threading.current_thread()
+            return self._update(atoms)
+
+    def _update(self, atoms: Atoms) -> bool:
         numbers = np.ascontiguousarray(atoms.numbers, dtype=np.int64)
         largest, radii, species, table = _rule(self.cutoff, numbers, len(atoms))
         if species is None:
@@ -237,10 +256,26 @@ class NeighborList:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # The table is working memory of one process: a copy starts empty.
-        return {**self.__dict__, "_table": None, "_arrays": {}, "_builds": self.n_builds}
+        own = ("_table", "_rule_key", "_arrays", "_lock", "_updater", "_of_thread")
+        state = {k: v for k, v in self.__dict__.items() if k not in own}
+        return {**state, "_builds": self.n_builds}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._start()
+        self.__dict__.update(state)
 
     def _get(self, name: str) -> NDArray[Any]:
+        with self._lock:
+            return self._made(name)
+
+    def _made(self, name: str) -> NDArray[Any]:
+        by = self._updater
+        overtaken = (
+            getattr(self._of_thread, "updated", False) and by is not threading.current_thread()
+        )
+        if overtaken and by is not None and by.is_alive():
+            msg = "NeighborList: in use by another thread, which has updated it since this one did; expected one per thread"
+            raise InUseError(msg)
         if self._table is None or self._table.n_atoms < 0:
             msg = "NeighborList: empty; call update(atoms) first"
             raise RuntimeError(msg)
@@ -253,13 +288,14 @@ class NeighborList:
 
     def neighbors(self, i: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Neighbors of atom ``i``: their indices (k,) and the offsets ``S`` of their cells (k, 3)."""
-        first = self._get("first")
+        with self._lock:
+            first, j, S = (self._made(name) for name in ("first", "j", "S"))
         n = len(first) - 1
         if not -n <= i < n:
             msg = f"i: {i}; expected an atom from 0 to {n - 1}"
             raise IndexError(msg)
         part = slice(first[i % n], first[i % n + 1])
-        return self._get("j")[part], self._get("S")[part]
+        return j[part], S[part]
 
     @property
     def first(self) -> NDArray[np.int64]:
@@ -299,7 +335,8 @@ class NeighborList:
     @property
     def n_builds(self) -> int:
         """How often the list was built."""
-        return self._builds + (0 if self._table is None else int(self._table.n_builds))
+        with self._lock:
+            return self._builds + (0 if self._table is None else int(self._table.n_builds))
 
 
 def _skin(skin: object) -> float:

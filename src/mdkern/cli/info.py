@@ -176,7 +176,9 @@ def _other(path: str) -> tuple[Callable[[str], list[str]], Callable[[str, bool],
 
 def _file(path: str, as_json: bool) -> None:
     from mdkern.cli.options import read_structure
-    from mdkern.errors import FormatError
+    from mdkern.errors import FormatError, UnsupportedError
+    from mdkern.io.eam import is_eam
+    from mdkern.io.foreign import recognise
 
     if not Path(path).exists():
         raise UsageError(f"{path}: no such file")
@@ -187,7 +189,10 @@ def _file(path: str, as_json: bool) -> None:
     try:
         _potential(path, _read_potential(path), as_json)
         return
-    except FormatError as e:
+    except (FormatError, UnsupportedError) as e:
+        kind = None if is_eam(path) else recognise(path)
+        if isinstance(e, UnsupportedError) and (kind is None or kind.kind == "potential"):
+            raise
         no_potential = e
     try:
         atoms = read_structure(path)

@@ -178,7 +178,7 @@ class ModelDescriptor:
         if not np.isfinite(w).all():
             raise ValueError("weights: not finite; expected numbers")
         scaled = np.ascontiguousarray(w * self._scale)
-        _, _, forces, virial, _ = self._kernel.vjp(self._table(a), scaled, self._n_threads)
+        _, _, forces, virial, *_ = self._kernel.vjp(self._table(a), scaled, self._n_threads)
         xx, yy, zz, yz, xz, xy = virial
         return -forces, np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 

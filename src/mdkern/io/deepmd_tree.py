@@ -16,6 +16,7 @@ from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io import hdf5
 from mdkern.io.documents import MAX_DEPTH, decode, json_of, yaml_of
 from mdkern.io.files import read_bytes
+from mdkern.io.foreign import check_foreign
 
 __all__ = ["file_kind", "read_tree"]
 
@@ -52,6 +53,7 @@ def read_tree(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     name = os.fspath(path)
     kind = file_kind(path)
     if kind is None:
+        check_foreign(path)
         raise FormatError(
             "expected a model of DeePMD-kit as .dp, .yaml or .json; convert others with "
             "'dp convert-backend MODEL model.dp'",

@@ -61,7 +61,8 @@ class Checkpoint:
     arrays : dict of str to array
         Atoms, momenta, and what the neighbor list was built from.
     meta : dict
-        Integrator, its parameters, steps done, version, instruction set, and under "extra" what the writer added.
+        Integrator, its parameters, steps done, potential energy (eV), version, instruction set, and under "extra" what the
+        writer added.
     """
 
     arrays: dict[str, Any]
@@ -220,6 +221,11 @@ def _check_meta(meta: Any, where: str) -> None:
         if not isinstance(meta.get(name), kind):
             found = repr(meta.get(name))[:60]
             raise FormatError(f"{name}: {found}; expected {kind.__name__}", path=where)
+    energy = meta.get("potential_energy", 0.0)
+    if not isinstance(energy, (int, float)) or not abs(energy) < float("inf"):
+        raise FormatError(
+            f"potential_energy: {str(energy)[:60]}; expected a finite number", path=where
+        )
     if meta["integrator"] not in integrators.__all__ or not 0 <= meta["steps"] <= _MAX_STEPS:
         raise FormatError(
             f"integrator {meta['integrator'][:40]!r}, step {meta['steps']}", path=where

@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from mdkern.errors import FormatError
 from mdkern.io.archive import read_archive
 from mdkern.io.documents import json_of
+from mdkern.io.foreign import check_foreign, members
 from mdkern.potentials.base import Result
 
-__all__ = ["LinearModel"]
+__all__ = ["LinearModel", "is_linear"]
 
 _FORMAT = "mdkern-linear-1"
 
@@ -120,9 +121,16 @@ class LinearModel:
             )
 
 
+def is_linear(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is an archive with the arrays of a linear model."""
+    return b"descriptor.npy" in members(path)[0]
+
+
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Any, Any]:
     """Description, weights and intercepts of a file, whose content is not trusted."""
     name = os.fspath(path)
+    if not is_linear(path):
+        check_foreign(path)
     data = read_archive(path, "a linear model")
     missing = {"format", "descriptor", "weights", "intercepts"} - set(data)
     if missing:
