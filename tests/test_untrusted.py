@@ -17,7 +17,7 @@ from ase.build import bulk
 
 from mdkern.bench.deepmd_models import random_deepmd
 from mdkern.bench.nep_models import random_nep
-from mdkern.calculators import EAM, NEP, DeepPotential, LennardJones, LinearModel
+from mdkern.calculators import NEP, DeepPotential, LennardJones, LinearModel
 from mdkern.descriptors import SOAP
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.archive import read_archive

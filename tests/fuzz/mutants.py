@@ -69,9 +69,9 @@ def damage_text(rng: Random, text: str, words: tuple[str, ...] = ()) -> bytes:
             j = rng.randrange(len(lines))
             lines[k], lines[j] = lines[j], lines[k]
         elif what < 0.82:
-            lines[k] = " ".join([lines[k]] * rng.choice([2, 50, 1000]))
+            lines[k] = " ".join([lines[k]] * min(rng.choice([2, 50, 1000]), _times(lines[k])))
         elif what < 0.85:
-            lines[k:k] = [lines[k]] * rng.choice([10, 1000, 10000])
+            lines[k:k] = [lines[k]] * min(rng.choice([10, 1000, 10000]), _times(lines[k]))
         elif what < 0.88:
             lines = lines[: rng.randrange(len(lines) + 1)]
         elif what < 0.9:
@@ -84,6 +84,11 @@ def damage_text(rng: Random, text: str, words: tuple[str, ...] = ()) -> bytes:
             return damage_bytes(rng, "\n".join(lines).encode("utf-8", "surrogatepass"))
         text = "\n".join(lines)
     return text.encode("utf-8", "surrogatepass")
+
+
+def _times(line: str) -> int:
+    """How often a line may come without the file becoming large."""
+    return max(2, 200_000 // (len(line) + 1))
 
 
 def damage_bytes(rng: Random, data: bytes) -> bytes:

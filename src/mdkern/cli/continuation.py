@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "Past", "continued_frames", "continued_log", "take_form"]
 
 
+_CUT_SECONDS = 300  # h5py's library runs for ever on some damaged files
+
+
 @dataclass(frozen=True)
 class Past:
     """The run before a restart.
@@ -200,12 +203,16 @@ def _h5md(path: str) -> _Found:
         raise FormatError("step, species: expected integers", path)
 
     def cut(n: int) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "mdkern.cli.h5md_cut", path, str(n), *series],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [sys.executable, "-m", "mdkern.cli.h5md_cut", path, str(n), *series]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=_CUT_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            raise UsageError(
+                f"{path}: cannot be continued: h5py did not end in {_CUT_SECONDS} s: the file is damaged; "
+                "--overwrite replaces it"
+            ) from None
         if done.returncode:
             why = one_line(done.stderr.strip().rpartition("\n")[2], 200)
             if done.returncode < 0:
