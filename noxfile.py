@@ -1,4 +1,4 @@
-"""Task runner: ``nox -s lint|tests|cpp|bench|docs|isa|sanitize|stubs|tidy``, or all of .ci/run with ``nox -s ci``."""
+"""Task runner: ``nox -s lint|tests|cpp|bench|docs|isa|sanitize|tsan|stubs|tidy``, or all of .ci/run with ``nox -s ci``."""
 
 from __future__ import annotations
 
@@ -73,6 +73,13 @@ def sanitize(session: nox.Session) -> None:
     """Quick tests under AddressSanitizer and UndefinedBehaviorSanitizer."""
     session.install("ase", "numpy", "pytest", "hypothesis", "threadpoolctl", "pytest-benchmark")
     session.run("bash", "tools/sanitize.sh", "python", *session.posargs, external=True)
+
+
+@nox.session
+def tsan(session: nox.Session) -> None:
+    """Tests of threads under ThreadSanitizer, built by Clang."""
+    session.install("ase", "numpy", "pytest", "hypothesis", "threadpoolctl")
+    session.run("bash", "tools/tsan.sh", "python", *session.posargs, external=True)
 
 
 @nox.session
