@@ -21,6 +21,12 @@ pytest.register_assert_rewrite(
     "cli_checks", "contracts", "descriptor_checks", "md_checks", "neighbor_checks"
 )
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Our warnings are errors wherever they point to; pyproject.toml would import mdkern too early."""
+    config.addinivalue_line("filterwarnings", "error::mdkern.MDKernWarning")
+
+
 settings.register_profile(
     "mdkern",
     deadline=None,

@@ -55,6 +55,7 @@ SHOW = "import mdkern; print(mdkern.get_num_threads())"
         ({"MDKERN_NUM_THREADS": " 3 "}, 3),
         ({"OMP_NUM_THREADS": "5"}, 5),
         ({"OMP_NUM_THREADS": "4,2"}, 4),
+        ({"OMP_NUM_THREADS": " 3 "}, 3),
         ({"OMP_NUM_THREADS": "5", "MDKERN_NUM_THREADS": "2"}, 2),
         ({"OMP_NUM_THREADS": "5", "MDKERN_NUM_THREADS": ""}, 5),
     ],
@@ -80,6 +81,19 @@ def test_a_bad_number_of_threads_is_an_import_error(value: str) -> None:
     message = run.stderr.strip().splitlines()[-1]
     assert message.startswith("ImportError")
     assert f"MDKERN_NUM_THREADS: '{value}' is not valid; expected an integer from 1" in message
+
+
+@pytest.mark.parametrize("value", ["0", "abc", "-1", "1.5", "99999999999999999999", ",2", " "])
+def test_somebody_elses_bad_number_of_threads_is_passed_over(value: str) -> None:
+    """OMP_NUM_THREADS is every library's: what is wrong is said once, and the available CPUs count."""
+    run = python(SHOW, OMP_NUM_THREADS=value)
+    assert run.returncode == 0
+    assert run.stdout.strip() == output(SHOW)
+    said = f"MDKernWarning: mdkern: environment variable OMP_NUM_THREADS: '{value}' is not valid"
+    assert run.stderr.count(said) == 1
+    assert "; expected an integer from 1 to 65536; it is ignored" in run.stderr
+    quiet = python(SHOW, OMP_NUM_THREADS=value, MDKERN_NUM_THREADS="2")
+    assert (quiet.stdout.strip(), "MDKernWarning" in quiet.stderr) == ("2", False)
 
 
 def test_a_bad_instruction_set_is_an_import_error() -> None:

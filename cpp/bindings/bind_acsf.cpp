@@ -55,7 +55,7 @@ AcsfAngular angular_view(const PyAcsf::Angular& a, int offset) {
     check_range(a.angle_of, "angle_of", 0, v.n_angle);
     check_range(a.lambda_of, "lambda_of", 0, v.n_lambda);
     check_range(a.eta_power, "eta_power", -1, 65);
-    check_range(a.zeta_power, "zeta_power", -1, 65);
+    check_range(a.zeta_power, "zeta_power", -1, 1025);
     for (int i = 0; i < v.n_eta; ++i)
         if (a.eta_power.data()[2 * i] >= i) throw std::invalid_argument("eta_power: not earlier");
     for (int i = 0; i < v.n_angle; ++i)

@@ -41,18 +41,21 @@ int omp_limit() {
 #endif
 }
 
-// A positive integer, or the first one of a list such as "4,2" where a list is allowed
-// (OMP_NUM_THREADS).
-int parse_count(const char* name, const char* text, bool list) {
+// A number of threads, or the first one of a list such as "4,2" where a list is allowed
+// (OMP_NUM_THREADS); 0: it is none.
+int parse_count(const char* text, bool list) {
     errno = 0;
     char* end = nullptr;
     const long n = std::strtol(text, &end, 10);
     while (end && *end == ' ') ++end;
     const bool tail_ok = end && (*end == '\0' || (list && *end == ','));
-    if (end == text || !tail_ok || errno != 0 || n < 1 || n > 65536)
-        throw std::runtime_error(std::string("environment variable ") + name + ": '" + text +
-                                 "' is not valid; expected an integer from 1 to 65536");
-    return int(n);
+    const bool good = end != text && tail_ok && errno == 0 && n >= 1 && n <= 65536;
+    return good ? int(n) : 0;
+}
+
+std::string bad_count(const char* name, const char* text) {
+    return std::string("environment variable ") + name + ": '" + text +
+           "' is not valid; expected an integer from 1 to 65536";
 }
 
 // Fork: libgomp's team does not survive it, and the child would wait for threads that are not
@@ -88,19 +91,24 @@ int available_cpus() {
     return n;
 }
 
-void init_threads() {
+std::string init_threads() {
     const char* own = std::getenv("MDKERN_NUM_THREADS");
     const char* omp = std::getenv("OMP_NUM_THREADS");
-    if (own && *own)
-        setting = parse_count("MDKERN_NUM_THREADS", own, false);
-    else if (omp && *omp)
-        setting = parse_count("OMP_NUM_THREADS", omp, true);
-    else
-        setting = available_cpus();
+    std::string complaint;
+    int n = 0;
+    if (own && *own) {
+        n = parse_count(own, false);
+        if (n == 0) throw std::runtime_error(bad_count("MDKERN_NUM_THREADS", own));
+    } else if (omp && *omp) {
+        n = parse_count(omp, true);
+        if (n == 0) complaint = bad_count("OMP_NUM_THREADS", omp) + "; it is ignored";
+    }
+    setting = n > 0 ? n : available_cpus();
     omp_limit_at_import = omp_limit();
 #if defined(_OPENMP) && (defined(__unix__) || defined(__APPLE__))
     pthread_atfork(before_fork, nullptr, in_child);
 #endif
+    return complaint;
 }
 
 int get_num_threads() { return setting; }

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace mdkern {
 
-void init_threads();   // reads the environment, installs the fork handlers; std::runtime_error on a
-                       // bad variable
+// Reads the environment, installs the fork handlers. std::runtime_error on a bad variable of ours;
+// OMP_NUM_THREADS is everybody's: a bad one is passed over, and what there is to say returned.
+std::string init_threads();
 int available_cpus();  // affinity mask and cgroup quota of this process
 int get_num_threads();
 void set_num_threads(int n);  // n >= 1, checked by the caller

@@ -166,6 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         with warnings.catch_warnings():
+            # What one dependency deprecates in another is no news for whoever types a command.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module="(?!mdkern)")
             warnings.showwarning = lambda message, *_args, **_kwargs: warning(str(message))
             code = _guarded(arguments)
         sys.stdout.flush()

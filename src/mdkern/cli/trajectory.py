@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from mdkern.cli.output import UsageError
+from mdkern.io.structures import with_results
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -25,7 +26,6 @@ __all__ = [
     "open_trajectory",
     "snapshot",
     "trajectory_format",
-    "with_results",
 ]
 
 _FORMATS = {".extxyz": "extxyz", ".xyz": "extxyz", ".traj": "traj", ".h5md": "h5md", ".h5": "h5md"}
@@ -78,14 +78,6 @@ def snapshot(
     if "charges" in atoms.calc.implemented_properties:
         results["charges"] = atoms.get_charges()
     return frame, results
-
-
-def with_results(frame: Atoms, results: Mapping[str, Any]) -> Atoms:
-    """The frame, with these as the results that it carries."""
-    from ase.calculators.singlepoint import SinglePointCalculator
-
-    frame.calc = SinglePointCalculator(frame, **results)
-    return frame
 
 
 def _text_file(path: str, mode: Mode) -> TextIO:

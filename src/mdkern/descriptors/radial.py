@@ -13,7 +13,7 @@ attained on the ellipse itself, where F is evaluated. The number of cells is rai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ Float = NDArray[np.float64]
 COEFFICIENTS = 8  # per cell, kSoapOrder in cpp/descriptors/soap.hpp
 _HALF_AXES = (0.9, 1.4, 2.0)  # of the ellipses tried, in units of `width`
 _POINTS = 16  # on half of an ellipse: |F| varies slowly there
-_MAX_CELLS = 4096
+_BLOCK = 1024  # cells at a time, of which there are thousands where a weighting reaches far
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,14 @@ class RadialTable:
 
 
 def tabulate(
-    f: Callable[[Any], Any], cutoff: float, width: float, scale: Float, tolerance: float = 1e-12
+    f: Callable[[Any], Any],
+    cutoff: float,
+    width: float,
+    scale: Float,
+    tolerance: float = 1e-12,
+    most: int = 4096,
 ) -> RadialTable:
-    """Table of ``scale[l] * f(r)`` on [0, cutoff]; `width` is the length on which f changes.
+    """Table of ``scale[l] * f(r)`` on [0, cutoff] of at most so many cells; `width` is the length on which f changes.
 
     Raises
     ------
@@ -55,16 +60,21 @@ def tabulate(
         No table of reasonable size keeps `tolerance`.
     """
     n_cells = max(4, int(np.ceil(cutoff / (0.2 * width))))
-    while True:
+    while n_cells <= most:
         bound = _bound(f, cutoff, width, n_cells)
         if bound.max() <= tolerance:
             return RadialTable(_coefficients(f, cutoff, n_cells, scale), cutoff, bound)
-        if n_cells > _MAX_CELLS:
-            msg = f"sigma: {width}; too small beside the cutoff {cutoff:g} for tables of the radial functions"
-            raise ValueError(msg)
         # It falls with about the 7.5th power of the width of the cells.
         factor = min(2.0, 1.02 * (bound.max() / tolerance) ** (1 / 7.5))
         n_cells = int(np.ceil(max(1.02, factor) * n_cells))
+    msg = (
+        f"sigma: {width}; too small beside the cutoff {cutoff:g} for tables of the radial functions"
+    )
+    raise ValueError(msg)
+
+
+def _blocks(x: Any) -> Iterator[Any]:
+    return (x[k : k + _BLOCK] for k in range(0, len(x), _BLOCK))
 
 
 def _bound(f: Callable[[Any], Any], cutoff: float, width: float, n_cells: int) -> Float:
@@ -84,7 +94,7 @@ def _bound(f: Callable[[Any], Any], cutoff: float, width: float, n_cells: int) -
         # f is even: points left of zero have the value of their reflection.
         points = np.where(points.real < 0.0, -points, points)
         with np.errstate(all="ignore"):
-            m = np.abs(f(points)).max(axis=-1)
+            m = np.concatenate([np.abs(f(p)).max(axis=-1) for p in _blocks(points)], axis=-1)
         e = 4.0 * m * rho ** -(COEFFICIENTS - 1.0) / (rho - 1.0)
         best = np.fmin(best, np.where(np.isfinite(e), e, np.inf))
     bound: Float = (best * edges[1:] ** l / largest).max(axis=2)
@@ -96,7 +106,9 @@ def _coefficients(f: Callable[[Any], Any], cutoff: float, n_cells: int, scale: F
     nodes = chebyshev.chebpts1(k)
     h = cutoff / n_cells
     r = h * (np.arange(n_cells)[:, None] + 0.5 * (nodes + 1.0))
-    values = np.moveaxis(f(r), 2, 0) * scale[:, None, None]  # (cells, l, n, k)
+    values = (
+        np.concatenate([np.moveaxis(f(x), 2, 0) for x in _blocks(r)]) * scale[:, None, None]
+    )  # (cells, l, n, k)
     t = chebyshev.chebvander(nodes, k - 1)
     c = np.einsum("clnk,kj->clnj", values, t) * (2.0 / k)
     c[..., 0] *= 0.5

@@ -24,7 +24,8 @@ __all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
 _FORMAT = "mdkern checkpoint 1"
 _MAX_ATOMS = 2**29
 _MAX_VARIABLES = 10_000
-_MAX_META = 1 << 20  # bytes of JSON
+_MAX_META = 1 << 20  # bytes of JSON, beside
+_META_PER_ATOM = 32  # for a number per atom, such as friction
 # Name, kind of number, shape; n: atoms, v: any (bounded).
 _ARRAYS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "numbers": ("<i8", ("n",)),
@@ -173,7 +174,7 @@ def _check_sizes(where: str) -> None:
         if set(members) != {f"{name}.npy" for name in (*_ARRAYS, "meta")}:
             raise FormatError("not a checkpoint of mdkern: other arrays in it", path=where)
         n = -1
-        for name in ("meta", *_ARRAYS):
+        for name in (*_ARRAYS, "meta"):
             member = members[f"{name}.npy"]
             with archive.open(member) as stream:
                 version = np.lib.format.read_magic(stream)
@@ -186,7 +187,9 @@ def _check_sizes(where: str) -> None:
                         f"{name}: {member.file_size} bytes for shape {shape}", path=where
                     )
             if name == "meta":
-                fits = dtype == np.uint8 and len(shape) == 1 and size <= _MAX_META
+                fits = (
+                    dtype == np.uint8 and len(shape) == 1 and size <= _MAX_META + _META_PER_ATOM * n
+                )
             else:
                 kind, wanted = _ARRAYS[name]
                 if name == "numbers" and len(shape) == 1:
