@@ -1,4 +1,4 @@
-"""Task runner: ``nox -s lint|tests|cpp|bench|docs|site|isa|sanitize|stubs|tidy``, or all of .ci/run with ``nox -s ci``."""
+"""Task runner: ``nox -s lint|tests|cpp|bench|docs|site|isa|sanitize|tsan|fuzz|stubs|tidy``, or all of .ci/run with ``nox -s ci``."""
 
 from __future__ import annotations
 
@@ -108,6 +108,20 @@ def sanitize(session: nox.Session) -> None:
     """Quick tests under AddressSanitizer and UndefinedBehaviorSanitizer."""
     session.install("ase", "numpy", "pytest", "hypothesis", "threadpoolctl", "pytest-benchmark")
     session.run("bash", "tools/sanitize.sh", "python", *session.posargs, external=True)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Damaged files for every reader, 100,000 a format; ``nox -s fuzz -- --format nep --seed 2``."""
+    session.install(".", "h5py", "PyYAML")
+    session.run("python", "tests/fuzz", "--inputs", "100000", *session.posargs)
+
+
+@nox.session
+def tsan(session: nox.Session) -> None:
+    """Tests of threads under ThreadSanitizer, built by Clang."""
+    session.install("ase", "numpy", "pytest", "hypothesis", "threadpoolctl")
+    session.run("bash", "tools/tsan.sh", "python", *session.posargs, external=True)
 
 
 @nox.session

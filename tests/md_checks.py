@@ -49,9 +49,9 @@ class Replay:
         self.step = self.calls = 0
 
     def standard_normal(self, size: Any = None) -> Any:
-        if size is None:
+        if size in (None, (1,)):  # Bussi: one number, until ASE 3.28 an array of it
             normal, self.squares = _core.md_bussi_noise(self.seed, self.step, self.n_dof)
-            return normal
+            return normal if size is None else np.array([normal])
         both = _core.md_normals(np.arange(self.n, dtype=np.int32), self.seed, self.step)
         part = both[:, 3 * self.calls : 3 * self.calls + 3]
         self.step += self.calls

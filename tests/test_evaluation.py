@@ -219,6 +219,9 @@ def test_what_is_no_list_of_frames() -> None:
         mdkern.evaluate([atoms], [atoms])
     assert mdkern.evaluate([], calc) == []
     assert mdkern.evaluate([Atoms()], calc)[0]["energy"] == 0.0
+    for properties in (None, 3, ["energy", 3]):
+        with pytest.raises(ValueError, match=r"properties: (None|3); expected some of energy"):
+            mdkern.evaluate([atoms], calc, properties)
 
 
 def test_evaluate_command(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

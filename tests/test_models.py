@@ -120,7 +120,7 @@ def test_files(tmp_path: Path) -> None:
     good = dict(np.load(path))
     for change, text in (
         ({"format": np.array("other")}, "format 'other'"),
-        ({"descriptor": np.array("{")}, "not a linear model"),
+        ({"descriptor": np.array("{")}, "JSON"),
         ({"descriptor": np.array('{"descriptor": "MBTR"}')}, "descriptor: 'MBTR'; expected one of"),
         ({"descriptor": np.array('{"descriptor": "SOAP", "q": 1}')}, "descriptor SOAP: .*'q'"),
         ({"weights": np.zeros((2, 3))}, r"weights: shape \(2, 3\)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -224,7 +225,7 @@ def test_arrays_that_are_numbers() -> None:
     right = mdkern.primitive_neighbor_list("ijS", True, np.eye(3) * 4, np.eye(3), 2.0)
     for x in (
         np.eye(3, dtype=np.int8), np.eye(3, dtype=np.float32), np.eye(3, dtype=">f8"), np.eye(3).tolist(),
-        np.eye(3, dtype=object), np.asfortranarray(np.eye(3)), np.ma.array(np.eye(3)),
+        np.eye(3, dtype=object), [[Fraction(1), 0, 0], [0, 1, 0], [0, 0, Fraction(2, 2)]], np.asfortranarray(np.eye(3)), np.ma.array(np.eye(3)),
     ):  # fmt: skip
         got = mdkern.primitive_neighbor_list("ijS", True, [4, 4, 4], x, 2)
         assert all(np.array_equal(a, b) for a, b in zip(got, right, strict=True))

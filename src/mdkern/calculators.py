@@ -181,23 +181,19 @@ class Calculator(AseCalculator):
                 return {}
             self.parameters.update(changed)
             try:
-                self._apply(
-                    self._changed_potential(
-                        kwargs, [k for k in changed if k not in ("threads", "skin")]
-                    )
-                )
+                self._apply(self._changed_potential(kwargs, changed))
             except BaseException:
                 self.parameters.clear()
                 self.parameters.update(before)
                 raise
             return changed
 
-    def _changed_potential(self, given: Mapping[str, Any], changed: Sequence[str]) -> Any:
+    def _changed_potential(self, given: Mapping[str, Any], changed: Mapping[str, Any]) -> Any:
         """The potential with the present parameters, of which those in `changed` are new."""
-        if not changed:
+        if changed.keys() <= {"threads", "skin"}:
             return self.potential
-        own = {k: v for k, v in self.parameters.items() if k not in ("threads", "skin")}
-        own.update((k, given[k]) for k in changed)
+        own = {k: given[k] if k in changed else v for k, v in self.parameters.items()}
+        del own["threads"], own["skin"]
         source = getattr(self.potential, "source", None)
         if source is not None and "path" not in changed:
             own["path"] = source
@@ -486,10 +482,11 @@ class NEP(Calculator, potential=potentials.NEP, ase_name="mdkern-nep"):
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
     ) -> Any:
         """As ASE's; Born effective charges do not stay in `results`, where ASE's writer of extended XYZ fails on them."""
-        value = super().get_property(name, atoms, allow_calculation)
-        if name == "born_effective_charges":
-            self.results.pop(name, None)
-        return value
+        with self.lock:
+            value = super().get_property(name, atoms, allow_calculation)
+            if name == "born_effective_charges":
+                self.results.pop(name, None)
+            return value
 
 
 class NEPTensor(Calculator, potential=potentials.NEPTensor, ase_name="mdkern-nep-tensor"):

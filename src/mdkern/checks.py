@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _FLOAT, _INTEGER, _BOOL = np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_)
+_LARGEST = np.finfo(np.float64).max
 _LONGEST = 60  # characters of a value in a message
 
 
@@ -178,13 +179,14 @@ def _real(name: str, x: Any, expected: str) -> NDArray[Any]:
         array = np.asarray(_listed(x))
     except ValueError:  # rows of different lengths
         raise ValueError(f"{name}: {shown(x)}; expected an array of {expected}") from None
-    if array.dtype.kind == "O" and array.size:
-        # Numbers of other kinds, such as fractions, one by one.
-        if not all(_is_real(v) for v in array.flat):
-            bad = next(v for v in array.flat if not _is_real(v))
-            raise ValueError(f"{name}: has {shown(bad)}; expected {expected}")
+    if array.size == 0:
+        return np.zeros(array.shape)
+    if array.dtype.kind == "O":  # numbers of other kinds, such as fractions, one by one
+        for v in array.flat:
+            if not (_is_real(v) and abs(v) <= _LARGEST):
+                raise ValueError(f"{name}: has {shown(v)}; expected {expected}")
         array = array.astype(np.float64)
-    if array.dtype.kind not in "iuf" and array.size:
+    if array.dtype.kind not in "iuf":
         first = array.reshape(-1)[0]
         kind = array.dtype.name if array.dtype.names is None else str(array.dtype)
         raise ValueError(

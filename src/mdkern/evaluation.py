@@ -100,7 +100,9 @@ def evaluate_iter(
     if not hasattr(calculator, "implemented_properties"):
         msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators, or any of ASE's"
         raise TypeError(msg)
-    wanted = (properties,) if isinstance(properties, str) else tuple(properties)
+    wanted: tuple[Any, ...] = (properties,)
+    if not checks.is_single(properties):
+        wanted = tuple(properties)
     offered = (*PROPERTIES, *calculator.implemented_properties)
     for name in wanted:
         if name not in offered:

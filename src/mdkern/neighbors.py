@@ -282,16 +282,19 @@ class NeighborList:
         self._start()
         self.__dict__.update(state)
 
+    def _overtaken(self) -> bool:
+        """Whether another thread, still running, has updated it since this one did."""
+        last = self._updater
+        if last is None or last.ident == threading.get_ident():
+            return False
+        return getattr(self._of_thread, "updated", False) and last.is_alive()
+
     def _get(self, name: str) -> NDArray[Any]:
         with self._lock:
             return self._made(name)
 
     def _made(self, name: str) -> NDArray[Any]:
-        by = self._updater
-        overtaken = (
-            getattr(self._of_thread, "updated", False) and by is not threading.current_thread()
-        )
-        if overtaken and by is not None and by.is_alive():
+        if self._overtaken():
             msg = "NeighborList: in use by another thread, which has updated it since this one did; expected one per thread"
             raise InUseError(msg)
         if self._table is None or self._table.n_atoms < 0:

@@ -18,7 +18,15 @@ from mdkern.cli.options import (
     positive_int,
     read_frames,
 )
-from mdkern.cli.output import Progress, UsageError, number, one_line, print_fields, print_json
+from mdkern.cli.output import (
+    Progress,
+    UsageError,
+    number,
+    one_line,
+    print_fields,
+    print_json,
+    writing,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -136,7 +144,8 @@ def run(args: argparse.Namespace) -> int:
             "feature_names": np.array(descriptor.feature_names()),
             "descriptor": np.array(json.dumps(descriptor.to_dict())),
         }
-        with open(args.output, "wb" if args.overwrite else "xb") as file:  # noqa: PTH123
+        mode = "wb" if args.overwrite else "xb"
+        with writing(args.output), open(args.output, mode) as file:  # noqa: PTH123
             np.savez(file, **arrays)
     facts: dict[str, Any] = {
         "frames": len(frames),
@@ -153,7 +162,8 @@ def run(args: argparse.Namespace) -> int:
             _draw(args, frames, points, explained, frame, numbers)
         if args.chemiscope is not None:
             document = chemiscope(frames, points, frame, atom, descriptor, averaged)
-            with open(args.chemiscope, "w" if args.overwrite else "x", encoding="utf-8") as file:  # noqa: PTH123
+            mode = "w" if args.overwrite else "x"
+            with writing(args.chemiscope), open(args.chemiscope, mode, encoding="utf-8") as file:  # noqa: PTH123
                 json.dump(document, file)
     if args.json:
         print_json(facts)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdkern.cli import info_deepmd, info_nep
-from mdkern.cli.options import add_reading
+from mdkern.cli import info_deepmd, info_nep, info_own
+from mdkern.cli.options import add_reading, refuse_empty, warn_of_many_threads
 from mdkern.cli.output import (
     UsageError,
     number,
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 HELP = "the installation, or what is in a potential or structure file"
 DESCRIPTION = (
     "Without FILE: version, compiler, instruction set, threads and CPU. With FILE: what a potential\n"
-    "file holds (told by its content), or a summary of a structure that ASE reads."
+    "file holds (told by its content), a summary of a structure that ASE reads, or what a file that\n"
+    "mdkern wrote holds: checkpoint, log, H5MD, features, pairs, linear model."
 )
 EPILOG = """\
 examples:
@@ -36,6 +37,7 @@ examples:
   mdkern info zhou2004                  the built-in EAM of sixteen metals
   mdkern info trajectory.extxyz --json
   mdkern info cu.data --format lammps-data:species=Cu
+  mdkern info run.npz                   a checkpoint, or arrays that another command wrote
   mdkern info --cite                    papers to cite
 """
 
@@ -88,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     if args.cite:
         _cite(args)
     elif args.file is None:
-        _installation(args.json)
+        _installation(args)
     elif args.file == "zhou2004":
         _zhou2004(args.json)
     else:
@@ -96,16 +98,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _installation(as_json: bool) -> None:
+def _installation(args: argparse.Namespace) -> None:
     import mdkern
 
     facts = mdkern.info()
-    if facts["threads"] > facts["available_cpus"]:
-        warning(
-            f"{facts['threads']} threads on {facts['available_cpus']} available CPUs: they will wait for"
-            " each other; set MDKERN_NUM_THREADS or --threads to at most the number of CPUs"
-        )
-    if as_json:
+    if args.threads is None:  # else that has been looked at
+        warn_of_many_threads(facts["threads"], facts["available_cpus"])
+    if args.json:
         print_json({**facts, "python": sys.version.split()[0]})
         return
     print_fields(
@@ -199,9 +198,12 @@ def _file(args: argparse.Namespace) -> None:
         return
     if not Path(path).exists():
         raise UsageError(f"{path}: no such file")
+    refuse_empty(path)
     other = _other(path)
     if other:
         other[1](path, as_json)
+        return
+    if info_own.print_own(path, as_json):
         return
     try:
         tables = _read_potential(path)

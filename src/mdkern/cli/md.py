@@ -21,6 +21,7 @@ from mdkern.cli.options import (
     positive,
     positive_int,
     read_structure,
+    refuse_empty,
 )
 from mdkern.cli.output import (
     UsageError,
@@ -32,6 +33,7 @@ from mdkern.cli.output import (
     print_fields,
     print_json,
     warning,
+    writing,
 )
 from mdkern.errors import FormatError, MDKernError
 
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
     from mdkern.cli.continuation import Cut, Past
     from mdkern.cli.dynamics import Ensemble, Run
-    from mdkern.cli.report import Observer
+    from mdkern.cli.observer import Observer
     from mdkern.cli.trajectory import BackgroundWriter, LogWriter
 
 HELP = "molecular dynamics of a structure"
@@ -123,7 +125,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--interval", type=positive_int, metavar="N", help="steps between frames (default 100)")
     add("--log", metavar="FILE.csv", help="energies, temperature, pressure")
     add("--log-interval", type=positive_int, metavar="N", help="steps between samples (default 10)")
-    add("--plot", metavar="FILE.png", help="picture of energy, temperature, radial distribution")
+    add(
+        "--plot",
+        metavar="FILE.png",
+        help="picture of energy, temperature, radial distribution, displacements",
+    )
     add(
         "--report",
         metavar="FILE.html",
@@ -147,7 +153,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from mdkern.cli import dynamics, report
+    from mdkern.cli import dynamics, observer, report
 
     _check(args)
     start = _restarted if args.restart else _started
@@ -157,17 +163,24 @@ def run(args: argparse.Namespace) -> int:
     args.log_interval = args.log_interval or (past.log_interval if past else 10)
     result = dynamics.Run(len(atoms), ensemble.timestep)
     header = {**_header(args, chosen, ensemble, seed), "velocities": one_line(origin)}
-    watched = report.Observer(atoms, args.steps) if args.report or args.plot else None
+    watched = None
+    if args.report or args.plot:
+        watched = observer.Observer(atoms, args.steps, ensemble.timestep)
     with _outputs(args, header, atoms, past) as outputs:
         if not args.json:
             note(f"velocities: {origin}; {atoms.get_temperature():.4g} K")
         _simulate(args, result, integrator, (header, ensemble), outputs, watched)
+    facts = _facts(args, atoms, integrator, ensemble, result, header)
+    diffusion: dict[str, str] = {}
+    if watched:
+        found = watched.moved.diffusion if watched.moved else {}
+        facts["diffusion"] = {symbol: asdict(d) for symbol, d in found.items()}
+        diffusion = observer.diffusion_texts(found)
     if args.plot and watched:
         _plot(args, result, watched)
-    facts = _facts(args, atoms, integrator, ensemble, result, header)
     if args.report and watched:
         report.write(args.report, result, watched, facts)
-    _print(args, facts, result, ensemble, header)
+    _print(args, facts, result, ensemble, diffusion)
     if result.failure:
         error(f"stopped after step {integrator.nsteps}: {result.failure}")
         return 1
@@ -278,6 +291,7 @@ def _restarted(
     from mdkern.cli import continuation, dynamics
     from mdkern.md import read_checkpoint
 
+    refuse_empty(args.restart, "--restart")
     checkpoint = read_checkpoint(args.restart)
     extra = checkpoint.meta["extra"]
     try:
@@ -445,7 +459,8 @@ def _simulate(
     def keep_state(_step: int) -> None:
         if frames is not None:
             frames.flush()  # a restart writes frames from here on only
-        write_checkpoint(args.checkpoint, integrator, extra)
+        with writing(args.checkpoint):
+            write_checkpoint(args.checkpoint, integrator, extra)
 
     if frames is not None:
         calls.append((args.interval, write_frame))
@@ -467,7 +482,7 @@ def _simulate(
 def _plot(args: argparse.Namespace, result: Run, watched: Observer) -> None:
     from mdkern.cli.plots import plot_run
 
-    plot_run(args.plot, result, watched.formula, watched.radial(), len(watched.frames))
+    plot_run(args.plot, result, watched)
 
 
 def _facts(
@@ -503,7 +518,7 @@ def _print(
     facts: dict[str, Any],
     result: Run,
     ensemble: Ensemble,
-    header: dict[str, Any],
+    diffusion: dict[str, str],
 ) -> None:
     if args.json:
         print_json(facts)
@@ -512,23 +527,25 @@ def _print(
     drift = plus_minus(
         facts["drift_meV_per_atom_per_ns"], facts["drift_error_meV_per_atom_per_ns"], "meV/atom/ns"
     )
+    drift += f", fluctuation {number(facts['fluctuation_meV_per_atom'], 3)} meV/atom"
+    builds = facts["neighbor_list_builds"]
     print_fields(
         "",
         {
             "structure": f"{one_line(facts['structure'])}: {facts['n_atoms']:,} atoms, {facts['formula']}",
-            "potential": one_line(header["potential"]),
+            "potential": one_line(facts["potential"]),
             "ensemble": describe(facts["ensemble"], ensemble),
             "steps": f"{result.steps:,} of {args.steps:,}{ended}, {facts['time_ps']:.6g} ps",
             "energy": f"{number(facts['energy_end_eV_per_atom'], 8)} eV/atom at the end",
-            "drift": f"{drift}, fluctuation "
-            f"{number(facts['fluctuation_meV_per_atom'], 3)} meV/atom",
+            "drift": result.why_no_drift() or drift,
             "temperature": _mean(facts["temperature_K"], "K"),
             "pressure": _mean(facts["pressure_GPa"], "GPa"),
+            **diffusion,
             "speed": f"{number(facts['steps_per_s'])} steps/s, {number(facts['ns_per_day'], 3)} ns/day, "
             f"{number(facts['atom_steps_per_s'], 3)} atom-steps/s",
-            "neighbor list": f"built {facts['neighbor_list_builds']} times",
-            "threads": f"{header['threads']}, {header['isa']}",
-            "seed": str(header["seed"]),
+            "neighbor list": "built once" if builds == 1 else f"built {builds:,} times",
+            "threads": f"{facts['threads']}, {facts['isa']}",
+            "seed": str(facts["seed"]),
             "velocities": facts["velocities"],
             "written": ", ".join(one_line(f) for f in facts["files"].values() if f) or "nothing",
         },

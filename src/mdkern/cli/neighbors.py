@@ -14,6 +14,8 @@ from mdkern.cli.output import (
     print_fields,
     print_json,
     print_table,
+    warning,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -83,19 +85,34 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"-o {args.output}: expected a name that ends in .npz")
     check_outputs([args.output], [args.structure], args.overwrite)
     atoms = read_structure(args.structure, args.index, args)
+    _warn_of_absent_elements(args, atoms)
     try:
         arrays, seconds = _timed(atoms, args.cutoff)
     except ValueError as e:
         raise UsageError(f"{args.structure}: {e}") from e
     facts = _facts(args, atoms, arrays, seconds)
     if args.output is not None:
-        with open(args.output, "wb" if args.overwrite else "xb") as file:  # noqa: PTH123
+        mode = "wb" if args.overwrite else "xb"
+        with writing(args.output), open(args.output, mode) as file:  # noqa: PTH123
             np.savez(file, **arrays, **({"cutoff": args.cutoff} if _single(args) else {}))
     if args.json:
         print_json(facts)
     else:
         _print(facts)
     return 0
+
+
+def _warn_of_absent_elements(args: argparse.Namespace, atoms: Atoms) -> None:
+    if _single(args):
+        return
+    present = set(atoms.get_chemical_symbols())
+    for pair in args.cutoff:
+        absent = [symbol for symbol in dict.fromkeys(pair) if symbol not in present]
+        if absent:
+            warning(
+                f"--cutoff {'-'.join(pair)}: {args.structure} has no {' and no '.join(absent)};"
+                f" its elements are {', '.join(sorted(present)) or 'none'}"
+            )
 
 
 def _single(args: argparse.Namespace) -> bool:
@@ -127,7 +144,7 @@ def _facts(
     import numpy as np
 
     import mdkern
-    from mdkern.cli.analysis import distance_shells
+    from mdkern.analysis import distance_shells
 
     n, pairs = len(atoms), len(arrays["i"])
     coordination = np.bincount(arrays["i"], minlength=n)

@@ -26,6 +26,8 @@ __all__ = [
     "positive_int",
     "read_frames",
     "read_structure",
+    "refuse_empty",
+    "warn_of_many_threads",
 ]
 
 
@@ -62,6 +64,22 @@ def non_negative(text: str) -> float:
 
 def finite(text: str) -> float:
     return _number(text, float, lambda _x: True, "a finite number")
+
+
+def refuse_empty(name: str, option: str = "") -> None:
+    """Say of an empty input that it is empty, before a reader misses its first word."""
+    path = Path(name)
+    if path.exists() and not path.is_dir() and path.stat().st_size == 0:
+        raise UsageError(f"{option} {name}: the file is empty".lstrip())
+
+
+def warn_of_many_threads(threads: int, cpus: int) -> None:
+    """Threads that have no CPU of their own."""
+    if threads > cpus:
+        warning(
+            f"{threads} threads on {cpus} available CPUs: they will wait for each other;"
+            " set MDKERN_NUM_THREADS or --threads to at most the number of CPUs"
+        )
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

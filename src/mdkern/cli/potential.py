@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mdkern.cli.options import refuse_empty
 from mdkern.cli.output import UsageError
 from mdkern.io.foreign import READ
 
 if TYPE_CHECKING:
     from mdkern.calculators import Calculator
 
-__all__ = ["HELP", "Potential", "make_potential", "sha256"]
+__all__ = ["HELP", "Potential", "is_built_in", "make_potential", "sha256"]
 
 _FILES = (",\n" + 59 * " ").join(READ)
 HELP = f"""\
@@ -29,7 +30,16 @@ potentials:
 """
 
 
-BUILT_IN = ("zhou2004", "lj", "morse", "buckingham")
+_PARAMETERS = {
+    "zhou2004": ("cutoff", "precision"),
+    "lj": (
+        *("sigma", "epsilon", "rc", "ro", "shift", "force_shift", "smooth"),
+        *("mixing", "precision"),
+    ),
+    "morse": ("D", "alpha", "r0", "rc", "shift", "precision"),
+    "buckingham": ("A", "rho", "C", "rc", "shift", "precision"),
+}
+BUILT_IN = tuple(_PARAMETERS)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,11 @@ class Potential:
     spec: str
     path: str | None
     sha256: str | None
+
+
+def is_built_in(spec: str) -> bool:
+    """Whether a ``--potential`` text names no file."""
+    return spec.partition(":")[0] in BUILT_IN
 
 
 def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
@@ -55,17 +70,24 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
     from mdkern import calculators
 
     name, _, rest = spec.partition(":")
-    if name not in BUILT_IN:
+    if not is_built_in(spec):
         if not Path(spec).exists():
             raise UsageError(
                 f"--potential {spec}: no such file; built in are {', '.join(BUILT_IN)}"
             )
+        refuse_empty(spec, "--potential")
         calculator = calculators.load(spec, skin=skin)
         if "forces" not in calculator.implemented_properties:
             what = ", ".join(calculator.implemented_properties)
             raise UsageError(f"--potential {spec}: a model of {what}, which has no energy")
         return Potential(calculator, spec, str(Path(spec).resolve()), sha256(spec))
     parameters = _parameters(name, rest)
+    known = _PARAMETERS[name]
+    for key in parameters:
+        if key not in known:
+            raise UsageError(
+                f"--potential {spec}: no parameter {key!r}; expected {', '.join(known)}"
+            )
     made: Calculator
     try:
         if name == "lj":

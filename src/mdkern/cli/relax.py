@@ -25,6 +25,7 @@ from mdkern.cli.output import (
     one_line,
     print_fields,
     print_json,
+    writing,
 )
 from mdkern.errors import MDKernError
 
@@ -112,7 +113,10 @@ def run(args: argparse.Namespace) -> int:
     if interrupted:
         return 130
     if not converged:
-        error(f"not converged after {steps} steps: largest force {after['fmax_eV_per_A']:.3g} eV/A")
+        error(
+            f"not converged after {steps} steps: largest force {after['fmax_eV_per_A']:.3g} eV/A,"
+            f" expected {args.fmax:g} with --fmax; --steps allows more"
+        )
         return 1
     return 0
 
@@ -174,6 +178,8 @@ def _optimize(target: Any, args: argparse.Namespace) -> tuple[bool, int, bool]:
     kind = {"fire": optimize.FIRE, "lbfgs": optimize.LBFGS, "bfgs": optimize.BFGS}[args.optimizer]
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(Progress("relax", args.steps, not args.json))
+        if args.trajectory:
+            stack.enter_context(writing(args.trajectory))
         optimizer = stack.enter_context(kind(target, logfile=None, trajectory=args.trajectory))
         converged = False
         try:
@@ -194,7 +200,17 @@ def _write(atoms: Atoms, args: argparse.Namespace) -> None:
     results = {name: atoms.calc.get_property(name, atoms) for name in names}
     frame = atoms.copy()
     frame.calc = SinglePointCalculator(frame, **results)
-    write(args.output, frame)
+    with writing(args.output):
+        write(args.output, frame)
+
+
+def _verdict(args: argparse.Namespace, facts: dict[str, Any]) -> str:
+    moved = "force" if args.cell == "fixed" else "force or stress of the cell"
+    if facts["converged"]:
+        return f"yes: no {moved} above {args.fmax:g}"
+    if facts["interrupted"]:
+        return "no: interrupted"
+    return f"no: a {moved} is still above {args.fmax:g}; --steps {args.steps} did not suffice"
 
 
 def _report(args: argparse.Namespace, facts: dict[str, Any]) -> None:
@@ -212,7 +228,8 @@ def _report(args: argparse.Namespace, facts: dict[str, Any]) -> None:
         "structure": f"{one_line(args.structure)}: {facts['n_atoms']:,} atoms, {facts['formula']}",
         "potential": facts["potential"],
         "optimizer": f"{args.optimizer}, cell {args.cell}, fmax {args.fmax:g} eV/A",
-        "steps": f"{facts['steps']:,}" + ("" if facts["converged"] else " (not converged)"),
+        "steps": f"{facts['steps']:,}",
+        "converged": _verdict(args, facts),
         "energy": change("energy_eV_per_atom", "eV/atom", 8),
         "largest force": change("fmax_eV_per_A", "eV/A", 3),
         "pressure": change("pressure_GPa", "GPa", 4),

@@ -13,7 +13,7 @@ attained on the ellipse itself, where F is evaluated. The number of cells is rai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ Float = NDArray[np.float64]
 COEFFICIENTS = 8  # per cell, kSoapOrder in cpp/descriptors/soap.hpp
 _HALF_AXES = (0.9, 1.4, 2.0)  # of the ellipses tried, in units of `width`
 _POINTS = 16  # on half of an ellipse: |F| varies slowly there
-_BLOCK = 1024  # cells at a time, of which there are thousands where a weighting reaches far
+_BLOCK = 512  # points at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,16 @@ def tabulate(
     raise ValueError(msg)
 
 
-def _blocks(x: Any) -> Iterator[Any]:
-    return (x[k : k + _BLOCK] for k in range(0, len(x), _BLOCK))
+def _blocks(x: NDArray[Any], points: int) -> list[NDArray[Any]]:
+    """Parts for which the values of f, at so many points for each, stay small in memory."""
+    return np.array_split(x, -(-len(x) * points // _BLOCK))
 
 
 def _bound(f: Callable[[Any], Any], cutoff: float, width: float, n_cells: int) -> Float:
     h = cutoff / n_cells
     edges = h * np.arange(n_cells + 1)
     with np.errstate(all="ignore"):
-        real = f(edges)  # (l, n, edges)
+        real = np.concatenate([f(part) for part in _blocks(edges, 1)], axis=2)  # (l, n, edges)
     l = np.arange(len(real))[:, None, None]
     largest = np.abs(real * edges**l).max(axis=2, keepdims=True)
     best = np.full((*real.shape[:2], n_cells), np.inf)
@@ -90,11 +91,14 @@ def _bound(f: Callable[[Any], Any], cutoff: float, width: float, n_cells: int) -
         rho = 4.0 * axis * width / h
         w = rho * np.exp(1j * angle)
         ellipse = 0.25 * h * (w + 1.0 / w)  # the lower half has the conjugate values
-        points = edges[:-1, None] + 0.5 * h + ellipse
-        # f is even: points left of zero have the value of their reflection.
-        points = np.where(points.real < 0.0, -points, points)
-        with np.errstate(all="ignore"):
-            m = np.concatenate([np.abs(f(p)).max(axis=-1) for p in _blocks(points)], axis=-1)
+        parts = []
+        for middle in _blocks(edges[:-1] + 0.5 * h, _POINTS):
+            points = middle[:, None] + ellipse
+            # f is even: points left of zero have the value of their reflection.
+            points = np.where(points.real < 0.0, -points, points)
+            with np.errstate(all="ignore"):
+                parts.append(np.abs(f(points)).max(axis=-1))
+        m = np.concatenate(parts, axis=2)
         e = 4.0 * m * rho ** -(COEFFICIENTS - 1.0) / (rho - 1.0)
         best = np.fmin(best, np.where(np.isfinite(e), e, np.inf))
     bound: Float = (best * edges[1:] ** l / largest).max(axis=2)
@@ -107,7 +111,7 @@ def _coefficients(f: Callable[[Any], Any], cutoff: float, n_cells: int, scale: F
     h = cutoff / n_cells
     r = h * (np.arange(n_cells)[:, None] + 0.5 * (nodes + 1.0))
     values = (
-        np.concatenate([np.moveaxis(f(x), 2, 0) for x in _blocks(r)]) * scale[:, None, None]
+        np.concatenate([np.moveaxis(f(x), 2, 0) for x in _blocks(r, k)]) * scale[:, None, None]
     )  # (cells, l, n, k)
     t = chebyshev.chebvander(nodes, k - 1)
     c = np.einsum("clnk,kj->clnj", values, t) * (2.0 / k)

@@ -41,7 +41,7 @@ MAX_MAGNITUDE = 1e100  # keeps products of two parameters finite
 _TAG = re.compile(r"nep([0-9]*)((?:_[a-z0-9]+)*)")
 _NUMBERS = re.compile(rb"[0-9eE+.\-\s]*")
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,9}")
-_NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_NUMBER = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
 Array = NDArray[np.float64]
 Kind = Literal["potential", "dipole", "polarizability"]
@@ -426,12 +426,15 @@ class _Reader:
     def _numbers(self, count: int) -> Array:
         """The rest of the file: exactly `count` finite numbers."""
         rest = b"\n".join(self.lines[self.line :])
-        words = rest.split()
+        words = rest.split(
+            maxsplit=count
+        )  # one more, with all that follows, where they are too many
         if not _NUMBERS.fullmatch(rest):
             self._blame(rest)
         if len(words) != count:
             last = self.line + len(rest.rstrip().split(b"\n"))
-            self.fail(f"{len(words)} numbers behind the header; expected {count}", last)
+            found = sum(1 for _ in re.finditer(rb"\S+", rest))
+            self.fail(f"{found} numbers behind the header; expected {count}", last)
         try:
             values = np.array([float(word) for word in words])
         except ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mdkern.errors import FormatError
+from mdkern.io.files import read_bytes
 
 __all__ = ["HEAD_BYTES", "read_head", "read_text", "show"]
 
@@ -28,11 +28,7 @@ def read_text(path: str | os.PathLike[str], most: int) -> bytes:
     OSError
         The file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise FormatError(f"file is larger than {most} bytes", path)
-    return _plain(data)
+    return _plain(read_bytes(path, most))
 
 
 def _plain(data: bytes) -> bytes:
