@@ -196,6 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A name that the terminal cannot show must not end the program.
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    code = 0
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_args, **_kwargs: warning(str(message))
@@ -203,7 +204,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except BrokenPipeError:  # the reader has left, as in `mdkern info | head -1`
         code = 0
-    except OSError:  # has been reported
+    except OSError as e:
+        if code == 0:  # else something has been said
+            error(_explain(e))
         code = 2
     else:
         return code
