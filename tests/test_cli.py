@@ -58,7 +58,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        ((), "expected a command"),
         (("relaxx",), "relaxx"),
         (("info", "--threads", "0"), "--threads"),
         (("info", "--threads", "two"), "'two'"),

@@ -196,6 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A name that the terminal cannot show must not end the program.
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    code = 0
     try:
         with warnings.catch_warnings():
             # What one dependency deprecates in another is no news for whoever types a command.
@@ -205,7 +206,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except BrokenPipeError:  # the reader has left, as in `mdkern info | head -1`
         code = 0
-    except OSError:  # has been reported
+    except OSError as e:
+        if code == 0:  # else something has been said
+            error(_explain(e))
         code = 2
     else:
         return code

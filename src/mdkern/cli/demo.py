@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdkern.cli.options import check_outputs, positive_int
+from mdkern.cli.options import check_outputs, non_negative_int, positive_int
 from mdkern.cli.output import (
     Progress,
     UsageError,
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--atoms", type=positive_int, metavar="N", help="about so many (default 4000; quick 864)"
     )
     parser.add_argument("--steps", type=positive_int, metavar="N", help="default 5000; quick 1500")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="default 1")
+    parser.add_argument("--seed", type=non_negative_int, default=1, metavar="N", help="default 1")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter")
     parser.add_argument("--overwrite", action="store_true", help="replace files in FOLDER")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

@@ -32,6 +32,7 @@ __all__ = [
 
 
 STRUCTURE_HELP = "any file that ASE reads; - for standard input"
+_LARGEST = 2**63 - 1  # what the core counts with
 
 
 def _number(
@@ -47,11 +48,19 @@ def _number(
 
 
 def positive_int(text: str) -> int:
-    return int(_number(text, int, lambda x: x >= 1, "an integer >= 1"))
+    return _integer(text, 1)
 
 
 def non_negative_int(text: str) -> int:
-    return int(_number(text, int, lambda x: x >= 0, "an integer >= 0"))
+    return _integer(text, 0)
+
+
+def _integer(text: str, least: int) -> int:
+    want = f"an integer >= {least}"
+    value = int(_number(text, int, lambda x: x >= least, want))
+    if value > _LARGEST:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected {want} and up to {_LARGEST}")
+    return value
 
 
 def positive(text: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,14 +30,24 @@ potentials:
 """
 
 
+_NUMBER, _WORD, _SWITCH = "a number", "a word", "true or false"
 _PARAMETERS = {
-    "zhou2004": ("cutoff", "precision"),
-    "lj": (
-        *("sigma", "epsilon", "rc", "ro", "shift", "force_shift", "smooth"),
-        *("mixing", "precision"),
-    ),
-    "morse": ("D", "alpha", "r0", "rc", "shift", "precision"),
-    "buckingham": ("A", "rho", "C", "rc", "shift", "precision"),
+    "zhou2004": {"cutoff": _NUMBER, "precision": _WORD},
+    "lj": {
+        **dict.fromkeys(("sigma", "epsilon", "rc", "ro"), _NUMBER),
+        **dict.fromkeys(("shift", "force_shift", "smooth"), _SWITCH),
+        **dict.fromkeys(("mixing", "precision"), _WORD),
+    },
+    "morse": {
+        **dict.fromkeys(("D", "alpha", "r0", "rc"), _NUMBER),
+        "shift": _SWITCH,
+        "precision": _WORD,
+    },
+    "buckingham": {
+        **dict.fromkeys(("A", "rho", "C", "rc"), _NUMBER),
+        "shift": _SWITCH,
+        "precision": _WORD,
+    },
 }
 BUILT_IN = tuple(_PARAMETERS)
 
@@ -82,12 +92,7 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
             raise UsageError(f"--potential {spec}: a model of {what}, which has no energy")
         return Potential(calculator, spec, str(Path(spec).resolve()), sha256(spec))
     parameters = _parameters(name, rest)
-    known = _PARAMETERS[name]
-    for key in parameters:
-        if key not in known:
-            raise UsageError(
-                f"--potential {spec}: no parameter {key!r}; expected {', '.join(known)}"
-            )
+    _check_parameters(spec, parameters, _PARAMETERS[name])
     made: Calculator
     try:
         if name == "lj":
@@ -117,6 +122,18 @@ def _parameters(name: str, text: str) -> dict[str, Any]:
             raise UsageError(f"--potential {name}: {key!r} is given twice")
         table[place] = _value(value.strip())
     return out
+
+
+def _check_parameters(spec: str, parameters: Mapping[str, Any], known: Mapping[str, str]) -> None:
+    for key, given in parameters.items():
+        if key not in known:
+            raise UsageError(
+                f"--potential {spec}: no parameter {key!r}; expected {', '.join(known)}"
+            )
+        kind = {_NUMBER: float, _SWITCH: bool, _WORD: str}[known[key]]
+        for value in given.values() if isinstance(given, dict) else [given]:
+            if not isinstance(value, kind):
+                raise UsageError(f"--potential {spec}: {key}: {value!r}; expected {known[key]}")
 
 
 def _value(text: str) -> float | bool | str:

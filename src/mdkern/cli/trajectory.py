@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -333,7 +334,12 @@ class LogWriter:
         self._path = path
         self._file = _text_file(path, mode)
         if mode != "a":
-            self._append(f"# {json.dumps(dict(header))}\n{','.join(columns)}\n")
+            try:
+                self._append(f"# {json.dumps(dict(header))}\n{','.join(columns)}\n")
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._file.close()
+                raise
 
     def write(self, row: Sequence[float]) -> None:
         cells = (
