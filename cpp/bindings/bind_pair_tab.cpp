@@ -73,7 +73,7 @@ struct PairTabStep final : ForceStep {
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        pair_tab_compute(limited(s, list), s, list, team_size(threads, list.n_pairs, 20000), out);
+        pair_tab_compute(limited(s, list), s, list, team_size(threads, list.n_pairs, 4.0), out);
     }
     // The parameters, without the neighbors for which there is no place.
     PairTab limited(const System& s, const Neighbors& list) const {
@@ -163,7 +163,7 @@ struct BlendedSteps final : ForceStep {
         const std::int64_t n = neighbors.table.n();
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        const int team = team_size(threads, list.n_pairs, 10000);
+        const int team = team_size(threads, list.n_pairs, 8.0);
         const PairTab tab = table->limited(s, list);
         PairBlend limited = blend;
         if (nearest.find(s, list)) limited.limit = nearest.limit.data();
