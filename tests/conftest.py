@@ -11,10 +11,6 @@ from ase.build import bulk
 from ase.io import write
 from hypothesis import HealthCheck, settings
 
-# Read when OpenMP is loaded. Threads that spin while they wait take the CPU from whatever runs beside the
-# tests, and the tests themselves ask for more threads than there are cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 import mdkern
 
 pytest.register_assert_rewrite(
