@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk
-from ase.io import read, write
+from ase.io import lammpsdata, read, write
 from reference_data import OWN
 
 import mdkern
@@ -228,7 +229,8 @@ def test_elements_of_lammps_types(here: Path) -> None:
         assert str(read_structure("a.data").symbols) == symbols
     labels = "1 58.7; 2 63.5\n\nAtom Type Labels\n\n1 Al\n2 Ag"
     (here / "a.data").write_text(data_file(labels))
-    assert str(read_structure("a.data").symbols) == "AgAl"
+    if "Atom Type Labels" in inspect.getsource(lammpsdata):  # younger than ASE 3.26
+        assert str(read_structure("a.data").symbols) == "AgAl"
     (here / "a.data").write_text(data_file("1 58.7; 2 50.0"))
     with pytest.raises(FormatError, match="type 2 has mass 50, which is no element's; --format"):
         read_structure("a.data")
