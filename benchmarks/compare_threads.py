@@ -65,7 +65,8 @@ class Model:
     def atoms(self, n: int) -> Any:
         edge = round((n / len(self.crystal)) ** (1 / 3))
         atoms = self.crystal * (edge, edge, max(1, round(n / len(self.crystal) / edge**2)))
-        MaxwellBoltzmannDistribution(atoms, temperature_K=self.kelvin, rng=np.random.default_rng(1))
+        spread = np.sqrt(self.kelvin * units.kB * atoms.get_masses())[:, None]
+        atoms.set_momenta(np.random.default_rng(1).normal(size=(len(atoms), 3)) * spread)
         return atoms
 
     def loop(self, n: int, threads: int | None, ase: bool) -> Callable[[int], float]:
