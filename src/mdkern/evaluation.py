@@ -198,6 +198,8 @@ def _one(calculator: Any, atoms: Atoms, wanted: tuple[str, ...], index: int) -> 
         except NonFiniteError as e:
             raise NonFiniteError(f"structure {index}: {e}") from None
         results = {k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()}
+        # (n, 3, 3): ASE's writer of extended XYZ fails on them where they stay.
+        calculator.results.pop("born_effective_charges", None)
     return _chosen(results, wanted, index)
 
 
