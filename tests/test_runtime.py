@@ -246,6 +246,52 @@ print(n_threads() - before)
     assert output(COUNT + code, MDKERN_NUM_THREADS="4") == "0"
 
 
+@linux
+@openmp
+@pytest.mark.parametrize("policy", ["active", "passive"])
+def test_workers_without_work_sleep(policy: str) -> None:
+    """Whatever OpenMP's own threads would do: they spin for good with "active"."""
+    code = """
+import time
+print(started())
+begin = time.process_time()
+time.sleep(0.5)
+print(time.process_time() - begin < 0.1)
+"""
+    assert output(COUNT + code, MDKERN_NUM_THREADS="3", OMP_WAIT_POLICY=policy).split() == [
+        "2",
+        "True",
+    ]
+
+
+@linux
+@openmp
+def test_fewer_threads_than_asked_for() -> None:
+    """The OpenMP runtime may give fewer; the work is done all the same."""
+    code = """
+i = mdkern.primitive_neighbor_list("i", True, np.eye(3) * edge, positions, 4.0, threads=1)
+assert np.array_equal(mdkern.primitive_neighbor_list("i", True, np.eye(3) * edge, positions, 4.0, threads=4), i)
+print(n_threads() - before)
+"""
+    assert output(COUNT + code, OMP_THREAD_LIMIT="2") in ("1", "2")
+
+
+@linux
+@openmp
+def test_python_threads_that_ask_for_teams_at_the_same_time() -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+def work(k):
+    return mdkern.primitive_neighbor_list("d", True, np.eye(3) * edge, positions + 0.1 * k, 4.0).tobytes()
+right = [work(k) for k in range(4)]
+with ThreadPoolExecutor(4) as pool:
+    for _ in range(5):
+        assert list(pool.map(work, range(4))) == right
+print("same")
+"""
+    assert output(COUNT + code, MDKERN_NUM_THREADS="3") == "same"
+
+
 # --- fork ---------------------------------------------------------------------------------------
 
 FORK = """

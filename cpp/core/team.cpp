@@ -18,9 +18,6 @@
 #if defined(__unix__) || defined(__APPLE__)
 #include <sched.h>
 #endif
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace mdkern {
 
@@ -35,8 +32,10 @@ constexpr int kLooks = 64;          // looks between two of the clock: about 2 u
 constexpr int kLooksToYield = 512;  // at a worker's end, before the caller offers its CPU
 
 inline void relax() {
-#if defined(__x86_64__)
-    _mm_pause();
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
 #endif
 }
 
