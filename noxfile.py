@@ -138,7 +138,7 @@ def tidy(session: nox.Session) -> None:
     session.install("clang-tidy", "pybind11", "scikit-build-core", "cmake", "ninja")
     session.run(
         "pip", "install", "--no-deps", "--no-build-isolation", ".",
-        env={"SKBUILD_BUILD_DIR": str(folder), "SKBUILD_CMAKE_DEFINE": "CMAKE_EXPORT_COMPILE_COMMANDS=ON"},
+        env={"SKBUILD_BUILD_DIR": str(folder), "SKBUILD_CMAKE_DEFINE": "CMAKE_EXPORT_COMPILE_COMMANDS=ON;CMAKE_DISABLE_PRECOMPILE_HEADERS=ON"},
     )  # fmt: skip
     sources = sorted(
         str(p)
