@@ -56,7 +56,9 @@ def tabulate(
     """
     n_cells = max(4, int(np.ceil(cutoff / (0.2 * width))))
     while True:
-        bound = _bound(f, cutoff, width, n_cells)
+        # Far too many cells are not tried: their values alone would take all memory.
+        tried = n_cells <= 4 * _MAX_CELLS
+        bound = _bound(f, cutoff, width, n_cells) if tried else np.full(1, np.inf)
         if bound.max() <= tolerance:
             return RadialTable(_coefficients(f, cutoff, n_cells, scale), cutoff, bound)
         if n_cells > _MAX_CELLS:
