@@ -145,6 +145,10 @@ def test_parameters_of_built_in_potentials(
         (("md", "--restart", "none.npz"), ("--restart none.npz", "empty")),
         (("info", "none.eam"), ("none.eam", "empty")),
         (("md", "cu.extxyz", "--potential", LJ, "--steps", "1" + 20 * "0"), ("--steps", "up to")),
+        (
+            ("describe", "cu.extxyz", "--r-cut", "1e7"),
+            ("sigma: 0.5", "too small beside the cutoff"),
+        ),
         (("demo", "--seed", "-5"), ("--seed", "'-5'", "an integer >= 0")),
         (("validate", "cu.extxyz"), ("--potential: missing",)),
         (("validate", "cu.extxyz", "b.xyz", "--potential", LJ), ("b.xyz", "second structure")),

@@ -98,15 +98,15 @@ def _run(arguments: list[str]) -> int:
     parser = _parser()
     args = parser.parse_args(arguments)
     if args.command is None:
-        parser.print_help()
+        print(parser.format_help(), end="")
         return 0
     args.command_line = ["mdkern", *arguments]
     if args.threads is None:
         return int(args.run(args))
     import mdkern
 
-    warn_of_many_threads(args.threads, mdkern.info()["available_cpus"])
     with mdkern.num_threads(args.threads):
+        warn_of_many_threads(args.threads, mdkern.info()["available_cpus"])
         return int(args.run(args))
 
 

@@ -21,7 +21,6 @@ from mdkern.cli.output import (
     print_json,
     print_table,
     warning,
-    writing,
 )
 
 if TYPE_CHECKING:
@@ -160,8 +159,7 @@ def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run
         if step % (every * 40 // (FRAMES - 1)) == 0:
             time_ps = 1e-3 * step * TIMESTEP
             frame = trajectory.snapshot(atoms, step, time_ps, {} if step else header)
-            with writing(path):
-                writer.write(with_results(*frame))
+            writer.write(with_results(*frame))
 
     result = dynamics.Run(len(atoms), TIMESTEP)
     try:

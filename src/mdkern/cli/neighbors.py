@@ -85,11 +85,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"-o {args.output}: expected a name that ends in .npz")
     check_outputs([args.output], [args.structure], args.overwrite)
     atoms = read_structure(args.structure, args.index, args)
-    _warn_of_absent_elements(args, atoms)
     try:
         arrays, seconds = _timed(atoms, args.cutoff)
     except ValueError as e:
         raise UsageError(f"{args.structure}: {e}") from e
+    _warn_of_absent_elements(args, atoms)
     facts = _facts(args, atoms, arrays, seconds)
     if args.output is not None:
         mode = "wb" if args.overwrite else "xb"

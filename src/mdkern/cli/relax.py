@@ -228,7 +228,7 @@ def _report(args: argparse.Namespace, facts: dict[str, Any]) -> None:
         "structure": f"{one_line(args.structure)}: {facts['n_atoms']:,} atoms, {facts['formula']}",
         "potential": facts["potential"],
         "optimizer": f"{args.optimizer}, cell {args.cell}, fmax {args.fmax:g} eV/A",
-        "steps": f"{facts['steps']:,}",
+        "steps": f"{facts['steps']:,}" + ("" if facts["converged"] else " (not converged)"),
         "converged": _verdict(args, facts),
         "energy": change("energy_eV_per_atom", "eV/atom", 8),
         "largest force": change("fmax_eV_per_A", "eV/A", 3),

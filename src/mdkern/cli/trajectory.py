@@ -138,8 +138,6 @@ def _columns(frame: Atoms) -> dict[str, Any] | None:
 class FrameWriter(Protocol):
     """Takes frames; each one is on disk when `write` returns."""
 
-    path: str
-
     def write(self, frame: Atoms) -> None: ...
 
     def close(self) -> None: ...
@@ -147,7 +145,6 @@ class FrameWriter(Protocol):
 
 class _ExtxyzWriter:
     def __init__(self, path: str, mode: Mode) -> None:
-        self.path = path
         self._file = _text_file(path, mode)
 
     def write(self, frame: Atoms) -> None:
@@ -163,7 +160,6 @@ class _TrajWriter:
     def __init__(self, path: str, mode: Mode) -> None:
         from ase.io.trajectory import TrajectoryWriter
 
-        self.path = path
         if mode == "x":
             Path(path).open("xb").close()  # fails where the file exists
         self._writer = TrajectoryWriter(path, mode="a" if mode == "a" else "w")
@@ -186,7 +182,6 @@ class _H5mdWriter:
 
         import mdkern
 
-        self.path = path
         self._n = 0
         # By name: looking one up in the file takes as long as writing to it.
         self._series: dict[str, Any] = {}
@@ -282,8 +277,7 @@ class BackgroundWriter:
         while (given := self._frames.get()) is not None:
             if self._error is None:
                 try:
-                    with writing(self._writer.path):
-                        self._writer.write(with_results(*given))
+                    self._writer.write(with_results(*given))
                 except BaseException as e:  # noqa: BLE001 - raised where the frames come from
                     self._error = e
             self._frames.task_done()
@@ -306,8 +300,7 @@ class BackgroundWriter:
     def close(self) -> None:
         self._frames.put(None)
         self._thread.join()
-        with writing(self._writer.path):
-            self._writer.close()
+        self._writer.close()
         self._check()
 
 
@@ -318,11 +311,26 @@ _WRITERS: dict[str, Callable[[str, Mode], FrameWriter]] = {
 }
 
 
+class _Named:
+    """A writer whose errors name the file."""
+
+    def __init__(self, path: str, mode: Mode) -> None:
+        self._path = path
+        with writing(path):
+            self._writer = _WRITERS[trajectory_format(path)](path, mode)
+
+    def write(self, frame: Atoms) -> None:
+        with writing(self._path):
+            self._writer.write(frame)
+
+    def close(self) -> None:
+        with writing(self._path):
+            self._writer.close()
+
+
 def open_trajectory(path: str, mode: Mode) -> FrameWriter:
     """Writer for the format that the suffix names; the file is made at once."""
-    kind = _WRITERS[trajectory_format(path)]
-    with writing(path):
-        return kind(path, mode)
+    return _Named(path, mode)
 
 
 class LogWriter:
