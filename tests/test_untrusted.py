@@ -283,7 +283,7 @@ def test_checkpoints_that_do_not_fit(checkpoint: Path) -> None:
         ({"skin": "x"}, "skin"),
         ({"friction": -1.0}, "friction"),
         ({"friction": {"a": 1}}, "friction"),
-        ({"temperature_K": "x"}, "temperature"),
+        ({"temperature_K": "x"}, "checkpoint of Langevin"),
     ):
         changed(checkpoint, {}, parameters={**good, **change})
         with pytest.raises(FormatError, match=text):

@@ -367,7 +367,7 @@ class MaskedMTKNPT(_Mtk):
 
 
 def _finite(name: str, value: Any) -> float:
-    if isinstance(value, (bool, str, bytes)) or not np.isscalar(value) or not np.isfinite(value):
+    if isinstance(value, bool) or not np.isscalar(value) or not np.isfinite(value):
         raise ValueError(f"{name}: {value!r}; expected a finite number")
     return float(value)  # type: ignore[arg-type]
 
