@@ -72,6 +72,6 @@ print(*sorted({{f["outcome"] + f["finding"][:12] for f in report.findings}}), so
     expected = ["KeyErrorKeyError: 'x", "MemoryErrorMemoryError:", "ValueErrorValueError:"]
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert lines[:3] == expected
-    assert lines[3:5] == ["diedmore than 2 ", "diedthe process"]
+    assert lines[3:5] == ["diedmore than 2", "diedthe process"]
     assert "FormatError" in lines[5]
     assert "evaluated" in lines[5]
