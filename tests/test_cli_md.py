@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
 import json
 import re
@@ -15,11 +16,12 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 from ase.io import read, write
-from cli_checks import one_error, process, run_json
+from cli_checks import is_drawn, one_error, process, run_json
 
 from mdkern import _core, md
-from mdkern.cli import analysis, main, trajectory
+from mdkern.cli import main, trajectory
 from mdkern.cli.dynamics import Ensemble, make_integrator
 
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5,force_shift=true"
@@ -343,6 +345,13 @@ class _Page(html.parser.HTMLParser):
         self.text.append(data)
 
 
+def facts_of(page: str) -> dict[str, Any]:
+    """The numbers that a page has at its end."""
+    text = page.split('<pre id="facts">')[1].split("</pre>", maxsplit=1)[0]
+    found: dict[str, Any] = json.loads(html.unescape(text))
+    return found
+
+
 def test_report(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
     run = ("md", argon, "--potential", LJ, "--ensemble", "nvt", "--temperature", "140")
     more = ("--timestep", "5", "--steps", "4000", "--seed", "2", "--report", "run.html")
@@ -357,10 +366,70 @@ def test_report(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = " ".join(page.text)
     for part in ("ns/day", "atom-steps/s", "diffusion coefficient", "Å²/ps", "Radial distribution"):
         assert part in shown
-    data = json.loads(text.split('<pre id="facts">')[1].split("</pre>")[0].replace("&amp;", "&"))
+    data = facts_of(text)
     assert data["steps"] == facts["steps"] == 4000
     assert data["seed"] == 2
     assert len(text) < 600_000
+    moved = facts["diffusion"]["Ar"]
+    # Solid or liquid, whatever it is at 140 K and this density: the page, the table and JSON say the same.
+    assert (moved["kind"] == "diffusive") == (moved["value"] is not None)
+    assert data["diffusion"]["Ar"] == moved
+
+
+def diffusion_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[Any, str]:
+    """Of the command with --report and --plot: the numbers, and what the page says."""
+    assert main(["md", *arguments, "--seed", "3", "--report", "run.html", "--plot", "run.png"]) == 0
+    assert is_drawn(Path("run.png"))
+    text = Path("run.html").read_text(encoding="utf-8")
+    page = _Page()
+    page.feed(text)
+    shown, table = " ".join(page.text), capsys.readouterr().out
+    for part in ("none seen", "line through", "the run is too short"):
+        assert (part in table) == (part in shown)
+    for name in ("run.html", "run.png"):
+        Path(name).unlink()
+    return facts_of(text)["diffusion"], shown
+
+
+def test_diffusion_of_a_crystal_is_none(copper: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Atoms of solid copper do not leave their places in 2 ps: no coefficient, but a bound."""
+    run = (copper, "--potential", "zhou2004", "--temperature", "600", "--timestep", "2")
+    found, text = diffusion_of(capsys, *run, "--steps", "1000")
+    assert found["Cu"]["kind"] == "none"
+    assert found["Cu"]["value"] is None
+    assert 0 <= found["Cu"]["bound"] < 0.01
+    assert "none seen" in text
+    assert "no diffusion seen" in text  # in the picture
+    # Shorter than the vibrations.
+    found, text = diffusion_of(capsys, *run, "--steps", "40")
+    assert found["Cu"]["kind"] == "superdiffusive"
+    assert "the run is too short" in text
+
+
+def test_diffusion_by_element(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A liquid of two elements has two coefficients; fixed atoms have none."""
+    liquid = bulk("Ar", a=5.6, cubic=True) * (3, 3, 3)
+    liquid.symbols[::2] = "Xe"
+    liquid.set_constraint(FixAtoms([0, 1]))
+    write(here / "liquid.extxyz", liquid)
+    run = ("liquid.extxyz", "--potential", LJ, "--ensemble", "nvt", "--temperature", "180")
+    found, text = diffusion_of(capsys, *run, "--steps", "5000", "--timestep", "5")
+    assert {k: (d["kind"], d["n_atoms"]) for k, d in found.items()} == {
+        "Ar": ("diffusive", 53),
+        "Xe": ("diffusive", 53),
+    }
+    assert 0.1 < found["Xe"]["value"] < found["Ar"]["value"] < 2.0
+    assert "diffusion coefficient, Xe" in text
+    assert "line through lags of" in text
+
+
+def test_barostat_is_no_diffusion(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A crystal that expands moves every atom, but none from its place."""
+    write(here / "small.extxyz", bulk("Cu", a=3.45, cubic=True) * (3, 3, 3))
+    run = ("small.extxyz", "--potential", "zhou2004", "--temperature", "300", "--ensemble", "npt")
+    found, _ = diffusion_of(capsys, *run, "--steps", "1500", "--tau-pressure", "300")
+    assert found["Cu"]["kind"] == "none"
+    assert found["Cu"]["displacement"] < 0.2
 
 
 def test_report_of_a_cluster_and_of_no_steps(
@@ -375,27 +444,6 @@ def test_report_of_a_cluster_and_of_no_steps(
 
 
 # --- parts -----------------------------------------------------------------------------------------
-def test_mean_square_displacement_against_its_definition() -> None:
-    rng = np.random.default_rng(0)
-    r = np.cumsum(rng.normal(size=(60, 5, 3)), axis=0) + 1000.0
-    got = analysis.mean_square_displacement(r)
-    for lag in (0, 1, 7, 30, 59):
-        wanted = ((r[lag:] - r[: len(r) - lag]) ** 2).mean(axis=(0, 1))
-        assert np.abs(got[lag] - wanted).max() <= 1e-8
-
-
-def test_diffusion_of_a_random_walk() -> None:
-    """Steps of variance 2 D dt along each axis."""
-    rng = np.random.default_rng(1)
-    d, dt = 0.35, 0.2
-    r = np.cumsum(rng.normal(scale=np.sqrt(2 * d * dt), size=(300, 400, 3)), axis=0)
-    found = analysis.diffusion(dt * np.arange(300), analysis.mean_square_displacement(r))
-    assert found is not None
-    assert abs(found.value - d) <= 5 * found.error + 0.01
-    assert found.error <= 0.03
-    assert analysis.diffusion([0, 1, 2], np.ones((3, 3))) is None
-
-
 def _frame(k: int) -> Atoms:
     atoms = bulk("Ar", cubic=True)
     atoms.info.update(step=k, time_ps=0.0)

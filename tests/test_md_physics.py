@@ -13,8 +13,8 @@ from ase.build import bulk
 from md_checks import FS, argon, copper
 
 from mdkern import md
+from mdkern.analysis import correlation_time, energy_drift
 from mdkern.calculators import EAM, LennardJones
-from mdkern.cli.analysis import correlation_time, energy_drift
 
 
 def samples(dynamics: Any, steps: int, every: int) -> Any:

@@ -216,11 +216,22 @@ def test_messages_of_the_fit() -> None:
         ({"alpha": 0.0}, "alpha: 0.0"),
         ({"alpha": [1.0, 2.0]}, "expected `validation` frames"),
         ({"force_weight": -1}, "force_weight: -1"),
+        ({"force_weight": "1"}, "force_weight: '1'; expected a finite number"),
+        ({"alpha": "1e-6"}, "alpha: '1e-6'; expected a positive"),
+        ({"alpha": []}, "alpha: empty"),
+        ({"alpha": [1e-6, None]}, "alpha: None"),
         ({"energy_weight": 0, "force_weight": 0, "stress_weight": 0}, "none has data"),
         ({"frames": [bulk("Ar")]}, "frame 0: no energy"),
     ):
         with pytest.raises(ValueError, match=text):
             fit_linear(**{"frames": frames, "descriptor": d, **arguments})
+    for name in ("frames", "validation"):
+        with pytest.raises(TypeError, match=f"{name}: one Atoms; expected a list of them"):
+            fit_linear(**{"frames": frames, "descriptor": d, name: bulk("Ar")})
+        with pytest.raises(TypeError, match=rf"{name}: 'train.xyz'; expected a list of ase\.Atoms"):
+            fit_linear(**{"frames": frames, "descriptor": d, name: "train.xyz"})
+        with pytest.raises(TypeError, match=rf"{name}\[0\]: 'a.xyz'; expected an ase\.Atoms"):
+            fit_linear(**{"frames": frames, "descriptor": d, name: ["a.xyz"]})
 
 
 def test_water() -> None:

@@ -420,7 +420,7 @@ def test_bad_parameters(build: Any) -> None:
         build("zhou2004")
     with pytest.raises(ValueError, match="species: got 'Xe', expected one of Cu"):
         build.zhou2004(["Xe"])
-    with pytest.raises(ValueError, match=r"cutoff: got 0.2"):
+    with pytest.raises(ValueError, match=r"cutoff: 0.2; expected a number above"):
         build.zhou2004(["Cu"], cutoff=0.2)
     with pytest.raises(OSError):
         build("no_such_file.eam")

@@ -257,12 +257,13 @@ struct PyDeepPotential final : DeepStep {
             throw std::logic_error("DeepPotential: energies need fitting nets, features need none");
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        const int team = team_size(threads, list.n_pairs, 500);
+        int team = team_size(threads, list.n_pairs, 150.0);
         if (neighbors.plan_of_build != neighbors.table.build_number()) {
             neighbors.plan.build(s, list, neighbors.table.index(), n_types, team);
             neighbors.plan_of_build = neighbors.table.build_number();
         }
         const ForceBlocks plan = neighbors.plan.view();
+        team = int(std::clamp<std::int64_t>(plan.n_blocks, 1, team));
         work.overflow = &neighbors.overflow;
         work.largest = neighbors.plan.largest_count();
         work.scratch_bytes = single ? deep_scratch_bytes(narrow->m, work.largest)

@@ -4,6 +4,7 @@
 
 #include "bindings/bindings.hpp"
 #include "core/threads.hpp"
+#include "simd/parallel.hpp"
 
 namespace mdkern {
 
@@ -39,24 +40,21 @@ py::object evaluate_frames(const ForceStep& step, double cutoff, const py::list&
         frames.push_back(take_frame(inputs[k], virials, step.has_charges()));
         atoms += frames.back().atoms.view().n;
     }
-    const int team = std::min(n, team_size(threads, atoms, 64));
+    const int team = std::min(n, team_size(threads, atoms, 1e3));
     std::vector<PyNeighborTable> tables(std::max(team, 1));
     {
         py::gil_scoped_release nogil;
-#pragma omp parallel for num_threads(team) schedule(static, 1) if (team > 1)
-        for (int part = 0; part < team; ++part) {
-            PyNeighborTable& neighbors = tables[part];
-            neighbors.options.cutoff = cutoff;
+        for (PyNeighborTable& t : tables) t.options.cutoff = cutoff;
+        parallel_for_thread(n, team, 1, [&](std::int64_t k, int thread) {
+            PyNeighborTable& neighbors = tables[thread];
             const int inner = team > 1 ? 1 : threads;
-            for (int k = part; k < n; k += team) {
-                try {
-                    neighbors.table.build(frames[k].atoms.view(), neighbors.options, inner);
-                    frames[k].out->evaluate(step, neighbors, inner);
-                } catch (...) {  // nothing may leave the region
-                    frames[k].error = std::current_exception();
-                }
+            try {
+                neighbors.table.build(frames[k].atoms.view(), neighbors.options, inner);
+                frames[k].out->evaluate(step, neighbors, inner);
+            } catch (...) {  // nothing may leave the loop
+                frames[k].error = std::current_exception();
             }
-        }
+        });
     }
     py::list results;
     for (int k = 0; k < n; ++k) {

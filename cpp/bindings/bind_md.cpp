@@ -208,10 +208,12 @@ void bind_schemes(py::class_<PyMdLoop>& c) {
         py::arg("dt"));
     c.def(
         "use_langevin",
-        [](PyMdLoop& l, double dt, double kT, double friction, std::uint64_t seed) {
-            l.set_scheme(std::make_shared<LangevinScheme>(kT, friction, seed), dt);
+        [](PyMdLoop& l, double dt, double kT, const DoubleArray& friction, std::uint64_t seed) {
+            if (friction.size() != 1) check_shape(friction, "friction", {l.loop->n()});
+            std::vector<double> rates(friction.data(), friction.data() + friction.size());
+            l.set_scheme(std::make_shared<LangevinScheme>(kT, std::move(rates), seed), dt);
         },
-        py::arg("dt"), py::arg("kT"), py::arg("friction"), py::arg("seed"));
+        py::arg("dt"), py::arg("kT"), py::arg("friction").noconvert(), py::arg("seed"));
     c.def(
         "use_bussi",
         [](PyMdLoop& l, double dt, double kT, double tau, std::uint64_t seed) {

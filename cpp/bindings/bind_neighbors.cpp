@@ -7,6 +7,7 @@
 #include "bindings/snapshot.hpp"
 #include "core/errors.hpp"
 #include "core/threads.hpp"
+#include "simd/parallel.hpp"
 
 namespace mdkern {
 
@@ -309,11 +310,10 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
             atoms += items.back().atoms.view().n;
         }
         // A structure large enough for a team of its own gets it; small ones share the team.
-        const int team = std::min(n, team_size(threads, atoms, 256));
+        const int team = std::min(n, team_size(threads, atoms, 300.0));
         {
             py::gil_scoped_release nogil;
-#pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (team > 1)
-            for (int k = 0; k < n; ++k) {
+            parallel_for(n, team, 1, [&](std::int64_t k) {
                 try {
                     tables[k].build(items[k].atoms.view(), items[k].options,
                                     team > 1 ? 1 : threads);
@@ -321,7 +321,7 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
                 } catch (...) {  // nothing may leave the region
                     errors[k] = std::current_exception();
                 }
-            }
+            });
         }
         for (int k = 0; k < n; ++k) {
             if (!errors[k]) continue;
@@ -338,9 +338,9 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
         for (int k = 0; k < n; ++k) outputs.emplace_back(quantities, tables[k].neighbors().n_pairs);
         {
             py::gil_scoped_release nogil;
-#pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (team > 1)
-            for (int k = 0; k < n; ++k)
+            parallel_for(n, team, 1, [&](std::int64_t k) {
                 tables[k].fill(false, outputs[k].task, team > 1 ? 1 : threads);
+            });
         }
         for (int k = 0; k < n; ++k) results.append(outputs[k].result());
     }

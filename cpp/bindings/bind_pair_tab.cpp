@@ -70,7 +70,7 @@ struct PairTabStep final : ForceStep {
         const Neighbors list = neighbors.table.neighbors();
         const Nearest nearest(s, list, r_cut, sel);
         pair_tab_compute(limited(nearest, neighbors), s, list,
-                         team_size(threads, list.n_pairs, 20000), out);
+                         team_size(threads, list.n_pairs, 4.0), out);
     }
     // The parameters, without the neighbors for which there is no place.
     PairTab limited(const Nearest& nearest, PyNeighborTable& neighbors) const {
@@ -160,7 +160,7 @@ struct BlendedSteps final : ForceStep {
         const std::int64_t n = neighbors.table.n();
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        const int team = team_size(threads, list.n_pairs, 10000);
+        const int team = team_size(threads, list.n_pairs, 8.0);
         const Nearest in_table(s, list, table->r_cut, table->sel),
             in_sums(s, list, blend.r_cut, sel);
         const PairTab tab = table->limited(in_table, neighbors);

@@ -9,7 +9,7 @@ namespace mdkern {
 
 namespace {
 
-constexpr std::int64_t kGrain = 8;  // centers worth a thread
+constexpr double kCenterNs = 8e3;  // of one center, for team_size()
 
 struct PySoap {
     DoubleArray table, harmonics, species_weight;
@@ -125,7 +125,7 @@ py::tuple sparse_jacobian(const PySoap& soap, PyNeighborTable& neighbors, const 
             job.values_single = static_cast<float*>(data);
         else
             job.values = static_cast<double*>(data);
-        const int team = team_size(threads, std::int64_t(rows.row.size()), 4);
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
         soap_jacobian_compute(soap.params, s, neighbors.table.neighbors(),
                               soap.task(neighbors, rows, team), job, team);
     }
@@ -203,7 +203,7 @@ py::array values(const PySoap& soap, PyNeighborTable& neighbors, const py::objec
     const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     return py_values(rows, soap.params.n_features, single, [&](double* out, float* out_single) {
-        const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
         soap_values_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
                             soap.task(neighbors, rows, team), team, out, out_single);
     });
@@ -220,7 +220,7 @@ DoubleArray mean(const PySoap& soap, PyNeighborTable& neighbors, const py::objec
     double* sum = out.mutable_data();
     py::gil_scoped_release nogil;
     double* parts = neighbors.scratch_energy.reserve(std::size_t(size * blocks));
-    const int team = team_size(threads, n, kGrain);
+    const int team = team_size(threads, n, kCenterNs);
     soap_density_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
                          soap.task(neighbors, rows, team), team, parts);
     for (std::int64_t i = 0; i < size; ++i) sum[i] = 0.0;
@@ -248,7 +248,7 @@ py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& 
     DoubleArray keep;
     const double* c = coefficients(soap, mean_or_none, keep);
     const double* w = weights.data();
-    return py_gradients(neighbors, rows, threads, kGrain,
+    return py_gradients(neighbors, rows, threads, kCenterNs,
                         [&](const PairGradients& out, double* energies, int team) {
                             const SoapTask task = soap.task(neighbors, rows, team, !c);
                             SoapVjpTask job;
@@ -334,7 +334,7 @@ void bind_soap(py::module_& m) {
                 job.mean = coefficients(soap, mean_or_none, keep);
                 return py_strain(rows, soap.params.n_features, [&](double* out) {
                     job.strain = out;
-                    const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
+                    const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
                     soap_jacobian_compute(soap.params, neighbors.table.system(),
                                           neighbors.table.neighbors(),
                                           soap.task(neighbors, rows, team), job, team);

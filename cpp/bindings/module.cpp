@@ -10,7 +10,12 @@ PYBIND11_MODULE(_core, m) {
         "arguments.";
     try {
         init_isa();
-        init_threads();
+        const std::string complaint = init_threads();
+        if (!complaint.empty()) {
+            const py::object kind = py::module_::import("mdkern.errors").attr("MDKernWarning");
+            if (PyErr_WarnEx(kind.ptr(), ("mdkern: " + complaint).c_str(), 1) != 0)
+                throw py::error_already_set();
+        }
     } catch (const std::runtime_error& e) {
         throw py::import_error(std::string("mdkern: ") + e.what());
     }

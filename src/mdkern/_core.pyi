@@ -410,7 +410,7 @@ class MdLoop:
         self,
         dt: typing.SupportsFloat | typing.SupportsIndex,
         kT: typing.SupportsFloat | typing.SupportsIndex,
-        friction: typing.SupportsFloat | typing.SupportsIndex,
+        friction: numpy.typing.NDArray[numpy.float64],
         seed: typing.SupportsInt | typing.SupportsIndex,
     ) -> None: ...
     def use_mtk(

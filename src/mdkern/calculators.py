@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, InputError, all_changes, equal
 from ase.calculators.calculator import Calculator as AseCalculator
 
-from mdkern import _core, potentials
+from mdkern import _core, checks, potentials
 from mdkern.errors import FormatError, MDKernError
 from mdkern.io.deepmd import is_deepmd
 from mdkern.io.deepmd_models import DeepModel
@@ -98,12 +98,13 @@ class Calculator(AseCalculator):
     discard_results_on_any_change = True
     potential_class: ClassVar[Any] = None
 
-    def __init_subclass__(cls, potential: Any = None, name: str = "", **kwargs: Any) -> None:
+    # Not `name`: in Python 3.10 that is a positional parameter of ABCMeta.__new__.
+    def __init_subclass__(cls, potential: Any = None, ase_name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if potential is None:
             return
         cls.potential_class = potential
-        cls.name = name  # type: ignore[assignment, method-assign]
+        cls.name = ase_name  # type: ignore[assignment, method-assign]
         own = inspect.signature(potential.__init__).parameters.values()
         common = inspect.signature(Calculator.__init__).parameters
         extra = [common[key] for key in ("threads", "skin", "atoms")]
@@ -147,11 +148,8 @@ class Calculator(AseCalculator):
 
     def _apply(self, potential: Any) -> None:
         """Take over a potential and the present threads and skin."""
-        threads, skin = self.parameters["threads"], self.parameters["skin"]
-        n_threads = _threads(threads)
-        if isinstance(skin, bool) or not np.isfinite(skin) or skin < 0.0:
-            msg = f"skin: {skin!r}; expected a finite number >= 0 (Angstrom)"
-            raise ValueError(msg)
+        n_threads = _threads(self.parameters["threads"])
+        skin = checks.not_negative("skin", self.parameters["skin"], unit="Angstrom")
         self._n_threads = n_threads
         self.potential = potential
         self.cutoff: float = potential.cutoff
@@ -183,23 +181,19 @@ class Calculator(AseCalculator):
                 return {}
             self.parameters.update(changed)
             try:
-                self._apply(
-                    self._changed_potential(
-                        kwargs, [k for k in changed if k not in ("threads", "skin")]
-                    )
-                )
+                self._apply(self._changed_potential(kwargs, changed))
             except BaseException:
                 self.parameters.clear()
                 self.parameters.update(before)
                 raise
             return changed
 
-    def _changed_potential(self, given: Mapping[str, Any], changed: Sequence[str]) -> Any:
+    def _changed_potential(self, given: Mapping[str, Any], changed: Mapping[str, Any]) -> Any:
         """The potential with the present parameters, of which those in `changed` are new."""
-        if not changed:
+        if changed.keys() <= {"threads", "skin"}:
             return self.potential
-        own = {k: v for k, v in self.parameters.items() if k not in ("threads", "skin")}
-        own.update((k, given[k]) for k in changed)
+        own = {k: given[k] if k in changed else v for k, v in self.parameters.items()}
+        del own["threads"], own["skin"]
         source = getattr(self.potential, "source", None)
         if source is not None and "path" not in changed:
             own["path"] = source
@@ -366,12 +360,16 @@ def is_native(calculator: Any) -> bool:
 
 
 def _arrays(atoms: Atoms) -> tuple[Any, Any, Any, Any]:
-    arrays = atoms.arrays
+    try:
+        arrays = atoms.arrays
+    except AttributeError:
+        checks.structure("atoms", atoms)
+        raise
     return (
-        np.ascontiguousarray(arrays["positions"], dtype=np.float64),
-        np.ascontiguousarray(arrays["numbers"], dtype=np.int64),
-        np.ascontiguousarray(atoms.cell.array, dtype=np.float64),
-        np.ascontiguousarray(atoms.pbc, dtype=bool),
+        checks.numbers("positions", arrays["positions"]),
+        checks.atomic_numbers(arrays["numbers"]),
+        checks.numbers("cell", atoms.cell.array),
+        checks.directions("pbc", atoms.pbc),
     )
 
 
@@ -421,19 +419,19 @@ def _explain(r: potentials.Result, positions: Any) -> str:
     )
 
 
-class LennardJones(Calculator, potential=potentials.LennardJones, name="mdkern-lj"):
+class LennardJones(Calculator, potential=potentials.LennardJones, ase_name="mdkern-lj"):
     pass
 
 
-class Morse(Calculator, potential=potentials.Morse, name="mdkern-morse"):
+class Morse(Calculator, potential=potentials.Morse, ase_name="mdkern-morse"):
     pass
 
 
-class Buckingham(Calculator, potential=potentials.Buckingham, name="mdkern-buckingham"):
+class Buckingham(Calculator, potential=potentials.Buckingham, ase_name="mdkern-buckingham"):
     pass
 
 
-class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
+class EAM(Calculator, potential=potentials.EAM, ase_name="mdkern-eam"):
     @classmethod
     def zhou2004(
         cls, elements: Sequence[str], *, cutoff: float | None = None, **kwargs: Any
@@ -442,12 +440,12 @@ class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
         return cls("zhou2004", elements=list(elements), cutoff=cutoff, **kwargs)
 
 
-class DeepPotential(Calculator, potential=potentials.DeepPotential, name="mdkern-deepmd"):
+class DeepPotential(Calculator, potential=potentials.DeepPotential, ase_name="mdkern-deepmd"):
     pass
 
 
 class ModelDeviation(
-    Calculator, potential=potentials.ModelDeviation, name="mdkern-model-deviation"
+    Calculator, potential=potentials.ModelDeviation, ase_name="mdkern-model-deviation"
 ):
     @property
     def deviation(self) -> dict[str, Any]:
@@ -459,7 +457,7 @@ class ModelDeviation(
         return {} if last is None else dict(last.deviation or {})
 
 
-class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):
+class NEP(Calculator, potential=potentials.NEP, ase_name="mdkern-nep"):
     def _apply(self, potential: Any) -> None:
         super()._apply(potential)
         charged = potential.model.charge is not None
@@ -480,8 +478,18 @@ class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):
                     self._table, threads=self._n_threads
                 )
 
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """As ASE's; Born effective charges do not stay in `results`, where ASE's writer of extended XYZ fails on them."""
+        with self.lock:
+            value = super().get_property(name, atoms, allow_calculation)
+            if name == "born_effective_charges":
+                self.results.pop(name, None)
+            return value
 
-class NEPTensor(Calculator, potential=potentials.NEPTensor, name="mdkern-nep-tensor"):
+
+class NEPTensor(Calculator, potential=potentials.NEPTensor, ase_name="mdkern-nep-tensor"):
     """No energy, no forces: ``results`` has "dipole" (3,) or "polarizability" (3, 3), as the model is trained for."""
 
     def _apply(self, potential: Any) -> None:
@@ -508,7 +516,7 @@ class NEPTensor(Calculator, potential=potentials.NEPTensor, name="mdkern-nep-ten
         return self.get_property("polarizability", atoms)
 
 
-class LinearModel(Calculator, potential=potentials.LinearModel, name="mdkern-linear"):
+class LinearModel(Calculator, potential=potentials.LinearModel, ase_name="mdkern-linear"):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model; see :meth:`mdkern.potentials.LinearModel.save`."""
         self.potential.save(path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mdkern import _core, potentials
+from mdkern import _core, checks, potentials
 from mdkern.calculators import (
     AtomsError,
     NonFiniteError,
@@ -67,17 +67,19 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        `frames` is one structure, or has something else in it; `calculator` is none.
     ValueError
         An unknown property, an element that the potential lacks, a stress without a cell; the message has the index of the
         structure.
     NonFiniteError
         Atoms lie on top of each other.
     """
-    if not progress:
+    if not checks.flag("progress", progress):
         return list(evaluate_iter(frames, calculator, properties, threads))
     from mdkern.cli.output import Progress
 
-    known = list(frames)
+    known = list(checks.several("frames", frames))
     results = []
     with Progress("evaluate", len(known)) as bar:
         for result in evaluate_iter(known, calculator, properties, threads):
@@ -94,7 +96,13 @@ def evaluate_iter(
     threads: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The same, result by result: no more than some structures are held at a time."""
-    wanted = (properties,) if isinstance(properties, str) else tuple(properties)
+    frames = checks.several("frames", frames)
+    if not hasattr(calculator, "implemented_properties"):
+        msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators, or any of ASE's"
+        raise TypeError(msg)
+    wanted: tuple[Any, ...] = (properties,)
+    if not checks.is_single(properties):
+        wanted = tuple(properties)
     offered = (*PROPERTIES, *calculator.implemented_properties)
     for name in wanted:
         if name not in offered:
@@ -146,6 +154,7 @@ def _many(
 ) -> Iterator[dict[str, Any]]:
     inputs = []
     for k, atoms in enumerate(group):
+        checks.structure(f"frames[{first + k}]", atoms)
         positions, numbers, cell, pbc = _arrays(atoms)
         try:
             inputs.append((positions, cell, pbc, native.kinds(numbers)))
@@ -178,7 +187,7 @@ def _many(
 
 def _one(calculator: Any, atoms: Atoms, wanted: tuple[str, ...], index: int) -> dict[str, Any]:
     """By the calculator itself, on a copy that it may keep."""
-    mine = atoms.copy()
+    mine = checks.structure(f"frames[{index}]", atoms).copy()
     mine.calc = None
     mine.set_constraint()
     with getattr(calculator, "lock", nullcontext()):
@@ -189,6 +198,8 @@ def _one(calculator: Any, atoms: Atoms, wanted: tuple[str, ...], index: int) -> 
         except NonFiniteError as e:
             raise NonFiniteError(f"structure {index}: {e}") from None
         results = {k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()}
+        # (n, 3, 3): ASE's writer of extended XYZ fails on them where they stay.
+        calculator.results.pop("born_effective_charges", None)
     return _chosen(results, wanted, index)
 
 

@@ -1,6 +1,6 @@
 """The command ``mdkern``: one file per subcommand.
 
-Exit status: 0 done; 1 ran, but a check failed; 2 wrong usage or input, with one line on stderr;
+Without a subcommand: the help. Exit status: 0 done; 1 ran, but a check failed; 2 wrong usage or input, with one line on stderr;
 130 after Ctrl-C. stdout carries results, stderr progress and warnings.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
 import traceback
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mdkern.cli import bench, demo, describe, evaluate, info, md, neighbors, relax, validate
-from mdkern.cli.options import positive_int
+from mdkern.cli.options import positive_int, warn_of_many_threads
 from mdkern.cli.output import UsageError, error, one_line, warning
 from mdkern.errors import MDKernError
 
@@ -37,7 +38,7 @@ examples:
 environment:
   MDKERN_NUM_THREADS, else OMP_NUM_THREADS      threads; --threads goes before both
   MDKERN_ISA = auto | avx512 | avx2 | scalar    instruction set of the kernels
-  OMP_WAIT_POLICY                               passive unless set: waiting threads sleep
+  OPENBLAS_NUM_THREADS, MKL_NUM_THREADS         1 unless set in md, relax, evaluate, validate, demo
   NO_COLOR                                      plain text, no progress bars
 """
 
@@ -94,15 +95,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: list[str]) -> int:
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args = parser.parse_args(arguments)
     if args.command is None:
-        names = ", ".join(module.__name__.rpartition(".")[2] for module in _COMMANDS)
-        raise UsageError(f"expected a command: {names}; see mdkern --help")
+        parser.print_help()
+        return 0
     args.command_line = ["mdkern", *arguments]
     if args.threads is None:
         return int(args.run(args))
     import mdkern
 
+    warn_of_many_threads(args.threads, mdkern.info()["available_cpus"])
     with mdkern.num_threads(args.threads):
         return int(args.run(args))
 
@@ -110,7 +113,9 @@ def _run(arguments: list[str]) -> int:
 def _guarded(arguments: list[str]) -> int:
     """Run and turn exceptions into an exit status and one line."""
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
     except SystemExit as e:  # --help and --version
         return e.code if isinstance(e.code, int) else 0
     except KeyboardInterrupt:
@@ -125,19 +130,34 @@ def _guarded(arguments: list[str]) -> int:
         return 2
 
 
-def _wait_passively() -> None:
-    """Let idle OpenMP threads sleep instead of spin, unless the user chose otherwise.
+# Commands whose linear algebra is small: matrices of cells, rows of an optimizer.
+_SMALL_MATRICES = ("md", "relax", "evaluate", "validate", "demo")
 
-    With other processes on the same CPUs, spinning made a step several times slower; sleeping costs
-    some microseconds per step. The runtime reads this when it is loaded.
+_BLAS_THREADS = (
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+def _keep_blas_alone(command: str) -> None:
+    """One thread for BLAS, unless the user chose otherwise: it reads this when NumPy is loaded.
+
+    ASE's filters and optimizers multiply matrices of 3 x 3 and vectors of 3 N numbers. Threads of BLAS share them out and
+    then spin, which takes longer than the work, and much longer where another process has one of the CPUs.
     """
-    if "mdkern._core" not in sys.modules and "GOMP_SPINCOUNT" not in os.environ:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if command in _SMALL_MATRICES and "numpy" not in sys.modules:
+        for name in _BLAS_THREADS:
+            os.environ.setdefault(name, "1")
 
 
 def _explain(e: Exception) -> str:
     if isinstance(e, OSError) and e.strerror:
-        where = "" if e.filename is None else f"{os.fsdecode(e.filename)}: "
+        # Writers of files say their names (`output.writing`): what has none is the stream of results.
+        name = "standard output" if e.errno == errno.ENOSPC else None
+        name = name if e.filename is None else os.fsdecode(e.filename)
+        where = f"{name}: " if name else ""
         return where + e.strerror
     if isinstance(e, (MDKernError, ValueError, OSError, MemoryError)) and str(e):
         return one_line(str(e))
@@ -157,24 +177,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit status: 0, 1 (a check failed), 2 (usage or input), 130 (interrupted).
     """
-    if argv is None:  # this process is the command's own
-        _wait_passively()
     arguments = sys.argv[1:] if argv is None else list(argv)
+    if argv is None:  # this process is the command's own
+        _keep_blas_alone(next((a for a in arguments if not a.startswith("-")), ""))
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal cannot show must not end the program.
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    code = 0
     try:
         with warnings.catch_warnings():
+            # What one dependency deprecates in another is no news for whoever types a command.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module="(?!mdkern)")
             warnings.showwarning = lambda message, *_args, **_kwargs: warning(str(message))
             code = _guarded(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has left, as in `mdkern info | head -1`. Python flushes once more at exit:
-        # what is left goes nowhere, silently.
-        with contextlib.suppress(OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, sys.stdout.fileno())
-            os.close(null)
-        return 0
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader has left, as in `mdkern info | head -1`
+        code = 0
+    except OSError as e:
+        if code == 0:  # else something has been said
+            error(_explain(e))
+        code = 2
+    else:
+        return code
+    # Python flushes once more at exit: what is left goes nowhere, silently.
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
     return code

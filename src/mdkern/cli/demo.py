@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdkern.cli.options import check_outputs, positive_int
+from mdkern.cli.options import check_outputs, non_negative_int, positive_int
 from mdkern.cli.output import (
     Progress,
+    UsageError,
     error,
     number,
     one_line,
@@ -19,6 +20,8 @@ from mdkern.cli.output import (
     print_fields,
     print_json,
     print_table,
+    warning,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ DESCRIPTION = (
 EPILOG = """\
 examples:
   mdkern demo                  about half a minute; writes demo.png, demo.extxyz into mdkern-demo
+                               (the picture only where matplotlib is installed)
   mdkern demo --quick          some seconds
   mdkern demo --atoms 32000 --steps 2000 -o big --threads 8
 
@@ -63,32 +67,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--atoms", type=positive_int, metavar="N", help="about so many (default 4000; quick 864)"
     )
     parser.add_argument("--steps", type=positive_int, metavar="N", help="default 5000; quick 1500")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="default 1")
+    parser.add_argument("--seed", type=non_negative_int, default=1, metavar="N", help="default 1")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter")
     parser.add_argument("--overwrite", action="store_true", help="replace files in FOLDER")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
-    from mdkern.cli.plots import check_picture
-
     begin = time.perf_counter()
     folder = Path(args.output or FOLDER)
     picture, frames = folder / "demo.png", folder / "demo.extxyz"
-    check_picture(str(picture))
+    draws = _can_draw()
     folder.mkdir(parents=True, exist_ok=True)
     # The default folder is the demo's own.
-    check_outputs([picture, frames], [], args.overwrite or args.output is None)
+    outputs = [picture, frames] if draws else [frames]
+    check_outputs(outputs, [], args.overwrite or args.output is None)
     crystal = _copper(args.atoms or (864 if args.quick else 4000))
     result, kept = _dynamics(crystal, args, frames)
     comparisons = [] if result.interrupted else _comparisons(crystal, args)
     failed = _failed_checks(result, comparisons)
     facts = _facts(args, result, comparisons, failed)
     if not result.interrupted:
-        from mdkern.cli.demo_plot import plot_demo
+        facts["files"] = [str(frames)]
+        if draws:
+            from mdkern.cli.demo_plot import plot_demo
 
-        plot_demo(picture, crystal, kept, result, comparisons)
-        facts["files"] = [str(picture), str(frames)]
+            plot_demo(picture, crystal, kept, result, comparisons)
+            facts["files"].insert(0, str(picture))
     facts["seconds"] = time.perf_counter() - begin
     if args.json:
         print_json(facts)
@@ -99,6 +104,18 @@ def run(args: argparse.Namespace) -> int:
     for text in failed:
         error(f"check failed: {text}")
     return 1 if failed else 0
+
+
+def _can_draw() -> bool:
+    """Whether there will be a picture; else said before the work begins."""
+    from mdkern.cli.plots import check_picture
+
+    try:
+        check_picture("demo.png")
+    except UsageError as e:
+        warning(f"no picture, only the table: {e}")
+        return False
+    return True
 
 
 def _copper(n_atoms: int) -> Atoms:
@@ -117,6 +134,7 @@ def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run
     import mdkern
     from mdkern.calculators import EAM
     from mdkern.cli import dynamics, trajectory
+    from mdkern.io.structures import with_results
 
     steps = args.steps or (1500 if args.quick else 5000)
     atoms = crystal.copy()
@@ -142,7 +160,8 @@ def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run
         if step % (every * 40 // (FRAMES - 1)) == 0:
             time_ps = 1e-3 * step * TIMESTEP
             frame = trajectory.snapshot(atoms, step, time_ps, {} if step else header)
-            writer.write(trajectory.with_results(*frame))
+            with writing(path):
+                writer.write(with_results(*frame))
 
     result = dynamics.Run(len(atoms), TIMESTEP)
     try:
@@ -227,7 +246,7 @@ def _print(facts: dict[str, Any], result: Run, comparisons: list[Comparison]) ->
             "pressure": "-"
             if pressure is None
             else plus_minus(pressure["mean"], pressure["std"], "GPa"),
-            "energy drift": "-"
+            "energy drift": result.why_no_drift()
             if drift is None
             else plus_minus(drift.slope, drift.error, "meV/atom/ns"),
             "energy fluctuation": "-" if drift is None else f"{drift.rms:.2g} meV/atom",

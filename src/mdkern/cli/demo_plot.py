@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mdkern.cli.analysis import radial_distribution
+from mdkern.analysis import radial_distribution
 from mdkern.cli.plots import (
     BLUE,
     GREY,

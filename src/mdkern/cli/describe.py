@@ -8,8 +8,25 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mdkern.cli.options import check_outputs, non_negative_int, positive, positive_int
-from mdkern.cli.output import Progress, UsageError, number, one_line, print_fields, print_json
+from mdkern.cli.options import (
+    STRUCTURE_HELP,
+    add_reading,
+    check_outputs,
+    frames_index,
+    non_negative_int,
+    positive,
+    positive_int,
+    read_frames,
+)
+from mdkern.cli.output import (
+    Progress,
+    UsageError,
+    number,
+    one_line,
+    print_fields,
+    print_json,
+    writing,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -31,8 +48,10 @@ and descriptor: the arguments as JSON.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("frames", metavar="FRAMES", help="any file that ASE reads")
-    parser.add_argument("--index", default=":", metavar="A:B:C", help="frames (default: all)")
+    parser.add_argument("frames", metavar="FRAMES", help=STRUCTURE_HELP)
+    parser.add_argument(
+        "--index", type=frames_index, default=":", metavar="A:B:C", help="frames (default: all)"
+    )
     parser.add_argument("--descriptor", choices=("soap", "acsf"), default="soap")
     parser.add_argument("--species", metavar="H,O", help="elements (default: those of the frames)")
     parser.add_argument(
@@ -73,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--chemiscope", metavar="MAP.json", help="write a file for chemiscope.org")
     out.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     out.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    add_reading(parser)
 
 
 def _numbers(n: int) -> Callable[[str], list[float]]:
@@ -100,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     if args.map is not None:
         check_picture(args.map, "--map")
     check_outputs([args.output, args.map, args.chemiscope], [args.frames], args.overwrite)
-    frames = _read(args.frames, args.index)
+    frames = read_frames(args.frames, args.index, args)
     descriptor = _descriptor(args, frames)
     features, seconds = _describe(descriptor, frames, args)
     averaged = args.average != "off"
@@ -124,7 +144,8 @@ def run(args: argparse.Namespace) -> int:
             "feature_names": np.array(descriptor.feature_names()),
             "descriptor": np.array(json.dumps(descriptor.to_dict())),
         }
-        with open(args.output, "wb" if args.overwrite else "xb") as file:  # noqa: PTH123
+        mode = "wb" if args.overwrite else "xb"
+        with writing(args.output), open(args.output, mode) as file:  # noqa: PTH123
             np.savez(file, **arrays)
     facts: dict[str, Any] = {
         "frames": len(frames),
@@ -141,35 +162,14 @@ def run(args: argparse.Namespace) -> int:
             _draw(args, frames, points, explained, frame, numbers)
         if args.chemiscope is not None:
             document = chemiscope(frames, points, frame, atom, descriptor, averaged)
-            with open(args.chemiscope, "w" if args.overwrite else "x", encoding="utf-8") as file:  # noqa: PTH123
+            mode = "w" if args.overwrite else "x"
+            with writing(args.chemiscope), open(args.chemiscope, mode, encoding="utf-8") as file:  # noqa: PTH123
                 json.dump(document, file)
     if args.json:
         print_json(facts)
     else:
         _print(args, facts)
     return 0
-
-
-def _read(name: str, index: str) -> list[Atoms]:
-    from pathlib import Path
-
-    from ase.io import read
-
-    if not Path(name).exists():
-        raise UsageError(f"{name}: no such file")
-    try:
-        found = read(name, index=index)
-    except MemoryError:
-        raise
-    except Exception as e:  # ASE's readers raise all kinds of exceptions
-        text = one_line(str(e), 200)
-        raise UsageError(
-            f"{name}: ASE cannot read frames {index!r}: {type(e).__name__}: {text}"
-        ) from e
-    frames = found if isinstance(found, list) else [found]
-    if not frames:
-        raise UsageError(f"{name}: no frames {index!r}")
-    return frames
 
 
 def _descriptor(args: argparse.Namespace, frames: list[Atoms]) -> Any:

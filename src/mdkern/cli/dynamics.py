@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mdkern.cli.analysis import Drift, energy_drift
+from mdkern.analysis import Drift, energy_drift
 from mdkern.cli.output import Progress
 from mdkern.errors import MDKernError
 
@@ -141,6 +141,15 @@ class Run:
         return energy_drift(
             1e-3 * self.column("time_ps")[part], 1e3 * (energy - energy[0]) / self.n_atoms
         )
+
+    def why_no_drift(self) -> str:
+        """A sentence where `drift` is None; empty where it is not."""
+        if self.drift() is not None:
+            return ""
+        if not np.isfinite(self.column("conserved_eV")).all():
+            return "none known: the thermostat has no conserved energy"
+        seen = len(self.rows[self.settled()])
+        return f"unknown: {seen} samples after the first fifth of the run; expected 4 or more"
 
     def rates(self) -> dict[str, float | None]:
         """Steps/s, ns/day and atom-steps/s."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
 from mdkern.cli.options import (
+    STRUCTURE_HELP,
+    add_reading,
     check_outputs,
     finite,
     non_negative,
@@ -19,25 +21,28 @@ from mdkern.cli.options import (
     positive,
     positive_int,
     read_structure,
+    refuse_empty,
 )
 from mdkern.cli.output import (
     UsageError,
     error,
+    note,
     number,
     one_line,
     plus_minus,
     print_fields,
     print_json,
     warning,
+    writing,
 )
-from mdkern.errors import MDKernError
+from mdkern.errors import FormatError, MDKernError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from mdkern.cli.continuation import Cut, Past
     from mdkern.cli.dynamics import Ensemble, Run
-    from mdkern.cli.report import Observer
+    from mdkern.cli.observer import Observer
     from mdkern.cli.trajectory import BackgroundWriter, LogWriter
 
 HELP = "molecular dynamics of a structure"
@@ -76,12 +81,13 @@ DEFAULTS = {
     "skin": 0.6,
 }
 # What a checkpoint says, and the command line must not say again.
-_OF_CHECKPOINT = (*DEFAULTS, "thermostat", "barostat", "seed", "repeat", "index", "new_velocities")
+_OF_CHECKPOINT = (*DEFAULTS, "thermostat", "barostat", "seed", "repeat", "index", "new_velocities",
+                  "format", "occupancy")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("structure", metavar="STRUCTURE", nargs="?", help="any file that ASE reads")
+    add("structure", metavar="STRUCTURE", nargs="?", help=STRUCTURE_HELP)
     add("--potential", metavar="P", help="file or built-in potential, see below")
     add("--ensemble", choices=("nve", "nvt", "npt"), help="default: nve")
     add(
@@ -119,7 +125,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--interval", type=positive_int, metavar="N", help="steps between frames (default 100)")
     add("--log", metavar="FILE.csv", help="energies, temperature, pressure")
     add("--log-interval", type=positive_int, metavar="N", help="steps between samples (default 10)")
-    add("--plot", metavar="FILE.png", help="picture of energy, temperature, radial distribution")
+    add(
+        "--plot",
+        metavar="FILE.png",
+        help="picture of energy, temperature, radial distribution, displacements",
+    )
     add(
         "--report",
         metavar="FILE.html",
@@ -139,27 +149,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--json", action="store_true", help="summary as one JSON document on stdout")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from mdkern.cli import dynamics, report
+    from mdkern.cli import dynamics, observer, report
 
     _check(args)
-    chosen, integrator, ensemble, seed, past = (_restarted if args.restart else _started)(args)
+    start = _restarted if args.restart else _started
+    chosen, integrator, ensemble, seed, past, origin = start(args)
     atoms = integrator.atoms
     args.interval = args.interval or (past.interval if past else 100)
     args.log_interval = args.log_interval or (past.log_interval if past else 10)
     result = dynamics.Run(len(atoms), ensemble.timestep)
-    header = _header(args, chosen, ensemble, seed)
-    watched = report.Observer(atoms, args.steps) if args.report or args.plot else None
+    header = {**_header(args, chosen, ensemble, seed), "velocities": one_line(origin)}
+    watched = None
+    if args.report or args.plot:
+        watched = observer.Observer(atoms, args.steps, ensemble.timestep)
     with _outputs(args, header, atoms, past) as outputs:
+        if not args.json:
+            note(f"velocities: {origin}; {atoms.get_temperature():.4g} K")
         _simulate(args, result, integrator, (header, ensemble), outputs, watched)
+    facts = _facts(args, atoms, integrator, ensemble, result, header)
+    diffusion: dict[str, str] = {}
+    if watched:
+        found = watched.moved.diffusion if watched.moved else {}
+        facts["diffusion"] = {symbol: asdict(d) for symbol, d in found.items()}
+        diffusion = observer.diffusion_texts(found)
     if args.plot and watched:
         _plot(args, result, watched)
-    facts = _facts(args, atoms, integrator, ensemble, result, header)
     if args.report and watched:
         report.write(args.report, result, watched, facts)
-    _print(args, facts, result, ensemble, header)
+    _print(args, facts, result, ensemble, diffusion)
     if result.failure:
         error(f"stopped after step {integrator.nsteps}: {result.failure}")
         return 1
@@ -221,15 +242,18 @@ def _option(args: argparse.Namespace, name: str) -> Any:
     return DEFAULTS[name] if value is None else value
 
 
-def _started(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemble, int, None]:
-    """Potential and integrator for a structure."""
+def _started(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemble, int, None, str]:
+    """Potential and integrator for a structure, and where its velocities are from."""
     import numpy as np
 
     from mdkern.cli import dynamics
+    from mdkern.io.labels import drop_labels
 
-    atoms = read_structure(args.structure, -1 if args.index is None else args.index)
+    atoms = read_structure(args.structure, -1 if args.index is None else args.index, args)
     if len(atoms) == 0:
         raise UsageError(f"{args.structure}: no atoms")
+    drop_labels(atoms)
+    origin = _velocities(atoms, args)
     if args.repeat:
         atoms = _repeated(atoms, args)
     chosen = potential.make_potential(
@@ -249,20 +273,25 @@ def _started(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemb
         pressure=_option(args, "pressure"),
         tau_pressure=_option(args, "tau_pressure"),
     )
-    _start(atoms, args, ensemble.temperature, np.random.default_rng(seed))
+    if not origin:
+        dynamics.draw_velocities(atoms, ensemble.temperature, np.random.default_rng(seed))
+        origin = f"drawn at {ensemble.temperature:g} K, seed {seed}"
     try:  # before any file is made: an element that the potential lacks ends here
         atoms.get_forces()
         integrator = dynamics.make_integrator(atoms, ensemble, seed)
     except MDKernError as e:
         raise UsageError(f"{args.structure}: {e}") from e
-    return chosen, integrator, ensemble, seed, None
+    return chosen, integrator, ensemble, seed, None, origin
 
 
-def _restarted(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemble, int, Past]:
+def _restarted(
+    args: argparse.Namespace,
+) -> tuple[potential.Potential, Any, Ensemble, int, Past, str]:
     """The same from a checkpoint, and what its files must agree with."""
     from mdkern.cli import continuation, dynamics
     from mdkern.md import read_checkpoint
 
+    refuse_empty(args.restart, "--restart")
     checkpoint = read_checkpoint(args.restart)
     extra = checkpoint.meta["extra"]
     try:
@@ -287,7 +316,7 @@ def _restarted(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ense
     past = continuation.Past(
         args.restart, checkpoint.steps, extra, checkpoint.arrays["numbers"], *intervals
     )
-    return chosen, integrator, ensemble, seed, past
+    return chosen, integrator, ensemble, seed, past, f"from checkpoint {args.restart}"
 
 
 def _version() -> str:
@@ -312,17 +341,24 @@ def _repeated(atoms: Atoms, args: argparse.Namespace) -> Atoms:
     return repeated
 
 
-def _start(atoms: Atoms, args: argparse.Namespace, temperature: float, rng: Any) -> None:
-    """Velocities of the file where it has some, else Maxwell-Boltzmann ones."""
-    from mdkern.cli.dynamics import draw_velocities
+def _velocities(atoms: Atoms, args: argparse.Namespace) -> str:
+    """Where the file has velocities, and the atoms therefore; empty where they are to be drawn."""
+    from mdkern.io.velocities import take_velocities
 
-    if args.new_velocities or not atoms.has("momenta") or not atoms.get_momenta().any():
-        draw_velocities(atoms, temperature, rng)
-    elif _option(args, "ensemble") == "nve" and args.temperature is not None:
+    try:
+        source, notes = take_velocities(atoms)
+    except FormatError as e:
+        raise UsageError(f"{args.structure}: {e}") from e
+    for text in notes:
+        warning(f"{args.structure}: {text}")
+    if not source or args.new_velocities:
+        return ""
+    if _option(args, "ensemble") == "nve" and args.temperature is not None:
         warning(
             f"--temperature: {args.structure} has velocities ({atoms.get_temperature():.0f} K), which are"
             " kept; --new-velocities draws new ones"
         )
+    return f"from {'standard input' if args.structure == '-' else args.structure}: {source}"
 
 
 def _header(
@@ -423,7 +459,8 @@ def _simulate(
     def keep_state(_step: int) -> None:
         if frames is not None:
             frames.flush()  # a restart writes frames from here on only
-        write_checkpoint(args.checkpoint, integrator, extra)
+        with writing(args.checkpoint):
+            write_checkpoint(args.checkpoint, integrator, extra)
 
     if frames is not None:
         calls.append((args.interval, write_frame))
@@ -445,7 +482,7 @@ def _simulate(
 def _plot(args: argparse.Namespace, result: Run, watched: Observer) -> None:
     from mdkern.cli.plots import plot_run
 
-    plot_run(args.plot, result, watched.formula, watched.radial(), len(watched.frames))
+    plot_run(args.plot, result, watched)
 
 
 def _facts(
@@ -481,7 +518,7 @@ def _print(
     facts: dict[str, Any],
     result: Run,
     ensemble: Ensemble,
-    header: dict[str, Any],
+    diffusion: dict[str, str],
 ) -> None:
     if args.json:
         print_json(facts)
@@ -490,23 +527,26 @@ def _print(
     drift = plus_minus(
         facts["drift_meV_per_atom_per_ns"], facts["drift_error_meV_per_atom_per_ns"], "meV/atom/ns"
     )
+    drift += f", fluctuation {number(facts['fluctuation_meV_per_atom'], 3)} meV/atom"
+    builds = facts["neighbor_list_builds"]
     print_fields(
         "",
         {
             "structure": f"{one_line(facts['structure'])}: {facts['n_atoms']:,} atoms, {facts['formula']}",
-            "potential": one_line(header["potential"]),
+            "potential": one_line(facts["potential"]),
             "ensemble": describe(facts["ensemble"], ensemble),
             "steps": f"{result.steps:,} of {args.steps:,}{ended}, {facts['time_ps']:.6g} ps",
             "energy": f"{number(facts['energy_end_eV_per_atom'], 8)} eV/atom at the end",
-            "drift": f"{drift}, fluctuation "
-            f"{number(facts['fluctuation_meV_per_atom'], 3)} meV/atom",
+            "drift": result.why_no_drift() or drift,
             "temperature": _mean(facts["temperature_K"], "K"),
             "pressure": _mean(facts["pressure_GPa"], "GPa"),
+            **diffusion,
             "speed": f"{number(facts['steps_per_s'])} steps/s, {number(facts['ns_per_day'], 3)} ns/day, "
             f"{number(facts['atom_steps_per_s'], 3)} atom-steps/s",
-            "neighbor list": f"built {facts['neighbor_list_builds']} times",
-            "threads": f"{header['threads']}, {header['isa']}",
-            "seed": str(header["seed"]),
+            "neighbor list": "built once" if builds == 1 else f"built {builds:,} times",
+            "threads": f"{facts['threads']}, {facts['isa']}",
+            "seed": str(facts["seed"]),
+            "velocities": facts["velocities"],
             "written": ", ".join(one_line(f) for f in facts["files"].values() if f) or "nothing",
         },
     )

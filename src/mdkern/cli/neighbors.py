@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from mdkern.cli.options import check_outputs, positive, read_structure
+from mdkern.cli.options import STRUCTURE_HELP, add_reading, check_outputs, positive, read_structure
 from mdkern.cli.output import (
     UsageError,
     number,
@@ -14,6 +14,8 @@ from mdkern.cli.output import (
     print_fields,
     print_json,
     print_table,
+    warning,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ MAX_SHELLS = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("structure", metavar="STRUCTURE", help="any file that ASE reads")
+    parser.add_argument("structure", metavar="STRUCTURE", help=STRUCTURE_HELP)
     parser.add_argument(
         "--cutoff",
         required=True,
@@ -60,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="PAIRS.npz", help="write the pairs")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    add_reading(parser)
 
 
 def _cutoff(text: str) -> Any:
@@ -81,20 +84,35 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None and not args.output.endswith(".npz"):
         raise UsageError(f"-o {args.output}: expected a name that ends in .npz")
     check_outputs([args.output], [args.structure], args.overwrite)
-    atoms = read_structure(args.structure, args.index)
+    atoms = read_structure(args.structure, args.index, args)
+    _warn_of_absent_elements(args, atoms)
     try:
         arrays, seconds = _timed(atoms, args.cutoff)
     except ValueError as e:
         raise UsageError(f"{args.structure}: {e}") from e
     facts = _facts(args, atoms, arrays, seconds)
     if args.output is not None:
-        with open(args.output, "wb" if args.overwrite else "xb") as file:  # noqa: PTH123
+        mode = "wb" if args.overwrite else "xb"
+        with writing(args.output), open(args.output, mode) as file:  # noqa: PTH123
             np.savez(file, **arrays, **({"cutoff": args.cutoff} if _single(args) else {}))
     if args.json:
         print_json(facts)
     else:
         _print(facts)
     return 0
+
+
+def _warn_of_absent_elements(args: argparse.Namespace, atoms: Atoms) -> None:
+    if _single(args):
+        return
+    present = set(atoms.get_chemical_symbols())
+    for pair in args.cutoff:
+        absent = [symbol for symbol in dict.fromkeys(pair) if symbol not in present]
+        if absent:
+            warning(
+                f"--cutoff {'-'.join(pair)}: {args.structure} has no {' and no '.join(absent)};"
+                f" its elements are {', '.join(sorted(present)) or 'none'}"
+            )
 
 
 def _single(args: argparse.Namespace) -> bool:
@@ -126,7 +144,7 @@ def _facts(
     import numpy as np
 
     import mdkern
-    from mdkern.cli.analysis import distance_shells
+    from mdkern.analysis import distance_shells
 
     n, pairs = len(atoms), len(arrays["i"])
     coordination = np.bincount(arrays["i"], minlength=n)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -17,6 +20,7 @@ __all__ = [
     "Progress",
     "UsageError",
     "error",
+    "note",
     "number",
     "one_line",
     "plus_minus",
@@ -24,6 +28,7 @@ __all__ = [
     "print_json",
     "print_table",
     "warning",
+    "writing",
 ]
 
 
@@ -42,8 +47,29 @@ def error(text: str) -> None:
     print(f"mdkern: error: {one_line(text)}", file=sys.stderr)
 
 
+def note(text: str) -> None:
+    """What the program chose, where a reader of its output would ask."""
+    print(f"mdkern: {one_line(text)}", file=sys.stderr)
+
+
 def warning(text: str) -> None:
     print(f"mdkern: warning: {one_line(text)}", file=sys.stderr)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """What fails while a file is written names the file: the system's error has no name where a disk is full."""
+    try:
+        yield
+    except OSError as e:
+        # HDF5 puts the system's error somewhere into a long text.
+        reason = re.search(r"error message = '([^']*)'", str(e))
+        if reason or e.errno is None:
+            text = reason[1] if reason else one_line(str(e), 200)
+            raise UsageError(f"{path}: {text}") from e
+        if e.filename is None:
+            e.filename = str(path)
+        raise
 
 
 def fancy(stream: TextIO) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mdkern.cli.output import UsageError, plus_minus
+from mdkern.cli.output import UsageError, plus_minus, writing
 
 if TYPE_CHECKING:
     from mdkern.cli.dynamics import Run
+    from mdkern.cli.observer import Moved, Observer
 
 __all__ = [
     "BLUE",
@@ -20,6 +22,7 @@ __all__ = [
     "TEAL",
     "check_picture",
     "check_report",
+    "draw_msd",
     "new_figure",
     "plot_run",
     "save",
@@ -97,7 +100,8 @@ def hashed(salt: str) -> Any:
 
 def save(figure: Any, path: str | Path) -> None:
     """Write the picture; the format follows from the suffix."""
-    figure.savefig(path)
+    with writing(path):
+        figure.savefig(path)
 
 
 def draw_drift(ax: Any, run: Run) -> None:
@@ -131,39 +135,36 @@ def drift_label(run: Run) -> str:
     return f"drift {plus_minus(drift.slope, drift.error, 'meV/atom/ns', '±')}"
 
 
-def plot_run(path: str, run: Run, name: str, curve: tuple[Any, Any] | None, n_frames: int) -> None:
-    """Energy, temperature and radial distribution of a simulation.
+def plot_run(path: str, run: Run, watched: Observer) -> None:
+    """Energy, temperature, radial distribution and mean square displacement of a simulation.
 
     Parameters
     ----------
     path : str
         .png, .svg or .pdf.
     run : Run
-    name : str
-        Formula, for the title.
-    curve : (r, g) or None
-        Radial distribution; None leaves the panel out.
-    n_frames : int
-        Frames that `curve` was averaged over.
+    watched : Observer
+        Panels of what it does not know are left out.
     """
+    curve, moved, n_frames = watched.radial(), watched.moved, len(watched.frames)
+    draw: list[Callable[[Any], None]] = [
+        lambda ax: _energy_panel(ax, run),
+        lambda ax: _temperature_panel(ax, run),
+    ]
+    if curve is not None:
+        label = "" if n_frames <= 1 else f"mean of {n_frames} frames"
+        draw.append(lambda ax: draw_rdf(ax, curve, TEAL, label))
+    if moved is not None:
+        draw.append(lambda ax: draw_msd(ax, moved))
+    rows, columns = (2, 2) if len(draw) == 4 else (1, len(draw))
     with style():
-        columns = 3 if curve is not None else 2
-        figure = new_figure(4.4 * columns, 3.7)
-        axes = figure.subplots(1, columns)
-        _energy_panel(axes[0], run)
-        time = run.column("time_ps")
-        axes[1].plot(time, run.column("temperature_K"), color=ORANGE, lw=1)
-        mean = float(run.column("temperature_K")[run.settled()].mean())
-        axes[1].axhline(mean, color=INK, lw=1, ls="--", label=f"mean {mean:.0f} K")
-        axes[1].set(title="Temperature", xlabel="time / ps", ylabel="T / K")
-        axes[1].set_xlim(0, max(time[-1], 1e-9))
-        axes[1].legend(loc="upper right")
-        if curve is not None:
-            draw_rdf(axes[2], curve, TEAL, "" if n_frames == 1 else f"mean of {n_frames} frames")
+        figure = new_figure(4.4 * columns + (rows > 1) * 1.2, 0.3 + 3.4 * rows)
+        for ax, panel in zip(figure.subplots(rows, columns).flat, draw, strict=True):
+            panel(ax)
         rates = run.rates()
         speed = "" if rates["steps_per_s"] is None else f", {rates['steps_per_s']:,.0f} steps/s"
         figure.suptitle(
-            f"{name}: {run.n_atoms:,} atoms, {run.steps:,} steps of {run.timestep:g} fs{speed}",
+            f"{watched.formula}: {run.n_atoms:,} atoms, {run.steps:,} steps of {run.timestep:g} fs{speed}",
             x=0.012,
             ha="left",
             fontsize=10,
@@ -171,6 +172,16 @@ def plot_run(path: str, run: Run, name: str, curve: tuple[Any, Any] | None, n_fr
         )
         figure.tight_layout(rect=(0, 0, 1, 0.99), w_pad=2)
         save(figure, path)
+
+
+def _temperature_panel(ax: Any, run: Run) -> None:
+    time, kelvin = run.column("time_ps"), run.column("temperature_K")
+    ax.plot(time, kelvin, color=ORANGE, lw=1)
+    mean = float(kelvin[run.settled()].mean())
+    ax.axhline(mean, color=INK, lw=1, ls="--", label=f"mean {mean:.0f} K")
+    ax.set(title="Temperature", xlabel="time / ps", ylabel="T / K")
+    ax.set_xlim(time[0], max(time[-1], time[0] + 1e-9))
+    ax.legend(loc="upper right")
 
 
 def _energy_panel(ax: Any, run: Run) -> None:
@@ -181,6 +192,29 @@ def _energy_panel(ax: Any, run: Run) -> None:
     total = 1e3 * (run.column("etot_eV") - run.column("etot_eV")[0]) / run.n_atoms
     ax.plot(run.column("time_ps"), total, color=BLUE, lw=1)
     ax.set(title="Total energy", xlabel="time / ps", ylabel="ΔE / (meV/atom)")
+
+
+def draw_msd(ax: Any, moved: Moved) -> None:
+    """Mean square displacement of each element up to half of the time, and the lines that gave a coefficient."""
+    half = max(1, len(moved.lags) // 2)
+    words = {"none": "no diffusion seen", "short": "run too short"}
+    colors = (BLUE, ORANGE, TEAL, RED, INK, GREY)
+    for k, (symbol, square) in enumerate(moved.square.items()):
+        d, color = moved.diffusion[symbol], colors[k % len(colors)]
+        label = f"{symbol}: {words.get(d.kind, d.kind)}"
+        if d.value is not None:
+            label = f"{symbol}: D = {plus_minus(d.value, d.error, 'Å²/ps', '±')}"
+        ax.plot(moved.lags[: half + 1], square[: half + 1], color=color, label=label)
+        if d.value is not None and d.begin is not None and d.end is not None:
+            fitted = (moved.lags >= d.begin * 0.999) & (moved.lags <= d.end * 1.001)
+            t = moved.lags[fitted]
+            line = square[fitted].mean() + 6 * d.value * (t - t.mean())
+            ax.plot(t, line, color=INK, lw=1.2, ls="--", zorder=3)
+    ax.set(title="Mean square displacement", xlabel="lag / ps", ylabel="MSD / Å²")
+    ax.set(xlim=(0, moved.lags[half]), ylim=(0, None))
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high * (1.1 + 0.1 * len(moved.square)))  # room for the legend
+    ax.legend(loc="upper left")
 
 
 def draw_rdf(ax: Any, curve: tuple[Any, Any], color: str, label: str = "") -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mdkern.cli.options import refuse_empty
 from mdkern.cli.output import UsageError
 from mdkern.io.foreign import READ
 
 if TYPE_CHECKING:
     from mdkern.calculators import Calculator
 
-__all__ = ["HELP", "Potential", "make_potential", "sha256"]
+__all__ = ["HELP", "Potential", "is_built_in", "make_potential", "sha256"]
 
 _FILES = (",\n" + 59 * " ").join(READ)
 HELP = f"""\
@@ -29,7 +30,26 @@ potentials:
 """
 
 
-BUILT_IN = ("zhou2004", "lj", "morse", "buckingham")
+_NUMBER, _WORD, _SWITCH = "a number", "a word", "true or false"
+_PARAMETERS = {
+    "zhou2004": {"cutoff": _NUMBER, "precision": _WORD},
+    "lj": {
+        **dict.fromkeys(("sigma", "epsilon", "rc", "ro"), _NUMBER),
+        **dict.fromkeys(("shift", "force_shift", "smooth"), _SWITCH),
+        **dict.fromkeys(("mixing", "precision"), _WORD),
+    },
+    "morse": {
+        **dict.fromkeys(("D", "alpha", "r0", "rc"), _NUMBER),
+        "shift": _SWITCH,
+        "precision": _WORD,
+    },
+    "buckingham": {
+        **dict.fromkeys(("A", "rho", "C", "rc"), _NUMBER),
+        "shift": _SWITCH,
+        "precision": _WORD,
+    },
+}
+BUILT_IN = tuple(_PARAMETERS)
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,11 @@ class Potential:
     spec: str
     path: str | None
     sha256: str | None
+
+
+def is_built_in(spec: str) -> bool:
+    """Whether a ``--potential`` text names no file."""
+    return spec.partition(":")[0] in BUILT_IN
 
 
 def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
@@ -55,17 +80,19 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
     from mdkern import calculators
 
     name, _, rest = spec.partition(":")
-    if name not in BUILT_IN:
+    if not is_built_in(spec):
         if not Path(spec).exists():
             raise UsageError(
                 f"--potential {spec}: no such file; built in are {', '.join(BUILT_IN)}"
             )
+        refuse_empty(spec, "--potential")
         calculator = calculators.load(spec, skin=skin)
         if "forces" not in calculator.implemented_properties:
             what = ", ".join(calculator.implemented_properties)
             raise UsageError(f"--potential {spec}: a model of {what}, which has no energy")
         return Potential(calculator, spec, str(Path(spec).resolve()), sha256(spec))
     parameters = _parameters(name, rest)
+    _check_parameters(spec, parameters, _PARAMETERS[name])
     made: Calculator
     try:
         if name == "lj":
@@ -95,6 +122,18 @@ def _parameters(name: str, text: str) -> dict[str, Any]:
             raise UsageError(f"--potential {name}: {key!r} is given twice")
         table[place] = _value(value.strip())
     return out
+
+
+def _check_parameters(spec: str, parameters: Mapping[str, Any], known: Mapping[str, str]) -> None:
+    for key, given in parameters.items():
+        if key not in known:
+            raise UsageError(
+                f"--potential {spec}: no parameter {key!r}; expected {', '.join(known)}"
+            )
+        kind = {_NUMBER: float, _SWITCH: bool, _WORD: str}[known[key]]
+        for value in given.values() if isinstance(given, dict) else [given]:
+            if not isinstance(value, kind):
+                raise UsageError(f"--potential {spec}: {key}: {value!r}; expected {known[key]}")
 
 
 def _value(text: str) -> float | bool | str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
 from mdkern.cli.options import (
+    STRUCTURE_HELP,
+    add_reading,
     check_outputs,
     finite,
     non_negative,
@@ -23,6 +25,7 @@ from mdkern.cli.output import (
     one_line,
     print_fields,
     print_json,
+    writing,
 )
 from mdkern.errors import MDKernError
 
@@ -48,7 +51,7 @@ The exit status is 1 where --steps did not suffice. Constraints of the structure
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("structure", metavar="STRUCTURE", help="any file that ASE reads")
+    add("structure", metavar="STRUCTURE", help=STRUCTURE_HELP)
     add("--potential", required=True, metavar="P", help="file or built-in potential, see below")
     add("--optimizer", choices=("fire", "lbfgs", "bfgs"), default="fire", help="default: fire")
     add("--fmax", type=positive, default=0.01, metavar="F", help="eV/Angstrom (default 0.01)")
@@ -66,15 +69,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--trajectory", metavar="FILE.traj", help="every step on the way")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--json", action="store_true", help="summary as one JSON document on stdout")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from mdkern.io.labels import drop_labels
+
     _check(args)
-    atoms = read_structure(args.structure, args.index)
+    atoms = read_structure(args.structure, args.index, args)
     if len(atoms) == 0:
         raise UsageError(f"{args.structure}: no atoms")
     if args.cell != "fixed" and (atoms.cell.rank < 3 or not atoms.pbc.all()):
         raise UsageError(f"--cell {args.cell}: {args.structure} is not periodic in all directions")
+    drop_labels(atoms)
     chosen = potential.make_potential(args.potential, atoms.get_chemical_symbols(), args.skin)
     atoms.calc = chosen.calculator
     try:
@@ -106,7 +113,10 @@ def run(args: argparse.Namespace) -> int:
     if interrupted:
         return 130
     if not converged:
-        error(f"not converged after {steps} steps: largest force {after['fmax_eV_per_A']:.3g} eV/A")
+        error(
+            f"not converged after {steps} steps: largest force {after['fmax_eV_per_A']:.3g} eV/A,"
+            f" expected {args.fmax:g} with --fmax; --steps allows more"
+        )
         return 1
     return 0
 
@@ -168,6 +178,8 @@ def _optimize(target: Any, args: argparse.Namespace) -> tuple[bool, int, bool]:
     kind = {"fire": optimize.FIRE, "lbfgs": optimize.LBFGS, "bfgs": optimize.BFGS}[args.optimizer]
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(Progress("relax", args.steps, not args.json))
+        if args.trajectory:
+            stack.enter_context(writing(args.trajectory))
         optimizer = stack.enter_context(kind(target, logfile=None, trajectory=args.trajectory))
         converged = False
         try:
@@ -188,7 +200,17 @@ def _write(atoms: Atoms, args: argparse.Namespace) -> None:
     results = {name: atoms.calc.get_property(name, atoms) for name in names}
     frame = atoms.copy()
     frame.calc = SinglePointCalculator(frame, **results)
-    write(args.output, frame)
+    with writing(args.output):
+        write(args.output, frame)
+
+
+def _verdict(args: argparse.Namespace, facts: dict[str, Any]) -> str:
+    moved = "force" if args.cell == "fixed" else "force or stress of the cell"
+    if facts["converged"]:
+        return f"yes: no {moved} above {args.fmax:g}"
+    if facts["interrupted"]:
+        return "no: interrupted"
+    return f"no: a {moved} is still above {args.fmax:g}; --steps {args.steps} did not suffice"
 
 
 def _report(args: argparse.Namespace, facts: dict[str, Any]) -> None:
@@ -206,7 +228,8 @@ def _report(args: argparse.Namespace, facts: dict[str, Any]) -> None:
         "structure": f"{one_line(args.structure)}: {facts['n_atoms']:,} atoms, {facts['formula']}",
         "potential": facts["potential"],
         "optimizer": f"{args.optimizer}, cell {args.cell}, fmax {args.fmax:g} eV/A",
-        "steps": f"{facts['steps']:,}" + ("" if facts["converged"] else " (not converged)"),
+        "steps": f"{facts['steps']:,}",
+        "converged": _verdict(args, facts),
         "energy": change("energy_eV_per_atom", "eV/atom", 8),
         "largest force": change("fmax_eV_per_A", "eV/A", 3),
         "pressure": change("pressure_GPa", "GPa", 4),

@@ -12,69 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdkern.cli import plots
-from mdkern.cli.analysis import Diffusion, diffusion, mean_square_displacement, radial_distribution
-from mdkern.cli.output import number, plus_minus
+from mdkern.cli.observer import diffusion_texts
+from mdkern.cli.output import number, plus_minus, writing
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from mdkern.cli.dynamics import Run
+    from mdkern.cli.observer import Observer
 
-__all__ = ["Observer", "write"]
-
-LOOKS = 200  # positions kept for the mean square displacement
-MOST_ATOMS = 2000  # of which they are kept
-FRAMES = 8  # of the second half, for the radial distribution
-
-
-class Observer:
-    """Positions of a run that its report needs; a bounded number of them."""
-
-    def __init__(self, atoms: Atoms, steps: int) -> None:
-        self._atoms, self._steps = atoms, steps
-        self.every = max(1, steps // LOOKS)
-        self._chosen = np.unique(np.linspace(0, len(atoms) - 1, MOST_ATOMS).astype(int))
-        self._first = -1
-        self._steps_seen: list[int] = []
-        self._positions: list[Any] = []
-        self.frames: list[Atoms] = []
-        self._stride = max(self.every, steps // (2 * FRAMES) or 1)
-
-    @property
-    def formula(self) -> str:
-        return str(self._atoms.get_chemical_formula(empirical=True))
-
-    def look(self, step: int) -> None:
-        if self._first < 0:
-            self._first = step
-        done = step - self._first
-        if done % self.every == 0:
-            # Against the motion of the whole, which is no diffusion.
-            drift = self._atoms.get_center_of_mass()
-            self._positions.append((self._atoms.positions[self._chosen] - drift).astype(np.float32))
-            self._steps_seen.append(step)
-        if 2 * done >= self._steps and (not self.frames or done % self._stride < self.every):
-            self.frames.append(self._atoms.copy())
-            del self.frames[:-FRAMES]
-
-    def radial(self) -> tuple[Any, Any] | None:
-        """Radial distribution of the kept frames; None without a periodic cell."""
-        frames = self.frames or [self._atoms.copy()]
-        periodic = frames[0].cell.rank == 3 and bool(frames[0].pbc.all())
-        return radial_distribution(frames) if periodic else None
-
-    def displacement(self, timestep: float) -> tuple[Any, Any] | None:
-        """(lags in ps, mean square displacement along x, y, z); None for a short run."""
-        if len(self._positions) < 10:
-            return None
-        lags = 1e-3 * timestep * (np.array(self._steps_seen) - self._steps_seen[0])
-        return lags, mean_square_displacement(np.array(self._positions))
+__all__ = ["write"]
 
 
 def write(path: str, run: Run, watched: Observer, facts: Mapping[str, Any]) -> None:
     """Write the page: pictures as SVG inside, numbers as tables and as JSON at the end."""
-    curve, moved = watched.radial(), watched.displacement(run.timestep)
-    spread = None if moved is None else diffusion(*moved)
+    curve, moved = watched.radial(), watched.moved
     figures = [
         ("Conserved energy", lambda ax: _energy(ax, run)),
         ("Temperature", lambda ax: _series(ax, run, "temperature_K", "T / K", plots.ORANGE)),
@@ -89,17 +39,24 @@ def write(path: str, run: Run, watched: Observer, facts: Mapping[str, Any]) -> N
             ("Radial distribution", lambda ax: plots.draw_rdf(ax, curve, plots.TEAL, label))
         )
     if moved is not None:
-        figures.append(("Mean square displacement", lambda ax: _msd(ax, moved, spread)))
+        figures.append(("Mean square displacement", lambda ax: plots.draw_msd(ax, moved)))
     pictures = "\n".join(f"<figure>{_svg(draw, name)}</figure>" for name, draw in figures)
     title = f"{facts['formula']}, {facts['n_atoms']:,} atoms, {facts['ensemble']}"
     page = _PAGE.format(
         title=html.escape(title),
-        summary=_table(_rows(facts, spread)),
+        summary=_table(
+            _rows(
+                facts,
+                run.why_no_drift(),
+                diffusion_texts(moved.diffusion if moved else {}, "±", "Å", "²"),
+            )
+        ),
         pictures=pictures,
         provenance=_table(_provenance(facts)),
         data=html.escape(json.dumps(_plain(facts), indent=1), quote=False),
     )
-    Path(path).write_text(page, encoding="utf-8")
+    with writing(path):
+        Path(path).write_text(page, encoding="utf-8")
 
 
 def _svg(draw: Callable[[Any], object], name: str) -> str:
@@ -137,22 +94,9 @@ def _series(ax: Any, run: Run, column: str, label: str, color: str) -> None:
     ax.legend(loc="upper right")
 
 
-def _msd(ax: Any, moved: tuple[Any, Any], spread: Diffusion | None) -> None:
-    lags, parts = moved
-    half = len(lags) // 2 + 1
-    total = parts.sum(axis=1)
-    ax.plot(lags[:half], total[:half], color=plots.BLUE)
-    if spread is not None:
-        t = np.array([spread.begin, spread.end])
-        k = np.searchsorted(lags, t)
-        middle = total[k[0] : k[1] + 1].mean() - 6 * spread.value * lags[k[0] : k[1] + 1].mean()
-        label = f"D = {plus_minus(spread.value, spread.error, 'Å²/ps', '±')}"
-        ax.plot(t, middle + 6 * spread.value * t, color=plots.RED, lw=2, ls="--", label=label)
-        ax.legend(loc="upper left")
-    ax.set(xlabel="lag / ps", ylabel="MSD / Å²", xlim=(0, lags[half - 1]), ylim=(0, None))
-
-
-def _rows(facts: Mapping[str, Any], spread: Diffusion | None) -> list[tuple[str, str]]:
+def _rows(
+    facts: Mapping[str, Any], why_no_drift: str, diffusion: Mapping[str, str]
+) -> list[tuple[str, str]]:
     def mean(key: str, unit: str) -> str:
         value = facts[key]
         return "-" if value is None else f"{value['mean']:.5g} ± {value['std']:.2g} {unit}"
@@ -163,18 +107,14 @@ def _rows(facts: Mapping[str, Any], spread: Diffusion | None) -> list[tuple[str,
         "meV/atom/ns",
         "±",
     )
-    d = "-"
-    if spread is not None:
-        d = plus_minus(spread.value, spread.error, "Å²/ps", "±")
-        d += f" = {number(1e-4 * spread.value, 3)} cm²/s"
     return [
         ("steps", f"{facts['steps']:,}, {facts['time_ps']:.6g} ps"),
         ("energy at the end", f"{number(facts['energy_end_eV_per_atom'], 8)} eV/atom"),
-        ("drift", drift),
-        ("fluctuation", f"{number(facts['fluctuation_meV_per_atom'], 3)} meV/atom"),
+        ("drift", why_no_drift or drift),
+        ("fluctuation", f"{number(facts['fluctuation_meV_per_atom'], 3, 'meV/atom')}"),
         ("temperature", mean("temperature_K", "K")),
         ("pressure", mean("pressure_GPa", "GPa")),
-        ("diffusion coefficient", d),
+        *diffusion.items(),
         ("speed", f"{number(facts['ns_per_day'], 3)} ns/day"),
         ("", f"{number(facts['steps_per_s'])} steps/s"),
         ("", f"{number(facts['atom_steps_per_s'], 3)} atom-steps/s"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -12,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
-from mdkern.cli.output import UsageError
+from mdkern.cli.output import UsageError, writing
+from mdkern.io.structures import with_results
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -25,7 +27,6 @@ __all__ = [
     "open_trajectory",
     "snapshot",
     "trajectory_format",
-    "with_results",
 ]
 
 _FORMATS = {".extxyz": "extxyz", ".xyz": "extxyz", ".traj": "traj", ".h5md": "h5md", ".h5": "h5md"}
@@ -78,14 +79,6 @@ def snapshot(
     if "charges" in atoms.calc.implemented_properties:
         results["charges"] = atoms.get_charges()
     return frame, results
-
-
-def with_results(frame: Atoms, results: Mapping[str, Any]) -> Atoms:
-    """The frame, with these as the results that it carries."""
-    from ase.calculators.singlepoint import SinglePointCalculator
-
-    frame.calc = SinglePointCalculator(frame, **results)
-    return frame
 
 
 def _text_file(path: str, mode: Mode) -> TextIO:
@@ -145,6 +138,8 @@ def _columns(frame: Atoms) -> dict[str, Any] | None:
 class FrameWriter(Protocol):
     """Takes frames; each one is on disk when `write` returns."""
 
+    path: str
+
     def write(self, frame: Atoms) -> None: ...
 
     def close(self) -> None: ...
@@ -152,6 +147,7 @@ class FrameWriter(Protocol):
 
 class _ExtxyzWriter:
     def __init__(self, path: str, mode: Mode) -> None:
+        self.path = path
         self._file = _text_file(path, mode)
 
     def write(self, frame: Atoms) -> None:
@@ -167,6 +163,7 @@ class _TrajWriter:
     def __init__(self, path: str, mode: Mode) -> None:
         from ase.io.trajectory import TrajectoryWriter
 
+        self.path = path
         if mode == "x":
             Path(path).open("xb").close()  # fails where the file exists
         self._writer = TrajectoryWriter(path, mode="a" if mode == "a" else "w")
@@ -189,6 +186,7 @@ class _H5mdWriter:
 
         import mdkern
 
+        self.path = path
         self._n = 0
         # By name: looking one up in the file takes as long as writing to it.
         self._series: dict[str, Any] = {}
@@ -284,7 +282,8 @@ class BackgroundWriter:
         while (given := self._frames.get()) is not None:
             if self._error is None:
                 try:
-                    self._writer.write(with_results(*given))
+                    with writing(self._writer.path):
+                        self._writer.write(with_results(*given))
                 except BaseException as e:  # noqa: BLE001 - raised where the frames come from
                     self._error = e
             self._frames.task_done()
@@ -307,7 +306,8 @@ class BackgroundWriter:
     def close(self) -> None:
         self._frames.put(None)
         self._thread.join()
-        self._writer.close()
+        with writing(self._writer.path):
+            self._writer.close()
         self._check()
 
 
@@ -320,7 +320,9 @@ _WRITERS: dict[str, Callable[[str, Mode], FrameWriter]] = {
 
 def open_trajectory(path: str, mode: Mode) -> FrameWriter:
     """Writer for the format that the suffix names; the file is made at once."""
-    return _WRITERS[trajectory_format(path)](path, mode)
+    kind = _WRITERS[trajectory_format(path)]
+    with writing(path):
+        return kind(path, mode)
 
 
 class LogWriter:
@@ -329,17 +331,27 @@ class LogWriter:
     def __init__(
         self, path: str, header: Mapping[str, Any], columns: Sequence[str], mode: Mode
     ) -> None:
+        self._path = path
         self._file = _text_file(path, mode)
         if mode != "a":
-            self._file.write(f"# {json.dumps(dict(header))}\n{','.join(columns)}\n")
-            self._file.flush()
+            try:
+                self._append(f"# {json.dumps(dict(header))}\n{','.join(columns)}\n")
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._file.close()
+                raise
 
     def write(self, row: Sequence[float]) -> None:
         cells = (
             "" if math.isnan(x) else str(x) if isinstance(x, int) else f"{x:.10g}" for x in row
         )
-        self._file.write(",".join(cells) + "\n")
-        self._file.flush()
+        self._append(",".join(cells) + "\n")
+
+    def _append(self, text: str) -> None:
+        with writing(self._path):
+            self._file.write(text)
+            self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        with writing(self._path):
+            self._file.close()

@@ -6,7 +6,13 @@ import argparse
 from typing import Any
 
 from mdkern.cli import potential
-from mdkern.cli.options import non_negative, non_negative_int, read_structure
+from mdkern.cli.options import (
+    STRUCTURE_HELP,
+    add_reading,
+    non_negative,
+    non_negative_int,
+    read_structure,
+)
 from mdkern.cli.output import Progress, UsageError, error, one_line, print_json, print_table
 from mdkern.errors import MDKernError
 
@@ -19,11 +25,12 @@ EPILOG = (
     potential.HELP
     + """
 examples:
-  mdkern validate Cu.eam.alloy crystal.cif
-  mdkern validate lj:epsilon=0.0103,sigma=3.405,rc=8.5 argon.xyz --json
+  mdkern validate crystal.cif --potential Cu.eam.alloy
+  mdkern validate argon.xyz --potential lj:epsilon=0.0103,sigma=3.405,rc=8.5 --json
 
 Atoms are displaced at random by --rattle first, as all forces of a perfect crystal are zero. Potentials
 that are cut without a smooth end may fail the differences. The exit status is 1 if a check fails.
+The former order of arguments, `mdkern validate POTENTIAL STRUCTURE`, still works.
 """
 )
 MOST_ATOMS = 5000
@@ -31,12 +38,14 @@ MOST_ATOMS = 5000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", metavar="MODEL", help="file or built-in potential, see below")
-    add("structure", metavar="STRUCTURE", help="any file that ASE reads")
+    add("structure", metavar="STRUCTURE", help=STRUCTURE_HELP)
+    add("second", nargs="?", help=argparse.SUPPRESS)  # the structure, in the former order
+    add("--potential", metavar="P", help="file or built-in potential, see below")
     add("--index", type=int, default=-1, metavar="N", help="frame of the file (default: the last)")
     add("--rattle", type=non_negative, default=0.05, metavar="A", help="default 0.05")
     add("--seed", type=non_negative_int, default=0, metavar="N", help="default 0")
     add("--json", action="store_true", help="one JSON document on stdout")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,10 +53,11 @@ def run(args: argparse.Namespace) -> int:
 
     from mdkern.validation import validate
 
-    atoms = read_structure(args.structure, args.index)
+    _order(args)
+    atoms = read_structure(args.structure, args.index, args)
     if not 0 < len(atoms) <= MOST_ATOMS:
         raise UsageError(f"{args.structure}: {len(atoms)} atoms; expected 1 to {MOST_ATOMS}")
-    chosen = potential.make_potential(args.model, atoms.get_chemical_symbols(), 0.3)
+    chosen = potential.make_potential(args.potential, atoms.get_chemical_symbols(), 0.3)
     rng = np.random.default_rng(args.seed)
     atoms.positions += rng.normal(scale=args.rattle, size=atoms.positions.shape)
     checks = []
@@ -78,6 +88,18 @@ def run(args: argparse.Namespace) -> int:
     for name in failed:
         error(f"check failed: {name}")
     return 1 if failed else 0
+
+
+def _order(args: argparse.Namespace) -> None:
+    """Structure and potential, also from the former order: MODEL STRUCTURE."""
+    first, second = args.structure, args.second
+    if second is None and args.potential is None:
+        raise UsageError("--potential: missing; see mdkern validate --help")
+    if second is not None and args.potential is not None:
+        raise UsageError(f"{second}: a second structure; expected one, and --potential")
+    if second is not None:
+        turned = potential.is_built_in(second) and not potential.is_built_in(first)
+        args.potential, args.structure = (second, first) if turned else (first, second)
 
 
 def _facts(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mdkern import _core
+from mdkern import _core, checks
 from mdkern.descriptors.model import ModelDescriptor
 from mdkern.errors import UnsupportedError
 from mdkern.io.deepmd import read_deepmd
@@ -69,7 +69,7 @@ class DeepPotSE(ModelDescriptor):
             raise UnsupportedError(
                 f"{self.model.path}: model.type: {self.model.model.kind!r} has no descriptor"
             )
-        self.tabulate = bool(tabulate)
+        self.tabulate = checks.flag("tabulate", tabulate)
         self.precision = check_precision(precision)
         self.species = self.model.species
         self.r_cut = self.model.cutoff

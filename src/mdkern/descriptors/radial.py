@@ -29,7 +29,6 @@ Float = NDArray[np.float64]
 COEFFICIENTS = 8  # per cell, kSoapOrder in cpp/descriptors/soap.hpp
 _HALF_AXES = (0.9, 1.4, 2.0)  # of the ellipses tried, in units of `width`
 _POINTS = 16  # on half of an ellipse: |F| varies slowly there
-_MAX_CELLS = 4096
 _BLOCK = 512  # points at once
 
 
@@ -46,9 +45,14 @@ class RadialTable:
 
 
 def tabulate(
-    f: Callable[[Any], Any], cutoff: float, width: float, scale: Float, tolerance: float = 1e-12
+    f: Callable[[Any], Any],
+    cutoff: float,
+    width: float,
+    scale: Float,
+    tolerance: float = 1e-12,
+    most: int = 4096,
 ) -> RadialTable:
-    """Table of ``scale[l] * f(r)`` on [0, cutoff]; `width` is the length on which f changes.
+    """Table of ``scale[l] * f(r)`` on [0, cutoff] of at most so many cells; `width` is the length on which f changes.
 
     Raises
     ------
@@ -56,12 +60,10 @@ def tabulate(
         No table of reasonable size keeps `tolerance`.
     """
     n_cells = max(4, int(np.ceil(cutoff / (0.2 * width))))
-    while n_cells <= 2 * _MAX_CELLS:
+    while n_cells <= most:
         bound = _bound(f, cutoff, width, n_cells)
         if bound.max() <= tolerance:
             return RadialTable(_coefficients(f, cutoff, n_cells, scale), cutoff, bound)
-        if n_cells > _MAX_CELLS:
-            break
         # It falls with about the 7.5th power of the width of the cells.
         factor = min(2.0, 1.02 * (bound.max() / tolerance) ** (1 / 7.5))
         n_cells = int(np.ceil(max(1.02, factor) * n_cells))
@@ -108,7 +110,9 @@ def _coefficients(f: Callable[[Any], Any], cutoff: float, n_cells: int, scale: F
     nodes = chebyshev.chebpts1(k)
     h = cutoff / n_cells
     r = h * (np.arange(n_cells)[:, None] + 0.5 * (nodes + 1.0))
-    values = np.moveaxis(f(r), 2, 0) * scale[:, None, None]  # (cells, l, n, k)
+    values = (
+        np.concatenate([np.moveaxis(f(x), 2, 0) for x in _blocks(r, k)]) * scale[:, None, None]
+    )  # (cells, l, n, k)
     t = chebyshev.chebvander(nodes, k - 1)
     c = np.einsum("clnk,kj->clnj", values, t) * (2.0 / k)
     c[..., 0] *= 0.5

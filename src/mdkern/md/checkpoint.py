@@ -28,7 +28,8 @@ _MAX_ATOMS = 2**29
 _MAX_VARIABLES = 10_000
 _MAX_STEPS = 2**62
 _MAX_SKIN = 20.0  # Angstrom
-_MAX_META = 1 << 20  # bytes of JSON
+_MAX_META = 1 << 20  # bytes of JSON, beside
+_META_PER_ATOM = 32  # for a number per atom, such as friction
 # Name, kind of number, shape; n: atoms, v: any (bounded).
 _ARRAYS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "numbers": ("<i8", ("n",)),
@@ -177,7 +178,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if set(arrays) != {*_ARRAYS, "meta"}:
         raise FormatError("not a checkpoint of mdkern: other arrays in it", path=where)
     text = arrays.pop("meta")
-    if text.dtype != np.uint8 or text.ndim != 1 or text.size > _MAX_META:
+    most = _MAX_META + _META_PER_ATOM * arrays["numbers"].size
+    if text.dtype != np.uint8 or text.ndim != 1 or text.size > most:
         raise FormatError(
             f"meta: type {text.dtype} and shape {text.shape}; not expected", path=where
         )

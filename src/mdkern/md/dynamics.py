@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from ase.calculators.calculator import CalculationFailed
 from ase.constraints import FixAtoms, FixCom
 from ase.md.md import MolecularDynamics
 
-from mdkern import _core, potentials
+from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, Calculator, _arrays, is_native
 from mdkern.errors import InUseError, MDKernError, MDKernWarning, UnsupportedError
 from mdkern.potentials.base import warn_of
@@ -120,10 +119,9 @@ class NativeDynamics(MolecularDynamics):
         skin: float | None = None,
         **kwargs: Any,
     ) -> None:
-        _positive("timestep", timestep)
-        if skin is not None and not (math.isfinite(skin) and skin >= 0.0):
-            raise ValueError(f"skin: {skin!r}; expected a finite number >= 0 (Angstrom)")
-        self._skin = skin
+        checks.structure("atoms", atoms)
+        timestep = checks.positive("timestep", timestep)
+        self._skin = None if skin is None else checks.not_negative("skin", skin, unit="Angstrom")
         self._loop: Any = None
         self._made: tuple[Any, ...] = ()
         self._masses_given: tuple[Any, ...] = ()
@@ -242,7 +240,7 @@ class NativeDynamics(MolecularDynamics):
 
     def _configure(self) -> None:
         """Hand parameters over that have changed, such as the temperature."""
-        _positive("timestep", self.dt)
+        checks.positive("timestep", self.dt)
         name, *arguments = self._scheme()
         wanted = (
             name,
@@ -339,7 +337,7 @@ class NativeDynamics(MolecularDynamics):
         return self.atoms.get_forces(md=True)
 
     def _start(self, steps: int) -> None:
-        self.max_steps = self.nsteps + _whole("steps", steps)
+        self.max_steps = self.nsteps + checks.whole("steps", steps)
         self._prepare()
 
     def _until_due(self) -> int:
@@ -391,7 +389,7 @@ class NativeDynamics(MolecularDynamics):
     # --- samples
     def record(self, every: int) -> None:
         """Record energies in the core every so many steps from now on, without leaving it; 0: no more."""
-        self._sample_every = _whole("every", every)
+        self._sample_every = checks.whole("every", every)
 
     @_alone
     def record_now(self) -> None:
@@ -484,17 +482,3 @@ class NativeDynamics(MolecularDynamics):
         self._prepare()
         loop = self._loop
         return float(loop.energy + loop.kinetic_energy + loop.reservoir_energy)
-
-
-def _whole(name: str, value: Any, least: int = 0, most: int = 2**62) -> int:
-    ok = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not (ok and least <= value <= most):
-        raise ValueError(f"{name}: {value!r}; expected an integer >= {least}")
-    return int(value)
-
-
-def _positive(name: str, value: Any) -> float:
-    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not (ok and math.isfinite(value) and value > 0.0):
-        raise ValueError(f"{name}: {value!r}; expected a positive finite number")
-    return float(value)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mdkern import _core
+from mdkern import _core, checks
 from mdkern.errors import UnsupportedError
 from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import (
@@ -80,7 +80,7 @@ class DeepPotential:
         fparam: Sequence[float] | None = None,
     ) -> None:
         self.model = path if isinstance(path, DeepModel) else read_deepmd(path)
-        self.tabulate = bool(tabulate)
+        self.tabulate = checks.flag("tabulate", tabulate)
         self.precision = check_precision(precision)
         self.fparam = None if fparam is None else tuple(float(x) for x in fparam)
         self.species: tuple[str, ...] = self.model.species
@@ -263,7 +263,7 @@ def _net(net: Net) -> Any:
 def _tail(fitting: Fitting, fparam: Sequence[float] | None) -> Array:
     """What frame parameters append to every descriptor."""
     n = len(fitting.fparam_avg)
-    given = fitting.fparam if fparam is None else np.asarray(fparam, dtype=np.float64)
+    given = fitting.fparam if fparam is None else checks.numbers("fparam", fparam)
     if n and given is None:
         raise ValueError(f"fparam: None; the model has {n} frame parameters and no default")
     if given is None:

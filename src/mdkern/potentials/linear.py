@@ -12,6 +12,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
+from mdkern import checks
 from mdkern.errors import FormatError
 from mdkern.io.archive import read_archive
 from mdkern.io.documents import json_of
@@ -79,8 +80,8 @@ class LinearModel:
                 f"descriptor: {descriptor!r}; expected one with average='off' and periodic=True"
             )
         n, f = len(descriptor.species), descriptor.get_number_of_features()
-        w = np.asarray(weights, dtype=np.float64)
-        b = np.zeros(n) if intercepts is None else np.asarray(intercepts, dtype=np.float64)
+        w = checks.numbers("weights", weights)
+        b = np.zeros(n) if intercepts is None else checks.numbers("intercepts", intercepts)
         if w.shape not in ((f,), (n, f)):
             raise ValueError(f"weights: shape {w.shape}; expected ({n}, {f}) or ({f},)")
         if b.shape != (n,):
