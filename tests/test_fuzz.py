@@ -69,9 +69,9 @@ print(*sorted({{f["outcome"] + f["finding"][:12] for f in report.findings}}), so
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    expected = ["KeyErrorKeyError: 'x", "MemoryErrorMemoryError:", "ValueErrorValueError: "]
+    expected = ["KeyErrorKeyError: 'x", "MemoryErrorMemoryError:", "ValueErrorValueError:"]
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert lines[:3] == expected
-    assert lines[3:5] == ["diedmore than 2 ", "diedthe process"]
+    assert lines[3:5] == ["diedmore than 2", "diedthe process"]
     assert "FormatError" in lines[5]
     assert "evaluated" in lines[5]

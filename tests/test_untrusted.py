@@ -17,7 +17,7 @@ from ase.build import bulk
 
 from mdkern.bench.deepmd_models import random_deepmd
 from mdkern.bench.nep_models import random_nep
-from mdkern.calculators import NEP, DeepPotential, LennardJones, LinearModel
+from mdkern.calculators import NEP, AtomsError, DeepPotential, LennardJones, LinearModel
 from mdkern.descriptors import SOAP
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.archive import read_archive
@@ -42,7 +42,7 @@ from mdkern.calculators import EAM, NEP, DeepPotential, LinearModel
 def limit(path):
     pages = int(Path("/proc/self/statm").read_text().split()[5])
     room = pages * resource.getpagesize() + 4 * Path(path).stat().st_size + {more}
-    resource.setrlimit(resource.RLIMIT_DATA, (room, room))
+    resource.setrlimit(resource.RLIMIT_DATA, (room, resource.RLIM_INFINITY))
     return path
 def refused(kind, path):
     try:
@@ -283,7 +283,7 @@ def test_checkpoints_that_do_not_fit(checkpoint: Path) -> None:
         ({"skin": "x"}, "skin"),
         ({"friction": -1.0}, "friction"),
         ({"friction": {"a": 1}}, "friction"),
-        ({"temperature_K": "x"}, "temperature"),
+        ({"temperature_K": "x"}, "checkpoint of Langevin"),
     ):
         changed(checkpoint, {}, parameters={**good, **change})
         with pytest.raises(FormatError, match=text):
@@ -296,7 +296,7 @@ def test_checkpoints_that_do_not_fit(checkpoint: Path) -> None:
         read_checkpoint(checkpoint)
     flat = np.zeros((3, 3))
     changed(checkpoint, {"masses": np.ones(4), "cell": flat, "built_cell": flat})
-    with pytest.raises(FormatError, match="checkpoint of Langevin"):
+    with pytest.raises(AtomsError, match="cell: the periodic cell vectors are linearly dependent"):
         read_checkpoint(checkpoint).dynamics(calc)
 
 
