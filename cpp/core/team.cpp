@@ -4,11 +4,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <thread>
+#include <utility>
 
 #include "core/threads.hpp"
 
@@ -16,7 +18,9 @@
 #include <omp.h>
 #endif
 #if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
 #include <sched.h>
+#include <time.h>
 #endif
 
 namespace mdkern {
@@ -29,6 +33,8 @@ using Clock = std::chrono::steady_clock;
 // a step, and between steps of a native loop, are shorter.
 constexpr auto kSpin = std::chrono::microseconds(100);
 constexpr int kLooks = 64;          // looks between two of the clock: about 2 us
+constexpr int kYieldsToWatch = 64;  // between two looks after a worker: some 20 us
+constexpr std::int64_t kStalledNs = 100'000, kRest = 10, kLongestRestNs = 200'000'000;
 constexpr int kLooksToYield = 512;  // at a worker's end, before the caller offers its CPU
 
 inline void relax() {
@@ -47,6 +53,11 @@ inline void offer_cpu() {
 #endif
 }
 
+std::int64_t now_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
+        .count();
+}
+
 enum class Mail : int { none, posted, taken };
 
 struct Worker;
@@ -60,6 +71,7 @@ struct Pool {
     int n_workers = 0;
     int most = std::numeric_limits<int>::max();  // workers that the runtime gives
     std::atomic<int> awake{0};                   // workers that have a job or look for one
+    std::atomic<std::int64_t> rest_until{0};     // time before which there are no teams
 };
 Pool* pool = new Pool;
 
@@ -92,7 +104,35 @@ struct alignas(128) Worker {
             if (looks < kLooksToYield)
                 relax();
             else
-                offer_cpu();
+                wait(looks - kLooksToYield);
+    }
+    // While another thread waits for this one; it counts the calls in `looks`.
+    void wait(int looks) {
+        offer_cpu();
+        if (looks % kYieldsToWatch != 0) return;
+        const std::int64_t now = now_ns(), used = cpu_ns();
+        if (looks == 0) {
+            seen_at = now;
+            seen_used = used;
+        } else if (now - seen_at > kStalledNs) {
+            if (used - seen_used < (now - seen_at) / 4)
+                pool->rest_until = now + std::min(kRest * (now - seen_at), kLongestRestNs);
+        }
+    }
+    // Time that it ran, where the system tells.
+    std::int64_t cpu_ns() const {
+#if defined(__linux__)
+        timespec t;
+        if (has_clock && clock_gettime(clock, &t) == 0)
+            return std::int64_t(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+#endif
+        return now_ns();
+    }
+    // By the worker itself.
+    void begin() {
+#if defined(__linux__)
+        has_clock = pthread_getcpuclockid(pthread_self(), &clock) == 0;
+#endif
     }
     [[noreturn]] void serve() {
         for (;;) {
@@ -110,6 +150,11 @@ struct alignas(128) Worker {
     }
 
 private:
+#if defined(__linux__)
+    clockid_t clock{};
+    bool has_clock = false;
+#endif
+    std::int64_t seen_at = 0, seen_used = 0;  // when the waiting began
     void sleep() {
         std::unique_lock<std::mutex> hold(lock);
         asleep.store(true);
@@ -132,6 +177,7 @@ void start(int n, std::unique_lock<std::mutex>& hold) {
 #pragma omp parallel num_threads(n)
         {
             auto* me = new Worker;
+            me->begin();
             {
                 Pool& p = *pool;
                 const std::lock_guard<std::mutex> own(p.lock);
@@ -187,19 +233,37 @@ void give(Worker* first) {
     pool->idle = first;
 }
 
+thread_local Worker* own_crew = nullptr;  // of the call that this thread is in
+
 }  // namespace
 
 void team_run(int n_threads, TeamBody body, void* context) {
     Worker* crew = n_threads > 1 ? take(n_threads - 1) : nullptr;
     int thread = 0;
     for (Worker* w = crew; w; w = w->next) w->post(body, context, ++thread);
+    Worker* const outer = std::exchange(own_crew, crew);
     body(context, 0);
+    own_crew = outer;
     if (!crew) return;
     for (Worker* w = crew; w; w = w->next) w->finish();
     give(crew);
 }
 
 bool team_is_awake() { return pool->awake.load(std::memory_order_relaxed) > 0; }
+
+bool team_is_hindered() {
+    const std::int64_t until = pool->rest_until.load(std::memory_order_relaxed);
+    if (until == 0) return false;
+    if (now_ns() < until) return true;
+    pool->rest_until = 0;
+    return false;
+}
+
+void team_wait(int looks) {
+    for (Worker* w = own_crew; w; w = w->next)
+        if (w->mail.load(std::memory_order_relaxed) == Mail::taken) return w->wait(looks);
+    offer_cpu();
+}
 
 void team_before_fork() { pool->lock.lock(); }
 

@@ -7,7 +7,8 @@
 //
 // Nobody ever waits for a worker that has not begun: whoever calls works too, takes parts from the
 // same counters, and goes on when none is left. A worker that the system schedules late (another
-// process has its CPU) costs its help and nothing else.
+// process has its CPU) costs its help and nothing else; one that is stopped in the middle of a part
+// keeps all waiting, and for a while there are no teams.
 #pragma once
 
 namespace mdkern {
@@ -23,6 +24,14 @@ void team_run(int n_threads, TeamBody body, void* context);
 
 // Whether a worker is awake, so that a team costs a microsecond and not some ten.
 bool team_is_awake();
+
+// Whether a team had to wait for a worker that did not run, because another process has its CPU, not
+// long ago: ten times as long as it waited. One thread alone is faster then.
+bool team_is_hindered();
+
+// For loops in which one thread waits for another: offers the CPU, and looks after the workers of
+// this thread's team. `looks` counts the calls since the waiting began.
+void team_wait(int looks);
 
 // Around fork(): a child has none of its parent's workers and starts its own.
 void team_before_fork();

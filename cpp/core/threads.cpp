@@ -121,7 +121,7 @@ int team_size(int requested, std::int64_t work, double ns) {
         const int now = omp_limit();
         if (now < omp_limit_at_import) n = std::min(n, now);
     }
-    if (n <= 1) return 1;
+    if (n <= 1 || team_is_hindered()) return 1;
     const double most = total / (team_is_awake() ? kTeamNs : kWakeNs);
     return most >= n ? n : std::max(1, int(most));
 }

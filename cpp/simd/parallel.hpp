@@ -2,8 +2,6 @@
 // threads there are.
 #pragma once
 
-#include <sched.h>
-
 #include <cstdint>
 
 #include "core/team.hpp"
@@ -98,8 +96,9 @@ inline void parallel_ordered(std::int64_t n, int n_threads, const std::int32_t* 
             const std::int64_t k = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
             if (k >= n) break;
             for (std::int32_t b = first[k]; b < first[k + 1]; ++b)
-                for (int spins = 0; !__atomic_load_n(&done[before[b]], __ATOMIC_ACQUIRE);)
-                    if (++spins > 1000) sched_yield();  // its thread may be waiting for this CPU
+                for (int looks = -1000; !__atomic_load_n(&done[before[b]], __ATOMIC_ACQUIRE);
+                     ++looks)
+                    if (looks >= 0) team_wait(looks);  // its thread may be waiting for this CPU
             body(k);
             __atomic_store_n(&done[k], 1, __ATOMIC_RELEASE);
         }
