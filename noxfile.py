@@ -1,7 +1,11 @@
-"""Task runner: ``nox -s lint|tests|cpp|bench|docs|isa|sanitize|stubs|tidy``, or all of .ci/run with ``nox -s ci``."""
+"""Task runner: ``nox -s lint|tests|cpp|bench|docs|site|isa|sanitize|tsan|fuzz|stubs|tidy``, or all of .ci/run with ``nox -s ci``."""
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import nox
@@ -11,6 +15,22 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.default_venv_backend = "venv"
 
 BUILD = Path("build")
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+PYTHONS = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+
+
+def _all_of_pyenv() -> None:
+    """Let pyenv's python3.N run for all that it has, not for the selected version alone."""
+    if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:
+        selected, every = (
+            subprocess.run(["pyenv", *words], capture_output=True, text=True, check=True).stdout
+            for words in (["version-name"], ["versions", "--bare"])
+        )
+        names = [selected.strip(), *(v for v in every.split() if v.rpartition(".")[0] in PYTHONS)]
+        os.environ["PYENV_VERSION"] = ":".join(dict.fromkeys(names))
+
+
+_all_of_pyenv()
 
 
 @nox.session
@@ -25,10 +45,18 @@ def lint(session: nox.Session) -> None:
     session.run("clang-format", "--dry-run", "-Werror", *sources)
 
 
-@nox.session
-def tests(session: nox.Session) -> None:
-    """The test suite, on the installed package."""
-    session.install(".[test]")
+@nox.session(python=PYTHONS)
+@nox.parametrize("versions", ["newest", "lowest"])
+def tests(session: nox.Session, versions: str) -> None:
+    """The test suite on the installed package: every Python, newest versions and the lowest that we declare."""
+    env = {}
+    if versions == "lowest":
+        constraints = Path(session.create_tmp(), "lowest.txt")
+        lowest = session.run("python", "tools/lowest_versions.py", silent=True)
+        constraints.write_text(str(lowest), encoding="utf-8")
+        # Also for the isolated build; newer versions of pip read the second variable there.
+        env = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(constraints.resolve()))
+    session.install(".[test]", env=env)
     session.run("pytest", *session.posargs)
 
 
@@ -56,6 +84,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def site(session: nox.Session) -> None:
+    """docs/ as a site, in build/site; a link that leads nowhere is an error."""
+    session.install(*PROJECT["optional-dependencies"]["docs"])
+    session.run("mkdocs", "build", "--strict", "--site-dir", str(BUILD / "site"), *session.posargs)
+
+
+@nox.session
 def isa(session: nox.Session) -> None:
     """No code of one instruction set in the path of another; the test suite with each of them."""
     folder = BUILD / "isa"
@@ -73,6 +108,20 @@ def sanitize(session: nox.Session) -> None:
     """Quick tests under AddressSanitizer and UndefinedBehaviorSanitizer."""
     session.install("ase", "numpy", "pytest", "hypothesis", "threadpoolctl", "pytest-benchmark")
     session.run("bash", "tools/sanitize.sh", "python", *session.posargs, external=True)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Damaged files for every reader, 100,000 a format; ``nox -s fuzz -- --format nep --seed 2``."""
+    session.install(".", "h5py", "PyYAML")
+    session.run("python", "tests/fuzz", "--inputs", "100000", *session.posargs)
+
+
+@nox.session
+def tsan(session: nox.Session) -> None:
+    """Tests of threads under ThreadSanitizer, built by Clang."""
+    session.install("ase", "numpy", "pytest", "hypothesis", "threadpoolctl")
+    session.run("bash", "tools/tsan.sh", "python", *session.posargs, external=True)
 
 
 @nox.session

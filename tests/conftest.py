@@ -11,15 +11,17 @@ from ase.build import bulk
 from ase.io import write
 from hypothesis import HealthCheck, settings
 
-# Read when OpenMP is loaded. Threads that spin while they wait take the CPU from whatever runs beside the
-# tests, and the tests themselves ask for more threads than there are cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 import mdkern
 
 pytest.register_assert_rewrite(
     "cli_checks", "contracts", "descriptor_checks", "md_checks", "neighbor_checks"
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Our warnings are errors wherever they point to; pyproject.toml would import mdkern too early."""
+    config.addinivalue_line("filterwarnings", "error::mdkern.MDKernWarning")
+
 
 settings.register_profile(
     "mdkern",

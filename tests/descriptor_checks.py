@@ -234,6 +234,11 @@ class DescriptorContract:
         d, c = descriptor.derivatives(both, centers=[[1], [0]])
         assert [x.shape[1] for x in d] == [len(a) for a in both]
         assert np.array_equal(c[1], first[1][:1])
+        whole = {"return_descriptor": False, "centers": [[1], [0]]}
+        for include, columns in (([2, 0], ([2, 0], [2, 0])), ([[1], [0, 2]], ([1], [0, 2]))):
+            some = descriptor.derivatives(both, include=include, **whole)
+            for part, x, k in zip(some, d, columns, strict=True):
+                assert np.array_equal(part, x[:, k])
         assert (
             len(descriptor.feature_names())
             == descriptor.get_number_of_features()
@@ -249,6 +254,40 @@ class DescriptorContract:
         ):
             with pytest.raises(ValueError, match=text):
                 descriptor.create(atoms, **arguments)
+        for centers in ("ab", 3, True):
+            with pytest.raises(ValueError, match=r"centers: .*expected a list of indices"):
+                descriptor.create(atoms, centers)
+        for centers, text in (
+            ([0, 1], r"centers\[0\]: 0; expected a list for each structure"),
+            ([[0], 1], r"centers\[1\]: 1; expected a list for each structure"),
+            ([[0]], "centers: 1 entries for 2 structures"),
+            ("ab", "centers: 'ab'; expected a list for each structure"),
+            ([["O"], [0]], r"centers\[0\]: 'O'; expected the index"),
+            ([[0.5], [0]], r"centers\[0\]: 0.5"),
+            ([[True], [0]], r"centers\[0\]: True"),
+            ([[0, [1, 2]], [0]], r"centers\[1\]: \[1, 2\]"),
+        ):
+            for call in (descriptor.create, descriptor.derivatives):
+                with pytest.raises(ValueError, match=text):
+                    call([atoms, atoms], centers)
+        for thing in ("water.xyz", None, 3, 1.5):
+            with pytest.raises(TypeError, match=r"a: .*expected a list of ase\.Atoms"):
+                descriptor.create(thing)
+            with pytest.raises(TypeError, match=r"a: .*expected a list of ase\.Atoms"):
+                descriptor.derivatives(thing)
+            for call in (descriptor.derivatives_sparse, descriptor.derivatives_strain):
+                with pytest.raises(TypeError, match=r"a: .*expected an ase\.Atoms"):
+                    call(thing)
+            with pytest.raises(TypeError, match=r"a: .*expected an ase\.Atoms"):
+                descriptor.vjp(thing, np.zeros(3))
+            with pytest.raises(TypeError, match=r"a\[1\]: .*expected an ase\.Atoms"):
+                descriptor.create(iter([atoms, thing]))
+        with pytest.raises(ValueError, match=r"weights: of type complex128"):
+            descriptor.vjp(atoms, np.zeros(descriptor.get_number_of_features(), dtype=complex))
+        with pytest.raises(ValueError, match=r"attach: 'F'; expected True or False"):
+            descriptor.derivatives(atoms, attach="F")
+        with pytest.raises(ValueError, match=r"n_jobs: '2'; expected an integer"):
+            descriptor.create(atoms, n_jobs="2")
         with pytest.raises(ValueError, match="structure: no atoms"):
             descriptor.create(Atoms())
         with pytest.raises(ValueError, match="atom 1 is Xe, which is not in species"):
@@ -258,6 +297,9 @@ class DescriptorContract:
         for arguments, text in (
             ({"include": [9]}, "include: 9; expected atoms from 0 to 7"),
             ({"include": [1, 1]}, "expected each atom once"),
+            ({"include": ["O"]}, r"include: \['O'\]; expected a list of indices"),
+            ({"exclude": 3}, "exclude: 3; expected a list of indices"),
+            ({"include": [[0], [1, 2]]}, "include: .*; expected a list of indices"),
             ({"include": [0], "exclude": [1]}, "both given"),
             ({"method": "fast"}, "method: 'fast'"),
         ):

@@ -49,9 +49,9 @@ class Replay:
         self.step = self.calls = 0
 
     def standard_normal(self, size: Any = None) -> Any:
-        if size is None:
+        if size in (None, (1,)):  # Bussi: one number, until ASE 3.28 an array of it
             normal, self.squares = _core.md_bussi_noise(self.seed, self.step, self.n_dof)
-            return normal
+            return normal if size is None else np.array([normal])
         both = _core.md_normals(np.arange(self.n, dtype=np.int32), self.seed, self.step)
         part = both[:, 3 * self.calls : 3 * self.calls + 3]
         self.step += self.calls
@@ -64,8 +64,14 @@ class Replay:
         return 0.5 * self.squares
 
 
-_MTK = (3 * FS, KELVIN, PRESSURE, 100 * FS, 300 * FS)
+MTK = (3 * FS, KELVIN, PRESSURE, 100 * FS, 300 * FS)
 _MASK = np.array([True, False, True])
+
+
+def friction_of_each(atoms: Atoms) -> Any:
+    """One of each atom, some of them none, in ASE's shape (n, 1)."""
+    return 0.04 / FS * (np.arange(len(atoms)) % 5)[:, None]
+
 
 # Name: our integrator, ASE's with the same random numbers.
 INTEGRATORS: dict[str, tuple[Callable[..., Any], Callable[[Atoms, Any], Any]]] = {
@@ -86,6 +92,19 @@ INTEGRATORS: dict[str, tuple[Callable[..., Any], Callable[[Atoms, Any], Any]]] =
             rng=Replay(ours, len(atoms)),
         ),
     ),
+    "langevin_each": (
+        lambda atoms, **kw: md.Langevin(
+            atoms, 3 * FS, temperature_K=KELVIN, friction=friction_of_each(atoms), seed=9, **kw
+        ),
+        lambda atoms, ours: langevin.Langevin(
+            atoms,
+            3 * FS,
+            temperature_K=KELVIN,
+            friction=friction_of_each(atoms),
+            fixcm=False,
+            rng=Replay(ours, len(atoms)),
+        ),
+    ),
     "bussi": (
         lambda atoms, **kw: md.Bussi(atoms, 3 * FS, KELVIN, 100 * FS, seed=8, **kw),
         lambda atoms, ours: bussi.Bussi(
@@ -99,16 +118,16 @@ INTEGRATORS: dict[str, tuple[Callable[..., Any], Callable[[Atoms, Any], Any]]] =
         ),
     ),
     "isotropic_mtk": (
-        lambda atoms, **kw: md.IsotropicMTKNPT(atoms, *_MTK, **kw),
-        lambda atoms, _: nose_hoover_chain.IsotropicMTKNPT(atoms, *_MTK),
+        lambda atoms, **kw: md.IsotropicMTKNPT(atoms, *MTK, **kw),
+        lambda atoms, _: nose_hoover_chain.IsotropicMTKNPT(atoms, *MTK),
     ),
     "mtk": (
-        lambda atoms, **kw: md.MTKNPT(atoms, *_MTK, 2, 4, 2, 2, **kw),
-        lambda atoms, _: nose_hoover_chain.MTKNPT(atoms, *_MTK, 2, 4, 2, 2),
+        lambda atoms, **kw: md.MTKNPT(atoms, *MTK, 2, 4, 2, 2, **kw),
+        lambda atoms, _: nose_hoover_chain.MTKNPT(atoms, *MTK, 2, 4, 2, 2),
     ),
     "masked_mtk": (
-        lambda atoms, **kw: md.MaskedMTKNPT(atoms, *_MTK, mask=(True, False, True), **kw),
-        lambda atoms, _: nose_hoover_chain.MaskedMTKNPT(atoms, *_MTK, mask=_MASK),
+        lambda atoms, **kw: md.MaskedMTKNPT(atoms, *MTK, mask=(True, False, True), **kw),
+        lambda atoms, _: nose_hoover_chain.MaskedMTKNPT(atoms, *MTK, mask=_MASK),
     ),
 }
 

@@ -29,7 +29,7 @@ from ase.outputs import all_outputs
 from reference_data import OWN
 
 import mdkern
-from mdkern.calculators import EAM, Calculator, LennardJones, Morse, load
+from mdkern.calculators import EAM, Buckingham, Calculator, LennardJones, Morse, load
 from mdkern.errors import FormatError, MDKernError
 
 ALLOY = OWN / "synthetic.eam.alloy"
@@ -58,7 +58,7 @@ def make(request: pytest.FixtureRequest) -> Any:
     return MAKERS[request.param]
 
 
-class Counted(EAM, potential=mdkern.potentials.EAM, name="counted"):
+class Counted(EAM, potential=mdkern.potentials.EAM, ase_name="counted"):
     """Counts the calls of the kernel."""
 
     calls = 0
@@ -300,6 +300,52 @@ def test_set() -> None:
     assert calc.get_potential_energy(atoms) == energy
 
 
+@pytest.mark.parametrize("value", [None, "0.3", True, np.nan, -0.1, 1j, [0.3]])
+def test_a_skin_that_is_none(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"skin: .*; expected a finite number >= 0 \(Angstrom\)"):
+        LennardJones(skin=value)
+    with pytest.raises(ValueError, match=r"skin: "):
+        LennardJones().set(skin=value)
+
+
+@pytest.mark.parametrize("value", ["0.1", True, 1j, [1.0], np.nan, 0, np.datetime64(1, "s")])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda x: LennardJones(epsilon=x), "epsilon"),
+        (lambda x: LennardJones(sigma={"Ar": x}, epsilon={"Ar": 1.0}), "sigma"),
+        (lambda x: LennardJones(rc=x), "rc"),
+        (lambda x: LennardJones(rc=9.0, ro=x, smooth=True), "ro"),
+        (lambda x: Morse(D=x, alpha=1.0, r0=1.0, rc=3.0), "D"),
+        (lambda x: Morse(rho0=x), "rho0"),
+        (lambda x: Buckingham(A=1.0, rho=x, rc=3.0), "rho"),
+        (lambda x: EAM.zhou2004(["Cu"], cutoff=x), "cutoff"),
+    ],
+)
+def test_parameters_that_are_no_numbers(make: Any, name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}: .*; expected a"):
+        make(value)
+
+
+def test_arrays_of_atoms_that_are_no_numbers() -> None:
+    """Whoever writes into atoms.arrays goes past ASE's own checks."""
+    for name, x, text in (
+        ("positions", np.ones((2, 3)) * 1j, "positions: of type complex128"),
+        ("positions", np.ma.array(np.ones((2, 3)), mask=np.eye(3)[:2]), "positions: has masked"),
+        ("positions", np.full((2, 3), "1.0"), "positions: of type str"),
+        ("numbers", np.array([18.5, 18.0]), "numbers: has 18.5; expected atomic numbers"),
+        ("numbers", np.array([18, 18j]), "numbers: of type complex128"),
+    ):
+        atoms = Atoms("Ar2", [[0, 0, 0], [0, 0, 3.8]])
+        atoms.arrays[name] = x
+        with pytest.raises(ValueError, match=text):
+            LennardJones().calculate(atoms)
+        with pytest.raises(ValueError, match=text):
+            mdkern.evaluate([atoms], LennardJones())
+    with pytest.raises(TypeError, match=r"atoms: 'ar.xyz'; expected an ase\.Atoms"):
+        LennardJones().calculate("ar.xyz")
+
+
 # --- parameters, files, copies --------------------------------------------------------------------
 
 
@@ -374,6 +420,7 @@ def test_a_copy_of_atoms_with_a_calculator() -> None:
 # --- what cannot be computed ----------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*a density is beyond the end of the table")
 @pytest.mark.quick
 def test_atoms_on_top_of_each_other(make: Any) -> None:
     for distance in (0.0, 5e-324, 1e-200):
@@ -463,12 +510,19 @@ def test_load_goes_by_content(tmp_path: Path) -> None:
     assert calc.species == ("Al",)
 
 
-def test_load_says_what_it_tried(tmp_path: Path) -> None:
+def test_load_says_what_it_reads(tmp_path: Path) -> None:
     path = tmp_path / "x.dat"
     path.write_text("nothing of this\nis a potential\n")
-    with pytest.raises(FormatError, match=r"x.dat: no known potential format; as EAM: ") as e:
+    with pytest.raises(FormatError) as e:
         load(path)
+    assert str(e.value) == (
+        f"{path}: begins with 'nothing of this': no format that is known; mdkern reads EAM (.eam, .eam.alloy, .eam.fs), "
+        "NEP (nep.txt), Deep Potential (.dp, .yaml, .json) and linear models (.npz)"
+    )
     assert e.value.path == str(path)
+    named = path.rename(tmp_path / "x.eam.alloy")
+    with pytest.raises(FormatError, match=r"x.eam.alloy:4: found .*symbols"):
+        load(named)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "absent")
     with pytest.raises(IsADirectoryError):

@@ -97,7 +97,7 @@ def test_an_optimizer_asks_once_per_step() -> None:
     atoms.positions += np.random.default_rng(2).normal(scale=0.1, size=atoms.positions.shape)
     calls = 0
 
-    class Counted(Morse, potential=Morse.potential_class, name="counted"):
+    class Counted(Morse, potential=Morse.potential_class, ase_name="counted"):
         def calculate(self, *args: Any, **kw: Any) -> None:
             nonlocal calls
             calls += 1

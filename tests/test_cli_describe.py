@@ -114,7 +114,7 @@ def test_principal_components() -> None:
         (["-o", "f.txt"], "-o f.txt"),
         (["--map", "f.txt"], "--map f.txt"),
         (["--chemiscope", "f.txt"], "--chemiscope f.txt"),
-        (["--index", "7:"], "no frames '7:'"),
+        (["--index", "7:"], "no frames at index 7:"),
         (["--g2", "1"], "'1'; expected 2 numbers"),
         (["--descriptor", "acsf", "--average", "inner"], "--average: for soap only"),
         (["--map", "m.png", "--color", "mass_like"], "--color mass_like: frame 0 has no such"),

@@ -27,9 +27,9 @@ from mdkern.reference.acsf import acsf
 NUMBERS = np.array([1, 6, 8, 11, 17])
 G2 = [[1.0, 1.0], [0.5, 2.0], [2.0, 0.0]]
 G3 = [0.5, 1.2]
-# Powers of each other, none, integer, not integer, large; eta a multiple, and zero.
-G4 = [[0.01, 1, 1], [0.05, 2, -1], [0.02, 4.5, 1], [0.0, 16, -1], [0.013, 8, -1]]
-G5 = [[0.01, 1, 1], [0.05, 3, -1], [0.01, 70, 0.5]]
+# Powers of each other, none, integer, not integer, large; eta a multiple, and zero; a lambda beyond +-1.
+G4 = [[0.01, 1, 1], [0.05, 2, -1], [0.02, 4.5, 1], [0.0, 16, -1], [0.013, 8, -1], [0.03, 3, 2.5]]
+G5 = [[0.01, 1, 1], [0.05, 3, -1], [0.01, 70, 0.5], [0.02, 1, -2], [0.02, 5, -2], [0.0, 70, 1.2]]
 
 
 def definition(atoms: Atoms, centers: Any, gradient: bool) -> Any:
@@ -95,6 +95,24 @@ def test_collinear_neighbors(zeta: float) -> None:
         assert relative(values, expected) <= 1e-12
 
 
+@pytest.mark.parametrize(("zeta", "lam"), [(1, 3.0), (2, -4.0), (3, 3.0), (80, -1.5)])
+@pytest.mark.usefixtures("isa")
+def test_a_lambda_beyond_one(zeta: int, lam: float) -> None:
+    """Any finite lambda as in DScribe, where 1 + lambda cos may be negative: the formula, with nothing cut off."""
+    eta, r_cut, sides = 0.1, 4.0, (1.0, 1.3)
+    d = ACSF(["H"], r_cut, g5_params=[[eta, zeta, lam]])
+    for cos in (-0.95, -0.2, 0.3, 0.9):
+        other = sides[1] * np.array([cos, np.sqrt(1 - cos * cos), 0.0])
+        atoms = Atoms("H3", [[0, 0, 0], [sides[0], 0, 0], other])
+        f = [0.5 * (1 + np.cos(np.pi * r / r_cut)) for r in sides]
+        decay = np.exp(-eta * (sides[0] ** 2 + sides[1] ** 2))
+        right = 2.0 ** (1 - zeta) * (1 + lam * cos) ** zeta * decay * f[0] * f[1]
+        assert abs(d.create(atoms, [0])[0, 1] / right - 1.0) <= 1e-11
+        slopes = d.derivatives(atoms, return_descriptor=False)
+        numerical = d.derivatives(atoms, method="numerical", return_descriptor=False)
+        assert relative(numerical, slopes) <= 1e-6
+
+
 def test_without_functions() -> None:
     d = ACSF(["Na", "Cl"], 3.0, periodic=True)
     assert d.get_number_of_features() == 2
@@ -115,7 +133,19 @@ def test_without_functions() -> None:
         ({"g3_params": [[1.0, 2.0]]}, "g3_params"),
         ({"g4_params": [[0.1, 1.0]]}, "g4_params: .*expected rows of 3"),
         ({"g4_params": [[0.1, 0.0, 1.0]]}, "g4_params: zeta 0"),
-        ({"g5_params": [[0.1, 1.0, 2.0]]}, "g5_params: lambda 2"),
+        (
+            {"g5_params": [[0.1, 1.5, 2.0]]},
+            "g5_params: zeta 1.5 with lambda 2; expected an integer",
+        ),
+        (
+            {"g4_params": [[0.1, 0.5, -1.1]]},
+            "g4_params: zeta 0.5 with lambda -1.1; expected an int",
+        ),
+        ({"g4_params": [[0.1, 1000, 1]]}, "g4_params: zeta 1000 with lambda 1; expected .* below"),
+        ({"g4_params": [["0.1", "2", "1"]]}, "g4_params: of type str.* such as '0.1'"),
+        ({"g4_params": [[0.1, 2, 1 + 1j]]}, "g4_params: of type complex128"),
+        ({"r_cut": "4"}, "r_cut: '4'; expected a positive finite number"),
+        ({"periodic": "F"}, "periodic: 'F'; expected True or False"),
         ({"g5_params": [[np.nan, 1.0, 1.0]]}, "g5_params"),
     ],
 )

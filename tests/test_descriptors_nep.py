@@ -149,9 +149,12 @@ def test_the_same_bits_for_any_number_of_threads(precision: str) -> None:
     [
         (lambda d, a: d.vjp(a, np.ones((2, 3))), r"weights: shape \(2, 3\); expected \(8, "),
         (lambda d, a: d.vjp(a, np.full((8, 21), np.nan)), "weights: not finite"),
-        (lambda d, a: d.create(a, centers=[8]), "centers: 8; expected indices of 8 atoms"),
-        (lambda d, a: d.create(a, centers=[0.5]), "centers: .* expected a sequence of indices"),
-        (lambda d, a: d.create([a], centers=[[0], [1]]), "centers: 2 sequences for 1 structures"),
+        (lambda d, a: d.create(a, centers=[8]), "centers: 8; expected atoms from -8 to 7"),
+        (lambda d, a: d.create(a, centers=[0.5]), "centers: .* expected a list of indices"),
+        (lambda d, a: d.create([a], centers=[0]), r"centers\[0\]: 0; expected a list for each"),
+        (lambda d, a: d.create(a, centers=["O"]), r"centers: \['O'\]; expected a list of indices"),
+        (lambda d, a: d.create(a, centers=0), "centers: 0; expected a list of indices"),
+        (lambda d, a: d.create([a], centers=[[0], [1]]), "centers: 2 entries for 1 structures"),
         (lambda d, a: d.derivatives(a, include=[-9]), "include: -9; expected"),
         (lambda d, a: d.derivatives(a, exclude=[99]), "exclude: 99; expected"),
         (lambda d, a: d.derivatives(a, include=[0], exclude=[1]), "include, exclude: both given"),
@@ -164,5 +167,14 @@ def test_bad_arguments(call: Any, message: str) -> None:
     path, atoms = small()
     with pytest.raises(ValueError, match=message):
         call(NEPDescriptor(path), atoms)
+    for thing in ("water.xyz", None, 3):
+        with pytest.raises(TypeError, match=r"a: .*expected a list of ase\.Atoms"):
+            NEPDescriptor(path).create(thing)
+        with pytest.raises(TypeError, match=r"a: .*expected an ase\.Atoms"):
+            NEPDescriptor(path).derivatives(thing)
+        with pytest.raises(TypeError, match=r"a: .*expected an ase\.Atoms"):
+            NEPDescriptor(path).vjp(thing, np.ones((8, 21)))
+    with pytest.raises(TypeError, match=r"a\[0\]: 'water.xyz'; expected an ase\.Atoms"):
+        NEPDescriptor(path).create(["water.xyz"])
     with pytest.raises(ValueError, match="threads: 0"):
         NEPDescriptor(path, threads=0)

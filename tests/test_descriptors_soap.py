@@ -228,8 +228,30 @@ def test_attach_is_about_the_center_alone() -> None:
     assert relative(points, fixed) <= 1e-12
     moving = descriptor.derivatives(atoms, [5, 2], attach=True, return_descriptor=False)
     assert np.abs(moving.sum(axis=1)).max() <= 1e-9 * np.abs(moving).max()
-    with pytest.raises(ValueError, match="'numerical' with centers that stay"):
-        descriptor.derivatives(atoms, [0], method="numerical", attach=False)
+
+
+@pytest.mark.parametrize(
+    "weighting",
+    [
+        None,
+        {"function": "poly", "r0": 3.5, "c": 1, "m": 1},
+        {"function": "pow", "r0": 2.0, "c": 1.0, "d": 1.0, "m": 3.0},
+    ],
+)
+@pytest.mark.parametrize("average", ["off", "inner", "outer"])
+def test_numerical_derivatives_with_centers_that_stay(weighting: Any, average: str) -> None:
+    """DScribe's default: an atom on a center leaves it, and its own term changes."""
+    atoms = crystal()
+    descriptor = SOAP(
+        SPECIES, 3.5, 3, 3, sigma=0.5, weighting=weighting, average=average, periodic=True
+    )
+    for centers in (None, [5, 2], [[0.3, 0.2, 0.1], 5]):
+        settings = {"centers": centers, "include": [2, 5], "return_descriptor": False}
+        right = descriptor.derivatives(atoms, attach=False, **settings)
+        got = descriptor.derivatives(atoms, attach=False, method="numerical", **settings)
+        assert relative(got, right) <= 1e-6
+        moving = descriptor.derivatives(atoms, attach=True, method="numerical", **settings)
+        assert relative(moving, right) > 1e-3
 
 
 @pytest.mark.parametrize("width", [0.5, 2.0])
@@ -359,7 +381,7 @@ def test_only_features_that_can_change_are_stored(attach: bool) -> None:
         ({"compression": {"modus": "off"}}, "compression: key 'modus'"),
         ({"compression": {"species_weighting": {"H": 1.0}}}, "species_weighting"),
         ({"weighting": {"function": "cos"}}, "weighting: function 'cos'"),
-        ({"weighting": {"function": "poly", "r0": 2.0}}, "weighting: c None"),
+        ({"weighting": {"function": "poly", "r0": 2.0}}, "weighting: c: None"),
         ({"weighting": {"function": "pow", "r0": 1, "c": 1, "d": 0, "m": 2}}, "infinite on the center"),
         ({"weighting": {"w1": 1}}, "weighting"),
         ({"smooth_cutoff": 99.0}, "smooth_cutoff: 99.0"),
@@ -376,3 +398,22 @@ def test_r_cut_from_the_weighting() -> None:
     assert SOAP(["H"], None, 3, 2, weighting=w).r_cut == 4.2
     w = {"function": "pow", "r0": 2.0, "c": 1.0, "d": 1.0, "m": 2.0}
     assert abs(SOAP(["H"], None, 3, 2, weighting=w).r_cut - 2.0 * 99**0.5) <= 1e-12
+    w = {"function": "exp", "c": 2, "d": 1, "r0": 2, "threshold": 1e-3}
+    assert abs(SOAP(["H"], None, 3, 2, weighting=w).r_cut - 2.0 * np.log(1999.0)) <= 1e-12
+
+
+def test_a_weighting_that_reaches_far() -> None:
+    """As DScribe's suite has it: all atoms of a molecule, at their own weights, within a cutoff of 999 Angstrom."""
+    w = {"function": "pow", "threshold": 1e-3, "c": 1, "d": 1, "m": 1, "r0": 1}
+    descriptor = SOAP(["H", "O"], None, 1, 1, weighting=w)
+    assert abs(descriptor.r_cut - 999.0) <= 1e-9
+    water = Atoms("OHH", [[0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]])
+    near = descriptor.create(water)
+    assert np.isfinite(near).all()
+    # One atom alone has the weight 1 / (1 + r) of its distance, and the power spectrum is quadratic; far away r F(r) is smooth.
+    one = descriptor.create(Atoms("H", [[0, 0, 0]]), [[0, 0, 0]])
+    slow = SOAP(["H", "O"], 999.0, 1, 1)
+    plain = slow.create(Atoms("H", [[0, 0, 3.0]]), [[0, 0, 0]])
+    weighted = descriptor.create(Atoms("H", [[0, 0, 3.0]]), [[0, 0, 0]])
+    assert relative(weighted, plain / 16.0) <= 1e-11
+    assert relative(one, slow.create(Atoms("H"), [[0, 0, 0]])) <= 1e-11

@@ -30,6 +30,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+REPOSITORY = "https://github.com/mdkern/mdkern/blob/main/"
 MARK = re.compile(r"<!-- (needs|excerpt|compiles): (.+) -->")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -230,8 +231,15 @@ def test_links_lead_to_files(page: Path) -> None:
     text = re.sub(
         r"^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
     )
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-        assert (page.parent / target).exists(), f"{name(page)}: {target}"
+    targets = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r"(?m)^\[[^]]+\]: (.+)$", text)
+    for target in filter(None, (target.partition("#")[0] for target in targets)):
+        inside = target.startswith(REPOSITORY)
+        if ":" in target and not inside:
+            continue  # somebody else's page
+        # PyPI shows the README without the files beside it.
+        assert inside or page.name != "README.md", f"README.md: {target}; expected {REPOSITORY}..."
+        file = ROOT / target.removeprefix(REPOSITORY) if inside else page.parent / target
+        assert file.exists(), f"{name(page)}: {target}"
 
 
 def test_every_page_is_in_the_navigation() -> None:

@@ -161,7 +161,7 @@ def test_other_calculators_work_too() -> None:
         assert result["energy"] == pytest.approx(mine.get_potential_energy(), rel=1e-12)
         assert np.abs(result["forces"] - mine.get_forces()).max() <= 1e-12
 
-    class Python(LennardJones, potential=LennardJones.potential_class, name="python"):
+    class Python(LennardJones, potential=LennardJones.potential_class, ase_name="python"):
         def calculate(self, *args: Any, **kwargs: Any) -> None:
             super().calculate(*args, **kwargs)
 
@@ -204,6 +204,26 @@ def _reference_file(path: Path) -> list[Atoms]:
     return structures
 
 
+def test_what_is_no_list_of_frames() -> None:
+    calc, atoms = LennardJones(), bulk("Ar", cubic=True)
+    with pytest.raises(TypeError, match=r"frames: one Atoms; expected a list of them: \[atoms\]"):
+        mdkern.evaluate(atoms, calc)
+    for thing in ("frames.xyz", None, 3, calc):
+        for progress in (False, True):
+            with pytest.raises(TypeError, match=r"frames: .*expected a list of ase\.Atoms"):
+                mdkern.evaluate(thing, calc, progress=progress)
+    for ours in (calc, EMT()):
+        with pytest.raises(TypeError, match=r"frames\[1\]: 'x'; expected an ase\.Atoms"):
+            mdkern.evaluate([bulk("Cu"), "x"], ours)
+    with pytest.raises(TypeError, match=r"calculator: \[.*expected one of mdkern\.calculators"):
+        mdkern.evaluate([atoms], [atoms])
+    assert mdkern.evaluate([], calc) == []
+    assert mdkern.evaluate([Atoms()], calc)[0]["energy"] == 0.0
+    for properties in (None, 3, ["energy", 3]):
+        with pytest.raises(ValueError, match=r"properties: (None|3); expected some of energy"):
+            mdkern.evaluate([atoms], calc, properties)
+
+
 def test_evaluate_command(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     structures = _reference_file(here / "frames.extxyz")
     files = ("-o", "out.extxyz", "--plot", "parity.png")
@@ -232,7 +252,8 @@ def test_evaluate_command(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert np.abs(frame.arrays["ref_forces"] - atoms.get_forces()).max() <= 1e-7
     assert is_drawn(Path("parity.png")) or Path("parity.png").stat().st_size > 20_000
     # Its own output against itself: what was written is read back.
-    again = run_json(capsys, "evaluate", "out.extxyz", "--potential", "zhou2004")
+    own = [word for k in ("energy", "forces", "stress") for word in (f"--{k}-key", k)]
+    again = run_json(capsys, "evaluate", "out.extxyz", "--potential", "zhou2004", *own)
     assert again["errors"]["forces"]["largest"] <= 1e-6
 
 

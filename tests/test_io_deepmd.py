@@ -116,22 +116,6 @@ def test_own_hdf5_reader_equals_h5py() -> None:
                 assert np.array_equal(value, file[key][()])
 
 
-def test_newer_hdf5_goes_to_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    h5py = pytest.importorskip("h5py")
-    text, arrays = read_hdf5(model_file("se_e3"), "json")
-    path = tmp_path / "new.dp"
-    with h5py.File(path, "w", libver="latest") as file:
-        file.attrs["json"] = text
-        for key, value in arrays.items():
-            file.create_dataset(key, data=value, compression="gzip" if value.ndim else None)
-    new, old = read_deepmd(path), read_deepmd(model_file("se_e3"))
-    assert new.n_parameters == old.n_parameters
-    assert np.array_equal(new.model.out_bias, old.model.out_bias)
-    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(UnsupportedError, match="h5py"):
-        read_deepmd(path)
-
-
 @pytest.mark.parametrize("kind", ["soft", "hard", "external", "group"])
 def test_links_in_hdf5_are_refused(kind: str, tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")

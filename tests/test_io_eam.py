@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import re
 import time
 import warnings
 from pathlib import Path
@@ -131,9 +132,10 @@ BROKEN = [
     # line, old, new, message
     (4, "2 Al Cu", "0 Al Cu", "'0': expected the number of elements"),
     (4, "2 Al Cu", "119 Al Cu", "'119': expected the number of elements"),
-    (4, "2 Al Cu", "2 Al", "2 elements declared, 1 symbols"),
-    (4, "2 Al Cu", "2 Al Qq", "'Qq': expected a chemical symbol"),
-    (4, "2 Al Cu", "2 Al X", "'X': expected a chemical symbol"),
+    (4, "2 Al Cu", "2 Al", "2 elements declared, 1 symbols found: 'Al'"),
+    (4, "2 Al Cu", "2 Al Cu Ni", "2 elements declared, 3 symbols found: 'Al Cu Ni'"),
+    (4, "2 Al Cu", "2 Al Cu elements", "2 elements declared, 3 symbols"),
+    (4, "2 Al Cu", "2 Al 7", "'7': expected a chemical symbol or another name of a type"),
     (4, "2 Al Cu", "2 Al Al", "'Al' twice"),
     (4, "2 Al Cu", "2 1.0 Al", "expected the number of elements and their symbols"),
     (5, "6 0.5", "6.0 0.5", "'6.0': expected Nrho, an integer"),
@@ -142,16 +144,15 @@ BROKEN = [
     (5, "6 0.5", "6 -0.5", "'-0.5': expected drho, a positive finite"),
     (5, "0.25 1.5", "nan 1.5", "'nan': expected dr"),
     (5, "0.25 1.5", "0.25 1e9", "'1e9': expected the cutoff, at most 100"),
-    (5, "0.25 1.5", "0.25 1.5 7", "6 values.: expected Nrho drho Nr dr cutoff"),
-    (6, "1 10.5", "x 10.5", "'x': expected the atomic number"),
+    (5, "0.25 1.5", "0.25 1.5 7 8", "found 7 numbers: expected five, Nrho drho Nr dr cutoff"),
+    (6, "1 10.5", "x 10.5", "'x 10.5 4.0 fcc': expected Z, mass, .* of Al, Z an integer"),
     (6, "1 10.5", "1 0", "'0': expected the mass, a positive"),
     (7, "1.03", "1.0.3", "'1.0.3': expected F.rho. of Al"),
     (7, "1.03", "1_03", "'1_03': expected F.rho. of Al"),
     (7, "1.03", "inf", "'inf': expected F.rho. of Al"),
     (7, "1.03", "1e999", "'1e999': expected F.rho. of Al, a finite number"),
-    (9, "2 10.5", "2 10.5 4.0 fcc 1 2 3", "7 values.: expected Z mass|'fcc': expected the density"),
-    (13, "6.05", "6.05 6.06 x", "'x': expected r.phi of Cu-Cu"),
-    (14, "7.05", "7.05 junk", "'junk': expected the end of the file"),
+    (7, "1.0 1.01", "1.0 x 1.01", "'x': expected F.rho. of Al"),
+    (9, "2 10.5", "2.0 10.5", "'2.0 10.5 4.0 fcc': expected .*|'fcc': expected the density"),
 ]
 
 
@@ -174,7 +175,7 @@ def test_funcfl_errors(tmp_path: Path) -> None:
         read_text(tmp_path, funcfl_text().replace("29 63.5", "0 63.5"))
     with pytest.raises(FormatError, match=":6: file ends after 4 of 6 values of the density"):
         read_text(tmp_path, funcfl_text().replace(" 3.04 3.05", ""))
-    with pytest.raises(FormatError, match=":7: found '5': expected the end of the file"):
+    with pytest.raises(FormatError, match=r":7: found '5', .* expected the end of the file"):
         read_text(tmp_path, funcfl_text() + "5\n")
 
 
@@ -189,13 +190,18 @@ def test_counts_are_checked_before_allocation(tmp_path: Path) -> None:
 
 
 def test_not_an_eam_file(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=":2: byte 0x00: expected text"):
-        read_text(tmp_path, b"line\n\0\1\2")
-    with pytest.raises(FormatError, match=":1: byte 0x89: expected text"):
-        read_text(tmp_path, b"\x89HDF\r\n\x1a\n")
-    for text in ("", "hello\n", "# Tersoff\nSi Si Si 3.0 1.0\n", "{}\n" * 9):
+    for text in (b"line\n\0\1\2", "hello\n", "a\nb\nc\nAl Cu\n6 0.5 6 0.25 1.5\n"):
         with pytest.raises(FormatError, match=r":4: found .*expected the number of elements"):
             read_text(tmp_path, text)
+    for text, kind in (
+        (b"\x89HDF\r\n\x1a\n", "Deep Potential"),
+        ("Si Si Si 3.0 1.0\n", "parameters of three-body terms"),
+        ("{}\n" * 9, "a JSON file"),
+    ):
+        with pytest.raises(UnsupportedError, match=f"looks like {kind}.*mdkern reads EAM"):
+            read_text(tmp_path, text)
+    with pytest.raises(FormatError, match=r"x.eam: the file is empty; mdkern reads EAM"):
+        read_text(tmp_path, b"\xef\xbb\xbf \n")
     with pytest.raises(FileNotFoundError):
         read_eam(str(tmp_path / "none"))
     with pytest.raises(OSError):
@@ -208,11 +214,156 @@ def test_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_text(tmp_path, setfl_text(n=50))
 
 
+def rows(numbers: list[str], width: int) -> str:
+    return "".join(" ".join(numbers[k : k + width]) + "\n" for k in range(0, len(numbers), width))
+
+
+def narrow(text: str, extra: tuple[str, ...] = (), width: int = 4) -> str:
+    """A file of the functions above with a few numbers on each line of a table, `extra` behind each table."""
+    return "".join(
+        line + "\n"
+        if len(words) < 6 or any(c.isalpha() for c in line)
+        else rows([*words, *extra], width)
+        for line in text.splitlines()
+        for words in [line.split()]
+    )
+
+
+ONE_MORE = "ignore:.*1 number more than the:mdkern.errors.MDKernWarning"
+LAYOUTS = {
+    "comment lines": lambda t: t.replace("\n", "\n# 1.0 Cu\n").replace("\n# 1.0 Cu\n", "\n", 3),
+    "comments behind": lambda t: "".join(
+        line + (" # 7 8 9" if k > 2 else "") + "\n" for k, line in enumerate(t.splitlines())
+    ),
+    "blank lines": lambda t: t.replace("\n", "\n \t\n").replace("\n \t\n", "\n", 3),
+    "further words": lambda t: t.replace(" fcc", " fcc relaxed 1 2").replace(
+        "0.5 6 0.25", "0.5 6\n0.25"
+    ),
+    "words behind the grid": lambda t: re.sub(r"(0\.25 \S+)", r"\1 Nrho drho Nr dr cutoff", t),
+    "two words": lambda t: t.replace(" 4.0 fcc", "").replace(" 3.6 fcc", ""),
+    "mass alone": lambda t: re.sub(r" (10.5|63.5) \S+ fcc", r"\n\1", t),
+    "short lines": narrow,
+    "one number on a line": lambda t: narrow(t, (), 1),
+    "one number more": lambda t: narrow(t, ("9.5",)),
+    "words behind tables": lambda t: narrow(t, ("of", "7")),
+    "text behind the tables": lambda t: t + "\nend of 3 tables\n1 2 3\n",
+    "no line end": str.rstrip,
+    "Latin-1": lambda t: t.replace("comment", "\xe9").replace("one", "\xc5").encode("latin-1"),
+    "UTF-8": lambda t: t.replace("comment", "\xe9").replace("one", "\u212b").encode(),
+    "D exponents": lambda t: re.sub(r"(\d\.\d+)", r"\1D+00", t),
+    "d exponents": lambda t: re.sub(r"(\d\.\d+)", r"\1d0", t),
+    "CRLF": lambda t: t.replace("\n", "\r\n"),
+    "CR": lambda t: t.replace("\n", "\r"),
+    "byte order mark": lambda t: b"\xef\xbb\xbf" + t.encode(),
+    "tabs": lambda t: t.replace(" ", "\t"),
+}
+
+
+@pytest.mark.filterwarnings(ONE_MORE)
+@pytest.mark.parametrize("form", ["funcfl", "alloy", "fs"])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_that_lammps_reads(tmp_path: Path, name: str, form: str) -> None:
+    text = {"funcfl": funcfl_text(), "alloy": setfl_text(3), "fs": setfl_text(3, fs=True)}[form]
+    changed = LAYOUTS[name](text)
+    plain, tables = read_text(tmp_path, text), read_text(tmp_path, changed, "changed")
+    assert (tables.kind, tables.species) == (plain.kind, plain.species)
+    assert (tables.cutoff, tables.dr, tables.drho) == (plain.cutoff, plain.dr, plain.drho)
+    for field in ("masses", "embedding", "density", "r_phi"):
+        assert np.array_equal(getattr(tables, field), getattr(plain, field)), field
+
+
+def test_numbers_too_many_are_said(tmp_path: Path) -> None:
+    with pytest.warns(
+        MDKernWarning,
+        match=r"x.eam: 1 number more than the 6 of F.rho. on line 5, and so in 2 more tables: left out",
+    ):
+        read_text(tmp_path, narrow(funcfl_text(), ("9.5",)))
+    with pytest.warns(
+        MDKernWarning, match=r"1 number more than the five of Nrho .* on line 3: left"
+    ):
+        read_text(tmp_path, funcfl_text().replace("0.25 1.2", "0.25 1.2 7"))
+    with pytest.raises(FormatError, match=r":4: found 6 numbers: expected five"):
+        read_text(tmp_path, funcfl_text().replace("0.25 1.2", "0.25\n1.2 7"))
+    lines = setfl_text(1).rstrip().splitlines()
+    last = rows([*lines[-1].split(), "7", "8"], 5)
+    with pytest.warns(
+        MDKernWarning, match=r"2 numbers more than the 6 of .*Al-Al on line 10: left"
+    ):
+        read_text(tmp_path, "\n".join([*lines[:-1], last]))
+
+
+AMBIGUOUS = [
+    # what is done to line 7, F of Al, and line 8, its density, of six numbers each; the message
+    (
+        "a b c d e f\n9",
+        "A B C D E F",
+        r":9: 7 numbers on lines 8 to 9 for the 6 of the density of Al",
+    ),
+    (
+        "a b c\nd e f\n9 9 9",
+        "A B C\nD E F",
+        r"'5.0 5.0 5.0': expected Z, mass, .* of Cu|:12: found",
+    ),
+    (
+        "a b c\nd e",
+        "A B\nC D\nE F",
+        r"'2 10.5 4.0 fcc' after 4 of 6.*\(further up, 1 number more than the 6 of F.rho. of Al on line 9\)",
+    ),
+    ("a b c d e", "A B C D E F", r":8: 11 numbers on lines 7 to 8 for the 6 of F"),
+    (
+        "a b c d",
+        "e f A B C D\nE F",
+        r":8: 10 numbers on lines 7 to 8 for the 6 of F",
+    ),
+    (
+        "a b c d e f",
+        "A B C D E",
+        r":9: found '2 10.5 4.0 fcc' after 5 of 6 values of the density of Al",
+    ),
+]
+
+
+@pytest.mark.parametrize(("f", "density", "message"), AMBIGUOUS)
+def test_counts_that_disagree_are_refused(
+    tmp_path: Path, f: str, density: str, message: str
+) -> None:
+    """No number is taken for another table's: LAMMPS reads some of these, and wrongly."""
+    lines = setfl_text(2).splitlines()
+    for k, layout in ((6, f), (7, density)):
+        lines[k] = re.sub("[a-zA-Z9]", "5.0", layout)
+    with pytest.raises(FormatError, match=message):
+        read_text(tmp_path, "\n".join(lines))
+
+
+def test_lines_are_bounded(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r":7: a line of more than 1048576 bytes"):
+        read_text(tmp_path, setfl_text().replace("1.03", "1.03" + " " * 2**20))
+
+
+def test_names_of_types(tmp_path: Path) -> None:
+    for names in ("Al Cu X", "X Al Cu", "Al average-1 Cu"):
+        tables = read_text(tmp_path, setfl_text(3, fs=True).replace("Al Cu Ni", names))
+        assert tables.species == tuple(names.split())
+    zero = setfl_text(3).replace("Al Cu Ni", "Al Cu X").replace("3 10.5 4.0 fcc", "0 0")
+    assert read_text(tmp_path, zero).masses.tolist() == [10.5, 10.5, 0.0]
+
+
 def test_unsupported_relatives(tmp_path: Path) -> None:
     text = setfl_text(ns=2)
     adp = "".join(" ".join(["0.5"] * 6) + "\n" for _ in range(6))  # u and w of three pairs
-    with pytest.raises(UnsupportedError, match=r"angular-dependent \(ADP\)"):
-        read_text(tmp_path, text + adp)
+    for more in (adp, adp + "text\n", adp.replace("\n", " # u\n")):
+        with pytest.raises(UnsupportedError, match=r":15: .*angular-dependent \(ADP\)"):
+            read_text(tmp_path, text + more)
+    with pytest.raises(FormatError, match=r":15: found '0.5', the first of 30 numbers behind"):
+        read_text(tmp_path, text + adp[:-24])
+    with pytest.raises(UnsupportedError, match=r":15: a polynomial of degree 2 .*eam/cd"):
+        read_text(tmp_path, text + "2 1.0 -0.5 0.25\n")
+    with pytest.raises(FormatError, match=r":15: found '2', the first of 3 numbers behind"):
+        read_text(tmp_path, text + "2 1.0 -0.5\n")
+    for ns in (1, 2):
+        he = setfl_text(ns, fs=True).replace("0.25 1.5", "0.25 1.5 2.0 # rho_max")
+        with pytest.raises(UnsupportedError, match=r":5: a sixth number, '2.0'.* eam/he"):
+            read_text(tmp_path, he)
     with pytest.raises(UnsupportedError, match="units 'real'"):
         read_text(tmp_path, text.replace("one", "UNITS: real"))
 

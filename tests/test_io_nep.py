@@ -121,13 +121,29 @@ def test_white_space(folder: Path, end: str) -> None:
     assert np.array_equal(read_nep(path).c_angular, read_nep(write(folder, lines)).c_angular)
 
 
+def test_byte_order_mark(folder: Path) -> None:
+    plain = "\n".join(lines_of(folder)).encode() + b"\n"
+    path = folder / "marked.txt"
+    for content in (
+        b"\xef\xbb\xbf" + plain,
+        b"\xef\xbb\xbf" + plain.replace(b"\n", b"\r\n"),
+        plain.replace(b"\n", b"\r"),
+    ):
+        path.write_bytes(content)
+        assert is_nep(path)
+        assert np.array_equal(
+            read_nep(path).c_angular, read_nep(write(folder, lines_of(folder))).c_angular
+        )
+        assert type(mdkern.load(path)).__name__ == "NEP"
+
+
 def test_told_by_content(folder: Path) -> None:
     path = folder / "anything.dat"
     path.write_bytes((OWN / "synthetic_nep5.txt").read_bytes())
     assert is_nep(path)
     assert type(mdkern.load(path)).__name__ == "NEP"
     assert not is_nep(OWN / "README.md")
-    with pytest.raises(FormatError, match="no known potential format"):
+    with pytest.raises(FormatError, match=r"begins with .*: no format that is known; mdkern reads"):
         mdkern.load(OWN / "README.md")
     # A damaged file is reported by the reader it is for, and by no other.
     damaged = write(folder, with_line(lines_of(folder), 3, "n_max 4"))

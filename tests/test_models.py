@@ -120,7 +120,7 @@ def test_files(tmp_path: Path) -> None:
     good = dict(np.load(path))
     for change, text in (
         ({"format": np.array("other")}, "format 'other'"),
-        ({"descriptor": np.array("{")}, "not a linear model"),
+        ({"descriptor": np.array("{")}, "JSON"),
         ({"descriptor": np.array('{"descriptor": "MBTR"}')}, "descriptor: 'MBTR'; expected one of"),
         ({"descriptor": np.array('{"descriptor": "SOAP", "q": 1}')}, "descriptor SOAP: .*'q'"),
         ({"weights": np.zeros((2, 3))}, r"weights: shape \(2, 3\)"),
@@ -216,11 +216,22 @@ def test_messages_of_the_fit() -> None:
         ({"alpha": 0.0}, "alpha: 0.0"),
         ({"alpha": [1.0, 2.0]}, "expected `validation` frames"),
         ({"force_weight": -1}, "force_weight: -1"),
+        ({"force_weight": "1"}, "force_weight: '1'; expected a finite number"),
+        ({"alpha": "1e-6"}, "alpha: '1e-6'; expected a positive"),
+        ({"alpha": []}, "alpha: empty"),
+        ({"alpha": [1e-6, None]}, "alpha: None"),
         ({"energy_weight": 0, "force_weight": 0, "stress_weight": 0}, "none has data"),
         ({"frames": [bulk("Ar")]}, "frame 0: no energy"),
     ):
         with pytest.raises(ValueError, match=text):
             fit_linear(**{"frames": frames, "descriptor": d, **arguments})
+    for name in ("frames", "validation"):
+        with pytest.raises(TypeError, match=f"{name}: one Atoms; expected a list of them"):
+            fit_linear(**{"frames": frames, "descriptor": d, name: bulk("Ar")})
+        with pytest.raises(TypeError, match=rf"{name}: 'train.xyz'; expected a list of ase\.Atoms"):
+            fit_linear(**{"frames": frames, "descriptor": d, name: "train.xyz"})
+        with pytest.raises(TypeError, match=rf"{name}\[0\]: 'a.xyz'; expected an ase\.Atoms"):
+            fit_linear(**{"frames": frames, "descriptor": d, name: ["a.xyz"]})
 
 
 def test_water() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from itertools import permutations
 from typing import Any
@@ -473,3 +474,57 @@ def test_primitive_neighbor_list_takes_what_arrays_can_be() -> None:
     single = atoms.positions.astype(np.float32)
     assert len(mdkern.primitive_neighbor_list("i", True, atoms.cell, single, 5.0)) > 0
     assert len(mdkern.primitive_neighbor_list("i", True, np.eye(3), [], 5.0)) == 0
+
+
+# --- arguments of ASE's beside ------------------------------------------------------------------
+def test_signatures_are_those_of_ase() -> None:
+    """Whoever gives arguments by position gets the same; ours are keywords behind them."""
+    for name in ("neighbor_list", "primitive_neighbor_list"):
+        ours = list(inspect.signature(getattr(mdkern, name)).parameters.values())
+        theirs = list(inspect.signature(getattr(ase.neighborlist, name)).parameters.values())
+        assert [p.name for p in ours[: len(theirs)]] == [p.name for p in theirs]
+        assert [p.default for p in ours[: len(theirs)]] == [p.default for p in theirs]
+        assert all(p.kind is p.KEYWORD_ONLY for p in ours[len(theirs) :])
+
+
+@pytest.mark.parametrize("pbc", [(0, 0, 0), (1, 0, 0), (0, 1, 1), (1, 1, 1)])
+@pytest.mark.parametrize("itself", [False, True])
+def test_scaled_positions(pbc: Any, itself: bool) -> None:
+    """Every way to ask, against ASE's; some atoms lie outside the cell."""
+    rng = np.random.default_rng(5)
+    cell = np.array([[5.0, 0.3, 0.0], [-1.0, 4.0, 0.5], [0.4, 1.2, 6.0]])
+    scaled = rng.uniform(-0.4, 1.6, (40, 3))
+    numbers = rng.choice([1, 8], 40)
+    for cutoff in (2.2, {("H", "O"): 2.5, (1, 1): 1.5}, rng.uniform(0.5, 1.4, 40)):
+        arguments = ("ijdDS", pbc, cell, scaled, cutoff, numbers, itself, True, 1e3)
+        got = mdkern.primitive_neighbor_list(*arguments)
+        right = ase.neighborlist.primitive_neighbor_list(*arguments)
+        assert len(got[0]) == len(right[0]) > 20
+        for k in (got, right):
+            assert k[0].dtype == k[4].dtype == np.int64
+        order = [np.lexsort((*x[4].T, x[1], x[0])) for x in (got, right)]
+        for a, b in zip(got, right, strict=True):
+            assert np.abs(a[order[0]] - b[order[1]]).max() <= 1e-13
+
+
+def test_scaled_positions_without_a_cell() -> None:
+    """Of a cell of zeros all atoms lie in one place, for ASE too; a wrong number is named as it was given."""
+    scaled = np.random.default_rng(0).random((4, 3))
+    arguments = ("ijd", False, np.zeros((3, 3)), scaled, 1.0, None, False)
+    got = mdkern.primitive_neighbor_list(*arguments, use_scaled_positions=True)
+    right = ase.neighborlist.primitive_neighbor_list(
+        "ijd", [False] * 3, *arguments[2:], use_scaled_positions=True
+    )
+    assert len(got[0]) == len(right[0]) == 12
+    assert not got[2].any()
+    scaled[2, 1] = np.nan
+    with pytest.raises(ValueError, match=r"positions\[2, 1\] is nan; expected finite"):
+        mdkern.primitive_neighbor_list(*arguments, use_scaled_positions=True)
+
+
+@pytest.mark.parametrize("max_nbins", [1, 27.0, 1e6, np.inf])
+def test_max_nbins_has_no_effect(max_nbins: float) -> None:
+    atoms = bulk("Cu", cubic=True) * 3
+    right = mdkern.neighbor_list("ijS", atoms, 4.0)
+    got = mdkern.neighbor_list("ijS", atoms, 4.0, False, max_nbins)
+    assert all(np.array_equal(a, b) for a, b in zip(got, right, strict=True))

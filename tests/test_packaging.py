@@ -5,7 +5,12 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+import warnings
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +18,9 @@ from pathlib import Path
 import pytest
 
 import mdkern
-from mdkern import _core
+from mdkern import MDKernWarning, _core
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +113,82 @@ def test_stubs_have_the_arguments_of_the_functions(stub: ast.Module) -> None:
         signature = str(getattr(_core, node.name).__doc__).splitlines()[0]
         for argument in (*node.args.args, *node.args.kwonlyargs):
             assert re.search(rf"[(,] ?{argument.arg}:", signature), (node.name, signature)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"CXX": "/nonexistent/g++"}, "No C++ compiler (CXX: '/nonexistent/g++')"),
+        ({"CXX": "g++", "CXXFLAGS": "-U__GNUC__ -D__GNUC__=8"}, "is GNU 8."),
+    ],
+)
+def test_a_build_without_a_compiler_says_what_is_needed(
+    environment: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    cmake, make = shutil.which("cmake"), shutil.which("ninja") or shutil.which("make")
+    if cmake is None or make is None or not shutil.which("g++"):
+        pytest.skip("needs cmake, ninja or make, and g++")
+    generator = "Ninja" if Path(make).name == "ninja" else "Unix Makefiles"
+    run = subprocess.run(
+        [cmake, "-G", generator, f"-DCMAKE_MAKE_PROGRAM={make}", "-S", str(ROOT), "-B", str(tmp_path)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )  # fmt: skip
+    message = " ".join(run.stderr.split())  # CMake breaks the lines
+    assert run.returncode != 0
+    assert said in message
+    assert "mdkern needs a C++17 compiler, GCC 9 or Clang 10 or newer" in message
+    assert "apt install g++" in message
+
+
+def declared() -> str:
+    return (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def extras() -> dict[str, str]:
+    """The extras of pyproject.toml, each with the text of its list."""
+    table = declared().partition("[project.optional-dependencies]\n")[2].partition("\n[")[0]
+    return dict(re.findall(r"^(\w+) = \[(.*?)\]$", table, flags=re.DOTALL | re.MULTILINE))
+
+
+def test_the_documented_extras_are_those_that_exist() -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    table = page.partition("## Extras\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, flags=re.MULTILINE))
+    assert list(rows) == list(extras())
+    for name in ("cli", "plot", "h5md", "deepmd"):
+        for package in re.findall(r'"([\w.-]+)', extras()[name]):
+            assert package in rows[name], (name, package)
+
+
+def test_the_lowest_versions_are_those_declared() -> None:
+    """tools/lowest_versions.py knows every requirement of the build, the package and the tests."""
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "lowest_versions.py")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found = run.stdout.splitlines()
+    names = {re.split("==", line)[0] for line in found}
+    assert {"scikit-build-core", "pybind11", "numpy", "ase", "h5py", "pytest"} <= names
+    for line in found:
+        assert f'"{line.replace("==", ">=", 1)}"' in declared(), line
+
+
+def test_warnings_of_our_code_are_errors_and_those_of_dependencies_are_not() -> None:
+    """Which modules are ours: the filters in pyproject.toml list them, also helpers of tests and benchmarks."""
+    for module in ("ase.cell", "numpy.lib", "matplotlib.tests_data", "importlib._bootstrap"):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.warn_explicit("theirs", DeprecationWarning, "file.py", 1, module)
+        assert len(seen) == 1
+    files = [*ROOT.glob("tests/*.py"), *ROOT.glob("benchmarks/*.py")]
+    for module in ("mdkern.io.eam", "mdkern", "__main__", *(path.stem for path in files)):
+        with pytest.raises(DeprecationWarning, match="ours"):
+            warnings.warn_explicit("ours", DeprecationWarning, "file.py", 1, module)
+    with pytest.raises(MDKernWarning, match="any"):
+        warnings.warn_explicit("any", MDKernWarning, "file.py", 1, "ase.calculators")

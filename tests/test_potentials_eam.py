@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.eam import EAM as AseEAM
 from contracts import SYSTEMS, PotentialContract, ThreadsUnderSanitizers, evaluate
 from reference_data import OWN, all_cases, case_id, shared_folder
 
+import mdkern
 from mdkern import potentials, reference
 from mdkern.calculators import EAM
-from mdkern.errors import FormatError
+from mdkern.errors import FormatError, MDKernWarning, UnsupportedError
 from mdkern.io.eam import read_eam
+from mdkern.md import VelocityVerlet
 from mdkern.potentials import zhou2004
 from mdkern.reference import Result
 
+# Some structures are denser than the tables: that this is said has tests of its own.
+pytestmark = pytest.mark.filterwarnings("ignore:.*a density is beyond the end of the table")
 ALLOY, FS = str(OWN / "synthetic.eam.alloy"), str(OWN / "synthetic.eam.fs")
 FUNCFL = {"Al": str(OWN / "synthetic_Al.eam"), "Cu": str(OWN / "synthetic_Cu.eam")}
 
@@ -237,6 +242,65 @@ def test_far_compressed_and_far_expanded_metals_are_finite() -> None:
             assert abs(got["energy"] - expected.energy) <= 1e-9 * (1 + abs(expected.energy))
 
 
+# --- beyond the tables ----------------------------------------------------------------------------
+
+BEYOND = "a density is beyond the end of the table, 27; F goes on in a straight line there"
+
+
+def compressed(factor: float = 0.66) -> Atoms:
+    atoms = bulk("Al", cubic=True, a=4.1 * factor) * 4
+    atoms.rattle(0.02, seed=1)
+    return atoms
+
+
+def largest_density(atoms: Atoms) -> float:
+    t = read_eam(ALLOY)
+    i, d = reference.neighbor_list("id", *place(atoms), t.cutoff)
+    f = np.interp(d, t.dr * np.arange(t.density.shape[2]), t.density[0, 0])
+    return float(np.bincount(i, weights=f).max())
+
+
+@pytest.mark.quick
+def test_a_density_beyond_the_table_warns_once() -> None:
+    dense, normal = compressed(), compressed(1.0)
+    assert largest_density(normal) < 27.0 < largest_density(dense)
+    calc = EAM(ALLOY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calc.get_potential_energy(normal)
+    with pytest.warns(MDKernWarning, match=f"synthetic.eam.alloy: {BEYOND}") as caught:
+        calc.get_potential_energy(dense)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dense.rattle(0.01, seed=2)
+        calc.get_potential_energy(dense)
+        EAM.zhou2004(["Al"]).get_potential_energy(dense)
+    # F is a straight line there.
+    t = read_eam(ALLOY)
+    assert (
+        abs(
+            reference.eam(*place(dense), np.zeros(len(dense), dtype=int), t).energy
+            - calc.get_potential_energy(dense)
+        )
+        < 1e-8
+    )
+
+
+def test_a_density_beyond_the_table_is_said_by_dynamics_and_many_structures() -> None:
+    atoms = compressed()
+    atoms.calc = EAM(ALLOY)
+    dynamics = VelocityVerlet(atoms, 0.01 * units.fs)
+    with pytest.warns(MDKernWarning, match=BEYOND):
+        dynamics.run(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dynamics.run(2)
+    with pytest.warns(MDKernWarning, match=BEYOND) as caught:
+        mdkern.evaluate([compressed(), compressed(1.0), compressed()], EAM(ALLOY), threads=2)
+    assert len(caught) == 1
+
+
 # --- files and parameters -------------------------------------------------------------------------
 
 
@@ -252,6 +316,79 @@ def test_a_choice_of_elements() -> None:
     a, b = evaluate(EAM(FS), atoms), evaluate(swapped, atoms)
     assert swapped.species == tuple(reversed(EAM(FS).species))
     assert a["forces"].tobytes() == b["forces"].tobytes()
+
+
+def average_atoms(fs: bool) -> list[str]:
+    """The synthetic file with a third type of made-up tables in the middle: Al, X, Cu."""
+    t = read_eam(FS if fs else ALLOY)
+    n_r = t.density.shape[2]
+    f, r_phi = np.full(n_r, 0.7), np.linspace(0.1, 0.0, n_r)
+    header = {"Al": "13 27.0 4.0 fcc", "Cu": "29 63.5 3.6 fcc", "X": "0 45.0 0.0 average"}
+    names, own = ["Al", "X", "Cu"], {"Al": 0, "Cu": 1}
+    lines = ["one", "two", "three", "3 Al X Cu"]
+    lines.append(f"{t.embedding.shape[1]} {t.drho!r} {n_r} {t.dr!r} {t.cutoff!r}")
+    for a in names:
+        tables = [t.embedding[own.get(a, 0)]]
+        for b in names if fs else names[:1]:
+            known = a in own and (b in own or not fs)
+            tables.append(t.density[own[a], own[b]] if known else f)
+        lines += [header[a], *(" ".join(map(repr, x.tolist())) for x in tables)]
+    for k, a in enumerate(names):
+        for b in names[: k + 1]:
+            x = t.r_phi[own[a], own[b]] if a in own and b in own else r_phi
+            lines.append(" ".join(map(repr, x.tolist())))
+    return lines
+
+
+@pytest.mark.parametrize("fs", [False, True])
+def test_types_that_are_no_element(fs: bool, tmp_path: Path) -> None:
+    plain = FS if fs else ALLOY
+    atoms = bulk("Al", cubic=True, a=4.1) * 2
+    atoms.symbols[::3] = "Cu"
+    atoms.rattle(0.1, seed=1)
+    right = EAM(plain).get_potential_energy(atoms)
+    lines = average_atoms(fs)
+    path = tmp_path / "average"
+    path.write_text("\n".join(lines))
+    for elements in (None, ["Al", "Cu"], ["Cu", "Al"], ["X", "Al", "Cu"]):
+        calc = EAM(path, elements=elements)
+        assert calc.species == tuple(elements or ("Al", "X", "Cu"))
+        assert abs(calc.get_potential_energy(atoms) - right) < 1e-10
+    atoms.symbols[5] = "X"
+    mixed = EAM(path).get_potential_energy(atoms)
+    assert abs(mixed - right) > 1.0
+    t = read_eam(path)
+    numbers = kinds(atoms, ["Al", "X", "Cu"])
+    assert abs(reference.eam(*place(atoms), numbers, t).energy - mixed) < 1e-9
+    with pytest.raises(ValueError, match="atom 5 is X; the potential has Al, Cu"):
+        EAM(path, elements=["Al", "Cu"]).get_potential_energy(atoms)
+    # Another name stands for ASE's X, too; several such types are a choice of the user's.
+    lines[3] = "3 Al average Cu"
+    path.write_text("\n".join(lines))
+    for elements in (None, ["Al", "average", "Cu"], ["Al", "X", "Cu"]):
+        calc = EAM(path, elements=elements)
+        assert calc.species == ("Al", "X", "Cu")
+        assert calc.get_potential_energy(atoms) == mixed
+    lines[3] = "3 A1 A2 Cu"
+    path.write_text("\n".join(lines))
+    message = r"types A1, A2 are no chemical elements; name the types .*elements=\['Cu', 'A1'\]"
+    for make in (EAM, mdkern.load):
+        with pytest.raises(UnsupportedError, match=message):
+            make(path)
+    with pytest.raises(ValueError, match="expected at most one of A1, A2"):
+        EAM(path, elements=["A1", "A2"])
+    assert EAM(path, elements=["Cu"]).species == ("Cu",)
+    assert EAM(path, elements=["A2", "Cu"]).species == ("X", "Cu")
+
+
+def test_names_alone_are_not_taken_for_average_atoms(tmp_path: Path) -> None:
+    text = "one\ntwo\nthree\n1 {}\n6 0.5 6 0.25 1.5\n29 63.5\n" + "1 1 1 1 1 1\n" * 3
+    path = tmp_path / "x"
+    path.write_text(text.format("CU"))
+    with pytest.raises(UnsupportedError, match="types CU are no chemical elements"):
+        EAM(path)
+    path.write_text(text.format("X"))
+    assert EAM(path).species == ("X",)
 
 
 def test_kinds_of_files_are_told_by_content(tmp_path: Path) -> None:
@@ -283,7 +420,7 @@ def test_bad_parameters(build: Any) -> None:
         build("zhou2004")
     with pytest.raises(ValueError, match="species: got 'Xe', expected one of Cu"):
         build.zhou2004(["Xe"])
-    with pytest.raises(ValueError, match=r"cutoff: got 0.2"):
+    with pytest.raises(ValueError, match=r"cutoff: 0.2; expected a number above"):
         build.zhou2004(["Cu"], cutoff=0.2)
     with pytest.raises(OSError):
         build("no_such_file.eam")

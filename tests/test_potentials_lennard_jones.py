@@ -233,7 +233,7 @@ def test_energy_is_conserved(precision: str) -> None:
 # --- parameters ---------------------------------------------------------------------------------
 
 BAD = [
-    ({"sigma": -1.0}, "sigma: -1.0 .*expected a positive finite number"),
+    ({"sigma": -1.0}, "sigma: -1.0; expected a positive finite number"),
     ({"sigma": 0.0}, "sigma: 0.0"),
     ({"epsilon": np.nan}, "epsilon: nan"),
     ({"rc": np.inf}, "rc: inf"),

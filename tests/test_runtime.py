@@ -55,6 +55,7 @@ SHOW = "import mdkern; print(mdkern.get_num_threads())"
         ({"MDKERN_NUM_THREADS": " 3 "}, 3),
         ({"OMP_NUM_THREADS": "5"}, 5),
         ({"OMP_NUM_THREADS": "4,2"}, 4),
+        ({"OMP_NUM_THREADS": " 3 "}, 3),
         ({"OMP_NUM_THREADS": "5", "MDKERN_NUM_THREADS": "2"}, 2),
         ({"OMP_NUM_THREADS": "5", "MDKERN_NUM_THREADS": ""}, 5),
     ],
@@ -80,6 +81,19 @@ def test_a_bad_number_of_threads_is_an_import_error(value: str) -> None:
     message = run.stderr.strip().splitlines()[-1]
     assert message.startswith("ImportError")
     assert f"MDKERN_NUM_THREADS: '{value}' is not valid; expected an integer from 1" in message
+
+
+@pytest.mark.parametrize("value", ["0", "abc", "-1", "1.5", "99999999999999999999", ",2", " "])
+def test_somebody_elses_bad_number_of_threads_is_passed_over(value: str) -> None:
+    """OMP_NUM_THREADS is every library's: what is wrong is said once, and the available CPUs count."""
+    run = python(SHOW, OMP_NUM_THREADS=value)
+    assert run.returncode == 0
+    assert run.stdout.strip() == output(SHOW)
+    said = f"MDKernWarning: mdkern: environment variable OMP_NUM_THREADS: '{value}' is not valid"
+    assert run.stderr.count(said) == 1
+    assert "; expected an integer from 1 to 65536; it is ignored" in run.stderr
+    quiet = python(SHOW, OMP_NUM_THREADS=value, MDKERN_NUM_THREADS="2")
+    assert (quiet.stdout.strip(), "MDKernWarning" in quiet.stderr) == ("2", False)
 
 
 def test_a_bad_instruction_set_is_an_import_error() -> None:
@@ -230,6 +244,52 @@ mdkern.neighbor_list("ijdDS", atoms, 4.0)
 print(n_threads() - before)
 """
     assert output(COUNT + code, MDKERN_NUM_THREADS="4") == "0"
+
+
+@linux
+@openmp
+@pytest.mark.parametrize("policy", ["active", "passive"])
+def test_workers_without_work_sleep(policy: str) -> None:
+    """Whatever OpenMP's own threads would do: they spin for good with "active"."""
+    code = """
+import time
+print(started())
+begin = time.process_time()
+time.sleep(0.5)
+print(time.process_time() - begin < 0.1)
+"""
+    assert output(COUNT + code, MDKERN_NUM_THREADS="3", OMP_WAIT_POLICY=policy).split() == [
+        "2",
+        "True",
+    ]
+
+
+@linux
+@openmp
+def test_fewer_threads_than_asked_for() -> None:
+    """The OpenMP runtime may give fewer; the work is done all the same."""
+    code = """
+i = mdkern.primitive_neighbor_list("i", True, np.eye(3) * edge, positions, 4.0, threads=1)
+assert np.array_equal(mdkern.primitive_neighbor_list("i", True, np.eye(3) * edge, positions, 4.0, threads=4), i)
+print(n_threads() - before)
+"""
+    assert output(COUNT + code, OMP_THREAD_LIMIT="2") in ("1", "2")
+
+
+@linux
+@openmp
+def test_python_threads_that_ask_for_teams_at_the_same_time() -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+def work(k):
+    return mdkern.primitive_neighbor_list("d", True, np.eye(3) * edge, positions + 0.1 * k, 4.0).tobytes()
+right = [work(k) for k in range(4)]
+with ThreadPoolExecutor(4) as pool:
+    for _ in range(5):
+        assert list(pool.map(work, range(4))) == right
+print("same")
+"""
+    assert output(COUNT + code, MDKERN_NUM_THREADS="3") == "same"
 
 
 # --- fork ---------------------------------------------------------------------------------------

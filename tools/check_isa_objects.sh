@@ -52,7 +52,7 @@ objects_of() { find "$build" -path "*/$1.dir/*" -name '*.o' | sort; }
 
 x86=
 kernels=$(find "$root/cpp" -name '*_kernel.cpp' | wc -l)
-baseline=$(objects_of _core)
+baseline=$(objects_of _core && objects_of bindings)
 [[ -n $baseline ]] || { echo "no objects of _core below $build" >&2; exit 1; }
 if [[ $(objdump -f "${baseline%%$'\n'*}") == *x86-64* ]]; then x86=yes; fi
 

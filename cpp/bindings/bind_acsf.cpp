@@ -5,7 +5,7 @@ namespace mdkern {
 
 namespace {
 
-constexpr std::int64_t kGrain = 8;  // centers worth a thread
+constexpr double kCenterNs = 12e3;  // of one center, for team_size()
 
 struct PyAcsf {
     IntArray group;
@@ -55,7 +55,7 @@ AcsfAngular angular_view(const PyAcsf::Angular& a, int offset) {
     check_range(a.angle_of, "angle_of", 0, v.n_angle);
     check_range(a.lambda_of, "lambda_of", 0, v.n_lambda);
     check_range(a.eta_power, "eta_power", -1, 65);
-    check_range(a.zeta_power, "zeta_power", -1, 65);
+    check_range(a.zeta_power, "zeta_power", -1, 1025);
     for (int i = 0; i < v.n_eta; ++i)
         if (a.eta_power.data()[2 * i] >= i) throw std::invalid_argument("eta_power: not earlier");
     for (int i = 0; i < v.n_angle; ++i)
@@ -101,9 +101,10 @@ std::unique_ptr<PyAcsf> make_acsf(int n_species, double cutoff, const DoubleArra
 
 py::array values(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
                  bool single, int threads) {
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     return py_values(rows, acsf.params.n_features, single, [&](double* out, float* out_single) {
-        const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
         acsf_values_compute(acsf.params, neighbors.table.system(), neighbors.table.neighbors(),
                             acsf.task(neighbors, rows, team, false), team, out, out_single);
     });
@@ -111,11 +112,12 @@ py::array values(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::objec
 
 py::tuple vjp(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
               const DoubleArray& weights, const py::object& weight_row, int threads) {
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     const auto row_of =
         weight_rows(weights, weight_row, rows, neighbors.table.system(), acsf.params.n_features);
     const double* w = weights.data();
-    return py_gradients(neighbors, rows, threads, kGrain,
+    return py_gradients(neighbors, rows, threads, kCenterNs,
                         [&](const PairGradients& out, double* energies, int team) {
                             const AcsfVjpTask job{w, row_of.data(), energies, out};
                             acsf_vjp_compute(acsf.params, neighbors.table.system(),
@@ -145,6 +147,7 @@ void bind_acsf(py::module_& m) {
             "sparse_jacobian",
             [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
                        const IntArray& column, bool attach, bool single, int threads) {
+                const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 return py_sparse_jacobian(
                     neighbors, rows, column, acsf.params.n_features, single, threads,
@@ -159,6 +162,7 @@ void bind_acsf(py::module_& m) {
             "dense_jacobian",
             [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
                        const IntArray& column, bool attach, py::array out, int threads) {
+                const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 py_dense_jacobian(
                     neighbors, rows, column, acsf.params.n_features, false, out, threads,
@@ -173,10 +177,11 @@ void bind_acsf(py::module_& m) {
             "strain",
             [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
                        int threads) {
+                const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 return py_strain(rows, acsf.params.n_features, [&](double* out) {
                     jacobian(acsf, neighbors, rows, {{}, nullptr, nullptr, out},
-                             team_size(threads, std::int64_t(rows.row.size()), kGrain));
+                             team_size(threads, std::int64_t(rows.row.size()), kCenterNs));
                 });
             },
             py::arg("neighbors"), py::arg("centers"), py::arg("threads"));

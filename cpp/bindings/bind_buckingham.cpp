@@ -16,7 +16,7 @@ struct BuckinghamStep final : ForceStep {
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        buckingham_compute(params, s, list, team_size(threads, list.n_pairs, 20000), out);
+        buckingham_compute(params, s, list, team_size(threads, list.n_pairs, 3.0), out);
     }
     DoubleArray table;
     BuckinghamParams params;

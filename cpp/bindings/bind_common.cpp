@@ -58,12 +58,15 @@ py::tuple PyResult::finish() {
         energy += blocks[7 * b];
         for (int c = 0; c < 6; ++c) w[c] += blocks[7 * b + 1 + c];
     }
-    const py::object stresses = view.virials ? py::object(virials) : py::object(py::none());
-    if (!with_charges) return py::make_tuple(energy, energies, forces, virial, stresses);
-    return py::make_tuple(energy, energies, forces, virial, stresses, charges);
+    const auto where = [](bool wanted, const DoubleArray& a) {
+        return wanted ? py::object(a) : py::object(py::none());
+    };
+    return py::make_tuple(energy, energies, forces, virial, where(view.virials != nullptr, virials),
+                          where(with_charges, charges), overflow);
 }
 
 py::tuple evaluate(const ForceStep& step, PyNeighborTable& neighbors, bool virials, int threads) {
+    const TableUse use(neighbors);
     PyResult out(neighbors.table.n(), virials, step.has_charges());
     {
         py::gil_scoped_release nogil;

@@ -86,11 +86,11 @@ struct PySeA final : PyDeepDescriptor {
     std::vector<int> columns(bool half) const override {
         return outer_columns({axis, half}, nets[0]->n_out(), 0);
     }
-    std::shared_ptr<const void> pack(bool single, bool half) const override {
+    PackedDescriptor pack(bool single, bool half) const override {
         if (single) return make<float>(half);
         return make<double>(half);
     }
-    template <class T> std::shared_ptr<const void> make(bool half) const {
+    template <class T> PackedDescriptor make(bool half) const {
         auto packed = std::make_shared<PackedSeA<T>>(PackedSeA<T>{PackedNets<T>(nets), {}, {}, {}});
         SeA<T>& p = packed->p;
         p.env = e.env;
@@ -109,9 +109,9 @@ struct PySeA final : PyDeepDescriptor {
                     padding[(std::size_t(i) * n + j) * ld + c] = T(s * g[c]);
             }
         p.padding = padding;
-        tabulated = tabulate(packed->tables, nets, e, r_table, !one_side);
+        const bool tabulated = tabulate(packed->tables, nets, e, r_table, !one_side);
         if (tabulated) p.tables = packed->tables.data();
-        return std::shared_ptr<const void>(packed, &p);
+        return {std::shared_ptr<const void>(packed, &p), tabulated};
     }
 };
 
@@ -141,14 +141,13 @@ using DescriptorList = std::vector<std::shared_ptr<PyDeepDescriptor>>;
 
 struct PyDeepPotential final : DeepStep {
     int n_types, width = 0;  // width: features of an atom
-    bool single, has_net;
+    bool single, has_net, tabulated = false;
     std::vector<double> bias;
     std::vector<std::uint8_t> silent;
     DescriptorList kept;  // own arrays of types that the kernel reads
     std::vector<std::shared_ptr<const void>> params;
     std::unique_ptr<PackedModel<double>> wide;
     std::unique_ptr<PackedModel<float>> narrow;
-    mutable std::int32_t overflow = 0;
 
     PyDeepPotential(const DescriptorList& descriptors, const NetList& fitting,
                     const DoubleArray& bias_, const std::optional<BoolArray>& silent_,
@@ -203,7 +202,9 @@ struct PyDeepPotential final : DeepStep {
         std::vector<int> columns;
         std::vector<DeepDescriptor<T>> kinds;
         for (const auto& d : list) {
-            params.push_back(d->pack(single, half));
+            const PackedDescriptor part = d->pack(single, half);
+            params.push_back(part.params);
+            tabulated = tabulated || part.tabulated;
             kinds.push_back({d->kind(), column, params.back().get()});
             int last = 0;
             for (int c : d->columns(half)) {
@@ -256,13 +257,14 @@ struct PyDeepPotential final : DeepStep {
             throw std::logic_error("DeepPotential: energies need fitting nets, features need none");
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        const int team = team_size(threads, list.n_pairs, 500);
+        int team = team_size(threads, list.n_pairs, 150.0);
         if (neighbors.plan_of_build != neighbors.table.build_number()) {
             neighbors.plan.build(s, list, neighbors.table.index(), n_types, team);
             neighbors.plan_of_build = neighbors.table.build_number();
         }
         const ForceBlocks plan = neighbors.plan.view();
-        work.overflow = &overflow;
+        team = int(std::clamp<std::int64_t>(plan.n_blocks, 1, team));
+        work.overflow = &neighbors.overflow;
         work.largest = neighbors.plan.largest_count();
         work.scratch_bytes = single ? deep_scratch_bytes(narrow->m, work.largest)
                                     : deep_scratch_bytes(wide->m, work.largest);
@@ -318,12 +320,7 @@ void bind_deepmd(py::module_& m) {
              py::kw_only(), py::arg("descriptors"), py::arg("fitting"), py::arg("bias").noconvert(),
              py::arg("silent").noconvert(), py::arg("tail").noconvert(), py::arg("single"))
         .def_readonly("width", &PyDeepPotential::width)
-        .def_property_readonly("tabulated",
-                               [](const PyDeepPotential& p) {
-                                   return std::any_of(p.kept.begin(), p.kept.end(),
-                                                      [](const auto& d) { return d->tabulated; });
-                               })
-        .def_property_readonly("overflow", [](const PyDeepPotential& p) { return p.overflow != 0; })
+        .def_readonly("tabulated", &PyDeepPotential::tabulated)
         .def(
             "compute",
             [](const PyDeepPotential& p, PyNeighborTable& neighbors, bool virials, int threads) {

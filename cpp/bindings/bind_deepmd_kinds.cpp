@@ -43,9 +43,9 @@ struct PyNets : PyDeepDescriptor {
     double r_cut() const override { return e.env.r_cut; }
 };
 
-template <class Packed, class... Args> std::shared_ptr<const void> packed(const Args&... args) {
+template <class Packed, class... Args> PackedDescriptor packed(const Args&... args) {
     auto out = std::make_shared<Packed>(args...);
-    return std::shared_ptr<const void>(out, &out->p);
+    return {std::shared_ptr<const void>(out, &out->p), out->tabulated()};
 }
 
 template <class T> struct PackedSeR {
@@ -66,9 +66,9 @@ template <class T> struct PackedSeR {
             }
         }
         p = {d.e.env, d.width(), nets.data(), empty, zero, nullptr};
-        d.tabulated = tabulate(tables, d.nets, d.e, d.r_table, false);
-        if (d.tabulated) p.tables = tables.data();
+        if (tabulate(tables, d.nets, d.e, d.r_table, false)) p.tables = tables.data();
     }
+    bool tabulated() const { return p.tables != nullptr; }
 };
 
 struct PySeR final : PyNets {
@@ -77,7 +77,7 @@ struct PySeR final : PyNets {
         check_nets(nets, std::size_t(n_types()), 1);
     }
     DeepKind kind() const override { return DeepKind::se_r; }
-    std::shared_ptr<const void> pack(bool single, bool) const override {
+    PackedDescriptor pack(bool single, bool) const override {
         if (single) return packed<PackedSeR<float>>(*this);
         return packed<PackedSeR<double>>(*this);
     }
@@ -87,6 +87,7 @@ template <class T> struct PackedSeT {
     PackedNets<T> nets;
     SeT<T> p;
     explicit PackedSeT(const PyNets& d) : nets(d.nets), p{d.e.env, d.width(), nets.data()} {}
+    bool tabulated() const { return false; }
 };
 
 struct PySeT final : PyNets {
@@ -94,7 +95,7 @@ struct PySeT final : PyNets {
         check_nets(nets, std::size_t(n_types()) * n_types(), 1);
     }
     DeepKind kind() const override { return DeepKind::se_t; }
-    std::shared_ptr<const void> pack(bool single, bool) const override {
+    PackedDescriptor pack(bool single, bool) const override {
         if (single) return packed<PackedSeT<float>>(*this);
         return packed<PackedSeT<double>>(*this);
     }
@@ -196,7 +197,7 @@ struct PyDpa1 final : PyNets {
     std::vector<int> columns(bool half) const override {
         return outer_columns({axis, half}, nets[0]->n_out(), n_tail);
     }
-    std::shared_ptr<const void> pack(bool single, bool half) const override;
+    PackedDescriptor pack(bool single, bool half) const override;
 };
 
 template <class T> struct PackedDpa1 {
@@ -215,10 +216,9 @@ template <class T> struct PackedDpa1 {
         p.n_constants = d.n_constants;
         p.n_tail = d.n_tail;
         p.net = nets.data()[0];
-        d.tabulated = d.n_constants == 0
-                          ? tabulate(tables, d.nets, d.e, d.r_table, false)
-                          : tabulate(tables, d.nets_of_pairs(), d.e, d.r_table, true);
-        if (d.tabulated) p.tables = tables.data();
+        if (d.n_constants == 0 ? tabulate(tables, d.nets, d.e, d.r_table, false)
+                               : tabulate(tables, d.nets_of_pairs(), d.e, d.r_table, true))
+            p.tables = tables.data();
         p.smooth = d.smooth;
         p.normalize = d.normalize;
         p.dotr = d.dotr;
@@ -257,9 +257,10 @@ template <class T> struct PackedDpa1 {
         p.hidden = d.hidden();
         p.layers = layers.data();
     }
+    bool tabulated() const { return p.tables != nullptr; }
 };
 
-std::shared_ptr<const void> PyDpa1::pack(bool single, bool half) const {
+PackedDescriptor PyDpa1::pack(bool single, bool half) const {
     if (single) return packed<PackedDpa1<float>>(*this, half);
     return packed<PackedDpa1<double>>(*this, half);
 }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "bindings/bindings.hpp"
 #include "core/threads.hpp"
 #include "potentials/eam.hpp"
@@ -31,8 +33,9 @@ struct EamStep final : ForceStep {
     bool forces_alone() const override { return true; }
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
-        const int team = team_size(threads, neighbors.table.neighbors().n_pairs, 20000);
+        int team = team_size(threads, neighbors.table.neighbors().n_pairs, 4.0);
         const HalfList half = neighbors.table.half(team);
+        if (half.width < team) team = std::max(1, int(half.width));
         const EamScratch work{
             neighbors.scratch_energy.reserve(s.n_real),
             neighbors.scratch_rows.reserve(4 * s.n_total),
@@ -40,7 +43,8 @@ struct EamStep final : ForceStep {
             out.virials ? neighbors.scratch_virials.reserve(6 * s.n_total) : nullptr,
             neighbors.scratch_tiles.reserve(6 * half.n_tiles),
             neighbors.scratch_count.reserve(s.n_real),
-            neighbors.scratch_index.reserve(neighbors.table.half_room())};
+            neighbors.scratch_index.reserve(neighbors.table.half_room()),
+            &neighbors.overflow};
         eam_density_compute(params, s, half, work, team);
         eam_embed_compute(params, s, half, work, team);
         eam_spread_compute(s, work, team);

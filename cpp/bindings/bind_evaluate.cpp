@@ -4,17 +4,16 @@
 
 #include "bindings/bindings.hpp"
 #include "core/threads.hpp"
+#include "simd/parallel.hpp"
 
 namespace mdkern {
 
 namespace {
 
-// One structure of a batch: its arrays, kept alive, and where its results go.
+// One structure of a batch and where its results go.
 struct Frame {
-    DoubleArray positions, cell;
-    BoolArray pbc;
     IntArray species;
-    AtomsView atoms;
+    OwnAtoms atoms;
     std::unique_ptr<PyResult> out;
     std::exception_ptr error;
 };
@@ -22,12 +21,10 @@ struct Frame {
 Frame take_frame(const py::handle& entry, bool virials, bool charges) {
     const auto t = entry.cast<py::tuple>();  // (positions, cell, pbc, species)
     Frame f;
-    f.positions = t[0].cast<DoubleArray>();
-    f.cell = t[1].cast<DoubleArray>();
-    f.pbc = t[2].cast<BoolArray>();
     f.species = t[3].cast<IntArray>();
-    f.atoms = atoms_view(f.positions, f.cell, f.pbc, &f.species);
-    f.out = std::make_unique<PyResult>(f.atoms.n, virials, charges);
+    f.atoms.take(atoms_view(t[0].cast<DoubleArray>(), t[1].cast<DoubleArray>(),
+                            t[2].cast<BoolArray>(), &f.species));
+    f.out = std::make_unique<PyResult>(f.atoms.view().n, virials, charges);
     return f;
 }
 
@@ -41,26 +38,23 @@ py::object evaluate_frames(const ForceStep& step, double cutoff, const py::list&
     std::int64_t atoms = 0;
     for (int k = 0; k < n; ++k) {
         frames.push_back(take_frame(inputs[k], virials, step.has_charges()));
-        atoms += frames.back().atoms.n;
+        atoms += frames.back().atoms.view().n;
     }
-    const int team = std::min(n, team_size(threads, atoms, 64));
+    const int team = std::min(n, team_size(threads, atoms, 1e3));
     std::vector<PyNeighborTable> tables(std::max(team, 1));
     {
         py::gil_scoped_release nogil;
-#pragma omp parallel for num_threads(team) schedule(static, 1) if (team > 1)
-        for (int part = 0; part < team; ++part) {
-            PyNeighborTable& neighbors = tables[part];
-            neighbors.options.cutoff = cutoff;
+        for (PyNeighborTable& t : tables) t.options.cutoff = cutoff;
+        parallel_for_thread(n, team, 1, [&](std::int64_t k, int thread) {
+            PyNeighborTable& neighbors = tables[thread];
             const int inner = team > 1 ? 1 : threads;
-            for (int k = part; k < n; k += team) {
-                try {
-                    neighbors.table.build(frames[k].atoms, neighbors.options, inner);
-                    frames[k].out->evaluate(step, neighbors, inner);
-                } catch (...) {  // nothing may leave the region
-                    frames[k].error = std::current_exception();
-                }
+            try {
+                neighbors.table.build(frames[k].atoms.view(), neighbors.options, inner);
+                frames[k].out->evaluate(step, neighbors, inner);
+            } catch (...) {  // nothing may leave the loop
+                frames[k].error = std::current_exception();
             }
-        }
+        });
     }
     py::list results;
     for (int k = 0; k < n; ++k) {

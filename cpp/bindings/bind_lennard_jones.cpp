@@ -20,7 +20,7 @@ struct LennardJonesStep final : ForceStep {
                           ? neighbors.scratch_single.reserve(4 * s.n_total + 8 * params.n_species *
                                                                                  params.n_species)
                           : nullptr;
-        lennard_jones_compute(params, s, list, room, team_size(threads, list.n_pairs, 50000), out);
+        lennard_jones_compute(params, s, list, room, team_size(threads, list.n_pairs, 1.2), out);
     }
     DoubleArray table;
     LjParams params;

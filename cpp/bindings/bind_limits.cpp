@@ -7,7 +7,7 @@ namespace mdkern {
 namespace {
 
 // As many threads as asked for, whatever the work; one where there is no OpenMP.
-int team(int threads) { return team_size(threads, std::int64_t(1) << 40, 1); }
+int team(int threads) { return team_size(threads, std::int64_t(1) << 40, 1.0); }
 
 void check_count(const char* name, std::int64_t n) {
     if (n < 1)

@@ -13,10 +13,9 @@ DoubleArray new_array(std::initializer_list<std::int64_t> shape) {
     return DoubleArray(py::array::ShapeContainer(shape));
 }
 
-// Forces by a potential that is only reached through Python.
-void python_force(const py::object& potential, const py::object& table, int threads, std::int64_t n,
-                  const Result& out) {
-    py::gil_scoped_acquire gil;
+// Forces by a potential that is only reached through Python; returns what it returned.
+py::object python_force(const py::object& potential, const py::object& table, int threads,
+                        std::int64_t n, const Result& out) {
     const py::object r = potential.attr("compute")(table, py::arg("threads") = threads);
     const auto forces = r.attr("forces").cast<DoubleArray>();
     const auto virial = r.attr("virial").cast<DoubleArray>();
@@ -28,21 +27,25 @@ void python_force(const py::object& potential, const py::object& table, int thre
         out.block_totals[0] = r.attr("energy").cast<double>();
         std::copy_n(virial.data(), 6, out.block_totals + 1);
     }
-    if (!out.energies) return;
+    if (!out.energies) return r;
     const auto energies = r.attr("energies").cast<DoubleArray>();
     check_shape(energies, "energies", {n});
     std::copy_n(energies.data(), n, out.energies);
+    return r;
 }
 
-// The loop with what it reads: the table and the potential, kept alive as Python objects.
+// The loop with what it reads: the table and the potential, kept alive as Python objects. Whoever
+// has the table has the loop.
 struct PyMdLoop {
     py::object table, potential;
     std::shared_ptr<ForceStep> step;
     std::unique_ptr<MdLoop> loop;
+    py::object last = py::none();  // what a potential in Python returned last
 
     PyMdLoop(py::object t, std::shared_ptr<ForceStep> native, py::object python, int threads)
         : table(std::move(t)), potential(std::move(python)), step(std::move(native)) {
-        auto& neighbors = table.cast<PyNeighborTable&>();
+        PyNeighborTable& neighbors = own_table();
+        const TableUse use(neighbors);
         MdForce force;
         if (step)
             force = [s = step.get(), &neighbors](int team, const Result& out) {
@@ -50,14 +53,18 @@ struct PyMdLoop {
             };
         else
             force = [this](int team, const Result& out) {
-                python_force(potential, table, team, loop->n(), out);
+                const py::gil_scoped_acquire gil;
+                last = python_force(potential, table, team, loop->n(), out);
             };
         loop = std::make_unique<MdLoop>(neighbors.table, neighbors.options, std::move(force),
                                         bool(step), step && step->forces_alone(), threads);
     }
 
+    PyNeighborTable& own_table() const { return table.cast<PyNeighborTable&>(); }
+
     void set_atoms(const DoubleArray& masses, const BoolArray& mobile, const IntArray& species,
                    const BoolArray& pbc, double n_dof, bool fix_com) {
+        const TableUse use(own_table());
         const std::int64_t n = masses.shape(0);
         check_shape(masses, "masses", {n});
         check_shape(species, "species", {n});
@@ -72,16 +79,19 @@ struct PyMdLoop {
         check_shape(cell, "cell", {3, 3});
     }
     bool place(const DoubleArray& x, const DoubleArray& p, const DoubleArray& cell) {
+        const TableUse use(own_table());
         check_arrays(x, p, cell);
         py::gil_scoped_release nogil;
         return loop->place(x.data(), p.data(), cell.data());
     }
     bool is_at(const DoubleArray& x, const DoubleArray& p, const DoubleArray& cell) const {
+        const TableUse use(own_table());
         check_arrays(x, p, cell);
         return loop->is_at(x.data(), p.data(), cell.data());
     }
     // (steps done, failure or "", atom or -1, exception of a signal handler or None)
     py::tuple run(std::int64_t steps, std::int64_t sample_every, double most_seconds) {
+        const TableUse use(own_table());
         py::object raised = py::none();
         MdOutcome outcome;
         {
@@ -97,6 +107,7 @@ struct PyMdLoop {
         return py::make_tuple(outcome.steps, outcome.failure, outcome.bad_atom, raised);
     }
     void publish(DoubleArray& x, DoubleArray& p, DoubleArray& cell) {
+        const TableUse use(own_table());
         check_arrays(x, p, cell);
         if (!loop->placed()) throw std::invalid_argument("the run has no state to go back to");
         loop->positions(x.mutable_data());
@@ -104,8 +115,9 @@ struct PyMdLoop {
         loop->cell(cell.mutable_data());
         loop->published();
     }
-    // (energy, energies, forces, virial[, charges])
+    // (energy, energies, forces, virial, charges or None)
     py::tuple results() {
+        const TableUse use(own_table());
         DoubleArray energies(loop->n()), forces = new_array({loop->n(), 3}), virial(6);
         double *e = energies.mutable_data(), *f = forces.mutable_data(), *w = virial.mutable_data();
         // What is only copied is copied under Python's lock: a thread that writes frames would give it
@@ -114,13 +126,16 @@ struct PyMdLoop {
         if (!loop->has_energies()) nogil.emplace();
         loop->results(e, f, w);
         nogil.reset();
-        if (!step || !step->has_charges())
-            return py::make_tuple(loop->energy(), energies, forces, virial);
-        DoubleArray charges(loop->n());
-        step->charges(table.cast<const PyNeighborTable&>(), charges.mutable_data());
+        py::object charges = py::none();
+        if (step && step->has_charges()) {
+            DoubleArray q(loop->n());
+            step->charges(own_table(), q.mutable_data());
+            charges = q;
+        }
         return py::make_tuple(loop->energy(), energies, forces, virial, charges);
     }
     DoubleArray take_samples() {
+        const TableUse use(own_table());
         std::vector<double>& rows = loop->samples();
         DoubleArray out = new_array({std::int64_t(rows.size()) / kMdSample, kMdSample});
         std::copy(rows.begin(), rows.end(), out.mutable_data());
@@ -128,6 +143,7 @@ struct PyMdLoop {
         return out;
     }
     py::dict state() {
+        const TableUse use(own_table());
         const MdState s = loop->state();
         const std::int64_t n = loop->n();
         auto array = [](const double* from, std::initializer_list<std::int64_t> shape) {
@@ -149,6 +165,7 @@ struct PyMdLoop {
     void restore(std::int64_t step_done, const DoubleArray& x, const DoubleArray& p,
                  const DoubleArray& cell, const DoubleArray& built_x, const DoubleArray& built_cell,
                  const DoubleArray& sums, const DoubleArray& variables) {
+        const TableUse use(own_table());
         check_arrays(x, p, cell);
         check_shape(built_x, "built_positions", {loop->n(), 3});
         check_shape(built_cell, "built_cell", {3, 3});
@@ -167,7 +184,8 @@ struct PyMdLoop {
         loop->restore(s);
     }
     // A new scheme, or the same one with other constants, whose variables then stay.
-    template <class Scheme> void use(std::shared_ptr<Scheme> scheme, double dt) {
+    template <class Scheme> void set_scheme(std::shared_ptr<Scheme> scheme, double dt) {
+        const TableUse use(own_table());
         const auto* before = dynamic_cast<const Scheme*>(loop->scheme().get());
         if (before && before->variables.size() == scheme->variables.size())
             scheme->variables = before->variables;
@@ -175,27 +193,39 @@ struct PyMdLoop {
     }
 };
 
+// A property of a loop, read while no other thread has it.
+template <class Read> auto held(Read read) {
+    return [read](PyMdLoop& l) {
+        const TableUse use(l.own_table());
+        return read(*l.loop);
+    };
+}
+
 void bind_schemes(py::class_<PyMdLoop>& c) {
     c.def(
-        "use_verlet", [](PyMdLoop& l, double dt) { l.use(std::make_shared<VerletScheme>(), dt); },
+        "use_verlet",
+        [](PyMdLoop& l, double dt) { l.set_scheme(std::make_shared<VerletScheme>(), dt); },
         py::arg("dt"));
     c.def(
         "use_langevin",
-        [](PyMdLoop& l, double dt, double kT, double friction, std::uint64_t seed) {
-            l.use(std::make_shared<LangevinScheme>(kT, friction, seed), dt);
+        [](PyMdLoop& l, double dt, double kT, const DoubleArray& friction, std::uint64_t seed) {
+            if (friction.size() != 1) check_shape(friction, "friction", {l.loop->n()});
+            std::vector<double> rates(friction.data(), friction.data() + friction.size());
+            l.set_scheme(std::make_shared<LangevinScheme>(kT, std::move(rates), seed), dt);
         },
-        py::arg("dt"), py::arg("kT"), py::arg("friction"), py::arg("seed"));
+        py::arg("dt"), py::arg("kT"), py::arg("friction").noconvert(), py::arg("seed"));
     c.def(
         "use_bussi",
         [](PyMdLoop& l, double dt, double kT, double tau, std::uint64_t seed) {
-            l.use(std::make_shared<BussiScheme>(kT, tau, seed), dt);
+            l.set_scheme(std::make_shared<BussiScheme>(kT, tau, seed), dt);
         },
         py::arg("dt"), py::arg("kT"), py::arg("tau"), py::arg("seed"));
     c.def(
         "use_nose_hoover",
         [](PyMdLoop& l, double dt, double kT, double t_damp, int t_chain, int t_loop,
            double n_dof) {
-            l.use(std::make_shared<NoseHooverScheme>(kT, t_damp, t_chain, t_loop, n_dof), dt);
+            l.set_scheme(std::make_shared<NoseHooverScheme>(kT, t_damp, t_chain, t_loop, n_dof),
+                         dt);
         },
         py::arg("dt"), py::arg("kT"), py::arg("t_damp"), py::arg("t_chain"), py::arg("t_loop"),
         py::arg("n_dof"));
@@ -211,10 +241,11 @@ void bind_schemes(py::class_<PyMdLoop>& c) {
             std::copy_n(cell.data(), 9, o.cell);
             check_shape(mask, "mask", {3});
             if (shape == "isotropic")
-                l.use(std::make_shared<IsotropicMtkScheme>(o), dt);
+                l.set_scheme(std::make_shared<IsotropicMtkScheme>(o), dt);
             else
-                l.use(std::make_shared<FullMtkScheme>(o, shape == "masked" ? mask.data() : nullptr),
-                      dt);
+                l.set_scheme(
+                    std::make_shared<FullMtkScheme>(o, shape == "masked" ? mask.data() : nullptr),
+                    dt);
         },
         py::arg("dt"), py::arg("kT"), py::arg("pressure"), py::arg("t_damp"), py::arg("p_damp"),
         py::arg("t_chain"), py::arg("p_chain"), py::arg("t_loop"), py::arg("p_loop"),
@@ -228,7 +259,11 @@ void bind_md(py::module_& m) {
     c.def(py::init<py::object, std::shared_ptr<ForceStep>, py::object, int>(), py::arg("table"),
           py::arg("step"), py::arg("potential"), py::arg("threads"))
         .def(
-            "set_threads", [](PyMdLoop& l, int threads) { l.loop->set_threads(threads); },
+            "set_threads",
+            [](PyMdLoop& l, int threads) {
+                const TableUse use(l.own_table());
+                l.loop->set_threads(threads);
+            },
             py::arg("threads"))
         .def("set_atoms", &PyMdLoop::set_atoms, py::arg("masses").noconvert(),
              py::arg("mobile").noconvert(), py::arg("species").noconvert(),
@@ -242,33 +277,39 @@ void bind_md(py::module_& m) {
         .def("publish", &PyMdLoop::publish, py::arg("positions").noconvert(),
              py::arg("momenta").noconvert(), py::arg("cell").noconvert())
         .def("results", &PyMdLoop::results)
-        .def("sample", [](PyMdLoop& l) { l.loop->sample(); })
+        .def("sample", held([](MdLoop& l) { l.sample(); }))
         .def("take_samples", &PyMdLoop::take_samples)
         .def("state", &PyMdLoop::state)
         .def("restore", &PyMdLoop::restore, py::arg("step"), py::arg("positions").noconvert(),
              py::arg("momenta").noconvert(), py::arg("cell").noconvert(),
              py::arg("built_positions").noconvert(), py::arg("built_cell").noconvert(),
              py::arg("sums").noconvert(), py::arg("variables").noconvert())
-        .def_property(
-            "steps", [](const PyMdLoop& l) { return l.loop->step(); },
-            [](PyMdLoop& l, std::int64_t n) { l.loop->set_step(n); })
-        .def_property(
-            "variables",
-            [](const PyMdLoop& l) {
-                const auto& v = l.loop->scheme()->variables;
-                return DoubleArray(std::int64_t(v.size()), v.data());
-            },
-            [](PyMdLoop& l, const DoubleArray& v) {
-                auto& mine = l.loop->scheme()->variables;
-                check_shape(v, "variables", {std::int64_t(mine.size())});
-                mine.assign(v.data(), v.data() + v.size());
-            })
-        .def_property_readonly("n_builds", [](const PyMdLoop& l) { return l.loop->builds(); })
-        .def_property_readonly("energy", [](const PyMdLoop& l) { return l.loop->energy(); })
-        .def_property_readonly("kinetic_energy",
-                               [](PyMdLoop& l) { return l.loop->kinetic_energy(); })
+        .def_property("steps", held([](MdLoop& l) { return l.step(); }),
+                      [](PyMdLoop& l, std::int64_t n) {
+                          const TableUse use(l.own_table());
+                          l.loop->set_step(n);
+                      })
+        .def_property("variables", held([](MdLoop& l) {
+                          const auto& v = l.scheme()->variables;
+                          return DoubleArray(std::int64_t(v.size()), v.data());
+                      }),
+                      [](PyMdLoop& l, const DoubleArray& v) {
+                          const TableUse use(l.own_table());
+                          auto& mine = l.loop->scheme()->variables;
+                          check_shape(v, "variables", {std::int64_t(mine.size())});
+                          mine.assign(v.data(), v.data() + v.size());
+                      })
+        .def_property_readonly("n_builds", held([](MdLoop& l) { return l.builds(); }))
+        .def_property_readonly("energy", held([](MdLoop& l) { return l.energy(); }))
+        .def_property_readonly("kinetic_energy", held([](MdLoop& l) { return l.kinetic_energy(); }))
         .def_property_readonly("reservoir_energy",
-                               [](PyMdLoop& l) { return l.loop->reservoir_energy(); });
+                               held([](MdLoop& l) { return l.reservoir_energy(); }))
+        .def_readonly("last", &PyMdLoop::last)
+        .def_property_readonly("overflow", [](PyMdLoop& l) {
+            PyNeighborTable& neighbors = l.own_table();
+            const TableUse use(neighbors);
+            return neighbors.overflow != 0;
+        });
     bind_schemes(c);
 
     m.def(

@@ -12,7 +12,7 @@ struct MorseStep final : ForceStep {
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        morse_compute(params, s, list, team_size(threads, list.n_pairs, 20000), out);
+        morse_compute(params, s, list, team_size(threads, list.n_pairs, 3.0), out);
     }
     MorseParams params;
 };

@@ -4,9 +4,10 @@
 #include <optional>
 #include <vector>
 
-#include "bindings/bindings.hpp"
+#include "bindings/snapshot.hpp"
 #include "core/errors.hpp"
 #include "core/threads.hpp"
+#include "simd/parallel.hpp"
 
 namespace mdkern {
 
@@ -134,14 +135,18 @@ constexpr std::int64_t kGilAtoms = 128;
 constexpr double kKeep = double(64 << 20), kKeepAnyway = double(4 << 20), kKeepShare = 0.15,
                  kMuchSmaller = 0.5;
 
-py::object make_list(const std::string& quantities, const AtomsView& atoms, TableOptions& o,
-                     int threads) {
+py::object make_list(const std::string& quantities, AtomsView atoms, TableOptions& o, int threads) {
     thread_local NeighborTable table;
+    thread_local OwnAtoms own;
     const double bytes = check_quantities(quantities);
     o.exact = true;
     o.bytes_per_pair = bytes + 4.0;
     // Handing the GIL over costs more than a small list.
     const bool release = atoms.n > kGilAtoms || o.cutoff > 15.0;
+    if (release) {
+        own.take(atoms);
+        atoms = own.view();
+    }
     std::int64_t n_pairs;
     bool lean;
     {
@@ -153,7 +158,10 @@ py::object make_list(const std::string& quantities, const AtomsView& atoms, Tabl
         lean =
             scratch > kKeepAnyway &&
             (scratch > kKeep || (scratch > kKeepShare * result && kMuchSmaller * scratch < result));
-        if (lean) table.release_build();
+        if (lean) {
+            table.release_build();
+            own.release();
+        }
     }
     Output out(quantities, n_pairs, lean);
     {
@@ -254,12 +262,11 @@ PyMethodDef quick_list_method = {
     "typing.Any, "
     "self_interaction: bool, threads: int) -> typing.Any\n"};
 
-// One structure of a batch: its arrays, kept alive, and its view.
+// One structure of a batch and the rule of its cutoffs.
 struct BatchItem {
-    DoubleArray positions, cell, radii, table;
-    BoolArray pbc;
+    DoubleArray radii, table;
     IntArray species;
-    AtomsView atoms;
+    OwnAtoms atoms;
     TableOptions options;
 };
 
@@ -267,14 +274,13 @@ BatchItem batch_item(const py::handle& entry, double bytes_per_pair, bool self_i
     const auto t =
         entry.cast<py::tuple>();  // (positions, cell, pbc, cutoff, radii, species, table)
     BatchItem b;
-    b.positions = t[0].cast<DoubleArray>();
-    b.cell = t[1].cast<DoubleArray>();
-    b.pbc = t[2].cast<BoolArray>();
     const bool has_species = !t[5].is_none();
     if (has_species) b.species = t[5].cast<IntArray>();
-    b.atoms = atoms_view(b.positions, b.cell, b.pbc, has_species ? &b.species : nullptr);
+    const IntArray* species = has_species ? &b.species : nullptr;
+    b.atoms.take(atoms_view(t[0].cast<DoubleArray>(), t[1].cast<DoubleArray>(),
+                            t[2].cast<BoolArray>(), species));
     set_rule(b.options, t[3].cast<double>(), t[4], t[6], b.radii, b.table);
-    check_rule(b.options, b.radii, has_species ? &b.species : nullptr, b.atoms.n);
+    check_rule(b.options, b.radii, species, b.atoms.view().n);
     b.options.self_interaction = self_interaction;
     b.options.exact = true;
     b.options.bytes_per_pair = bytes_per_pair + 4.0;
@@ -301,21 +307,21 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
                 throw std::invalid_argument("structure " + std::to_string(begin + k) + ": " +
                                             e.what());
             }
-            atoms += items.back().atoms.n;
+            atoms += items.back().atoms.view().n;
         }
         // A structure large enough for a team of its own gets it; small ones share the team.
-        const int team = std::min(n, team_size(threads, atoms, 256));
+        const int team = std::min(n, team_size(threads, atoms, 300.0));
         {
             py::gil_scoped_release nogil;
-#pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (team > 1)
-            for (int k = 0; k < n; ++k) {
+            parallel_for(n, team, 1, [&](std::int64_t k) {
                 try {
-                    tables[k].build(items[k].atoms, items[k].options, team > 1 ? 1 : threads);
+                    tables[k].build(items[k].atoms.view(), items[k].options,
+                                    team > 1 ? 1 : threads);
                     tables[k].offsets(false, 1);
                 } catch (...) {  // nothing may leave the region
                     errors[k] = std::current_exception();
                 }
-            }
+            });
         }
         for (int k = 0; k < n; ++k) {
             if (!errors[k]) continue;
@@ -332,13 +338,32 @@ py::list neighbor_list_batch(const std::string& quantities, const py::list& inpu
         for (int k = 0; k < n; ++k) outputs.emplace_back(quantities, tables[k].neighbors().n_pairs);
         {
             py::gil_scoped_release nogil;
-#pragma omp parallel for num_threads(team) schedule(dynamic, 1) if (team > 1)
-            for (int k = 0; k < n; ++k)
+            parallel_for(n, team, 1, [&](std::int64_t k) {
                 tables[k].fill(false, outputs[k].task, team > 1 ? 1 : threads);
+            });
         }
         for (int k = 0; k < n; ++k) results.append(outputs[k].result());
     }
     return results;
+}
+
+// Whether the list was built anew.
+bool update(PyNeighborTable& t, AtomsView atoms, const IntArray& species, int threads) {
+    check_shape(species, "species", {atoms.n});
+    check_rule(t.options, t.radii, &species, atoms.n);
+    atoms.species = species.data();
+    const py::gil_scoped_release nogil;
+    const bool rebuilt = t.table.update(atoms, t.options, threads);
+    t.builds += rebuilt;
+    return rebuilt;
+}
+
+// A property of a table, read while no other thread has it.
+template <class Read> auto held(Read read) {
+    return [read](PyNeighborTable& t) {
+        const TableUse use(t);
+        return read(t);
+    };
 }
 
 }  // namespace
@@ -373,19 +398,24 @@ void bind_neighbors(py::module_& m) {
             "update",
             [](PyNeighborTable& t, const DoubleArray& positions, const DoubleArray& cell,
                const BoolArray& pbc, const IntArray& species, int threads) {
-                const AtomsView atoms = atoms_view(positions, cell, pbc, &species);
-                check_rule(t.options, t.radii, &species, atoms.n);
-                py::gil_scoped_release nogil;
-                const bool rebuilt = t.table.update(atoms, t.options, threads);
-                t.builds += rebuilt;
-                return rebuilt;
+                const TableUse use(t);
+                t.atoms.take(atoms_view(positions, cell, pbc, &species));
+                return update(t, t.atoms.view(), species, threads);
             },
             py::arg("positions").noconvert(), py::arg("cell").noconvert(),
             py::arg("pbc").noconvert(), py::arg("species").noconvert(), py::arg("threads"))
         .def(
+            "update",
+            [](PyNeighborTable& t, const Snapshot& snapshot, const IntArray& species, int threads) {
+                const TableUse use(t);
+                return update(t, snapshot.atoms.view(), species, threads);
+            },
+            py::arg("atoms"), py::arg("species").noconvert(), py::arg("threads"))
+        .def(
             "arrays",
             [](PyNeighborTable& t, const std::string& quantities, int threads) {
                 check_quantities(quantities);
+                const TableUse use(t);
                 const bool skin = t.options.skin > 0.0;
                 std::int64_t n_pairs;
                 {
@@ -403,22 +433,22 @@ void bind_neighbors(py::module_& m) {
                 return py::make_tuple(first, out.result());
             },
             py::arg("quantities"), py::arg("threads"))
-        .def_property_readonly("species",
-                               [](const PyNeighborTable& t) {
+        .def_property_readonly("species", held([](const PyNeighborTable& t) {
                                    const System s = t.table.system();
                                    IntArray out(s.n_real);
                                    for (std::int64_t i = 0; i < s.n_real; ++i)
                                        out.mutable_data()[s.order[i]] =
                                            std::int32_t(s.rows[4 * i + 3]);
                                    return out;
-                               })
-        .def_property_readonly("n_atoms", [](const PyNeighborTable& t) { return t.table.n(); })
+                               }))
+        .def_property_readonly("n_atoms",
+                               held([](const PyNeighborTable& t) { return t.table.n(); }))
+        .def_property_readonly("n_images", held([](const PyNeighborTable& t) {
+                                   return t.table.system().n_total - t.table.n();
+                               }))
         .def_property_readonly(
-            "n_images",
-            [](const PyNeighborTable& t) { return t.table.system().n_total - t.table.n(); })
-        .def_property_readonly("n_listed",
-                               [](const PyNeighborTable& t) { return t.table.neighbors().n_pairs; })
-        .def_property_readonly("n_builds", [](const PyNeighborTable& t) { return t.builds; });
+            "n_listed", held([](const PyNeighborTable& t) { return t.table.neighbors().n_pairs; }))
+        .def_property_readonly("n_builds", held([](const PyNeighborTable& t) { return t.builds; }));
 }
 
 }  // namespace mdkern

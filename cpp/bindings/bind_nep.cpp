@@ -11,6 +11,8 @@ namespace mdkern {
 
 namespace {
 
+constexpr double kPairNs = 30.0;  // of a listed pair, for team_size()
+
 // Arrays of a model by name, kept alive as long as the kernel that reads them.
 struct Arrays {
     py::dict source;
@@ -124,7 +126,7 @@ struct PyNep final : ForceStep {
         Coulomb& c = neighbors.coulomb;
         work.charges = c.raw(s.n_real);
         run(NepTask::charge, neighbors, work, threads, out);
-        const int team = team_size(threads, table.neighbors().n_pairs, 2000);
+        const int team = team_size(threads, table.neighbors().n_pairs, kPairNs);
         c.begin(coulomb, s, table.neighbors(), table.cell(), team);
         work.charge_slope = c.slope();
         run(NepTask::energy, neighbors, work, threads, out);
@@ -142,12 +144,13 @@ struct PyNep final : ForceStep {
              const Result& out) const {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        const int team = team_size(threads, list.n_pairs, 2000);
+        int team = team_size(threads, list.n_pairs, kPairNs);
         if (neighbors.plan_of_build != neighbors.table.build_number()) {
             neighbors.plan.build(s, list, neighbors.table.index(), p.n_types, team);
             neighbors.plan_of_build = neighbors.table.build_number();
         }
         const ForceBlocks plan = neighbors.plan.view();
+        team = int(std::clamp<std::int64_t>(plan.n_blocks, 1, team));
         work.largest = neighbors.plan.largest_count();
         work.scratch_bytes =
             nep_scratch_bytes(p, work.largest, single ? sizeof(float) : sizeof(double));
@@ -184,6 +187,7 @@ void bind_nep(py::module_& m) {
         .def(
             "born",
             [](const PyNep& nep, PyNeighborTable& neighbors, int threads) {
+                const TableUse use(neighbors);
                 if (nep.coulomb.mode == 0) throw std::invalid_argument("a model without charges");
                 PyResult out(neighbors.table.n(), true);
                 {

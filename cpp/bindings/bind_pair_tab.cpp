@@ -14,14 +14,10 @@ namespace {
 
 // Neighbors that a list of `sel` places within r_cut leaves out.
 struct Nearest {
-    double r_cut;
-    std::int64_t sel;
-    std::vector<double> limit, numbered;  // as in PairTab; of the last list that was too long
+    std::vector<double> limit, numbered;  // as in PairTab; empty where none is left out
 
-    // Returns whether there are some.
-    bool find(const System& s, const Neighbors& list) {
+    Nearest(const System& s, const Neighbors& list, double r_cut, std::int64_t sel) {
         std::vector<double> r2;
-        bool over = false;
         for (std::int64_t i = 0; i < s.n_real; ++i) {
             if (list.count[i] <= sel) continue;
             r2.clear();
@@ -33,31 +29,30 @@ struct Nearest {
                 if (d2 <= r_cut * r_cut) r2.push_back(d2);
             }
             if (std::int64_t(r2.size()) <= sel) continue;
-            if (!over)
+            if (limit.empty())
                 limit.assign(std::size_t(s.n_total), std::numeric_limits<double>::infinity());
-            over = true;
             // Half way to the first that is left out: rounding does not decide.
             const auto next = r2.begin() + sel;
             std::nth_element(r2.begin(), next, r2.end());
             const double last = sel > 0 ? *std::max_element(r2.begin(), next) : 0.0;
             limit[std::size_t(i)] = 0.5 * (last + *next);
         }
-        if (!over) return false;
+        if (limit.empty()) return;
         numbered.resize(std::size_t(4 * s.n_total));
         for (std::int64_t r = 0; r < s.n_total; ++r) {
             limit[std::size_t(r)] = limit[std::size_t(s.owner[r])];
             std::copy_n(s.rows + 4 * r, 3, numbered.data() + 4 * r);
             numbered[std::size_t(4 * r + 3)] = double(r);
         }
-        return true;
     }
+    bool any() const { return !limit.empty(); }
 };
 
 struct PairTabStep final : ForceStep {
     PairTabStep(const DoubleArray& table_, const DoubleArray& bias_,
                 const std::optional<DoubleArray>& keep_, double r_min, double step, double r_end,
                 double r_cut_, std::int64_t sel_)
-        : table(table_), bias(bias_), keep(keep_), nearest{r_cut_, sel_, {}, {}} {
+        : table(table_), bias(bias_), keep(keep_), r_cut(r_cut_), sel(sel_) {
         check_shape(bias, "bias", {-1});
         const std::int64_t n = bias.shape(0);
         check_shape(table, "table", {n, n, -1, 4});
@@ -73,21 +68,23 @@ struct PairTabStep final : ForceStep {
     void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        pair_tab_compute(limited(s, list), s, list, team_size(threads, list.n_pairs, 20000), out);
+        const Nearest nearest(s, list, r_cut, sel);
+        pair_tab_compute(limited(nearest, neighbors), s, list,
+                         team_size(threads, list.n_pairs, 4.0), out);
     }
     // The parameters, without the neighbors for which there is no place.
-    PairTab limited(const System& s, const Neighbors& list) const {
+    PairTab limited(const Nearest& nearest, PyNeighborTable& neighbors) const {
         PairTab out = p;
-        if (!nearest.find(s, list)) return out;
-        overflow = true;
+        if (!nearest.any()) return out;
+        neighbors.overflow = 1;
         out.limit = nearest.limit.data();
         out.numbered = nearest.numbered.data();
         return out;
     }
     DoubleArray table, bias;
     std::optional<DoubleArray> keep;
-    mutable Nearest nearest;
-    mutable bool overflow = false;
+    double r_cut;
+    std::int64_t sel;
     PairTab p;
 };
 
@@ -149,12 +146,12 @@ struct WeightedSteps final : ForceStep {
 // A net and a table, blended (pair_tab.hpp).
 struct BlendedSteps final : ForceStep {
     BlendedSteps(std::shared_ptr<DeepStep> net_, std::shared_ptr<PairTabStep> table_, double length,
-                 double inner, double outer, double r_cut, std::int64_t sel,
+                 double inner, double outer, double r_cut, std::int64_t sel_,
                  const std::optional<DoubleArray>& present_)
         : net(std::move(net_)),
           table(std::move(table_)),
           present(present_),
-          nearest{r_cut, sel, {}, {}},
+          sel(sel_),
           blend{length, inner, outer, r_cut, nullptr, present ? present->data() : nullptr} {
         if (present) check_shape(*present, "present", {table->p.n_types, table->p.n_types});
     }
@@ -163,10 +160,12 @@ struct BlendedSteps final : ForceStep {
         const std::int64_t n = neighbors.table.n();
         const System s = neighbors.table.system();
         const Neighbors list = neighbors.table.neighbors();
-        const int team = team_size(threads, list.n_pairs, 10000);
-        const PairTab tab = table->limited(s, list);
+        const int team = team_size(threads, list.n_pairs, 8.0);
+        const Nearest in_table(s, list, table->r_cut, table->sel),
+            in_sums(s, list, blend.r_cut, sel);
+        const PairTab tab = table->limited(in_table, neighbors);
         PairBlend limited = blend;
-        if (nearest.find(s, list)) limited.limit = nearest.limit.data();
+        if (in_sums.any()) limited.limit = in_sums.limit.data();
         Part part(n, out);
         std::vector<double> of_table(std::size_t(n), 0.0), share(std::size_t(n), 0.0),
             blended(std::size_t(n), 0.0);
@@ -191,7 +190,7 @@ struct BlendedSteps final : ForceStep {
     std::shared_ptr<DeepStep> net;
     std::shared_ptr<PairTabStep> table;
     std::optional<DoubleArray> present;
-    mutable Nearest nearest;  // in the sums of the softened distance
+    std::int64_t sel;  // of the sums of the softened distance
     PairBlend blend;
 };
 
@@ -213,7 +212,6 @@ void bind_pair_tab(py::module_& m) {
             py::kw_only(), py::arg("table").noconvert(), py::arg("bias").noconvert(),
             py::arg("keep").noconvert(), py::arg("r_min"), py::arg("step"), py::arg("r_end"),
             py::arg("r_cut"), py::arg("sel"));
-    tab.def_readonly("overflow", &PairTabStep::overflow);
     bind_step(tab);
     py::class_<WeightedSteps, ForceStep, std::shared_ptr<WeightedSteps>> sum(m, "WeightedSteps");
     sum.def(py::init<std::vector<std::shared_ptr<ForceStep>>, std::vector<double>,

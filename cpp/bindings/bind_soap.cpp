@@ -9,7 +9,7 @@ namespace mdkern {
 
 namespace {
 
-constexpr std::int64_t kGrain = 8;  // centers worth a thread
+constexpr double kCenterNs = 8e3;  // of one center, for team_size()
 
 struct PySoap {
     DoubleArray table, harmonics, species_weight;
@@ -98,6 +98,7 @@ Int64Array copy_of(const std::vector<std::int64_t>& v) {
 // one after the other, (blocks, 3, features).
 py::tuple sparse_jacobian(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                           const IntArray& column, bool attach, bool single, int threads) {
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     const System s = neighbors.table.system();
     const std::int32_t* columns = py_columns(column, neighbors);
@@ -124,7 +125,7 @@ py::tuple sparse_jacobian(const PySoap& soap, PyNeighborTable& neighbors, const 
             job.values_single = static_cast<float*>(data);
         else
             job.values = static_cast<double*>(data);
-        const int team = team_size(threads, std::int64_t(rows.row.size()), 4);
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
         soap_jacobian_compute(soap.params, s, neighbors.table.neighbors(),
                               soap.task(neighbors, rows, team), job, team);
     }
@@ -199,9 +200,10 @@ std::unique_ptr<PySoap> make_soap(int n_max, int l_max, double cutoff, const Dou
 
 py::array values(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                  bool single, int threads) {
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     return py_values(rows, soap.params.n_features, single, [&](double* out, float* out_single) {
-        const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
         soap_values_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
                             soap.task(neighbors, rows, team), team, out, out_single);
     });
@@ -210,6 +212,7 @@ py::array values(const PySoap& soap, PyNeighborTable& neighbors, const py::objec
 // Mean of the coefficients over centers.
 DoubleArray mean(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                  int threads) {
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     const auto n = std::int64_t(rows.row.size());
     const std::int64_t size = soap_coefficients(soap.params), blocks = n_blocks(n);
@@ -217,7 +220,7 @@ DoubleArray mean(const PySoap& soap, PyNeighborTable& neighbors, const py::objec
     double* sum = out.mutable_data();
     py::gil_scoped_release nogil;
     double* parts = neighbors.scratch_energy.reserve(std::size_t(size * blocks));
-    const int team = team_size(threads, n, kGrain);
+    const int team = team_size(threads, n, kCenterNs);
     soap_density_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
                          soap.task(neighbors, rows, team), team, parts);
     for (std::int64_t i = 0; i < size; ++i) sum[i] = 0.0;
@@ -238,13 +241,14 @@ py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& 
               const DoubleArray& weights, const py::object& weight_row,
               const py::object& mean_or_none, int threads) {
     const SoapParams& p = soap.params;
+    const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     const auto row_of =
         weight_rows(weights, weight_row, rows, neighbors.table.system(), p.n_features);
     DoubleArray keep;
     const double* c = coefficients(soap, mean_or_none, keep);
     const double* w = weights.data();
-    return py_gradients(neighbors, rows, threads, kGrain,
+    return py_gradients(neighbors, rows, threads, kCenterNs,
                         [&](const PairGradients& out, double* energies, int team) {
                             const SoapTask task = soap.task(neighbors, rows, team, !c);
                             SoapVjpTask job;
@@ -296,6 +300,7 @@ void bind_soap(py::module_& m) {
             [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                const IntArray& column, bool attach, const py::object& mean_or_none, double factor,
                bool one_row, py::array out, int threads) {
+                const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 DoubleArray keep;
                 const double* c = coefficients(soap, mean_or_none, keep);
@@ -322,13 +327,14 @@ void bind_soap(py::module_& m) {
             "strain",
             [](const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
                const py::object& mean_or_none, int threads) {
+                const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 DoubleArray keep;
                 SoapJacobianTask job = soap.job();
                 job.mean = coefficients(soap, mean_or_none, keep);
                 return py_strain(rows, soap.params.n_features, [&](double* out) {
                     job.strain = out;
-                    const int team = team_size(threads, std::int64_t(rows.row.size()), kGrain);
+                    const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
                     soap_jacobian_compute(soap.params, neighbors.table.system(),
                                           neighbors.table.neighbors(),
                                           soap.task(neighbors, rows, team), job, team);

@@ -5,8 +5,11 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 
+#include "bindings/own_atoms.hpp"
+#include "core/errors.hpp"
 #include "core/pool.hpp"
 #include "neighbors/table.hpp"
 #include "potentials/coulomb.hpp"
@@ -56,11 +59,13 @@ void bind_text(py::module_& m);
 void bind_soap(py::module_& m);
 void bind_acsf(py::module_& m);
 
-// A table together with the options it is built with, as Python holds it.
+// A table together with the options it is built with, as Python holds it, and everything that an
+// evaluation on it changes: potentials themselves stay as they were made, and threads share them.
 struct PyNeighborTable {
     NeighborTable table;
     TableOptions options;
     DoubleArray radii, cutoff_table;  // keep the memory of the options alive
+    OwnAtoms atoms;
     std::int64_t builds = 0;
     // Scratch of the potential that reads the table: reused from step to step, given back with the
     // table.
@@ -72,11 +77,29 @@ struct PyNeighborTable {
     ForceBlockPlan plan;
     std::int64_t plan_of_build = -1;
     Coulomb coulomb;  // of potentials with charges
+    // Set to 1 by a model that has no room for all neighbors and leaves the farthest out, or whose
+    // tables end before a density.
+    std::int32_t overflow = 0;
+    std::recursive_mutex lock;  // of TableUse
+};
+
+// Keeps other threads off a table as long as it lives: every binding that reads or changes one
+// begins with it. It never waits, as whoever has the table may be waiting for Python's lock, and a
+// thread may take it again: the force of a potential in Python is evaluated inside a run.
+class TableUse {
+public:
+    explicit TableUse(PyNeighborTable& t) : held_(t.lock, std::try_to_lock) {
+        if (!held_)
+            throw InUse("the neighbor table is in use by another thread; expected one per thread");
+    }
+
+private:
+    std::unique_lock<std::recursive_mutex> held_;
 };
 
 // One evaluation of a potential on a table, into buffers of the caller, without Python: what
 // molecular dynamics calls in every step. A potential without one is reached through its method
-// `compute`.
+// `compute`. Nothing in it changes once it is made: what does belongs to the table.
 struct ForceStep {
     virtual ~ForceStep() = default;
     virtual void compute(PyNeighborTable& neighbors, int threads, const Result& out) const = 0;
@@ -93,13 +116,15 @@ struct PyResult {
     std::unique_ptr<double[]> blocks;
     Result view;
     std::int64_t n_blocks = 0;
-    bool with_charges;
+    bool with_charges, overflow = false;
     PyResult(std::int64_t n, bool want_virials, bool want_charges = false);
     void evaluate(const ForceStep& step, PyNeighborTable& neighbors, int threads) {
+        neighbors.overflow = 0;
         step.compute(neighbors, threads, view);
+        overflow = neighbors.overflow != 0;
         if (with_charges) step.charges(neighbors, charges.mutable_data());
     }
-    // (energy, energies, forces, virial (6), virials or None[, charges])
+    // (energy, energies, forces, virial (6), virials or None, charges or None, overflow)
     py::tuple finish();
 };
 

@@ -116,6 +116,12 @@ inline std::vector<int> outer_columns(const OuterRows& rows, int n_channels, int
     return out;
 }
 
+// Parameters of the kernel, Params<T>, and what they point to.
+struct PackedDescriptor {
+    std::shared_ptr<const void> params;
+    bool tabulated = false;  // the nets are tables
+};
+
 // A descriptor as Python makes it: packed for either precision when a model takes it.
 struct PyDeepDescriptor {
     virtual ~PyDeepDescriptor() = default;
@@ -129,10 +135,7 @@ struct PyDeepDescriptor {
     virtual int n_types() const = 0;
     virtual double r_cut() const = 0;
     virtual DeepKind kind() const = 0;
-    // Parameters of the kernel, Params<T>, which the packed object owns.
-    virtual std::shared_ptr<const void> pack(bool single, bool half) const = 0;
-    // Whether the nets of what was packed last are tables.
-    mutable bool tabulated = false;
+    virtual PackedDescriptor pack(bool single, bool half) const = 0;
 };
 
 // A model whose centres can count in part: `share` (n_real), in the order of rows, multiplies their

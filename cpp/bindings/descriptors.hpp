@@ -11,6 +11,8 @@
 
 namespace mdkern {
 
+constexpr double kJacobianNs = 25e3;  // of the Jacobian of one center, for team_size()
+
 // Rows of the centers (indices in the caller's order; None: all atoms); checks them.
 CenterRows py_centers(const py::object& centers, PyNeighborTable& neighbors);
 // Column of each atom, (n_real), as the caller gives it; checks its length.
@@ -51,7 +53,7 @@ DoubleArray py_strain(const CenterRows& centers, std::int64_t n_features, const 
 // virials (n_centers, 9) and energies (n_centers) in the order of the centers).
 template <class Run>
 py::tuple py_gradients(PyNeighborTable& neighbors, const CenterRows& centers, int threads,
-                       std::int64_t grain, const Run& run) {
+                       double center_ns, const Run& run) {
     const System s = neighbors.table.system();
     const Neighbors list = neighbors.table.neighbors();
     const auto n = std::int64_t(centers.row.size());
@@ -67,7 +69,7 @@ py::tuple py_gradients(PyNeighborTable& neighbors, const CenterRows& centers, in
         out.sums = out.pairs + pairs;
         out.virial = out.sums + 3 * n;
         double* by_row = out.virial + 9 * n;
-        const int team = team_size(threads, n, grain);
+        const int team = team_size(threads, n, center_ns);
         run(out, e, team);
         descriptor_gather(s, list, centers.view(), out, team, by_row);
         for (std::int64_t i = 0; i < s.n_real; ++i)
@@ -100,7 +102,7 @@ py::tuple py_sparse_jacobian(PyNeighborTable& neighbors, const CenterRows& cente
         py::gil_scoped_release nogil;
         run(pattern, single ? nullptr : static_cast<double*>(data),
             single ? static_cast<float*>(data) : nullptr,
-            team_size(threads, std::int64_t(centers.row.size()), 4));
+            team_size(threads, std::int64_t(centers.row.size()), kJacobianNs));
     }
     const auto copy = [](const std::vector<std::int64_t>& v) {
         return Int64Array(py::ssize_t(v.size()), v.data());
@@ -130,7 +132,7 @@ void py_dense_jacobian(PyNeighborTable& neighbors, const CenterRows& centers,
         dense_pattern(neighbors.table.system(), neighbors.table.neighbors(), centers.view(),
                       columns, n_columns, one_row, neighbors.table.index_room());
     run(pattern, single ? nullptr : static_cast<double*>(data),
-        single ? static_cast<float*>(data) : nullptr, team_size(threads, n, 4));
+        single ? static_cast<float*>(data) : nullptr, team_size(threads, n, kJacobianNs));
 }
 
 }  // namespace mdkern

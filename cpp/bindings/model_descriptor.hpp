@@ -13,6 +13,7 @@ template <class Task, class Work, class Model, class Class> void bind_descriptor
     c.def(
         "descriptors",
         [](const Model& model, PyNeighborTable& neighbors, int threads) {
+            const TableUse use(neighbors);
             const std::int64_t n = neighbors.table.n();
             DoubleArray x(py::array::ShapeContainer{n, std::int64_t(model.n_features())});
             PyResult out(n, false);
@@ -29,6 +30,7 @@ template <class Task, class Work, class Model, class Class> void bind_descriptor
         "vjp",
         [](const Model& model, PyNeighborTable& neighbors, const DoubleArray& weights,
            int threads) {
+            const TableUse use(neighbors);
             const std::int64_t n = neighbors.table.n();
             check_shape(weights, "weights", {n, model.n_features()});
             PyResult out(n, false);
@@ -45,6 +47,7 @@ template <class Task, class Work, class Model, class Class> void bind_descriptor
         "jacobian",
         [](const Model& model, PyNeighborTable& neighbors, const IntArray& centre_at,
            const IntArray& moving_at, std::int64_t n_centres, std::int64_t n_moving, int threads) {
+            const TableUse use(neighbors);
             const std::int64_t n = neighbors.table.n();
             check_shape(centre_at, "centre_at", {n});
             check_shape(moving_at, "moving_at", {n});

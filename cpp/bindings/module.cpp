@@ -10,7 +10,12 @@ PYBIND11_MODULE(_core, m) {
         "arguments.";
     try {
         init_isa();
-        init_threads();
+        const std::string complaint = init_threads();
+        if (!complaint.empty()) {
+            const py::object kind = py::module_::import("mdkern.errors").attr("MDKernWarning");
+            if (PyErr_WarnEx(kind.ptr(), ("mdkern: " + complaint).c_str(), 1) != 0)
+                throw py::error_already_set();
+        }
     } catch (const std::runtime_error& e) {
         throw py::import_error(std::string("mdkern: ") + e.what());
     }
@@ -19,12 +24,14 @@ PYBIND11_MODULE(_core, m) {
             if (p) std::rethrow_exception(p);
         } catch (const MemoryLimit& e) {
             py::set_error(PyExc_MemoryError, e.what());
+        } catch (const InUse& e) {
+            py::set_error(py::module_::import("mdkern.errors").attr("InUseError"), e.what());
         }
     });
     bind_runtime(m);
+    bind_snapshot(m);
     bind_neighbors(m);
     py::class_<ForceStep, std::shared_ptr<ForceStep>>(m, "ForceStep");
-    bind_snapshot(m);
     bind_lennard_jones(m);
     bind_morse(m);
     bind_buckingham(m);

@@ -15,6 +15,11 @@ struct MemoryLimit : std::bad_alloc {
     std::string message;
 };
 
+// An object that another thread is using just now: mdkern.errors.InUseError in Python.
+struct InUse : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 inline std::string number(double x) {
     char text[40];
     std::snprintf(text, sizeof text, "%.6g", x);

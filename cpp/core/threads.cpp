@@ -10,6 +10,8 @@
 #include <string>
 #include <thread>
 
+#include "core/team.hpp"
+
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
@@ -20,18 +22,12 @@
 #include <sched.h>
 #endif
 
-#if defined(_OPENMP) && defined(__GNUC__)
-// OpenMP 5.0. Weak, so that the extension also loads beside an older runtime.
-extern "C" int omp_pause_resource_all(omp_pause_resource_t) __attribute__((weak));
-#endif
-
 namespace mdkern {
 
 namespace {
 
 std::atomic<int> setting{1};
-std::atomic<bool> serial_after_fork{false};
-int omp_limit_at_import = 1;
+int omp_limit_at_import = 1, cpus_at_start = 1;
 
 int omp_limit() {
 #if defined(_OPENMP)
@@ -41,32 +37,26 @@ int omp_limit() {
 #endif
 }
 
-// A positive integer, or the first one of a list such as "4,2" where a list is allowed
-// (OMP_NUM_THREADS).
-int parse_count(const char* name, const char* text, bool list) {
+// A number of threads, or the first one of a list such as "4,2" where a list is allowed
+// (OMP_NUM_THREADS); 0: it is none.
+int parse_count(const char* text, bool list) {
     errno = 0;
     char* end = nullptr;
     const long n = std::strtol(text, &end, 10);
     while (end && *end == ' ') ++end;
     const bool tail_ok = end && (*end == '\0' || (list && *end == ','));
-    if (end == text || !tail_ok || errno != 0 || n < 1 || n > 65536)
-        throw std::runtime_error(std::string("environment variable ") + name + ": '" + text +
-                                 "' is not valid; expected an integer from 1 to 65536");
-    return int(n);
+    const bool good = end != text && tail_ok && errno == 0 && n >= 1 && n <= 65536;
+    return good ? int(n) : 0;
 }
 
-// Fork: libgomp's team does not survive it, and the child would wait for threads that are not
-// there. Releasing the team before the fork cures it; where the runtime cannot do that, the child
-// runs serially.
-#if defined(_OPENMP) && (defined(__unix__) || defined(__APPLE__))
-bool paused = false;
-void before_fork() {
-    paused =
-        omp_pause_resource_all && !omp_in_parallel() && omp_pause_resource_all(omp_pause_soft) == 0;
+std::string bad_count(const char* name, const char* text) {
+    return std::string("environment variable ") + name + ": '" + text +
+           "' is not valid; expected an integer from 1 to 65536";
 }
-void in_child() {
-    if (!paused) serial_after_fork = true;
-}
+
+#if defined(__unix__) || defined(__APPLE__)
+void in_parent() { team_after_fork(false); }
+void in_child() { team_after_fork(true); }
 #endif
 
 }  // namespace
@@ -88,20 +78,28 @@ int available_cpus() {
     return n;
 }
 
-void init_threads() {
+std::string init_threads() {
+    cpus_at_start = available_cpus();
     const char* own = std::getenv("MDKERN_NUM_THREADS");
     const char* omp = std::getenv("OMP_NUM_THREADS");
-    if (own && *own)
-        setting = parse_count("MDKERN_NUM_THREADS", own, false);
-    else if (omp && *omp)
-        setting = parse_count("OMP_NUM_THREADS", omp, true);
-    else
-        setting = available_cpus();
+    std::string complaint;
+    int n = 0;
+    if (own && *own) {
+        n = parse_count(own, false);
+        if (n == 0) throw std::runtime_error(bad_count("MDKERN_NUM_THREADS", own));
+    } else if (omp && *omp) {
+        n = parse_count(omp, true);
+        if (n == 0) complaint = bad_count("OMP_NUM_THREADS", omp) + "; it is ignored";
+    }
+    setting = n > 0 ? n : cpus_at_start;
     omp_limit_at_import = omp_limit();
-#if defined(_OPENMP) && (defined(__unix__) || defined(__APPLE__))
-    pthread_atfork(before_fork, nullptr, in_child);
+#if defined(__unix__) || defined(__APPLE__)
+    pthread_atfork(team_before_fork, in_parent, in_child);
 #endif
+    return complaint;
 }
+
+int available_cpus_at_start() { return cpus_at_start; }
 
 int get_num_threads() { return setting; }
 void set_num_threads(int n) { setting = n; }
@@ -114,15 +112,18 @@ bool has_openmp() {
 #endif
 }
 
-int team_size(int requested, std::int64_t work, std::int64_t grain) {
-    if (!has_openmp() || serial_after_fork) return 1;
+int team_size(int requested, std::int64_t work, double ns) {
+    const double total = double(work) * ns;
+    if (!has_openmp() || total < 2.0 * kTeamNs) return 1;
     int n = requested;
     if (requested <= 0) {
         n = setting;
         const int now = omp_limit();
         if (now < omp_limit_at_import) n = std::min(n, now);
     }
-    return int(std::max<std::int64_t>(1, std::min<std::int64_t>(n, work / grain)));
+    if (n <= 1) return 1;
+    const double most = total / (team_is_awake() ? kTeamNs : kWakeNs);
+    return most >= n ? n : std::max(1, int(most));
 }
 
 }  // namespace mdkern

@@ -39,6 +39,9 @@ struct HalfList {
     const std::int32_t* before_first = nullptr;  // (n_tiles + 1) tile t waits for the tiles
     const std::int32_t* before = nullptr;        // before[before_first[t]] ..., which are lower
     std::int32_t* done = nullptr;                // (n_tiles) scratch
+    // All rows over those of the longest chain of tiles that wait for each other: more threads than
+    // that only wait.
+    double width = 1.0;
     // The images of real row i are image[image_first[i]] ...: their sums belong to it. Null in a
     // domain-decomposed code, which sends the sums of ghosts back instead.
     const std::int32_t* image_first = nullptr;  // (n_real + 1)

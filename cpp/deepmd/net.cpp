@@ -265,14 +265,17 @@ bool holds(const DenseNet& net, const Nodes& nodes, double lower, double toleran
 
 template <class T>
 bool Tables<T>::add(const DenseNet& net, double lower, double upper, double tolerance) {
-    double step = 0.1;
+    for (const DenseLayer& layer : net.layers) room_ += kTableFactor * 8.0 * double(layer.w.size());
+    double step = 0.1, bytes = 0.0;
     Nodes nodes;
     for (int k = 0; k < kTableSteps; ++k, step *= 0.5) {
-        if (!(upper - lower <= kMostSteps * step)) return false;
+        bytes = 6.0 * sizeof(T) * net.n_out() * (upper - lower) / step;
+        if (!(upper - lower <= kMostSteps * step && bytes <= room_)) return false;
         nodes = sample(net, lower, upper, step);
         if (holds(net, nodes, lower, tolerance)) break;
         if (k + 1 == kTableSteps) return false;
     }
+    room_ -= bytes;
     const int n = net.n_out(), line = kLine<T>, blocks = (n + line - 1) / line;
     const std::size_t size = 3 * std::size_t(n);
     T* c = memory_.emplace_back().reserve(std::size_t(nodes.n_steps) * blocks * 6 * line);

@@ -63,8 +63,10 @@ std::size_t packed_size(int rows, int columns, int panel);
 // whose values and slopes, between the nodes, differ from the net's by at most `tolerance` of the
 // largest of each; no table where none of kTableSteps does.
 // A file's statistics may stretch that range at will: no table where it would have more than
-// kMostSteps steps (models of water have some hundred).
+// kMostSteps steps (models of water have some hundred), or all tables more than kTableSpare bytes and
+// kTableFactor times those of their nets' weights (with nets of 25-50-100 about 30 times).
 constexpr int kTableSteps = 6, kMostSteps = 1 << 14;
+constexpr double kTableSpare = 32 << 20, kTableFactor = 64;
 template <class T> class Tables {
 public:
     // Returns whether the net could be tabulated.
@@ -74,6 +76,7 @@ public:
 private:
     std::vector<Buffer<T>> memory_;
     std::vector<QuinticTable<T>> tables_;
+    double room_ = kTableSpare;  // bytes
 };
 
 }  // namespace mdkern

@@ -172,11 +172,14 @@ inline void tile_functions(const AcsfParams& p, const AcsfAngular& set, Work& k)
     }
     for (int i = 0; i < set.n_lambda; ++i) {
         const V lambda = set.lambda[i];
+        // Rounding must not make the base negative: zeta need not be an integer. A lambda beyond
+        // +-1 does, and has integers for zeta.
+        const double size = set.lambda[i];
+        const V least = size < -1.0 || size > 1.0 ? -__builtin_inf() : 0.0;
         double* to = k.base + i * kAcsfTile;
-        // Rounding must not make the base negative: zeta need not be an integer.
         for (int t = 0; t < n; t += W)
             simd::store(to + t,
-                        simd::max(simd::fma(lambda, simd::load(k.cosine + t), V(1.0)), V(0.0)));
+                        simd::max(simd::fma(lambda, simd::load(k.cosine + t), V(1.0)), least));
     }
     for (int i = 0; i < set.n_angle; ++i) {
         const double* base = k.base + set.lambda_of[i] * kAcsfTile;
@@ -200,7 +203,7 @@ inline void tile_functions(const AcsfParams& p, const AcsfAngular& set, Work& k)
                 simd::store(slope + t,
                             set.zeta[i] == 1.0
                                 ? factor
-                                : simd::keep(V(0.0) < x, factor * simd::load(to + t) / x));
+                                : simd::keep(V(0.0) < x * x, factor * simd::load(to + t) / x));
             }
         }
     }

@@ -1,11 +1,11 @@
 #include "descriptors/environments.hpp"
+#include "simd/parallel.hpp"
 
 namespace mdkern {
 
 void descriptor_gather(const System& s, const Neighbors& list, const Centers& centers,
                        const PairGradients& in, int n_threads, double* gradient) {
-#pragma omp parallel for num_threads(n_threads) schedule(static) if (n_threads > 1)
-    for (int part = 0; part < n_threads; ++part) {
+    parallel_for(n_threads, n_threads, 1, [&](std::int64_t part) {
         const std::int64_t low = s.n_real * part / n_threads;
         const std::int64_t high = s.n_real * (part + 1) / n_threads;
         for (std::int64_t k = 3 * low; k < 3 * high; ++k) gradient[k] = 0.0;
@@ -20,7 +20,7 @@ void descriptor_gather(const System& s, const Neighbors& list, const Centers& ce
             if (row >= low && row < high)
                 for (int x = 0; x < 3; ++x) gradient[3 * row + x] -= in.sums[3 * c + x];
         }
-    }
+    });
 }
 
 }  // namespace mdkern

@@ -39,11 +39,17 @@ enum class MdKick : int {
     affine = 3,    // p @ P + f @ F: barostats
 };
 
+// Langevin: ASE's constants of one friction; c3, c4, c5 still without the factor sqrt(1 / m).
+struct MdFriction {
+    double c1 = 0.0, c2 = 0.0, c3 = 0.0, c4 = 0.0, c5 = 0.0;
+};
+
 struct MdMotion {
     MdKick kick = MdKick::plain;
     double dt = 0.0, half = 0.0;
-    // Langevin: ASE's constants; c3, c4, c5 still without the factor sqrt(1 / m).
-    double c1 = 0.0, c2 = 0.0, c3 = 0.0, c4 = 0.0, c5 = 0.0;
+    MdFriction friction;  // Langevin
+    const MdFriction* each =
+        nullptr;  // (n) of every atom, in the caller's order; null: one for all
     std::uint64_t seed = 0, step = 0;
     // affine: p' = p @ P + f @ F, x' = x @ A + (p / m) @ B
     double P[9] = {}, F[9] = {}, A[9] = {}, B[9] = {};

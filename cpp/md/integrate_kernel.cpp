@@ -52,22 +52,27 @@ inline void times(const double* v, const double* m, double* out) {  // row vecto
     for (int c = 0; c < 3; ++c) out[c] = (v[0] * m[c] + v[1] * m[3 + c]) + v[2] * m[6 + c];
 }
 
-// The momentum of one atom after a kick. `noise`: of the velocity, Langevin only.
+inline const MdFriction& friction_of(const MdAtoms& a, const MdMotion& m, std::int64_t i) {
+    return m.each ? m.each[a.order[i]] : m.friction;
+}
+
+// The momentum of one atom after a kick. `c`, and `noise` of the velocity: Langevin only.
 template <MdKick kKick>
-inline void kick(const MdMotion& m, const double* f, double mass, const double* noise, double* p) {
+inline void kick(const MdMotion& m, const MdFriction& c, const double* f, double mass,
+                 const double* noise, double* p) {
     if constexpr (kKick == MdKick::plain) {
-        for (int c = 0; c < 3; ++c) p[c] = p[c] + m.half * f[c];
+        for (int k = 0; k < 3; ++k) p[k] = p[k] + m.half * f[k];
     } else if constexpr (kKick == MdKick::langevin) {
-        for (int c = 0; c < 3; ++c) {
-            const double v = p[c] / mass;
-            const double w = v + (m.c1 * f[c] / mass - m.c2 * v + noise[c]);
-            p[c] = mass < kInfinity ? w * mass : 0.0;
+        for (int k = 0; k < 3; ++k) {
+            const double v = p[k] / mass;
+            const double w = v + (c.c1 * f[k] / mass - c.c2 * v + noise[k]);
+            p[k] = mass < kInfinity ? w * mass : 0.0;
         }
     } else if constexpr (kKick == MdKick::affine) {
         double a[3], b[3];
         times(p, m.P, a);
         times(f, m.F, b);
-        for (int c = 0; c < 3; ++c) p[c] = a[c] + b[c];
+        for (int k = 0; k < 3; ++k) p[k] = a[k] + b[k];
     }
 }
 
@@ -96,7 +101,8 @@ template <MdKick kKick> void momentum(const MdMomentumTask& t, int n_threads) {
             double* p = a.p + 3 * i;
             const double mass = a.mass[i];
             const double* noise = kKick == MdKick::langevin ? a.noise + 3 * i : nullptr;
-            kick<kKick>(t.motion, a.f + 3 * i, mass, noise, p);
+            const MdFriction& own = friction_of(a, t.motion, i);
+            kick<kKick>(t.motion, own, a.f + 3 * i, mass, noise, p);
             for (int c = 0; c < 3; ++c)
                 p[c] = (mass < kInfinity ? p[c] - mass * t.shift[c] : p[c]) * t.scale;
             if (t.sums) add_sums(p, mass, s);
@@ -136,20 +142,21 @@ template <MdKick kKick, bool kStrain> void drift(const MdDriftTask& t, int n_thr
             const double* f = a.f + 3 * i;
             double p[3] = {a.p[3 * i], a.p[3 * i + 1], a.p[3 * i + 2]};
             double* noise = kNoise ? a.noise + 3 * i : nullptr;
-            if (t.owed) kick<kKick>(m, f, mass, noise, p);
+            const MdFriction& own = friction_of(a, m, i);
+            if (t.owed) kick<kKick>(m, own, f, mass, noise, p);
             double jump[3] = {0.0, 0.0, 0.0};
             if constexpr (kNoise) {
                 const int l = int(i - begin);
                 if (t.first) {
-                    const double c3 = m.c3 / __builtin_sqrt(mass);
-                    const double c4 = m.c4 / __builtin_sqrt(mass);
-                    const double c5 = m.c5 / __builtin_sqrt(mass);
+                    const double c3 = own.c3 / __builtin_sqrt(mass);
+                    const double c4 = own.c4 / __builtin_sqrt(mass);
+                    const double c5 = own.c5 / __builtin_sqrt(mass);
                     for (int c = 0; c < 3; ++c) {
                         const double xi = random.value[c][l], eta = random.value[3 + c][l];
                         noise[c] = c3 * xi - c4 * eta;
                         jump[c] = c5 * eta;
                     }
-                    kick<kKick>(m, f, mass, noise, p);
+                    kick<kKick>(m, own, f, mass, noise, p);
                     if (t.split)
                         for (int c = 0; c < 3; ++c) a.noise_x[3 * i + c] = jump[c];
                 } else if (t.drift) {
@@ -157,7 +164,7 @@ template <MdKick kKick, bool kStrain> void drift(const MdDriftTask& t, int n_thr
                 }
             } else {
                 for (double& q : p) q = q * s0 * s1;
-                if (t.first) kick<kKick>(m, f, mass, nullptr, p);
+                if (t.first) kick<kKick>(m, own, f, mass, nullptr, p);
             }
             if (mass < kInfinity)
                 for (int c = 0; c < 3; ++c) p[c] = p[c] - mass * t.shift[c];

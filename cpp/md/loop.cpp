@@ -14,7 +14,8 @@ namespace mdkern {
 
 namespace {
 
-constexpr std::int64_t kGrain = 8192;     // rows per thread below which waking it costs more
+// For team_size(): nanoseconds that a row takes in the passes of a step.
+constexpr double kMomentumNs = 6.0, kDriftNs = 12.0, kImageNs = 4.0;
 constexpr std::int64_t kSaveEvery = 256;  // steps between the states that a failure goes back to
 constexpr double kAskEvery = 0.2;         // seconds between two questions whether to pause
 
@@ -32,8 +33,6 @@ MdLoop::MdLoop(NeighborTable& table, const TableOptions& options, MdForce force,
       threads_(threads) {
     table_.set_row_order(row_order);
 }
-
-int MdLoop::team(std::int64_t grain) const { return team_size(threads_, n_, grain); }
 
 MdAtoms MdLoop::atoms() {
     MdAtoms a;
@@ -141,7 +140,7 @@ void MdLoop::set_rows(const double* cell, std::int64_t begin) {
     t.cell = cell;
     t.begin = begin;
     if (cell) table_.move_cell(cell);
-    md_images_compute(t, team_size(threads_, t.atoms.n_total, kGrain));
+    md_images_compute(t, team_size(threads_, t.atoms.n_total, kImageNs));
 }
 
 bool MdLoop::same_positions(const double* x, const double* cell) const {
@@ -298,7 +297,7 @@ void MdLoop::momentum_pass(MdKick kick, double scale, const double* shift, bool 
     t.scale = scale;
     if (shift) std::copy_n(shift, 3, t.shift);
     t.sums = sums ? sums_.data() : nullptr;
-    md_momentum_compute(t, team(kGrain));
+    md_momentum_compute(t, team_size(threads_, n_, kMomentumNs));
     if (!sums) return;
     for (double& s : phase_.sums) s = 0.0;
     for (std::int64_t b = 0; b < n_sums(); ++b)
@@ -330,7 +329,7 @@ void MdLoop::drift(MdDriftTask& t) {
     t.strain = strain_;
     t.largest = largest_.data();
     t.sums = sums_.data();
-    md_drift_compute(t, team(kGrain));
+    md_drift_compute(t, team_size(threads_, n_, kDriftNs));
 }
 
 // With FixCom: first everything that moves the centre of mass, then without it.

@@ -119,7 +119,6 @@ private:
     void check_list();
     bool finite();
     std::string explain();
-    int team(std::int64_t grain) const;
     void save(MdState& s);
     void roll_back(std::int64_t good);
 

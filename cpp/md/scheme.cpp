@@ -131,19 +131,27 @@ void MdPhase::scale(double s) {
 
 void MdScheme::prepare(MdMotion& motion, const MdPhase& phase) {
     motion.kick = kick();
+    motion.each = nullptr;
     motion.dt = phase.dt;
     motion.half = 0.5 * phase.dt;
 }
 
 void LangevinScheme::prepare(MdMotion& m, const MdPhase& phase) {
     MdScheme::prepare(m, phase);
-    const double dt = phase.dt, fr = friction, sigma = std::sqrt(2.0 * kT * fr);
-    const double dt15 = dt * std::sqrt(dt);
-    m.c1 = dt / 2.0 - dt * dt * fr / 8.0;
-    m.c2 = dt * fr / 2.0 - dt * dt * fr * fr / 8.0;
-    m.c3 = std::sqrt(dt) * sigma / 2.0 - dt15 * fr * sigma / 8.0;
-    m.c5 = dt15 * sigma / (2.0 * std::sqrt(3.0));
-    m.c4 = fr / 2.0 * m.c5;
+    const double dt = phase.dt, dt15 = dt * std::sqrt(dt);
+    each.clear();
+    for (const double fr : friction) {
+        const double sigma = std::sqrt(2.0 * kT * fr);
+        MdFriction c;
+        c.c1 = dt / 2.0 - dt * dt * fr / 8.0;
+        c.c2 = dt * fr / 2.0 - dt * dt * fr * fr / 8.0;
+        c.c3 = std::sqrt(dt) * sigma / 2.0 - dt15 * fr * sigma / 8.0;
+        c.c5 = dt15 * sigma / (2.0 * std::sqrt(3.0));
+        c.c4 = fr / 2.0 * c.c5;
+        each.push_back(c);
+    }
+    m.friction = each.front();
+    m.each = each.size() > 1 ? each.data() : nullptr;
     m.seed = seed;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "md/integrate.hpp"
@@ -50,14 +51,17 @@ class VerletScheme final : public MdScheme {};
 // Vanden-Eijnden and Ciccotti, Chem. Phys. Lett. 429, 310 (2006), equation 23.
 class LangevinScheme final : public MdScheme {
 public:
-    LangevinScheme(double thermal, double rate, std::uint64_t key)
-        : kT(thermal), friction(rate), seed(key) {}
+    // rates: the friction of all atoms, or of each in the caller's order.
+    LangevinScheme(double thermal, std::vector<double> rates, std::uint64_t key)
+        : kT(thermal), friction(std::move(rates)), seed(key) {}
     MdKick kick() const override { return MdKick::langevin; }
     void prepare(MdMotion&, const MdPhase&) override;
     double reservoir_energy(const MdPhase&) const override;
 
 private:
-    double kT, friction;
+    double kT;
+    std::vector<double> friction;
+    std::vector<MdFriction> each;
     std::uint64_t seed;
 };
 

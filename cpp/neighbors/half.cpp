@@ -50,6 +50,16 @@ void NeighborTable::make_plan() {
         for (int x = colour / 3; x < tiles_x; x += 3)
             for (int y = colour % 3; y < tiles_y; y += 3) add(x, y);
     plan_done_.resize(plan_tile_.size());
+    std::vector<std::int64_t> chain(plan_tile_.size(), 0);  // rows of the longest that ends here
+    std::int64_t longest = 1;
+    for (std::size_t t = 0; t + 1 < plan_tile_.size(); ++t) {
+        for (std::int32_t b = plan_before_first_[t]; b < plan_before_first_[t + 1]; ++b)
+            chain[t] = std::max(chain[t], chain[std::size_t(plan_before_[b])]);
+        for (std::int32_t r = plan_tile_[t]; r < plan_tile_[t + 1]; ++r)
+            chain[t] += plan_range_[2 * r + 1] - plan_range_[2 * r];
+        longest = std::max(longest, chain[t]);
+    }
+    plan_width_ = double(n_real_) / double(longest);
     // Images by owner: a counting sort.
     std::int32_t *first = image_first_.reserve(n_real_ + 1),
                  *image = image_.reserve(n_total_ - n_real_ + 1);
@@ -87,6 +97,7 @@ HalfList NeighborTable::half(int team) {
     h.before_first = plan_before_first_.data();
     h.before = plan_before_.data();
     h.done = plan_done_.data();
+    h.width = plan_width_;
     h.image_first = image_first_.data();
     h.image = image_.data();
     return h;

@@ -96,7 +96,7 @@ void NeighborTable::make_points(const AtomsView& atoms, int threads) {
     std::memcpy(t.inverse, lattice_.inverse, sizeof t.inverse);
     std::memcpy(t.to_user, lattice_.to_user, sizeof t.to_user);
     std::memcpy(t.cell, cell_, sizeof t.cell);
-    threads = team_size(threads, atoms.n, kGrainRows);
+    threads = team_size(threads, atoms.n, kPointNs);
     divide(t, threads);
     wrap(t, threads);
     check_images();

@@ -63,7 +63,7 @@ void NeighborTable::refresh(const AtomsView& atoms, const double* strain, double
     std::memcpy(t.strain, strain, sizeof t.strain);
     t.largest = largest;
     if (options_.exact && periodic()) t.position = position_.data();
-    neighbor_refresh_compute(t, team_size(threads, n_total_, kGrainRows));
+    neighbor_refresh_compute(t, team_size(threads, n_total_, kRefreshNs));
 }
 
 // How many pairs the caller allows, or how many fit; the system is asked only where `wanted` might
@@ -130,8 +130,8 @@ void NeighborTable::search(int threads) {
     if (bins_.thin) return search_thin(t, threads);
 
     // The candidates of a sample of rows, chunk by chunk, tell how much room the list may need.
-    const std::int64_t per_chunk = 4096;
-    const int team = team_size(threads, n_real_, per_chunk);
+    constexpr std::int64_t per_chunk = 128;
+    const int team = team_size(threads, n_real_, kSearchNs);
     // Some per thread, for balance. Not many: each begins a huge page of its own. Where a row
     // stands in memory is all that depends on them.
     const int n_chunks =
@@ -256,7 +256,7 @@ void NeighborTable::prune(int threads) {
     t.first = first_.data();
     t.count = pruned_count_.reserve(n_real_);
     t.index = pruned_index_.reserve(index_.capacity());
-    neighbor_prune_compute(t, team_size(threads, n_pairs_, kGrainPairs));
+    neighbor_prune_compute(t, team_size(threads, n_pairs_, kPruneNs));
     n_pruned_ = 0;
     for (std::int64_t r = 0; r < n_real_; ++r) n_pruned_ += pruned_count_[r];
 }
@@ -285,7 +285,7 @@ const std::int64_t* NeighborTable::offsets(bool pruned, int threads) {
     t.count = pruned ? pruned_count_.data() : count_.data();
     t.rank = rank_.data();
     t.offset = offsets_.reserve(n_real_ + 1);
-    const int team = team_size(threads, n_real_, kGrainRows);
+    const int team = team_size(threads, n_real_, kOffsetNs);
     std::int64_t sums[kMostBlocks];
     t.sums = sums;
     t.n_blocks = team == 1 ? 1 : std::min(2 * team, kMostBlocks);
@@ -316,7 +316,7 @@ void NeighborTable::fill(bool use_pruned, const FillTask& wanted, int threads) {
     const int columns =
         (t.i ? 1 : 0) + (t.j ? 1 : 0) + (t.d ? 1 : 0) + (t.D ? 3 : 0) + (t.S ? 3 : 0);
     t.stream = 8 * columns * t.list.n_pairs > kStreamBytes;
-    neighbor_fill_compute(t, team_size(threads, t.list.n_pairs, kGrainPairs));
+    neighbor_fill_compute(t, team_size(threads, t.list.n_pairs, kFillNs));
 }
 
 double NeighborTable::bytes() const {

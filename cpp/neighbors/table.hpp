@@ -18,8 +18,10 @@ namespace mdkern {
 constexpr double kRowBytes = 200.0;                       // scratch per row, all buffers together
 constexpr std::int64_t kMaxRows = std::int64_t(1) << 29;  // a row number times four fits 32 bits
 
-// Grains of team_size(): rows or pairs per thread below which waking it costs more than it gains.
-constexpr std::int64_t kGrainRows = 8192, kGrainPairs = 16384;
+// For team_size(): nanoseconds that a row or a pair takes in the parts of a build, and in the arrays
+// that are made of it.
+constexpr double kPointNs = 15.0, kRefreshNs = 6.0, kSearchNs = 250.0, kThinNs = 40.0,
+                 kPruneNs = 2.0, kOffsetNs = 2.0, kFillNs = 8.0;
 
 // The caller's atoms, in the caller's order.
 struct AtomsView {
@@ -142,6 +144,7 @@ private:
     std::vector<ThinPart> thin_parts_;
     // Half list.
     bool half_made_ = false;
+    double plan_width_ = 1.0;
     Buffer<std::int64_t> half_first_;
     Buffer<std::int32_t> half_count_, half_index_, image_first_, image_;
     std::vector<std::int32_t> plan_tile_, plan_range_, plan_before_first_, plan_before_, plan_done_;

@@ -7,7 +7,7 @@
 namespace mdkern {
 
 void NeighborTable::search_thin(const SearchTask& task, int threads) {
-    constexpr std::int64_t kPerPart = 4096, kPadding = 64;
+    constexpr std::int64_t kPerPart = 512, kPadding = 64;
     ThinTask t;
     t.system = task.system;
     t.bins = bins_;
@@ -22,7 +22,7 @@ void NeighborTable::search_thin(const SearchTask& task, int threads) {
     t.reach = task.rule.cutoff + bins_.margin + extent * 0x1p-21;
     t.limit = float(t.reach * t.reach * (1.0 + 1e-6));
 
-    const int team = team_size(threads, n_total_, kPerPart);
+    const int team = team_size(threads, n_total_, kThinNs);
     const auto n_parts = std::min<std::int64_t>((n_total_ + kPerPart - 1) / kPerPart, 4 * team);
     thin_parts_.resize(n_parts);
     // Room for the pairs of an even gas; where it is not enough, they are counted.

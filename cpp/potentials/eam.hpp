@@ -34,6 +34,7 @@ struct EamScratch {
     double* tiles = nullptr;        // (n_tiles, 6) virials
     std::int32_t* count = nullptr;  // (n_real) neighbors within the cutoff
     std::int32_t* index = nullptr;  // their rows, where the list has them: row i starts at first[i]
+    std::int32_t* beyond = nullptr;  // set to 1 when a density is above rho_max
 };
 
 // In this order. Densities of all rows, images included:

@@ -255,10 +255,13 @@ void eam_embed_compute(const EamParams& p, const System& s, const HalfList& half
             }
             const I species = simd::load_int<double>(lane_species);
             V f, df;
-            if (p.embedding == Embedding::zhou2004)
+            if (p.embedding == Embedding::zhou2004) {
                 embed_zhou2004(p, species, simd::load(lane_rho), f, df);
-            else
+            } else {
                 embed_table(p, species, simd::load(lane_rho), f, df);
+                if (simd::any(simd::load(lane_rho) > V(p.rho_max)))
+                    __atomic_store_n(work.beyond, 1, __ATOMIC_RELAXED);
+            }
             simd::store(work.energy + i, f, live);
             simd::store(slope, df);
             for (int l = 0; l < V::width && i + l < end; ++l) {

@@ -10,7 +10,7 @@ namespace mdkern {
 
 void ForceBlockPlan::build(const System& s, const Neighbors& list, std::int32_t* index,
                            int n_species, int n_threads) {
-    const int team = team_size(n_threads, list.n_pairs, 50000);
+    const int team = team_size(n_threads, list.n_pairs, 2.0);
     n_blocks_ = n_force_blocks(s.n_real);
     largest_ = 0;
     for (std::int64_t i = 0; i < s.n_real; ++i)

@@ -57,6 +57,25 @@ __all__: list[str] = [
     "set_num_threads",
 ]
 
+class Snapshot:
+    def __init__(
+        self,
+        positions: numpy.typing.NDArray[numpy.float64],
+        numbers: numpy.typing.NDArray[numpy.int64],
+        cell: numpy.typing.NDArray[numpy.float64],
+        pbc: numpy.typing.NDArray[numpy.bool_],
+    ) -> None: ...
+    def arrays(self) -> tuple[typing.Any, ...]: ...
+    def changes(
+        self,
+        positions: numpy.typing.NDArray[numpy.float64],
+        numbers: numpy.typing.NDArray[numpy.int64],
+        cell: numpy.typing.NDArray[numpy.float64],
+        pbc: numpy.typing.NDArray[numpy.bool_],
+    ) -> list[typing.Any]: ...
+    @property
+    def cell(self) -> numpy.typing.NDArray[numpy.float64]: ...
+
 class NeighborTable:
     def __init__(
         self,
@@ -72,11 +91,19 @@ class NeighborTable:
     def arrays(
         self, quantities: str, threads: typing.SupportsInt | typing.SupportsIndex
     ) -> tuple[numpy.typing.NDArray[numpy.int64], typing.Any]: ...
+    @typing.overload
     def update(
         self,
         positions: numpy.typing.NDArray[numpy.float64],
         cell: numpy.typing.NDArray[numpy.float64],
         pbc: numpy.typing.NDArray[numpy.bool_],
+        species: numpy.typing.NDArray[numpy.int32],
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> bool: ...
+    @typing.overload
+    def update(
+        self,
+        atoms: Snapshot,
         species: numpy.typing.NDArray[numpy.int32],
         threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> bool: ...
@@ -93,27 +120,6 @@ class NeighborTable:
 
 class ForceStep:
     pass
-
-class Snapshot:
-    def __init__(self) -> None: ...
-    def arrays(self) -> tuple[typing.Any, ...]: ...
-    def changes(
-        self,
-        positions: numpy.typing.NDArray[numpy.float64],
-        numbers: numpy.typing.NDArray[numpy.int64],
-        cell: numpy.typing.NDArray[numpy.float64],
-        pbc: numpy.typing.NDArray[numpy.bool_],
-    ) -> list[typing.Any]: ...
-    def clear(self) -> None: ...
-    def store(
-        self,
-        positions: numpy.typing.NDArray[numpy.float64],
-        numbers: numpy.typing.NDArray[numpy.int64],
-        cell: numpy.typing.NDArray[numpy.float64],
-        pbc: numpy.typing.NDArray[numpy.bool_],
-    ) -> None: ...
-    @property
-    def n_atoms(self) -> int: ...
 
 class Nep(ForceStep):
     def __init__(
@@ -241,8 +247,6 @@ class DeepPotential(DeepStep):
         threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> tuple[typing.Any, ...]: ...
     @property
-    def overflow(self) -> bool: ...
-    @property
     def tabulated(self) -> bool: ...
     @property
     def width(self) -> int: ...
@@ -296,8 +300,6 @@ class PairTab(ForceStep):
         virials: bool,
         threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> tuple[typing.Any, ...]: ...
-    @property
-    def overflow(self) -> bool: ...
 
 class WeightedSteps(ForceStep):
     def __init__(
@@ -408,7 +410,7 @@ class MdLoop:
         self,
         dt: typing.SupportsFloat | typing.SupportsIndex,
         kT: typing.SupportsFloat | typing.SupportsIndex,
-        friction: typing.SupportsFloat | typing.SupportsIndex,
+        friction: numpy.typing.NDArray[numpy.float64],
         seed: typing.SupportsInt | typing.SupportsIndex,
     ) -> None: ...
     def use_mtk(
@@ -441,7 +443,11 @@ class MdLoop:
     @property
     def kinetic_energy(self) -> float: ...
     @property
+    def last(self) -> typing.Any: ...
+    @property
     def n_builds(self) -> int: ...
+    @property
+    def overflow(self) -> bool: ...
     @property
     def reservoir_energy(self) -> float: ...
     @property

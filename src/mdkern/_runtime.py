@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-from mdkern import _core
+from mdkern import _core, checks
 
 __all__ = ["get_isa", "get_num_threads", "info", "num_threads", "set_isa", "set_num_threads"]
 
@@ -26,15 +24,7 @@ def set_num_threads(n: int) -> None:
     ValueError
         If `n` is not an integer from 1 to 65536.
     """
-    given: object = n
-    if (
-        isinstance(given, bool)
-        or not isinstance(given, (int, np.integer))
-        or not 1 <= given <= 65536
-    ):
-        msg = f"n: {n!r}; expected an integer from 1 to 65536"
-        raise ValueError(msg)
-    _core.set_num_threads(int(given))
+    _core.set_num_threads(checks.whole("n", n, 1, 65536))
 
 
 @contextmanager

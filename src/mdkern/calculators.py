@@ -5,21 +5,26 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed, InputError, all_changes
+from ase.calculators.calculator import CalculationFailed, InputError, all_changes, equal
 from ase.calculators.calculator import Calculator as AseCalculator
 
-from mdkern import _core, potentials
+from mdkern import _core, checks, potentials
 from mdkern.errors import FormatError, MDKernError
 from mdkern.io.deepmd import is_deepmd
-from mdkern.io.nep import is_nep, read_nep
+from mdkern.io.deepmd_models import DeepModel
+from mdkern.io.eam import EamTables, is_eam
+from mdkern.io.foreign import refusal
+from mdkern.io.nep import NepModel, is_nep, read_nep
 from mdkern.neighbors import _threads
 from mdkern.potentials.base import SpeciesMap
+from mdkern.potentials.linear import is_linear
 
 __all__ = [
     "EAM",
@@ -51,6 +56,8 @@ class Calculator(AseCalculator):
     list is kept while atoms have moved less than the skin allows. A change of the atoms is found by one
     comparison of bytes. Results are eV, eV/Angstrom, eV/Angstrom^3 in ASE's signs and order.
 
+    Threads may share a calculator: they take turns, and each gets the results of the atoms that it asked for.
+
     Parameters of every calculator, beside those of its potential:
 
     threads : int, optional
@@ -74,6 +81,9 @@ class Calculator(AseCalculator):
         ``-dE/d(strain)`` of the last evaluation in eV, also for free clusters.
     n_builds : int
         How often the neighbor list was built.
+    lock : threading.RLock
+        Held during each evaluation. Threads that share the calculator hold it while they look at ``results`` or ``atoms``,
+        which belong to the last evaluation of any of them.
     """
 
     implemented_properties: ClassVar[list[str]] = [  # type: ignore[misc]
@@ -88,12 +98,13 @@ class Calculator(AseCalculator):
     discard_results_on_any_change = True
     potential_class: ClassVar[Any] = None
 
-    def __init_subclass__(cls, potential: Any = None, name: str = "", **kwargs: Any) -> None:
+    # Not `name`: in Python 3.10 that is a positional parameter of ABCMeta.__new__.
+    def __init_subclass__(cls, potential: Any = None, ase_name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if potential is None:
             return
         cls.potential_class = potential
-        cls.name = name  # type: ignore[assignment, method-assign]
+        cls.name = ase_name  # type: ignore[assignment, method-assign]
         own = inspect.signature(potential.__init__).parameters.values()
         common = inspect.signature(Calculator.__init__).parameters
         extra = [common[key] for key in ("threads", "skin", "atoms")]
@@ -113,8 +124,7 @@ class Calculator(AseCalculator):
         if self.potential_class is None:
             msg = "Calculator is the base class; use one of mdkern.calculators such as EAM"
             raise TypeError(msg)
-        self._snapshot = _core.Snapshot()
-        self._atoms: Atoms | None = None
+        self._start()
         super().__init__()  # type: ignore[no-untyped-call]
         try:
             bound = inspect.signature(self.potential_class).bind(*args, **kwargs)
@@ -127,79 +137,128 @@ class Calculator(AseCalculator):
         if atoms is not None:
             atoms.calc = self
 
+    def _start(self) -> None:
+        """What belongs to one process: it is neither copied nor pickled."""
+        self.lock = threading.RLock()
+        self._of_thread = threading.local()  # Result of the last evaluation that a thread asked for
+        self._snapshot: Any = None
+        self._atoms: Atoms | None = None
+        self._table: Any = None
+        self._table_of: Any = None
+
     def _apply(self, potential: Any) -> None:
         """Take over a potential and the present threads and skin."""
-        threads, skin = self.parameters["threads"], self.parameters["skin"]
-        self._n_threads = _threads(threads)
-        if isinstance(skin, bool) or not np.isfinite(skin) or skin < 0.0:
-            msg = f"skin: {skin!r}; expected a finite number >= 0 (Angstrom)"
-            raise ValueError(msg)
+        n_threads = _threads(self.parameters["threads"])
+        skin = checks.not_negative("skin", self.parameters["skin"], unit="Angstrom")
+        self._n_threads = n_threads
         self.potential = potential
         self.cutoff: float = potential.cutoff
         self.species: tuple[str, ...] | None = potential.species
-        self._virial: Any = None
         self._kinds = SpeciesMap(self.species)
-        self._table: Any = None
-        self.reset()  # type: ignore[no-untyped-call]
+        if self._table_of != (potential, skin):
+            self._table, self._table_of = None, (potential, skin)
+        self._last: Any = None  # Result of the last evaluation
+        self._of_thread = threading.local()
+        self.reset()
 
     def set(self, **kwargs: Any) -> dict[str, Any]:
-        """Change parameters; the results so far are dropped. Returns what changed."""
-        if not kwargs:
-            return {}
-        known = {*inspect.signature(self.potential_class).parameters, "threads", "skin"}
+        """Change parameters; where one did change, the results so far are dropped. Returns what changed.
+
+        A file is read again only where its path changes: with other parameters the model stays as it was read. Where
+        a value is refused, everything stays as it was.
+        """
+        arguments = inspect.signature(self.potential_class).parameters
+        known = {*arguments, "threads", "skin"}
         unknown = sorted(set(kwargs) - known)
         if unknown:
             msg = f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}"
             raise TypeError(msg)
-        before = dict(self.parameters)
-        self.parameters.update({k: _plain(v) for k, v in kwargs.items()})
-        try:
-            own = {k: v for k, v in self.parameters.items() if k not in ("threads", "skin")}
-            self._apply(self.potential_class(**own))
-        except BaseException:
-            self.parameters.clear()
-            self.parameters.update(before)
-            raise
-        return {k: v for k, v in self.parameters.items() if k not in before or before[k] != v}
+        with self.lock:
+            before = dict(self.parameters)
+            now = {k: p.default for k, p in arguments.items()} | before
+            changed = {k: _plain(v) for k, v in kwargs.items() if not _same(v, now[k])}
+            if not changed:
+                return {}
+            self.parameters.update(changed)
+            try:
+                self._apply(self._changed_potential(kwargs, changed))
+            except BaseException:
+                self.parameters.clear()
+                self.parameters.update(before)
+                raise
+            return changed
+
+    def _changed_potential(self, given: Mapping[str, Any], changed: Mapping[str, Any]) -> Any:
+        """The potential with the present parameters, of which those in `changed` are new."""
+        if changed.keys() <= {"threads", "skin"}:
+            return self.potential
+        own = {k: given[k] if k in changed else v for k, v in self.parameters.items()}
+        del own["threads"], own["skin"]
+        source = getattr(self.potential, "source", None)
+        if source is not None and "path" not in changed:
+            own["path"] = source
+        return self.potential_class(**own)
 
     # --- the atoms of the last evaluation: a snapshot of bytes; an Atoms object is only made for who asks
     @property
     def atoms(self) -> Atoms | None:
         """Copy of the atoms of the last evaluation (positions, numbers, cell, pbc)."""
-        if self._atoms is None and self._snapshot.n_atoms >= 0:
-            positions, numbers, cell, pbc = self._snapshot.arrays()
-            self._atoms = Atoms(numbers=numbers, positions=positions, cell=cell, pbc=pbc)
-        return self._atoms
+        with self.lock:
+            if self._atoms is None and self._snapshot is not None:
+                positions, numbers, cell, pbc = self._snapshot.arrays()
+                self._atoms = Atoms(numbers=numbers, positions=positions, cell=cell, pbc=pbc)
+            return self._atoms
 
     @atoms.setter
     def atoms(self, value: Atoms | None) -> None:
-        self._atoms = None if value is None else value.copy()
-        if value is None:
-            self._snapshot.clear()
-        else:
-            self._snapshot.store(*_arrays(value))
+        with self.lock:
+            self._atoms = None if value is None else value.copy()
+            self._snapshot = None if value is None else _core.Snapshot(*_arrays(value))
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What changed since the last evaluation; exact, whatever `tol`."""
         del tol
-        return self._snapshot.changes(*_arrays(atoms))
+        with self.lock:
+            if self._snapshot is None:
+                return ["positions", "numbers", "cell", "pbc"]
+            changes: list[str] = self._snapshot.changes(*_arrays(atoms))
+            return changes
 
-    def _take(self, atoms: Atoms | None) -> tuple[Any, Any, Any, Any]:
-        """Arrays of the atoms, and the neighbor table brought up to date with them."""
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """One property of these atoms, evaluated where they are not those of the last evaluation; see ASE."""
+        with self.lock:
+            value = super().get_property(name, atoms, allow_calculation)  # type: ignore[no-untyped-call]
+            self._of_thread.last = self._last
+            return value
+
+    def calculation_required(self, atoms: Atoms, properties: Sequence[str]) -> bool:
+        """Whether a property is not there yet for these atoms."""
+        with self.lock:
+            return bool(super().calculation_required(atoms, properties))  # type: ignore[no-untyped-call]
+
+    def reset(self) -> None:
+        """Forget the results."""
+        with self.lock:
+            super().reset()  # type: ignore[no-untyped-call]
+
+    def _take(self, atoms: Atoms | None) -> Any:
+        """Copy of the atoms as the core has them, and the neighbor table brought up to date with it."""
         if atoms is None:
             atoms = self.atoms
             if atoms is None:
                 msg = "calculate: no atoms given, and none evaluated before"
                 raise AtomsError(msg)
         positions, numbers, cell, pbc = _arrays(atoms)
+        snapshot = _core.Snapshot(positions, numbers, cell, pbc)
         try:
-            kinds = self._kinds(numbers)
             if self._table is None:
                 self._table = _core.NeighborTable(self.cutoff, self.parameters["skin"])
-            self._table.update(positions, cell, pbc, kinds, self._n_threads)
+            self._table.update(snapshot, self._kinds(numbers), self._n_threads)
         except ValueError as e:
             raise AtomsError(str(e)) from None
-        return positions, numbers, cell, pbc
+        return snapshot
 
     def calculate(
         self,
@@ -209,22 +268,20 @@ class Calculator(AseCalculator):
     ) -> None:
         """Evaluate everything in one call; `stresses` only where asked for."""
         del system_changes
-        positions, numbers, cell, pbc = self._take(atoms)
-        try:
-            r = self.potential.compute(
-                self._table, virials="stresses" in properties, threads=self._n_threads
-            )
-        except ValueError as e:
-            raise AtomsError(str(e)) from None
-        if not math.isfinite(r.energy + sum(r.virial.tolist())):
-            raise NonFiniteError(_explain(r, positions))
-        self._accept(r, positions, numbers, cell, pbc)
+        with self.lock:
+            snapshot = self._take(atoms)
+            try:
+                r = self.potential.compute(
+                    self._table, virials="stresses" in properties, threads=self._n_threads
+                )
+            except ValueError as e:
+                raise AtomsError(str(e)) from None
+            if not math.isfinite(r.energy + sum(r.virial.tolist())):
+                raise NonFiniteError(_explain(r, snapshot.arrays()[0]))
+            self._accept(r, snapshot)
 
-    def _accept(
-        self, r: potentials.Result, positions: Any, numbers: Any, cell: Any, pbc: Any
-    ) -> None:
-        """Make these the results, and the atoms with these arrays those that they belong to."""
-        self._virial = r.virial
+    def _accept(self, r: potentials.Result, snapshot: Any) -> None:
+        """Make these the results, and the atoms of the snapshot those that they belong to."""
         results = {
             "energy": r.energy,
             "free_energy": r.energy,
@@ -233,39 +290,57 @@ class Calculator(AseCalculator):
         }
         if r.charges is not None:
             results["charges"] = r.charges
-        volume = _volume(cell)
+        volume = _volume(snapshot.cell)
         if volume > 0.0:
             results["stress"] = r.virial / -volume
             if r.virials is not None:
                 results["stresses"] = r.virials / -volume
-        self.results = results
-        self._atoms = None
-        self._snapshot.store(positions, numbers, cell, pbc)
+        self._store(results, r, snapshot)
+
+    def _store(self, results: dict[str, Any], result: Any, snapshot: Any) -> None:
+        with self.lock:
+            self.results = results
+            self._last = self._of_thread.last = result
+            self._atoms, self._snapshot = None, snapshot
+
+    def _last_result(self) -> Any:
+        """Of the last evaluation that this thread asked for; where it asked for none, of the last of all. None: none yet."""
+        return getattr(self._of_thread, "last", self._last)
 
     @property
     def virial(self) -> Any:
-        """``-dE/d(strain)`` of the last evaluation, (3, 3) in eV; None before the first."""
-        if self._virial is None:
+        """``-dE/d(strain)`` of the last evaluation, (3, 3) in eV; None before the first.
+
+        Where threads share the calculator: of the last evaluation that this thread asked for.
+        """
+        last = self._last_result()
+        if last is None:
             return None
-        xx, yy, zz, yz, xz, xy = self._virial
+        xx, yy, zz, yz, xz, xy = last.virial
         return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
     @property
     def n_builds(self) -> int:
         """How often the neighbor list was built since the parameters were set."""
-        return 0 if self._table is None else int(self._table.n_builds)
+        with self.lock:
+            return 0 if self._table is None else int(self._table.n_builds)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Neighbor table and snapshot are working memory of one process.
-        state = self.__dict__.copy()
-        state["_atoms"] = self.atoms
-        state["_table"] = state["_snapshot"] = None
+        with self.lock:
+            state = self.__dict__.copy()
+            # Results and parameters are replaced or added to while the state is written.
+            state.update(
+                _atoms=self.atoms, results=dict(self.results), parameters=dict(self.parameters)
+            )
+        for name in ("lock", "_of_thread", "_snapshot", "_table", "_table_of"):
+            del state[name]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        self._start()
         atoms = state.pop("_atoms")
         self.__dict__.update(state)
-        self._snapshot = _core.Snapshot()
+        self._table_of = (self.potential, self.parameters["skin"])
         self.atoms = atoms
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Calculator:
@@ -285,12 +360,16 @@ def is_native(calculator: Any) -> bool:
 
 
 def _arrays(atoms: Atoms) -> tuple[Any, Any, Any, Any]:
-    arrays = atoms.arrays
+    try:
+        arrays = atoms.arrays
+    except AttributeError:
+        checks.structure("atoms", atoms)
+        raise
     return (
-        np.ascontiguousarray(arrays["positions"], dtype=np.float64),
-        np.ascontiguousarray(arrays["numbers"], dtype=np.int64),
-        np.ascontiguousarray(atoms.cell.array, dtype=np.float64),
-        np.ascontiguousarray(atoms.pbc, dtype=bool),
+        checks.numbers("positions", arrays["positions"]),
+        checks.atomic_numbers(arrays["numbers"]),
+        checks.numbers("cell", atoms.cell.array),
+        checks.directions("pbc", atoms.pbc),
     )
 
 
@@ -302,10 +381,26 @@ def _volume(cell: Any) -> float:
     return volume if volume > 1e-12 * box else 0.0
 
 
+def _same(value: Any, parameter: Any) -> bool:
+    """Whether a parameter has this value already."""
+    if isinstance(value, _READ):
+        return False
+    try:
+        return bool(equal(_plain(value), parameter))
+    except ValueError:  # NumPy cannot compare lists of lists of different lengths
+        return False
+
+
+# What readers make of files; as a parameter it stands for its file.
+_READ = (DeepModel, EamTables, NepModel)
+
+
 def _plain(value: Any) -> Any:
     """A parameter as JSON types: what ASE writes into .traj, .json and .db files."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if isinstance(value, _READ):
+        return value.path
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if hasattr(value, "to_dict"):
@@ -324,19 +419,19 @@ def _explain(r: potentials.Result, positions: Any) -> str:
     )
 
 
-class LennardJones(Calculator, potential=potentials.LennardJones, name="mdkern-lj"):
+class LennardJones(Calculator, potential=potentials.LennardJones, ase_name="mdkern-lj"):
     pass
 
 
-class Morse(Calculator, potential=potentials.Morse, name="mdkern-morse"):
+class Morse(Calculator, potential=potentials.Morse, ase_name="mdkern-morse"):
     pass
 
 
-class Buckingham(Calculator, potential=potentials.Buckingham, name="mdkern-buckingham"):
+class Buckingham(Calculator, potential=potentials.Buckingham, ase_name="mdkern-buckingham"):
     pass
 
 
-class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
+class EAM(Calculator, potential=potentials.EAM, ase_name="mdkern-eam"):
     @classmethod
     def zhou2004(
         cls, elements: Sequence[str], *, cutoff: float | None = None, **kwargs: Any
@@ -345,20 +440,24 @@ class EAM(Calculator, potential=potentials.EAM, name="mdkern-eam"):
         return cls("zhou2004", elements=list(elements), cutoff=cutoff, **kwargs)
 
 
-class DeepPotential(Calculator, potential=potentials.DeepPotential, name="mdkern-deepmd"):
+class DeepPotential(Calculator, potential=potentials.DeepPotential, ase_name="mdkern-deepmd"):
     pass
 
 
 class ModelDeviation(
-    Calculator, potential=potentials.ModelDeviation, name="mdkern-model-deviation"
+    Calculator, potential=potentials.ModelDeviation, ase_name="mdkern-model-deviation"
 ):
     @property
     def deviation(self) -> dict[str, Any]:
-        """Deviations of the last evaluation; see :attr:`mdkern.potentials.ModelDeviation.deviation`."""
-        return self.potential.deviation  # type: ignore[no-any-return]
+        """Deviations of the last evaluation, see :meth:`mdkern.potentials.ModelDeviation.compute`; empty before the first.
+
+        Where threads share the calculator: of the last evaluation that this thread asked for.
+        """
+        last = self._last_result()
+        return {} if last is None else dict(last.deviation or {})
 
 
-class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):
+class NEP(Calculator, potential=potentials.NEP, ase_name="mdkern-nep"):
     def _apply(self, potential: Any) -> None:
         super()._apply(potential)
         charged = potential.model.charge is not None
@@ -372,14 +471,25 @@ class NEP(Calculator, potential=potentials.NEP, name="mdkern-nep"):
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         """Evaluate everything in one call; `stresses` and `born_effective_charges` only where asked for."""
-        super().calculate(atoms, properties, system_changes)
-        if "born_effective_charges" in properties:
-            self.results["born_effective_charges"] = self.potential.born_effective_charges(
-                self._table, threads=self._n_threads
-            )
+        with self.lock:
+            super().calculate(atoms, properties, system_changes)
+            if "born_effective_charges" in properties:
+                self.results["born_effective_charges"] = self.potential.born_effective_charges(
+                    self._table, threads=self._n_threads
+                )
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """As ASE's; Born effective charges do not stay in `results`, where ASE's writer of extended XYZ fails on them."""
+        with self.lock:
+            value = super().get_property(name, atoms, allow_calculation)
+            if name == "born_effective_charges":
+                self.results.pop(name, None)
+            return value
 
 
-class NEPTensor(Calculator, potential=potentials.NEPTensor, name="mdkern-nep-tensor"):
+class NEPTensor(Calculator, potential=potentials.NEPTensor, ase_name="mdkern-nep-tensor"):
     """No energy, no forces: ``results`` has "dipole" (3,) or "polarizability" (3, 3), as the model is trained for."""
 
     def _apply(self, potential: Any) -> None:
@@ -394,40 +504,35 @@ class NEPTensor(Calculator, potential=potentials.NEPTensor, name="mdkern-nep-ten
     ) -> None:
         """Evaluate the tensor; the units are those of the training data."""
         del properties, system_changes
-        positions, numbers, cell, pbc = self._take(atoms)
-        value = self.potential.compute(self._table, threads=self._n_threads)
-        if not np.isfinite(value).all():
-            raise NonFiniteError(f"{self.potential.kind} {value}; expected finite numbers")
-        self.results = {self.potential.kind: value}
-        self._atoms = None
-        self._snapshot.store(positions, numbers, cell, pbc)
+        with self.lock:
+            snapshot = self._take(atoms)
+            value = self.potential.compute(self._table, threads=self._n_threads)
+            if not np.isfinite(value).all():
+                raise NonFiniteError(f"{self.potential.kind} {value}; expected finite numbers")
+            self._store({self.potential.kind: value}, None, snapshot)
 
     def get_polarizability(self, atoms: Atoms | None = None) -> Any:
         """Polarizability, (3, 3)."""
-        return self.get_property("polarizability", atoms)  # type: ignore[no-untyped-call]
+        return self.get_property("polarizability", atoms)
 
 
-class LinearModel(Calculator, potential=potentials.LinearModel, name="mdkern-linear"):
+class LinearModel(Calculator, potential=potentials.LinearModel, ase_name="mdkern-linear"):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model; see :meth:`mdkern.potentials.LinearModel.save`."""
         self.potential.save(path)
 
 
-def _is_archive(path: str | os.PathLike[str]) -> bool:
-    with Path(path).open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
-
-
 def _nep(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
-    tensor = read_nep(path).kind != "potential"
-    return NEPTensor(path, **kwargs) if tensor else NEP(path, **kwargs)
+    model = read_nep(path)
+    return NEPTensor(model, **kwargs) if model.kind != "potential" else NEP(model, **kwargs)
 
 
-# How files are told apart: by a mark in their content. EAM files have none and come last.
+# How files are told apart: by a mark in their content.
 _LOADERS: tuple[tuple[Callable[[Any], bool], Callable[..., Calculator]], ...] = (
-    (_is_archive, LinearModel),
+    (is_linear, LinearModel),
     (is_nep, _nep),
     (is_deepmd, DeepPotential),
+    (is_eam, EAM),
 )
 
 
@@ -444,16 +549,21 @@ def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
 
     Raises
     ------
+    UnsupportedError
+        The file is of another kind, such as a frozen graph (.pb), MACE, Tersoff, atoms: the message says what it looks like, the way out, and
+        what is read.
     FormatError
-        No reader recognises the content; the message has what the last of them says.
+        No reader recognises the content, or the file is damaged.
     OSError
         The file cannot be read.
     """
-    if os.fspath(path) != "zhou2004":
+    if os.fspath(path) == "zhou2004":
+        return EAM(path, **kwargs)
+    if not Path(path).is_dir():
         for is_of_kind, calculator in _LOADERS:
             if is_of_kind(path):
                 return calculator(path, **kwargs)
-    try:
-        return EAM(path, **kwargs)
-    except FormatError as e:
-        raise FormatError(f"no known potential format; as EAM: {e}", path=os.fspath(path)) from None
+    error = refusal(path)
+    if isinstance(error, FormatError) and ".eam" in Path(path).name.lower():
+        return EAM(path, **kwargs)  # its reader says what is wrong
+    raise error

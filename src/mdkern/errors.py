@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["FormatError", "MDKernError", "MDKernWarning", "UnsupportedError"]
+__all__ = ["FormatError", "InUseError", "MDKernError", "MDKernWarning", "UnsupportedError"]
 
 
 class MDKernError(Exception):
@@ -44,6 +44,10 @@ class FormatError(MDKernError, ValueError):
 
 class UnsupportedError(MDKernError, NotImplementedError):
     """The input is valid, but asks for something that mdkern does not do."""
+
+
+class InUseError(MDKernError, RuntimeError):
+    """Another thread is using an object that serves one at a time, and waiting for it would not give what was asked for."""
 
 
 class MDKernWarning(UserWarning):

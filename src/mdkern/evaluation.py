@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mdkern import _core, potentials
+from mdkern import _core, checks, potentials
 from mdkern.calculators import (
     AtomsError,
-    Calculator,
     NonFiniteError,
     _arrays,
     _explain,
@@ -20,6 +21,7 @@ from mdkern.calculators import (
     is_native,
 )
 from mdkern.neighbors import _threads
+from mdkern.potentials.base import SpeciesMap, warn_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -65,17 +67,19 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        `frames` is one structure, or has something else in it; `calculator` is none.
     ValueError
         An unknown property, an element that the potential lacks, a stress without a cell; the message has the index of the
         structure.
     NonFiniteError
         Atoms lie on top of each other.
     """
-    if not progress:
+    if not checks.flag("progress", progress):
         return list(evaluate_iter(frames, calculator, properties, threads))
     from mdkern.cli.output import Progress
 
-    known = list(frames)
+    known = list(checks.several("frames", frames))
     results = []
     with Progress("evaluate", len(known)) as bar:
         for result in evaluate_iter(known, calculator, properties, threads):
@@ -92,7 +96,13 @@ def evaluate_iter(
     threads: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The same, result by result: no more than some structures are held at a time."""
-    wanted = (properties,) if isinstance(properties, str) else tuple(properties)
+    frames = checks.several("frames", frames)
+    if not hasattr(calculator, "implemented_properties"):
+        msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators, or any of ASE's"
+        raise TypeError(msg)
+    wanted: tuple[Any, ...] = (properties,)
+    if not checks.is_single(properties):
+        wanted = tuple(properties)
     offered = (*PROPERTIES, *calculator.implemented_properties)
     for name in wanted:
         if name not in offered:
@@ -104,24 +114,39 @@ def evaluate_iter(
 def _results(
     frames: Iterator[Atoms], calculator: Any, wanted: tuple[str, ...], threads: int
 ) -> Iterator[dict[str, Any]]:
-    step = None
+    native = None
     # Born effective charges take further passes over the list of each structure.
     if is_native(calculator) and "born_effective_charges" not in wanted:
-        make = getattr(calculator.potential, "force_step", None)
-        step = make() if make else None
+        native = _Native.of(calculator.potential)
     first = 0
     while group := list(islice(frames, GROUP)):
-        if step is None:
+        if native is None:
             for k, atoms in enumerate(group):
                 yield _one(calculator, atoms, wanted, first + k)
         else:
-            yield from _many(calculator, step, group, wanted, threads, first)
+            yield from _many(native, group, wanted, threads, first)
         first += len(group)
 
 
+@dataclass(frozen=True)
+class _Native:
+    """A potential that the core evaluates alone: nothing in it changes, whoever uses the calculator meanwhile."""
+
+    step: Any
+    cutoff: float
+    kinds: SpeciesMap
+    potential: Any
+
+    @classmethod
+    def of(cls, potential: Any) -> _Native | None:
+        make = getattr(potential, "force_step", None)
+        if make is None:
+            return None
+        return cls(make(), potential.cutoff, SpeciesMap(potential.species), potential)
+
+
 def _many(
-    calculator: Calculator,
-    step: Any,
+    native: _Native,
     group: list[Atoms],
     wanted: tuple[str, ...],
     threads: int,
@@ -129,17 +154,19 @@ def _many(
 ) -> Iterator[dict[str, Any]]:
     inputs = []
     for k, atoms in enumerate(group):
+        checks.structure(f"frames[{first + k}]", atoms)
         positions, numbers, cell, pbc = _arrays(atoms)
         try:
-            inputs.append((positions, cell, pbc, calculator._kinds(numbers)))
+            inputs.append((positions, cell, pbc, native.kinds(numbers)))
         except ValueError as e:
             raise AtomsError(f"structure {first + k}: {e}") from None
     virials = "stresses" in wanted
-    found = _core.evaluate_frames(step, calculator.cutoff, inputs, virials, threads)
+    found = _core.evaluate_frames(native.step, native.cutoff, inputs, virials, threads)
     if isinstance(found, tuple):
         raise AtomsError(f"structure {first + found[0]}: {found[1]}")
     for k, (values, (positions, cell, _, _)) in enumerate(zip(found, inputs, strict=True)):
         r = potentials.Result(*values)
+        warn_of(native.potential, r.overflow)
         if not math.isfinite(r.energy + sum(r.virial.tolist())):
             raise NonFiniteError(f"structure {first + k}: {_explain(r, positions)}")
         volume = _volume(cell)
@@ -160,18 +187,20 @@ def _many(
 
 def _one(calculator: Any, atoms: Atoms, wanted: tuple[str, ...], index: int) -> dict[str, Any]:
     """By the calculator itself, on a copy that it may keep."""
-    mine = atoms.copy()
+    mine = checks.structure(f"frames[{index}]", atoms).copy()
     mine.calc = None
     mine.set_constraint()
-    try:
-        calculator.calculate(mine, list(wanted))
-    except AtomsError as e:
-        raise AtomsError(f"structure {index}: {e}") from None
-    except NonFiniteError as e:
-        raise NonFiniteError(f"structure {index}: {e}") from None
-    return _chosen(
-        {k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()}, wanted, index
-    )
+    with getattr(calculator, "lock", nullcontext()):
+        try:
+            calculator.calculate(mine, list(wanted))
+        except AtomsError as e:
+            raise AtomsError(f"structure {index}: {e}") from None
+        except NonFiniteError as e:
+            raise NonFiniteError(f"structure {index}: {e}") from None
+        results = {k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()}
+        # (n, 3, 3): ASE's writer of extended XYZ fails on them where they stay.
+        calculator.results.pop("born_effective_charges", None)
+    return _chosen(results, wanted, index)
 
 
 def _chosen(everything: dict[str, Any], wanted: tuple[str, ...], index: int) -> dict[str, Any]:

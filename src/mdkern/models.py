@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mdkern import checks
 from mdkern.descriptors import Descriptor
 from mdkern.neighbors import _threads
 from mdkern.potentials import LinearModel
@@ -107,17 +108,18 @@ def fit_linear(
         No frames, no data to fit, a frame without energy and forces, several alphas without validation frames.
     """
     begin = time.perf_counter()
-    frames, held = list(frames), list(validation or [])
+    frames = checks.structures("frames", frames)
+    held = [] if validation is None else checks.structures("validation", validation)
     if not frames:
         raise ValueError("frames: empty; expected at least one structure")
-    alphas = [float(a) for a in np.atleast_1d(np.asarray(alpha, dtype=np.float64))]
-    if not alphas or not all(np.isfinite(a) and a > 0 for a in alphas):
-        raise ValueError(f"alpha: {alpha!r}; expected positive numbers")
+    given = [alpha] if checks.is_single(alpha) else list(alpha)  # type: ignore[arg-type]
+    alphas = [checks.positive("alpha", a) for a in given]
+    if not alphas:
+        raise ValueError("alpha: empty; expected positive numbers")
     if len(alphas) > 1 and not held:
         raise ValueError("alpha: several given; expected `validation` frames to choose by")
     for name, w in (("energy", energy_weight), ("force", force_weight), ("stress", stress_weight)):
-        if not (np.isfinite(w) and w >= 0):
-            raise ValueError(f"{name}_weight: {w!r}; expected a number >= 0")
+        checks.not_negative(f"{name}_weight", w)
     LinearModel(
         descriptor, np.zeros(descriptor.get_number_of_features())
     )  # complains of a wrong one
@@ -149,7 +151,7 @@ def fit_linear(
 def errors(frames: Sequence[Atoms], calculator: Any) -> dict[str, float]:
     """Root mean square errors of a calculator on frames that carry reference results, as in :class:`LinearFit`."""
     parts = []
-    for a in frames:
+    for a in checks.structures("frames", frames):
         known = _data(a)
         b = a.copy()
         b.calc = calculator

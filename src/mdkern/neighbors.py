@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mdkern import _core
+from mdkern import _core, checks
+from mdkern.errors import InUseError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -24,6 +25,7 @@ def neighbor_list(
     a: Atoms,
     cutoff: Cutoff,
     self_interaction: bool = False,
+    max_nbins: float = 1e6,
     *,
     max_pairs: int | None = None,
     threads: int | None = None,
@@ -46,6 +48,8 @@ def neighbor_list(
         ``radius[i] + radius[j]``. In Angstrom.
     self_interaction : bool
         Return every atom as its own neighbor too (``S = 0``, ``d = 0``).
+    max_nbins : float
+        ASE's bound on the number of its bins; here without effect, as memory is bounded without it.
     max_pairs : int, optional
         Refuse longer lists. By default, what fits into the memory that is available.
     threads : int, optional
@@ -59,34 +63,43 @@ def neighbor_list(
 
     Raises
     ------
+    TypeError
+        `a` is no ``Atoms``, `quantities` no text.
     ValueError
         Non-finite positions or cell, dependent periodic cell vectors, negative or non-finite
-        cutoff, unknown letters.
+        cutoff, unknown letters; text, complex numbers or bools where numbers are expected.
     MemoryError
         If the list would not fit; raised before the memory is taken.
     """
-    if max_pairs is None and (threads is None or (type(threads) is int and threads > 0)):
+    usual = max_pairs is None and max_nbins == 1e6
+    if usual and (threads is None or (type(threads) is int and threads > 0)):
         # The usual call, straight to the core: below a hundred atoms every microsecond counts.
-        quick = _core.neighbor_list_quick(
-            quantities,
-            a.arrays["positions"],
-            a.cell.array,
-            a.pbc,
-            cutoff,
-            self_interaction,
-            threads or 0,
-        )
+        try:
+            if type(cutoff) is int:
+                cutoff = float(cutoff)  # type: ignore[unreachable]  # a float for the checker
+            quick = _core.neighbor_list_quick(
+                quantities,
+                a.arrays["positions"],
+                a.cell.array,
+                a.pbc,
+                cutoff,
+                self_interaction,
+                threads or 0,
+            )
+        except (AttributeError, OverflowError):  # not an Atoms, no cutoff: which is said below
+            quick = None
         if quick is not None:
             return quick
-    numbers = a.numbers if isinstance(cutoff, Mapping) else None
+    checks.structure("a", a)
     return _neighbor_list(
         quantities,
         a.pbc,
-        _matrix(a.cell.array, "cell"),
-        _matrix(a.positions, "positions"),
+        a.cell,
+        checks.positions(a.positions),
         cutoff,
-        numbers,
+        a.numbers,
         self_interaction,
+        max_nbins,
         max_pairs,
         threads,
     )
@@ -100,25 +113,31 @@ def primitive_neighbor_list(
     cutoff: Cutoff,
     numbers: ArrayLike | None = None,
     self_interaction: bool = False,
+    use_scaled_positions: bool = False,
+    max_nbins: float = 1e6,
     *,
     max_pairs: int | None = None,
     threads: int | None = None,
 ) -> Any:
-    """:func:`neighbor_list` on plain arrays.
+    """:func:`neighbor_list` on plain arrays, a drop-in for ``ase.neighborlist.primitive_neighbor_list``.
 
-    Parameters are those of :func:`neighbor_list`, and: ``pbc`` (3,) bool or one bool, ``cell`` (3, 3) with
-    the cell vectors as rows, ``positions`` (n, 3), all in Angstrom; ``numbers`` (n,) atomic numbers, needed with
-    a dict of cutoffs.
+    Parameters are those of :func:`neighbor_list`, and: ``pbc`` three bools (or 0 and 1), or one for all directions, ``cell`` (3, 3) with
+    the cell vectors as rows, or the lengths (3,) of an orthorhombic one, ``positions`` (n, 3), all in Angstrom; ``numbers`` (n,) atomic
+    numbers, needed with a dict of cutoffs. With ``use_scaled_positions`` the positions are ``positions @ cell``.
     """
-    pbc_array = np.ascontiguousarray(np.broadcast_to(np.asarray(pbc, dtype=bool), 3))
+    x = checks.positions(positions)
+    if checks.flag("use_scaled_positions", use_scaled_positions):
+        cell = checks.finite("cell", checks.cell(cell))
+        x = checks.finite("positions", x) @ cell
     return _neighbor_list(
         quantities,
-        pbc_array,
-        _matrix(cell, "cell"),
-        _matrix(positions, "positions"),
+        checks.directions("pbc", pbc, one_for_all=True),
+        cell,
+        x,
         cutoff,
         numbers,
         self_interaction,
+        max_nbins,
         max_pairs,
         threads,
     )
@@ -137,21 +156,24 @@ def neighbor_list_batch(
     Returns a list with, per structure, what :func:`neighbor_list` returns. With one radius per atom ``cutoff``
     is a sequence of such arrays, one per structure. Errors name the structure.
     """
-    structures = list(structures)
-    per_atom = not isinstance(cutoff, (Mapping, Real))
-    if per_atom and len(cutoff) != len(structures):  # type: ignore[arg-type]
-        msg = f"cutoff: {len(cutoff)} arrays of radii for {len(structures)} structures"  # type: ignore[arg-type]
-        raise ValueError(msg)
+    structures = checks.structures("structures", structures)
+    rules = len(structures) * [cutoff]
+    if not (isinstance(cutoff, Mapping) or checks.is_single(cutoff)):
+        rules = list(cutoff)  # type: ignore[arg-type]
+        if len(rules) != len(structures):
+            msg = f"cutoff: {len(rules)} arrays of radii for {len(structures)} structures"
+            raise ValueError(msg)
     inputs = []
-    for k, a in enumerate(structures):
-        rule = cutoff[k] if per_atom else cutoff  # type: ignore[index]
-        numbers = a.numbers if isinstance(cutoff, Mapping) else None
+    for k, (a, rule) in enumerate(zip(structures, rules, strict=True)):
         try:
-            inputs.append((a.positions, a.cell.array, a.pbc, *_rule(rule, numbers, len(a))))
+            x = checks.positions(a.positions)
+            pbc = checks.directions("pbc", a.pbc)
+            inputs.append((x, checks.cell(a.cell), pbc, *_rule(rule, a.numbers, len(x))))
         except ValueError as e:
             msg = f"structure {k}: {e}"
             raise ValueError(msg) from None
-    return _core.neighbor_list_batch(quantities, inputs, bool(self_interaction), _threads(threads))
+    itself = checks.flag("self_interaction", self_interaction)
+    return _core.neighbor_list_batch(_letters(quantities), inputs, itself, _threads(threads))
 
 
 class NeighborList:
@@ -159,7 +181,11 @@ class NeighborList:
 
     Built for ``cutoff + skin`` and kept until a pair could have come within the cutoff unseen, that is until the
     two largest displacements since the build sum to more than the skin (a change of the cell counts too).
-    What it returns are the pairs within ``cutoff`` at the present positions, as :func:`neighbor_list` does.
+    What it returns are the pairs within ``cutoff`` at the present positions, as :func:`neighbor_list` does. Its arrays are
+    the caller's: an update makes new ones.
+
+    It holds one structure at a time. A thread that updated it and finds that another one, still running, has updated it since
+    gets an :class:`~mdkern.errors.InUseError` instead of that one's pairs.
 
     Parameters
     ----------
@@ -196,20 +222,34 @@ class NeighborList:
         threads: int | None = None,
     ) -> None:
         self.cutoff = cutoff
-        self.skin = _skin(skin)
-        self.half = bool(half)
-        self.self_interaction = bool(self_interaction)
+        self.skin = checks.not_negative("skin", skin, unit="Angstrom")
+        self.half = checks.flag("half", half)
+        self.self_interaction = checks.flag("self_interaction", self_interaction)
         self.threads = threads
-        self._table: Any = None
-        self._rule_key: Any = None
         self._builds = 0
-        self._arrays: dict[str, NDArray[Any]] = {}
+        self._start()
         if not isinstance(cutoff, Mapping):
             _rule(cutoff, None, None)  # complain early
 
+    def _start(self) -> None:
+        """What belongs to one process: a copy starts empty."""
+        self._table: Any = None
+        self._rule_key: Any = None
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._lock = threading.RLock()
+        self._updater: threading.Thread | None = None
+        self._of_thread = threading.local()  # whether a thread ever updated it
+
     def update(self, atoms: Atoms) -> bool:
         """Bring the list up to date. True where it was rebuilt, False where the skin still held."""
-        numbers = np.ascontiguousarray(atoms.numbers, dtype=np.int64)
+        checks.structure("atoms", atoms)
+        with self._lock:
+            self._of_thread.updated = True
+            self._updater = threading.current_thread()
+            return self._update(atoms)
+
+    def _update(self, atoms: Atoms) -> bool:
+        numbers = checks.atomic_numbers(atoms.numbers)
         largest, radii, species, table = _rule(self.cutoff, numbers, len(atoms))
         if species is None:
             species = numbers.astype(np.int32)
@@ -229,18 +269,34 @@ class NeighborList:
             )
             self._rule_key = key
         self._arrays = {}
-        positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
-        return bool(
-            self._table.update(
-                positions, atoms.cell.array, atoms.pbc, species, _threads(self.threads)
-            )
-        )
+        positions, cell = checks.positions(atoms.positions), checks.cell(atoms.cell)
+        pbc = checks.directions("pbc", atoms.pbc)
+        return bool(self._table.update(positions, cell, pbc, species, _threads(self.threads)))
 
     def __getstate__(self) -> dict[str, Any]:
-        # The table is working memory of one process: a copy starts empty.
-        return {**self.__dict__, "_table": None, "_arrays": {}, "_builds": self.n_builds}
+        own = ("_table", "_rule_key", "_arrays", "_lock", "_updater", "_of_thread")
+        state = {k: v for k, v in self.__dict__.items() if k not in own}
+        return {**state, "_builds": self.n_builds}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._start()
+        self.__dict__.update(state)
+
+    def _overtaken(self) -> bool:
+        """Whether another thread, still running, has updated it since this one did."""
+        last = self._updater
+        if last is None or last.ident == threading.get_ident():
+            return False
+        return getattr(self._of_thread, "updated", False) and last.is_alive()
 
     def _get(self, name: str) -> NDArray[Any]:
+        with self._lock:
+            return self._made(name)
+
+    def _made(self, name: str) -> NDArray[Any]:
+        if self._overtaken():
+            msg = "NeighborList: in use by another thread, which has updated it since this one did; expected one per thread"
+            raise InUseError(msg)
         if self._table is None or self._table.n_atoms < 0:
             msg = "NeighborList: empty; call update(atoms) first"
             raise RuntimeError(msg)
@@ -253,13 +309,14 @@ class NeighborList:
 
     def neighbors(self, i: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Neighbors of atom ``i``: their indices (k,) and the offsets ``S`` of their cells (k, 3)."""
-        first = self._get("first")
+        with self._lock:
+            first, j, S = (self._made(name) for name in ("first", "j", "S"))
         n = len(first) - 1
         if not -n <= i < n:
             msg = f"i: {i}; expected an atom from 0 to {n - 1}"
             raise IndexError(msg)
         part = slice(first[i % n], first[i % n + 1])
-        return self._get("j")[part], self._get("S")[part]
+        return j[part], S[part]
 
     @property
     def first(self) -> NDArray[np.int64]:
@@ -299,50 +356,30 @@ class NeighborList:
     @property
     def n_builds(self) -> int:
         """How often the list was built."""
-        return self._builds + (0 if self._table is None else int(self._table.n_builds))
-
-
-def _skin(skin: object) -> float:
-    if not (isinstance(skin, (float, int, np.floating, np.integer)) and 0.0 <= skin < np.inf):
-        msg = f"skin: {skin!r}; expected a finite number >= 0 (Angstrom)"
-        raise ValueError(msg)
-    return float(skin)
+        with self._lock:
+            return self._builds + (0 if self._table is None else int(self._table.n_builds))
 
 
 def _threads(threads: object) -> int:
     """Threads of one call for the core: 0 stands for the package's setting."""
-    if threads is None:
-        return 0
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
-        msg = f"threads: {threads!r}; expected an integer >= 1"
-        raise ValueError(msg)
-    return int(threads)
+    return 0 if threads is None else checks.whole("threads", threads, 1)
 
 
-def _matrix(x: ArrayLike, name: str) -> NDArray[np.float64]:
-    array = np.ascontiguousarray(x, dtype=np.float64)
-    if array.ndim == 1 and name == "cell" and array.shape == (3,):
-        array = np.diag(array)
-    if array.size == 0 and name == "positions":
-        array = array.reshape(0, 3)
-    return array
-
-
-def _check_cutoff(x: Any, name: str) -> float:
-    value = float(x)
-    if not (value >= 0.0 and value < np.inf):
-        msg = f"{name}: {x!r}; expected a finite number >= 0 (Angstrom)"
-        raise ValueError(msg)
-    return value
+def _letters(quantities: object) -> str:
+    """What the core has still to look at letter by letter."""
+    if not isinstance(quantities, str):
+        msg = f"quantities: {checks.shown(quantities)}; expected a str of the letters 'ijdDS'"
+        raise TypeError(msg)
+    return quantities
 
 
 def _rule(cutoff: Any, numbers: Any, n: int | None) -> tuple[float, Any, Any, Any]:
     """(largest cutoff, radii, species, table) as the core wants them."""
     if isinstance(cutoff, Mapping):
         return _pair_rule(cutoff, numbers)
-    if isinstance(cutoff, (int, float)) or np.ndim(cutoff) == 0:
-        return _check_cutoff(cutoff, "cutoff"), None, None, None
-    radii = np.ascontiguousarray(cutoff, dtype=np.float64)
+    if checks.is_single(cutoff):
+        return checks.not_negative("cutoff", cutoff, unit="Angstrom"), None, None, None
+    radii = checks.numbers("cutoff", cutoff, "a number, a dict, or one radius per atom (Angstrom)")
     if n is not None and radii.shape != (n,):
         msg = (
             f"cutoff: shape {radii.shape}; expected a number, a dict, or one radius per atom ({n},)"
@@ -365,12 +402,12 @@ def _pair_rule(cutoff: Mapping[Any, Any], numbers: Any) -> tuple[float, Any, Any
                 msg = f"cutoff: unknown chemical symbol {x!r} in a key"
                 raise ValueError(msg)
             return int(atomic_numbers[x])
-        return int(x)
+        return checks.whole("cutoff: atomic number in a key", x)
 
     if numbers is None:
         msg = "numbers: missing; expected one atomic number per atom with a dict of cutoffs"
         raise ValueError(msg)
-    kinds, species = np.unique(np.asarray(numbers), return_inverse=True)
+    kinds, species = np.unique(checks.atomic_numbers(numbers), return_inverse=True)
     place = {int(z): k for k, z in enumerate(kinds)}
     table = np.zeros((len(kinds), len(kinds)))
     for key, value in cutoff.items():
@@ -378,7 +415,7 @@ def _pair_rule(cutoff: Mapping[Any, Any], numbers: Any) -> tuple[float, Any, Any
             msg = f"cutoff: key {key!r}; expected a pair of symbols or atomic numbers"
             raise ValueError(msg)
         a, b = (place.get(number(x)) for x in key)
-        r = _check_cutoff(value, f"cutoff[{key!r}]")
+        r = checks.not_negative(f"cutoff[{key!r}]", value, unit="Angstrom")
         if a is not None and b is not None:
             table[a, b] = table[b, a] = r
     return float(table.max(initial=0.0)), None, species.astype(np.int32), table
@@ -392,20 +429,22 @@ def _neighbor_list(
     cutoff: Any,
     numbers: Any,
     self_interaction: bool,
+    max_nbins: float,
     max_pairs: int | None,
     threads: int | None,
 ) -> Any:
-    largest, radii, species, table = _rule(cutoff, numbers, len(positions))
+    if max_nbins != np.inf:
+        checks.number("max_nbins", max_nbins, "number >= 1", least=1.0)
+    most = (
+        0.0 if max_pairs is None else checks.number("max_pairs", max_pairs, "number >= 1", least=1)
+    )
     return _core.neighbor_list(
-        quantities,
+        _letters(quantities),
         positions,
-        cell,
-        pbc,
-        largest,
-        radii,
-        species,
-        table,
-        bool(self_interaction),
-        0.0 if max_pairs is None else float(max_pairs),
-        0 if threads is None else _threads(threads),
+        checks.cell(cell),
+        checks.directions("pbc", pbc),
+        *_rule(cutoff, numbers, len(positions)),
+        checks.flag("self_interaction", self_interaction),
+        most,
+        _threads(threads),
     )

@@ -38,7 +38,6 @@ examples:
 environment:
   MDKERN_NUM_THREADS, else OMP_NUM_THREADS      threads; --threads goes before both
   MDKERN_ISA = auto | avx512 | avx2 | scalar    instruction set of the kernels
-  OMP_WAIT_POLICY                               passive unless set: waiting threads sleep
   OPENBLAS_NUM_THREADS, MKL_NUM_THREADS         1 unless set in md, relax, evaluate, validate, demo
   NO_COLOR                                      plain text, no progress bars
 """
@@ -153,16 +152,6 @@ def _keep_blas_alone(command: str) -> None:
             os.environ.setdefault(name, "1")
 
 
-def _wait_passively() -> None:
-    """Let idle OpenMP threads sleep instead of spin, unless the user chose otherwise.
-
-    With other processes on the same CPUs, spinning made a step several times slower; sleeping costs
-    some microseconds per step. The runtime reads this when it is loaded.
-    """
-    if "mdkern._core" not in sys.modules and "GOMP_SPINCOUNT" not in os.environ:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-
 def _explain(e: Exception) -> str:
     if isinstance(e, OSError) and e.strerror:
         # Writers of files say their names (`output.writing`): what has none is the stream of results.
@@ -190,7 +179,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     if argv is None:  # this process is the command's own
-        _wait_passively()
         _keep_blas_alone(next((a for a in arguments if not a.startswith("-")), ""))
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal cannot show must not end the program.
@@ -199,6 +187,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     code = 0
     try:
         with warnings.catch_warnings():
+            # What one dependency deprecates in another is no news for whoever types a command.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module="(?!mdkern)")
             warnings.showwarning = lambda message, *_args, **_kwargs: warning(str(message))
             code = _guarded(arguments)
             sys.stdout.flush()

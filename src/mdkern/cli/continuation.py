@@ -6,6 +6,8 @@ import json
 import os
 import re
 import struct
+import subprocess
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +18,16 @@ from typing import TYPE_CHECKING, Any
 from mdkern.cli.dynamics import COLUMNS
 from mdkern.cli.output import UsageError, one_line, warning
 from mdkern.cli.trajectory import PREFIX, SERIES, trajectory_format
+from mdkern.errors import FormatError
+from mdkern.io.hdf5 import Group
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = ["Cut", "Past", "continued_frames", "continued_log", "take_form"]
+
+
+_CUT_SECONDS = 300  # h5py's library runs for ever on some damaged files
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ def _look(path: str, reader: Callable[[str], _Found]) -> _Found:
             raise ValueError("it has nothing whole")
     except MemoryError:
         raise
-    except Exception as e:  # readers of ASE and h5py raise all kinds of exceptions
+    except Exception as e:  # readers of ASE raise all kinds of exceptions
         why = f"{type(e).__name__}: {one_line(str(e), 200)}"
         raise UsageError(
             f"{path}: exists, and cannot be continued: {why}; --overwrite replaces it"
@@ -179,22 +186,40 @@ def _traj(path: str) -> _Found:
 
 
 def _h5md(path: str) -> _Found:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        attributes = file["h5md/creator"].attrs
-        facts = {k.removeprefix(PREFIX): v for k, v in attributes.items() if k.startswith(PREFIX)}
-        series = [name for name in SERIES if name in file]
-        whole = min(len(file[name]) for name in series)
-        steps = file["step"][:whole].tolist()
-        numbers = file["particles/all/species"][:]
+    # Not by h5py, whose library crashes on damaged files.
+    root = Group.map(path)
+    creator = root.group("h5md/creator")
+    facts = {
+        name.removeprefix(PREFIX): creator.attribute(name)
+        for name in creator.attributes()
+        if name.startswith(PREFIX)
+    }
+    series = [name for name in SERIES if name in root]
+    shapes = [root.dataset(name).shape for name in series]
+    whole = min((shape[0] if shape else 0 for shape in shapes), default=0)
+    steps = root.dataset("step").read(whole)
+    numbers = root.dataset("particles/all/species").read().copy()
+    if steps.ndim != 1 or steps.dtype.kind not in "iu" or numbers.dtype.kind not in "iu":
+        raise FormatError("step, species: expected integers", path)
 
     def cut(n: int) -> None:
-        with h5py.File(path, "r+") as changed:
-            for name in series:
-                changed[name].resize(n, axis=0)
+        command = [sys.executable, "-m", "mdkern.cli.h5md_cut", path, str(n), *series]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=_CUT_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            raise UsageError(
+                f"{path}: cannot be continued: h5py did not end in {_CUT_SECONDS} s: the file is damaged; "
+                "--overwrite replaces it"
+            ) from None
+        if done.returncode:
+            why = one_line(done.stderr.strip().rpartition("\n")[2], 200)
+            if done.returncode < 0:
+                why = f"h5py was ended by signal {-done.returncode}: the file is damaged"
+            raise UsageError(f"{path}: cannot be continued: {why}; --overwrite replaces it")
 
-    return _Found(facts, steps, cut, None, numbers)
+    return _Found(facts, steps.tolist(), cut, None, numbers)
 
 
 def _log(path: str) -> _Found:

@@ -133,6 +133,7 @@ def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run
     import mdkern
     from mdkern.calculators import EAM
     from mdkern.cli import dynamics, trajectory
+    from mdkern.io.structures import with_results
 
     steps = args.steps or (1500 if args.quick else 5000)
     atoms = crystal.copy()
@@ -158,7 +159,7 @@ def _dynamics(crystal: Atoms, args: argparse.Namespace, path: Path) -> tuple[Run
         if step % (every * 40 // (FRAMES - 1)) == 0:
             time_ps = 1e-3 * step * TIMESTEP
             frame = trajectory.snapshot(atoms, step, time_ps, {} if step else header)
-            writer.write(trajectory.with_results(*frame))
+            writer.write(with_results(*frame))
 
     result = dynamics.Run(len(atoms), TIMESTEP)
     try:

@@ -8,7 +8,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mdkern.cli.options import check_outputs, non_negative_int, positive, positive_int
+from mdkern.cli.options import (
+    STRUCTURE_HELP,
+    add_reading,
+    check_outputs,
+    frames_index,
+    non_negative_int,
+    positive,
+    positive_int,
+    read_frames,
+)
 from mdkern.cli.output import (
     Progress,
     UsageError,
@@ -39,8 +48,10 @@ and descriptor: the arguments as JSON.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("frames", metavar="FRAMES", help="any file that ASE reads")
-    parser.add_argument("--index", default=":", metavar="A:B:C", help="frames (default: all)")
+    parser.add_argument("frames", metavar="FRAMES", help=STRUCTURE_HELP)
+    parser.add_argument(
+        "--index", type=frames_index, default=":", metavar="A:B:C", help="frames (default: all)"
+    )
     parser.add_argument("--descriptor", choices=("soap", "acsf"), default="soap")
     parser.add_argument("--species", metavar="H,O", help="elements (default: those of the frames)")
     parser.add_argument(
@@ -81,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--chemiscope", metavar="MAP.json", help="write a file for chemiscope.org")
     out.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     out.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    add_reading(parser)
 
 
 def _numbers(n: int) -> Callable[[str], list[float]]:
@@ -108,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     if args.map is not None:
         check_picture(args.map, "--map")
     check_outputs([args.output, args.map, args.chemiscope], [args.frames], args.overwrite)
-    frames = _read(args.frames, args.index)
+    frames = read_frames(args.frames, args.index, args)
     descriptor = _descriptor(args, frames)
     features, seconds = _describe(descriptor, frames, args)
     averaged = args.average != "off"
@@ -158,28 +170,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(args, facts)
     return 0
-
-
-def _read(name: str, index: str) -> list[Atoms]:
-    from pathlib import Path
-
-    from ase.io import read
-
-    if not Path(name).exists():
-        raise UsageError(f"{name}: no such file")
-    try:
-        found = read(name, index=index)
-    except MemoryError:
-        raise
-    except Exception as e:  # ASE's readers raise all kinds of exceptions
-        text = one_line(str(e), 200)
-        raise UsageError(
-            f"{name}: ASE cannot read frames {index!r}: {type(e).__name__}: {text}"
-        ) from e
-    frames = found if isinstance(found, list) else [found]
-    if not frames:
-        raise UsageError(f"{name}: no frames {index!r}")
-    return frames
 
 
 def _descriptor(args: argparse.Namespace, frames: list[Atoms]) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import info_deepmd, info_nep, info_own
-from mdkern.cli.options import refuse_empty, warn_of_many_threads
+from mdkern.cli.options import add_reading, refuse_empty, warn_of_many_threads
 from mdkern.cli.output import (
     UsageError,
     number,
@@ -17,11 +17,10 @@ from mdkern.cli.output import (
     print_fields,
     print_json,
     print_table,
+    warning,
 )
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from mdkern.io.eam import EamTables
 
 HELP = "the installation, or what is in a potential or structure file"
@@ -37,6 +36,7 @@ examples:
   mdkern info water.dp                  a model of DeePMD-kit
   mdkern info zhou2004                  the built-in EAM of sixteen metals
   mdkern info trajectory.extxyz --json
+  mdkern info cu.data --format lammps-data:species=Cu
   mdkern info run.npz                   a checkpoint, or arrays that another command wrote
   mdkern info --cite                    papers to cite
 """
@@ -68,9 +68,22 @@ PAPERS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", metavar="FILE", help="potential, structure, or zhou2004")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="potential, structure (- for standard input), or zhou2004",
+    )
     parser.add_argument("--cite", action="store_true", help="print the papers to cite")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument(
+        "--index",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="frame of a structure file (default: the last)",
+    )
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.file == "zhou2004":
         _zhou2004(args.json)
     else:
-        _file(args.file, args.json)
+        _file(args)
     return 0
 
 
@@ -173,10 +186,16 @@ def _other(path: str) -> tuple[Callable[[str], list[str]], Callable[[str, bool],
     return (info_deepmd.deepmd_topics, info_deepmd.print_deepmd) if is_deepmd(path) else None
 
 
-def _file(path: str, as_json: bool) -> None:
-    from mdkern.cli.options import read_structure
-    from mdkern.errors import FormatError
+def _file(args: argparse.Namespace) -> None:
+    from mdkern.errors import FormatError, UnsupportedError
+    from mdkern.io.eam import is_eam
+    from mdkern.io.foreign import recognise
+    from mdkern.io.structures import format_of
 
+    path, as_json = args.file, args.json
+    if path == "-" or args.format or args.occupancy:
+        _structure(args)
+        return
     if not Path(path).exists():
         raise UsageError(f"{path}: no such file")
     refuse_empty(path)
@@ -187,15 +206,22 @@ def _file(path: str, as_json: bool) -> None:
     if info_own.print_own(path, as_json):
         return
     try:
-        _potential(path, _read_potential(path), as_json)
-        return
-    except FormatError as e:
+        tables = _read_potential(path)
+    except (FormatError, UnsupportedError) as e:
+        kind = None if is_eam(path) else recognise(path)
+        if isinstance(e, UnsupportedError) and (kind is None or kind.kind == "potential"):
+            raise
         no_potential = e
+    else:
+        _potential(path, tables, as_json)
+        return
+    if format_of(path):
+        _structure(args)
+        return
     try:
-        atoms = read_structure(path)
-    except UsageError as e:
+        _structure(args)
+    except FormatError as e:
         raise UsageError(f"not a potential ({no_potential}), nor a structure ({e})") from e
-    _structure(path, atoms, as_json)
 
 
 def _comment(path: str, kind: str) -> list[str]:
@@ -243,11 +269,28 @@ def _potential(path: str, t: EamTables, as_json: bool) -> None:
     print_fields(one_line(path), fields)
 
 
-def _structure(path: str, atoms: Atoms, as_json: bool) -> None:
+def _named(keys: Mapping[str, str]) -> str:
+    return ", ".join(k if k == v else f"{k} ({v})" for k, v in keys.items())
+
+
+def _structure(args: argparse.Namespace) -> None:
+    from mdkern.io.labels import read_labels
+    from mdkern.io.structures import read_counted
+    from mdkern.io.velocities import take_velocities
+
+    path, policy = args.file, args.occupancy or "refuse"
+    atoms, n_frames = read_counted(path, args.index, args.format, policy, warning)
+    results = sorted(atoms.calc.results) if atoms.calc is not None else []
+    labels = read_labels(atoms)
+    velocities, notes = take_velocities(atoms)
+    for note in notes:
+        warning(f"{path}: {note}")
     periodic = "".join(c for c, p in zip("abc", atoms.pbc, strict=True) if p)
     volume = abs(float(atoms.cell.volume))
     facts: dict[str, Any] = {
         "path": path,
+        "frames": n_frames,
+        "index": args.index,
         "formula": atoms.get_chemical_formula(empirical=False),
         "n_atoms": len(atoms),
         "species": sorted(set(atoms.get_chemical_symbols())),
@@ -257,24 +300,30 @@ def _structure(path: str, atoms: Atoms, as_json: bool) -> None:
         "volume_A3": volume or None,
         "density_g_cm3": float(atoms.get_masses().sum()) / volume * 1.66053907 if volume else None,
         "momenta": bool(atoms.has("momenta")),
-        "results": sorted(atoms.calc.results) if atoms.calc is not None else [],
+        "velocities": velocities or None,
+        "results": results,
+        "labels": labels.keys,
     }
-    if as_json:
+    if args.json:
         print_json(facts)
         return
+    zero = facts["momenta"]
+    shown = "the last" if args.index == -1 else args.index
     cell = " ".join(f"{x:.5g}" for x in facts["cell_lengths_A"]) + " A"
     if facts["cell_angles_deg"] is not None:
         cell += ", " + " ".join(f"{x:.5g}" for x in facts["cell_angles_deg"]) + " degrees"
     print_fields(
         one_line(path),
         {
+            "frames": f"{n_frames:,}" + (f" (shown: {shown})" if n_frames > 1 else ""),
             "atoms": f"{len(atoms):,}",
             "formula": facts["formula"],
             "cell": cell,
             "periodic along": ", ".join(periodic) or "nothing",
             "volume": number(facts["volume_A3"], 6, "A^3"),
             "density": number(facts["density_g_cm3"], 4, "g/cm^3"),
-            "momenta": "yes" if facts["momenta"] else "no",
-            "results": ", ".join(facts["results"]) or "none",
+            "momenta": f"yes ({velocities})" if velocities else ("zero" if zero else "no"),
+            "results": ", ".join(results) or "none",
+            **({"labels": _named(labels.keys)} if labels.keys else {}),
         },
     )

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
 from mdkern.cli.options import (
+    STRUCTURE_HELP,
+    add_reading,
     check_outputs,
     finite,
     non_negative,
@@ -24,6 +26,7 @@ from mdkern.cli.options import (
 from mdkern.cli.output import (
     UsageError,
     error,
+    note,
     number,
     one_line,
     plus_minus,
@@ -32,7 +35,7 @@ from mdkern.cli.output import (
     warning,
     writing,
 )
-from mdkern.errors import MDKernError
+from mdkern.errors import FormatError, MDKernError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -78,12 +81,13 @@ DEFAULTS = {
     "skin": 0.6,
 }
 # What a checkpoint says, and the command line must not say again.
-_OF_CHECKPOINT = (*DEFAULTS, "thermostat", "barostat", "seed", "repeat", "index", "new_velocities")
+_OF_CHECKPOINT = (*DEFAULTS, "thermostat", "barostat", "seed", "repeat", "index", "new_velocities",
+                  "format", "occupancy")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("structure", metavar="STRUCTURE", nargs="?", help="any file that ASE reads")
+    add("structure", metavar="STRUCTURE", nargs="?", help=STRUCTURE_HELP)
     add("--potential", metavar="P", help="file or built-in potential, see below")
     add("--ensemble", choices=("nve", "nvt", "npt"), help="default: nve")
     add(
@@ -145,22 +149,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--json", action="store_true", help="summary as one JSON document on stdout")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from mdkern.cli import dynamics, observer, report
 
     _check(args)
-    chosen, integrator, ensemble, seed, past = (_restarted if args.restart else _started)(args)
+    start = _restarted if args.restart else _started
+    chosen, integrator, ensemble, seed, past, origin = start(args)
     atoms = integrator.atoms
     args.interval = args.interval or (past.interval if past else 100)
     args.log_interval = args.log_interval or (past.log_interval if past else 10)
     result = dynamics.Run(len(atoms), ensemble.timestep)
-    header = _header(args, chosen, ensemble, seed)
+    header = {**_header(args, chosen, ensemble, seed), "velocities": one_line(origin)}
     watched = None
     if args.report or args.plot:
         watched = observer.Observer(atoms, args.steps, ensemble.timestep)
     with _outputs(args, header, atoms, past) as outputs:
+        if not args.json:
+            note(f"velocities: {origin}; {atoms.get_temperature():.4g} K")
         _simulate(args, result, integrator, (header, ensemble), outputs, watched)
     facts = _facts(args, atoms, integrator, ensemble, result, header)
     diffusion: dict[str, str] = {}
@@ -234,15 +242,18 @@ def _option(args: argparse.Namespace, name: str) -> Any:
     return DEFAULTS[name] if value is None else value
 
 
-def _started(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemble, int, None]:
-    """Potential and integrator for a structure."""
+def _started(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemble, int, None, str]:
+    """Potential and integrator for a structure, and where its velocities are from."""
     import numpy as np
 
     from mdkern.cli import dynamics
+    from mdkern.io.labels import drop_labels
 
-    atoms = read_structure(args.structure, -1 if args.index is None else args.index)
+    atoms = read_structure(args.structure, -1 if args.index is None else args.index, args)
     if len(atoms) == 0:
         raise UsageError(f"{args.structure}: no atoms")
+    drop_labels(atoms)
+    origin = _velocities(atoms, args)
     if args.repeat:
         atoms = _repeated(atoms, args)
     chosen = potential.make_potential(
@@ -262,16 +273,20 @@ def _started(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemb
         pressure=_option(args, "pressure"),
         tau_pressure=_option(args, "tau_pressure"),
     )
-    _start(atoms, args, ensemble.temperature, np.random.default_rng(seed))
+    if not origin:
+        dynamics.draw_velocities(atoms, ensemble.temperature, np.random.default_rng(seed))
+        origin = f"drawn at {ensemble.temperature:g} K, seed {seed}"
     try:  # before any file is made: an element that the potential lacks ends here
         atoms.get_forces()
         integrator = dynamics.make_integrator(atoms, ensemble, seed)
     except MDKernError as e:
         raise UsageError(f"{args.structure}: {e}") from e
-    return chosen, integrator, ensemble, seed, None
+    return chosen, integrator, ensemble, seed, None, origin
 
 
-def _restarted(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemble, int, Past]:
+def _restarted(
+    args: argparse.Namespace,
+) -> tuple[potential.Potential, Any, Ensemble, int, Past, str]:
     """The same from a checkpoint, and what its files must agree with."""
     from mdkern.cli import continuation, dynamics
     from mdkern.md import read_checkpoint
@@ -301,7 +316,7 @@ def _restarted(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ense
     past = continuation.Past(
         args.restart, checkpoint.steps, extra, checkpoint.arrays["numbers"], *intervals
     )
-    return chosen, integrator, ensemble, seed, past
+    return chosen, integrator, ensemble, seed, past, f"from checkpoint {args.restart}"
 
 
 def _version() -> str:
@@ -326,17 +341,24 @@ def _repeated(atoms: Atoms, args: argparse.Namespace) -> Atoms:
     return repeated
 
 
-def _start(atoms: Atoms, args: argparse.Namespace, temperature: float, rng: Any) -> None:
-    """Velocities of the file where it has some, else Maxwell-Boltzmann ones."""
-    from mdkern.cli.dynamics import draw_velocities
+def _velocities(atoms: Atoms, args: argparse.Namespace) -> str:
+    """Where the file has velocities, and the atoms therefore; empty where they are to be drawn."""
+    from mdkern.io.velocities import take_velocities
 
-    if args.new_velocities or not atoms.has("momenta") or not atoms.get_momenta().any():
-        draw_velocities(atoms, temperature, rng)
-    elif _option(args, "ensemble") == "nve" and args.temperature is not None:
+    try:
+        source, notes = take_velocities(atoms)
+    except FormatError as e:
+        raise UsageError(f"{args.structure}: {e}") from e
+    for text in notes:
+        warning(f"{args.structure}: {text}")
+    if not source or args.new_velocities:
+        return ""
+    if _option(args, "ensemble") == "nve" and args.temperature is not None:
         warning(
             f"--temperature: {args.structure} has velocities ({atoms.get_temperature():.0f} K), which are"
             " kept; --new-velocities draws new ones"
         )
+    return f"from {'standard input' if args.structure == '-' else args.structure}: {source}"
 
 
 def _header(
@@ -524,6 +546,7 @@ def _print(
             "neighbor list": "built once" if builds == 1 else f"built {builds:,} times",
             "threads": f"{facts['threads']}, {facts['isa']}",
             "seed": str(facts["seed"]),
+            "velocities": facts["velocities"],
             "written": ", ".join(one_line(f) for f in facts["files"].values() if f) or "nothing",
         },
     )

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from mdkern.cli.options import check_outputs, positive, read_structure
+from mdkern.cli.options import STRUCTURE_HELP, add_reading, check_outputs, positive, read_structure
 from mdkern.cli.output import (
     UsageError,
     number,
@@ -41,7 +41,7 @@ MAX_SHELLS = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("structure", metavar="STRUCTURE", help="any file that ASE reads")
+    parser.add_argument("structure", metavar="STRUCTURE", help=STRUCTURE_HELP)
     parser.add_argument(
         "--cutoff",
         required=True,
@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="PAIRS.npz", help="write the pairs")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    add_reading(parser)
 
 
 def _cutoff(text: str) -> Any:
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None and not args.output.endswith(".npz"):
         raise UsageError(f"-o {args.output}: expected a name that ends in .npz")
     check_outputs([args.output], [args.structure], args.overwrite)
-    atoms = read_structure(args.structure, args.index)
+    atoms = read_structure(args.structure, args.index, args)
     try:
         arrays, seconds = _timed(atoms, args.cutoff)
     except ValueError as e:

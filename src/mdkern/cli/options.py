@@ -9,24 +9,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mdkern.cli.output import UsageError, one_line, warning
+from mdkern.cli.output import UsageError, warning
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = [
+    "STRUCTURE_HELP",
+    "add_reading",
     "check_outputs",
     "finite",
+    "frames_index",
     "non_negative",
     "non_negative_int",
     "positive",
     "positive_int",
+    "read_frames",
     "read_structure",
     "refuse_empty",
     "warn_of_many_threads",
 ]
 
 
+STRUCTURE_HELP = "any file that ASE reads; - for standard input"
 _LARGEST = 2**63 - 1  # what the core counts with
 
 
@@ -86,36 +91,45 @@ def warn_of_many_threads(threads: int, cpus: int) -> None:
         )
 
 
-def read_structure(name: str, index: int = -1) -> Atoms:
-    """One structure from any file that ASE reads.
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Options of all commands that read structures."""
+    group = parser.add_argument_group("reading")
+    group.add_argument(
+        "--format",
+        metavar="NAME",
+        help="ASE's name of the file's format (default: told by content and name); lammps-data and"
+        " lammps-dump-text take details: lammps-data:species=Cu-Ni,units=real,atom_style=charge",
+    )
+    group.add_argument(
+        "--occupancy",
+        choices=("refuse", "majority"),
+        help="of sites that are occupied in part: an error (default), or the most frequent species on"
+        " the whole site",
+    )
 
-    Raises
-    ------
-    UsageError
-        There is no such file, ASE cannot read it, or a position or the cell is not finite.
-    """
-    import numpy as np
-    from ase import Atoms
-    from ase.io import read
 
-    if not Path(name).exists():
-        raise UsageError(f"{name}: no such file")
+def read_frames(name: str, index: int | slice, args: argparse.Namespace) -> list[Atoms]:
+    """Structures of a file, or of standard input, with the options of `add_reading`."""
+    from mdkern.io import structures
+
+    return structures.read_frames(name, index, args.format, args.occupancy or "refuse", warning)
+
+
+def read_structure(name: str, index: int, args: argparse.Namespace) -> Atoms:
+    """One of them."""
+    return read_frames(name, index, args)[0]
+
+
+def frames_index(text: str) -> int | slice:
+    """Type of an argument: which frames."""
+    from mdkern.io.structures import parse_index
+
     try:
-        atoms = read(name, index=index)
-    except MemoryError:
-        raise
-    except Exception as e:  # ASE's readers raise all kinds of exceptions
-        text = one_line(str(e), 200)
-        raise UsageError(f"{name}: ASE cannot read it: {type(e).__name__}: {text}") from e
-    if not isinstance(atoms, Atoms):
-        raise UsageError(f"{name}: expected one structure, ASE found {type(atoms).__name__}")
-    finite = np.isfinite(atoms.positions).all(axis=1)
-    if not finite.all():
-        k = int(np.argmin(finite))
-        raise UsageError(f"{name}: atom {k} is at {atoms.positions[k]}; expected finite positions")
-    if not np.isfinite(atoms.cell.array).all():
-        raise UsageError(f"{name}: cell {atoms.cell.array.tolist()}; expected finite numbers")
-    return atoms
+        return parse_index(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; expected a number, or a slice such as 0:100:10"
+        ) from e
 
 
 def check_outputs(

@@ -20,6 +20,7 @@ __all__ = [
     "Progress",
     "UsageError",
     "error",
+    "note",
     "number",
     "one_line",
     "plus_minus",
@@ -44,6 +45,11 @@ def one_line(text: str, limit: int = 600) -> str:
 
 def error(text: str) -> None:
     print(f"mdkern: error: {one_line(text)}", file=sys.stderr)
+
+
+def note(text: str) -> None:
+    """What the program chose, where a reader of its output would ask."""
+    print(f"mdkern: {one_line(text)}", file=sys.stderr)
 
 
 def warning(text: str) -> None:

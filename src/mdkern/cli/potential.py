@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli.options import refuse_empty
 from mdkern.cli.output import UsageError
+from mdkern.io.foreign import READ
 
 if TYPE_CHECKING:
     from mdkern.calculators import Calculator
 
 __all__ = ["HELP", "Potential", "is_built_in", "make_potential", "sha256"]
 
-HELP = """\
+_FILES = (",\n" + 59 * " ").join(READ)
+HELP = f"""\
 potentials:
-  FILE                                    EAM (.eam, .eam.alloy, .eam.fs) or NEP (nep.txt), told by content
+  FILE                                    told by content: {_FILES}
   zhou2004                                built-in EAM: Cu Ag Au Ni Pd Pt Al Pb Fe Mo Ta W Mg Co Ti Zr
   lj:epsilon=0.0103,sigma=3.405,rc=8.5    Lennard-Jones (eV, Angstrom); also ro, shift, force_shift,
                                           smooth, mixing, precision; by element: sigma.Ar=3.4,...

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
 from mdkern.cli.options import (
+    STRUCTURE_HELP,
+    add_reading,
     check_outputs,
     finite,
     non_negative,
@@ -49,7 +51,7 @@ The exit status is 1 where --steps did not suffice. Constraints of the structure
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("structure", metavar="STRUCTURE", help="any file that ASE reads")
+    add("structure", metavar="STRUCTURE", help=STRUCTURE_HELP)
     add("--potential", required=True, metavar="P", help="file or built-in potential, see below")
     add("--optimizer", choices=("fire", "lbfgs", "bfgs"), default="fire", help="default: fire")
     add("--fmax", type=positive, default=0.01, metavar="F", help="eV/Angstrom (default 0.01)")
@@ -67,15 +69,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--trajectory", metavar="FILE.traj", help="every step on the way")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--json", action="store_true", help="summary as one JSON document on stdout")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from mdkern.io.labels import drop_labels
+
     _check(args)
-    atoms = read_structure(args.structure, args.index)
+    atoms = read_structure(args.structure, args.index, args)
     if len(atoms) == 0:
         raise UsageError(f"{args.structure}: no atoms")
     if args.cell != "fixed" and (atoms.cell.rank < 3 or not atoms.pbc.all()):
         raise UsageError(f"--cell {args.cell}: {args.structure} is not periodic in all directions")
+    drop_labels(atoms)
     chosen = potential.make_potential(args.potential, atoms.get_chemical_symbols(), args.skin)
     atoms.calc = chosen.calculator
     try:

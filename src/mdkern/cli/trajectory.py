@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from mdkern.cli.output import UsageError, writing
+from mdkern.io.structures import with_results
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -26,7 +27,6 @@ __all__ = [
     "open_trajectory",
     "snapshot",
     "trajectory_format",
-    "with_results",
 ]
 
 _FORMATS = {".extxyz": "extxyz", ".xyz": "extxyz", ".traj": "traj", ".h5md": "h5md", ".h5": "h5md"}
@@ -79,14 +79,6 @@ def snapshot(
     if "charges" in atoms.calc.implemented_properties:
         results["charges"] = atoms.get_charges()
     return frame, results
-
-
-def with_results(frame: Atoms, results: Mapping[str, Any]) -> Atoms:
-    """The frame, with these as the results that it carries."""
-    from ase.calculators.singlepoint import SinglePointCalculator
-
-    frame.calc = SinglePointCalculator(frame, **results)
-    return frame
 
 
 def _text_file(path: str, mode: Mode) -> TextIO:

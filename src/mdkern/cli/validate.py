@@ -6,7 +6,13 @@ import argparse
 from typing import Any
 
 from mdkern.cli import potential
-from mdkern.cli.options import non_negative, non_negative_int, read_structure
+from mdkern.cli.options import (
+    STRUCTURE_HELP,
+    add_reading,
+    non_negative,
+    non_negative_int,
+    read_structure,
+)
 from mdkern.cli.output import Progress, UsageError, error, one_line, print_json, print_table
 from mdkern.errors import MDKernError
 
@@ -32,13 +38,14 @@ MOST_ATOMS = 5000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("structure", metavar="STRUCTURE", help="any file that ASE reads")
+    add("structure", metavar="STRUCTURE", help=STRUCTURE_HELP)
     add("second", nargs="?", help=argparse.SUPPRESS)  # the structure, in the former order
     add("--potential", metavar="P", help="file or built-in potential, see below")
     add("--index", type=int, default=-1, metavar="N", help="frame of the file (default: the last)")
     add("--rattle", type=non_negative, default=0.05, metavar="A", help="default 0.05")
     add("--seed", type=non_negative_int, default=0, metavar="N", help="default 0")
     add("--json", action="store_true", help="one JSON document on stdout")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from mdkern.validation import validate
 
     _order(args)
-    atoms = read_structure(args.structure, args.index)
+    atoms = read_structure(args.structure, args.index, args)
     if not 0 < len(atoms) <= MOST_ATOMS:
         raise UsageError(f"{args.structure}: {len(atoms)} atoms; expected 1 to {MOST_ATOMS}")
     chosen = potential.make_potential(args.potential, atoms.get_chemical_symbols(), 0.3)

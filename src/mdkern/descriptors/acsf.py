@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
-from mdkern import _core
-from mdkern.descriptors.base import Descriptor, Environments, positive
+from mdkern import _core, checks
+from mdkern.descriptors.base import Descriptor, Environments
 
 __all__ = ["ACSF"]
 
 Float = NDArray[np.float64]
-_MAX_INTEGER = 64  # larger powers by exp and log
+_MAX_INTEGER = 64  # larger powers by exp and log, where the base cannot be negative
+_MAX_LOG = math.log(1e300)
 
 
 class ACSF(Descriptor):
@@ -36,7 +38,8 @@ class ACSF(Descriptor):
     r_cut : float
         Angstrom.
     g2_params, g4_params, g5_params : list of rows, optional
-        (eta, R_s); (eta, zeta, lambda); (eta, zeta, lambda). eta in 1 / Angstrom^2.
+        (eta, R_s); (eta, zeta, lambda); (eta, zeta, lambda). eta in 1 / Angstrom^2. lambda is any finite number, as in DScribe, though
+        Behler's are +-1; beyond these zeta has to be an integer, as ``1 + lambda cos`` may be negative.
     g3_params : list of float, optional
         kappa in 1 / Angstrom.
     periodic, sparse, dtype
@@ -64,7 +67,7 @@ class ACSF(Descriptor):
         dtype: str = "float64",
     ) -> None:
         self._arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
-        end = positive("r_cut", r_cut)
+        end = checks.positive("r_cut", r_cut)
         super().__init__(species, end, end, periodic=periodic, sparse=sparse, dtype=dtype)
         self.g2 = _rows("g2_params", g2_params, 2)
         self.g3 = _rows("g3_params", g3_params, 1)[:, 0].copy()
@@ -98,7 +101,7 @@ class ACSF(Descriptor):
         return out
 
     def _attached(self, attach: bool | None) -> bool:
-        if attach is not None and not attach:
+        if attach is not None and not checks.flag("attach", attach):
             raise ValueError(
                 "attach: False; the centers of ACSF are atoms and move with them, expected True"
             )
@@ -111,14 +114,14 @@ class ACSF(Descriptor):
 def _rows(name: str, given: ArrayLike | None, width: int) -> Float:
     if given is None:
         return np.zeros((0, width))
-    rows = np.asarray(given, dtype=np.float64)
+    rows = checks.numbers(name, given, f"rows of {width} finite numbers")
     if width == 1 and rows.ndim == 1:
         rows = rows[:, None]
     if rows.size == 0:
         return np.zeros((0, width))
     if rows.ndim != 2 or rows.shape[1] != width or not np.isfinite(rows).all():
-        raise ValueError(f"{name}: {given!r}; expected rows of {width} finite numbers")
-    return np.ascontiguousarray(rows)
+        raise ValueError(f"{name}: {checks.shown(given)}; expected rows of {width} finite numbers")
+    return rows
 
 
 def _angular(name: str, given: ArrayLike | None) -> Float:
@@ -128,8 +131,14 @@ def _angular(name: str, given: ArrayLike | None) -> Float:
             raise ValueError(f"{name}: eta {eta:g}; expected a number >= 0")
         if zeta <= 0:
             raise ValueError(f"{name}: zeta {zeta:g}; expected a positive number")
-        if abs(lam) > 1:
-            raise ValueError(f"{name}: lambda {lam:g}; expected a number from -1 to 1")
+        if abs(lam) > 1 and zeta != int(zeta):
+            raise ValueError(
+                f"{name}: zeta {zeta:g} with lambda {lam:g}; expected an integer zeta, as 1 + lambda cos may be negative"
+            )
+        if zeta * math.log1p(abs(lam)) > _MAX_LOG:
+            raise ValueError(
+                f"{name}: zeta {zeta:g} with lambda {lam:g}; expected (1 + |lambda|)^zeta below 1e300"
+            )
     return rows
 
 
@@ -160,7 +169,8 @@ def _factors(rows: Float) -> dict[str, Any]:
     zeta_power = []
     for i, z in enumerate(zeta):
         j, k = _earlier(zeta, [j for j in range(i) if lambda_of[j] == lambda_of[i]], i)
-        whole = int(z) if z == int(z) and z <= _MAX_INTEGER else 0
+        most = _MAX_INTEGER if abs(angle[i, 0]) <= 1 else math.inf
+        whole = int(z) if z == int(z) and z <= most else 0
         zeta_power.append((j, k) if k else (-1, whole))
     integers = {
         "eta_of": eta_of,

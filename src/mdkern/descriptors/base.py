@@ -6,15 +6,15 @@ methods ``values``, ``vjp``, ``sparse_jacobian``, ``dense_jacobian`` and ``strai
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mdkern import _core
+from mdkern import _core, checks
 from mdkern.descriptors.jacobian import SparseJacobian
 from mdkern.descriptors.memory import check_memory
 from mdkern.neighbors import _threads
@@ -22,7 +22,7 @@ from mdkern.neighbors import _threads
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Descriptor", "Environments", "positive", "species_numbers"]
+__all__ = ["Descriptor", "Environments", "species_numbers"]
 
 Float = NDArray[np.float64]
 _STEP = 1e-4  # Angstrom, of DScribe's central differences
@@ -53,23 +53,14 @@ def species_numbers(species: Any) -> tuple[int, ...]:
         raise ValueError(f"species: {species!r}; expected a list of symbols or atomic numbers")
     found = set()
     for item in species:
-        z = atomic_numbers.get(item) if isinstance(item, str) else item
-        if z is None or isinstance(z, bool) or int(z) != z or not 1 <= z <= 118:
+        z: Any = atomic_numbers.get(item) if isinstance(item, str) else item
+        real = isinstance(z, Real) and not isinstance(z, bool)
+        if not real or z not in range(1, 119):
             raise ValueError(f"species: {item!r}; expected a chemical symbol or an atomic number")
         found.add(int(z))
     if not found:
         raise ValueError("species: empty; expected at least one symbol or atomic number")
     return tuple(sorted(found))
-
-
-def positive(name: str, value: Any) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float, np.number))
-        or not (math.isfinite(value) and value > 0)
-    ):
-        raise ValueError(f"{name}: {value!r}; expected a positive finite number")
-    return float(value)
 
 
 class Descriptor:
@@ -107,7 +98,11 @@ class Descriptor:
             raise ValueError(f"average: {average!r}; expected 'off', 'inner' or 'outer'")
         self.species = species_numbers(species)
         self.r_cut, self.reach = float(r_cut), float(reach)
-        self.periodic, self.sparse, self.average = bool(periodic), bool(sparse), average
+        self.periodic, self.sparse = (
+            checks.flag("periodic", periodic),
+            checks.flag("sparse", sparse),
+        )
+        self.average = average
         self.dtype = np.dtype(dtype)
         self._kind = np.full(256, -1, dtype=np.int32)
         self._kind[list(self.species)] = np.arange(len(self.species))
@@ -176,8 +171,9 @@ class Descriptor:
         """
         del only_physical_cores, verbose
         team = _team(n_jobs, threads)
-        if not _is_atoms(a):
-            return [self.create(x, c, threads=team or None) for x, c in _pairs(a, centers)]
+        if not checks.is_structure(a):
+            pairs = checks.paired("a", a, "centers", centers)
+            return [self.create(x, c, threads=team or None) for x, c in pairs]
         env = self._environments(cast("Atoms", a), centers, team)
         return self._output(self._values(env, team))
 
@@ -218,7 +214,8 @@ class Descriptor:
         Parameters
         ----------
         include, exclude : list of int, optional
-            Atoms by whose positions to differentiate (not both); by default all.
+            Atoms by whose positions to differentiate (not both); by default all. For a list of structures one list for all of
+            them, or one for each.
         method : {"auto", "analytical", "numerical"}
             "numerical": central differences with DScribe's step, to compare. The others are analytical.
         attach : bool, optional
@@ -240,10 +237,16 @@ class Descriptor:
         """
         del only_physical_cores, verbose
         team = _team(n_jobs, threads)
-        if not _is_atoms(a):
+        if not checks.is_structure(a):
+            pairs = checks.paired("a", a, "centers", centers)
             both = [
-                self.derivatives(x, c, include, exclude, method, attach, True, threads=team or None)
-                for x, c in _pairs(a, centers)
+                self.derivatives(x, c, i, e, method, attach, True, threads=team or None)
+                for (x, c), i, e in zip(
+                    pairs,
+                    _each("include", include, len(pairs)),
+                    _each("exclude", exclude, len(pairs)),
+                    strict=True,
+                )
             ]
             d = [x for x, _ in both]
             return (d, [x for _, x in both]) if return_descriptor else d
@@ -346,7 +349,7 @@ class Descriptor:
         """
         team = _threads(threads)
         env = self._environments(a, centers, team)
-        w = np.asarray(weights, dtype=np.float64)
+        w = checks.numbers("weights", weights)
         features = self.get_number_of_features()
         rows = 1 if self.average != "off" else env.n_centers
         if w.shape not in ((features,), (rows, features)) or not np.isfinite(w).all():
@@ -412,14 +415,14 @@ class Descriptor:
     # --- structures
 
     def _attached(self, attach: bool | None) -> bool:
-        return self._attach if attach is None else bool(attach)
+        return self._attach if attach is None else checks.flag("attach", attach)
 
     def _environments(self, a: Atoms, centers: Any, team: int) -> Environments:
-        n = len(a)
+        checks.structure("a", a)
+        positions, numbers = checks.positions(a.positions), checks.atomic_numbers(a.numbers)
+        n = len(positions)
         if n == 0:
             raise ValueError("structure: no atoms; expected at least one")
-        positions = np.ascontiguousarray(a.positions, dtype=np.float64)
-        numbers = a.numbers
         kinds = np.where((numbers > 0) & (numbers < 256), self._kind[numbers % 256], -1)
         if (kinds < 0).any():
             from ase.data import chemical_symbols
@@ -435,11 +438,11 @@ class Descriptor:
         if len(points):
             positions = np.concatenate([positions, points])
             kinds = np.concatenate([kinds, np.full(len(points), -1)])
-        pbc = np.ascontiguousarray(a.pbc & self.periodic)
+        pbc = checks.directions("pbc", a.pbc) & self.periodic
         table = _core.NeighborTable(self.reach * (1.0 + _MARGIN), 0.0)
         table.update(
             positions,
-            np.ascontiguousarray(a.cell.array, dtype=np.float64),
+            checks.cell(a.cell),
             pbc,
             np.ascontiguousarray(kinds, dtype=np.int32),
             team,
@@ -451,12 +454,10 @@ class Descriptor:
     ) -> Any:
         """Central differences of `create`."""
         out = np.zeros(shape)
-        at, _ = _split_centers(centers, len(a))
-        if not attach and (at is None or (at < len(a)).any()):
-            raise ValueError(
-                "method: 'numerical' with centers that stay while their atoms move; expected attach=True, "
-                "centers as positions, or method='analytical'"
-            )
+        if not attach:  # points stay where they are
+            at, points = _split_centers(centers, len(a))
+            places = np.concatenate([a.positions, points])
+            centers = places if at is None else places[at]
         for column, atom in enumerate(wanted):
             for x in range(3):
                 for sign in (1, -1):
@@ -475,24 +476,10 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def _is_atoms(a: Any) -> bool:
-    return hasattr(a, "positions") and hasattr(a, "numbers")
-
-
-def _pairs(structures: Any, centers: Any) -> list[tuple[Any, Any]]:
-    structures = list(structures)
-    if centers is None:
-        return [(a, None) for a in structures]
-    if len(centers) != len(structures):
-        raise ValueError(
-            f"centers: {len(centers)} lists for {len(structures)} structures; expected one per structure"
-        )
-    return list(zip(structures, centers, strict=True))
-
-
 def _team(n_jobs: int | None, threads: int | None) -> int:
-    if threads is None and n_jobs is not None and n_jobs >= 1:
-        threads = n_jobs
+    if n_jobs is not None:
+        jobs = checks.whole("n_jobs", n_jobs, -(2**31))
+        threads = jobs if threads is None and jobs >= 1 else threads
     return _threads(threads)
 
 
@@ -501,14 +488,18 @@ def _split_centers(centers: Any, n: int) -> tuple[NDArray[np.int32] | None, Floa
     none = np.zeros((0, 3))
     if centers is None:
         return None, none
+    if checks.is_single(centers):
+        raise ValueError(
+            f"centers: {checks.shown(centers)}; expected a list of indices of atoms or positions"
+        )
     centers = list(centers)
     if not centers:
         raise ValueError("centers: empty; expected indices of atoms or positions")
     index: list[int] = []
     points: list[Any] = []
     for k, item in enumerate(centers):
-        value = np.asarray(item)
-        if value.ndim == 0 and np.issubdtype(value.dtype, np.integer):
+        value = np.zeros(0) if np.ma.isMaskedArray(item) else _as_array(item)
+        if value.ndim == 0 and value.dtype.kind in "iu":
             if not 0 <= int(value) < n:
                 raise ValueError(f"centers[{k}]: {item}; expected an atom from 0 to {n - 1}")
             index.append(int(value))
@@ -517,9 +508,16 @@ def _split_centers(centers: Any, n: int) -> tuple[NDArray[np.int32] | None, Floa
             points.append(value.astype(np.float64))
         else:
             raise ValueError(
-                f"centers[{k}]: {item!r}; expected the index of an atom or three coordinates"
+                f"centers[{k}]: {checks.shown(item)}; expected the index of an atom or three coordinates"
             )
     return np.array(index, dtype=np.int32), np.array(points) if points else none
+
+
+def _as_array(item: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(item)
+    except ValueError:  # rows of different lengths
+        return np.zeros(0)
 
 
 def _included(n: int, include: Any, exclude: Any) -> NDArray[np.int64]:
@@ -529,18 +527,23 @@ def _included(n: int, include: Any, exclude: Any) -> NDArray[np.int64]:
     name, given = ("include", include) if include is not None else ("exclude", exclude)
     if given is None:
         return np.arange(n)
-    at = np.asarray(list(given))
-    if at.ndim != 1 or (at.size and at.dtype.kind not in "iu"):
-        raise ValueError(f"{name}: {given!r}; expected indices of atoms")
-    at = at.astype(np.int64)
+    at = checks.indices(name, given, n)
     if name == "include" and not at.size:
         raise ValueError("include: empty; expected indices of atoms")
-    bad = (at < 0) | (at >= n)
-    if bad.any():
-        raise ValueError(f"{name}: {at[bad][0]}; expected atoms from 0 to {n - 1}")
     if len(np.unique(at)) != len(at):
-        raise ValueError(f"{name}: {given!r}; expected each atom once")
+        raise ValueError(f"{name}: {checks.shown(given)}; expected each atom once")
     return at if name == "include" else np.setdiff1d(np.arange(n), at)
+
+
+def _each(name: str, given: Any, n: int) -> list[Any]:
+    """Of n structures: the same list for all, or one for each."""
+    if given is None or checks.is_single(given) or all(checks.is_single(x) for x in given):
+        return n * [given]
+    if len(given) != n:
+        raise ValueError(
+            f"{name}: {len(given)} lists for {n} structures; expected one list, or {n}"
+        )
+    return list(given)
 
 
 def _columns(env: Environments, wanted: Any) -> NDArray[np.int32]:

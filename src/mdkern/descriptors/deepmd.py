@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from mdkern import _core
+from mdkern import _core, checks
 from mdkern.descriptors.model import ModelDescriptor
 from mdkern.errors import UnsupportedError
 from mdkern.io.deepmd import read_deepmd
-from mdkern.io.deepmd_models import StandardModel
+from mdkern.io.deepmd_models import DeepModel, StandardModel
 from mdkern.potentials.deepmd import descriptors_of, r_table
 from mdkern.potentials.nep import check_precision
 
@@ -33,7 +33,7 @@ class DeepPotSE(ModelDescriptor):
     Parameters
     ----------
     path : str
-        A ``.dp``, ``.yaml`` or ``.json`` file.
+        A ``.dp``, ``.yaml`` or ``.json`` file; or the `model` of a potential.
     tabulate : bool
         Evaluate embedding networks from tables, as :class:`mdkern.potentials.DeepPotential` does.
     precision : {"double", "single"}
@@ -58,18 +58,18 @@ class DeepPotSE(ModelDescriptor):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | DeepModel,
         *,
         tabulate: bool = True,
         precision: str = "double",
         threads: int | None = None,
     ) -> None:
-        self.model = read_deepmd(path)
+        self.model = path if isinstance(path, DeepModel) else read_deepmd(path)
         if not isinstance(self.model.model, StandardModel):
             raise UnsupportedError(
                 f"{self.model.path}: model.type: {self.model.model.kind!r} has no descriptor"
             )
-        self.tabulate = bool(tabulate)
+        self.tabulate = checks.flag("tabulate", tabulate)
         self.precision = check_precision(precision)
         self.species = self.model.species
         self.r_cut = self.model.cutoff
@@ -77,7 +77,7 @@ class DeepPotSE(ModelDescriptor):
         self._start(threads)
 
     @classmethod
-    def from_model(cls, path: str | os.PathLike[str], **kwargs: Any) -> DeepPotSE:
+    def from_model(cls, path: str | os.PathLike[str] | DeepModel, **kwargs: Any) -> DeepPotSE:
         """The descriptor of a model file; the same as ``DeepPotSE(path)``."""
         return cls(path, **kwargs)
 

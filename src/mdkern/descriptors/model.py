@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mdkern import _core
+from mdkern import _core, checks
 from mdkern.descriptors.memory import check_memory
 from mdkern.neighbors import _threads
 from mdkern.potentials.base import SpeciesMap
@@ -16,7 +16,7 @@ from mdkern.potentials.base import SpeciesMap
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["ModelDescriptor", "indices"]
+__all__ = ["ModelDescriptor"]
 
 Array = NDArray[np.float64]
 
@@ -69,13 +69,12 @@ class ModelDescriptor:
         -------
         (n_centers, n_features) array, or a list of them
         """
-        from ase import Atoms
-
-        if not isinstance(a, Atoms):
-            return [self.create(x, None if centers is None else c) for x, c in _zip(a, centers)]
+        if not checks.is_structure(a):
+            return [self.create(x, c) for x, c in checks.paired("a", a, "centers", centers)]
+        a = cast("Atoms", a)
         q = self._kernel.descriptors(self._table(a), self._n_threads)
         q *= self._scale
-        return q if centers is None else q[indices(centers, len(a), "centers")]
+        return q if centers is None else q[_indices("centers", centers, len(a))]
 
     def derivatives(
         self,
@@ -117,18 +116,18 @@ class ModelDescriptor:
         """
         if method not in ("auto", "analytical"):
             raise ValueError(f"method: {method!r}; expected 'auto' or 'analytical'")
-        if attach is not None and not attach:
+        if attach is not None and not checks.flag("attach", attach):
             raise ValueError("attach: False; the centers are atoms, expected True or None")
-        n = len(a)
+        n = len(checks.structure("a", a))
         everything = np.arange(n)
-        chosen = everything if centers is None else indices(centers, n, "centers")
+        chosen = everything if centers is None else _indices("centers", centers, n)
         moving = everything
         if include is not None and exclude is not None:
             raise ValueError("include, exclude: both given; expected one of them")
         if include is not None:
-            moving = indices(include, n, "include")
+            moving = _indices("include", include, n)
         elif exclude is not None:
-            moving = np.setdiff1d(everything, indices(exclude, n, "exclude"))
+            moving = np.setdiff1d(everything, _indices("exclude", exclude, n))
         centre_at, centre_of = _places(chosen, n)
         moving_at, moving_of = _places(moving, n)
         check_memory(
@@ -171,25 +170,26 @@ class ModelDescriptor:
             :math:`-\partial Q / \partial \boldsymbol\varepsilon` by the strain of positions and cell, as the virial of a
             potential.
         """
-        w = np.asarray(weights, dtype=np.float64)
-        shape = (len(a), self.n_features)
+        w = checks.numbers("weights", weights)
+        shape = (len(checks.structure("a", a)), self.n_features)
         if w.shape != shape:
             raise ValueError(f"weights: shape {w.shape}; expected {shape}")
         if not np.isfinite(w).all():
             raise ValueError("weights: not finite; expected numbers")
         scaled = np.ascontiguousarray(w * self._scale)
-        _, _, forces, virial, _ = self._kernel.vjp(self._table(a), scaled, self._n_threads)
+        _, _, forces, virial, *_ = self._kernel.vjp(self._table(a), scaled, self._n_threads)
         xx, yy, zz, yz, xz, xy = virial
         return -forces, np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
     def _table(self, a: Atoms) -> Any:
         """Neighbor table of the atoms."""
-        kinds = self._kinds(np.ascontiguousarray(a.numbers, dtype=np.int64))
+        checks.structure("a", a)
+        kinds = self._kinds(checks.atomic_numbers(a.numbers))
         table = _core.NeighborTable(self.r_cut, 0.0)
         table.update(
-            np.ascontiguousarray(a.positions, dtype=np.float64),
-            np.ascontiguousarray(a.cell.array, dtype=np.float64),
-            np.ascontiguousarray(a.pbc, dtype=bool),
+            checks.positions(a.positions),
+            checks.cell(a.cell),
+            checks.directions("pbc", a.pbc),
             kinds,
             self._n_threads,
         )
@@ -207,22 +207,6 @@ def _places(chosen: NDArray[np.int64], n: int) -> tuple[NDArray[np.int32], NDArr
     return at, at[chosen].astype(np.int64)
 
 
-def _zip(structures: Sequence[Any], centers: Any) -> list[tuple[Any, Any]]:
-    if centers is None:
-        return [(a, None) for a in structures]
-    if len(centers) != len(structures):
-        raise ValueError(f"centers: {len(centers)} sequences for {len(structures)} structures")
-    return list(zip(structures, centers, strict=True))
-
-
-def indices(x: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
-    """Indices of atoms, checked; negative ones count from the end."""
-    k = np.asarray(x)
-    if k.size == 0:
-        return np.zeros(0, dtype=np.int64)
-    if k.ndim != 1 or not np.issubdtype(k.dtype, np.integer):
-        raise ValueError(f"{name}: {x!r}; expected a sequence of indices of atoms")
-    bad = (k < -n) | (k >= n)
-    if bad.any():
-        raise ValueError(f"{name}: {k[bad][0]}; expected indices of {n} atoms")
-    return np.asarray(k % n, dtype=np.int64)
+def _indices(name: str, x: Any, n: int) -> NDArray[np.int64]:
+    """Indices of atoms; negative ones count from the end."""
+    return checks.indices(name, x, n, least=-n) % max(n, 1)

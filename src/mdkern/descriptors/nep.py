@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from mdkern.descriptors.model import ModelDescriptor
-from mdkern.io.nep import read_nep
+from mdkern.io.nep import NepModel, read_nep
 from mdkern.potentials.nep import check_precision, kernel_of
 
 __all__ = ["NEPDescriptor"]
@@ -23,7 +23,7 @@ class NEPDescriptor(ModelDescriptor):
     Parameters
     ----------
     path : str
-        A ``nep.txt``, of a potential or of a tensor model.
+        A ``nep.txt``, of a potential or of a tensor model; or the `model` of one.
     precision : {"double", "single"}
         Of the loops over neighbors.
     threads : int, optional
@@ -44,12 +44,12 @@ class NEPDescriptor(ModelDescriptor):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | NepModel,
         *,
         precision: str = "double",
         threads: int | None = None,
     ) -> None:
-        self.model = read_nep(path)
+        self.model = path if isinstance(path, NepModel) else read_nep(path)
         self.precision = check_precision(precision)
         self.species = self.model.species
         self.r_cut = self.model.cutoff

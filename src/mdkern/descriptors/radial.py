@@ -29,7 +29,7 @@ Float = NDArray[np.float64]
 COEFFICIENTS = 8  # per cell, kSoapOrder in cpp/descriptors/soap.hpp
 _HALF_AXES = (0.9, 1.4, 2.0)  # of the ellipses tried, in units of `width`
 _POINTS = 16  # on half of an ellipse: |F| varies slowly there
-_MAX_CELLS = 4096
+_BLOCK = 512  # points at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,14 @@ class RadialTable:
 
 
 def tabulate(
-    f: Callable[[Any], Any], cutoff: float, width: float, scale: Float, tolerance: float = 1e-12
+    f: Callable[[Any], Any],
+    cutoff: float,
+    width: float,
+    scale: Float,
+    tolerance: float = 1e-12,
+    most: int = 4096,
 ) -> RadialTable:
-    """Table of ``scale[l] * f(r)`` on [0, cutoff]; `width` is the length on which f changes.
+    """Table of ``scale[l] * f(r)`` on [0, cutoff] of at most so many cells; `width` is the length on which f changes.
 
     Raises
     ------
@@ -55,25 +60,29 @@ def tabulate(
         No table of reasonable size keeps `tolerance`.
     """
     n_cells = max(4, int(np.ceil(cutoff / (0.2 * width))))
-    while True:
-        # Far too many cells are not tried: their values alone would take all memory.
-        tried = n_cells <= 4 * _MAX_CELLS
-        bound = _bound(f, cutoff, width, n_cells) if tried else np.full(1, np.inf)
+    while n_cells <= most:
+        bound = _bound(f, cutoff, width, n_cells)
         if bound.max() <= tolerance:
             return RadialTable(_coefficients(f, cutoff, n_cells, scale), cutoff, bound)
-        if n_cells > _MAX_CELLS:
-            msg = f"sigma: {width}; too small beside the cutoff {cutoff:g} for tables of the radial functions"
-            raise ValueError(msg)
         # It falls with about the 7.5th power of the width of the cells.
         factor = min(2.0, 1.02 * (bound.max() / tolerance) ** (1 / 7.5))
         n_cells = int(np.ceil(max(1.02, factor) * n_cells))
+    msg = (
+        f"sigma: {width}; too small beside the cutoff {cutoff:g} for tables of the radial functions"
+    )
+    raise ValueError(msg)
+
+
+def _blocks(x: NDArray[Any], points: int) -> list[NDArray[Any]]:
+    """Parts for which the values of f, at so many points for each, stay small in memory."""
+    return np.array_split(x, -(-len(x) * points // _BLOCK))
 
 
 def _bound(f: Callable[[Any], Any], cutoff: float, width: float, n_cells: int) -> Float:
     h = cutoff / n_cells
     edges = h * np.arange(n_cells + 1)
     with np.errstate(all="ignore"):
-        real = f(edges)  # (l, n, edges)
+        real = np.concatenate([f(part) for part in _blocks(edges, 1)], axis=2)  # (l, n, edges)
     l = np.arange(len(real))[:, None, None]
     largest = np.abs(real * edges**l).max(axis=2, keepdims=True)
     best = np.full((*real.shape[:2], n_cells), np.inf)
@@ -82,11 +91,14 @@ def _bound(f: Callable[[Any], Any], cutoff: float, width: float, n_cells: int) -
         rho = 4.0 * axis * width / h
         w = rho * np.exp(1j * angle)
         ellipse = 0.25 * h * (w + 1.0 / w)  # the lower half has the conjugate values
-        points = edges[:-1, None] + 0.5 * h + ellipse
-        # f is even: points left of zero have the value of their reflection.
-        points = np.where(points.real < 0.0, -points, points)
-        with np.errstate(all="ignore"):
-            m = np.abs(f(points)).max(axis=-1)
+        parts = []
+        for middle in _blocks(edges[:-1] + 0.5 * h, _POINTS):
+            points = middle[:, None] + ellipse
+            # f is even: points left of zero have the value of their reflection.
+            points = np.where(points.real < 0.0, -points, points)
+            with np.errstate(all="ignore"):
+                parts.append(np.abs(f(points)).max(axis=-1))
+        m = np.concatenate(parts, axis=2)
         e = 4.0 * m * rho ** -(COEFFICIENTS - 1.0) / (rho - 1.0)
         best = np.fmin(best, np.where(np.isfinite(e), e, np.inf))
     bound: Float = (best * edges[1:] ** l / largest).max(axis=2)
@@ -98,7 +110,9 @@ def _coefficients(f: Callable[[Any], Any], cutoff: float, n_cells: int, scale: F
     nodes = chebyshev.chebpts1(k)
     h = cutoff / n_cells
     r = h * (np.arange(n_cells)[:, None] + 0.5 * (nodes + 1.0))
-    values = np.moveaxis(f(r), 2, 0) * scale[:, None, None]  # (cells, l, n, k)
+    values = (
+        np.concatenate([np.moveaxis(f(x), 2, 0) for x in _blocks(r, k)]) * scale[:, None, None]
+    )  # (cells, l, n, k)
     t = chebyshev.chebvander(nodes, k - 1)
     c = np.einsum("clnk,kj->clnj", values, t) * (2.0 / k)
     c[..., 0] *= 0.5

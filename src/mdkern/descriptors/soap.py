@@ -11,8 +11,8 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from mdkern import _core
-from mdkern.descriptors.base import Descriptor, Environments, positive, species_numbers
+from mdkern import _core, checks
+from mdkern.descriptors.base import Descriptor, Environments, species_numbers
 from mdkern.descriptors.radial import RadialTable, tabulate
 
 __all__ = ["SOAP"]
@@ -85,14 +85,16 @@ class SOAP(Descriptor):
     ) -> None:
         self._arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         self.weighting = _check_weighting(weighting)
-        r_cut = _weighting_reach(self.weighting) if r_cut is None else positive("r_cut", r_cut)
-        self.sigma = positive("sigma", sigma)
+        r_cut = (
+            _weighting_reach(self.weighting) if r_cut is None else checks.positive("r_cut", r_cut)
+        )
+        self.sigma = checks.positive("sigma", sigma)
         if rbf not in ("gto", "polynomial"):
             raise ValueError(f"rbf: {rbf!r}; expected 'gto' or 'polynomial'")
         if rbf == "gto" and r_cut <= 1.0:
             raise ValueError(f"r_cut: {r_cut!r}; expected more than 1 Angstrom with rbf='gto'")
-        self.n_max = _integer("n_max", n_max, 1, 64)
-        self.l_max = _integer("l_max", l_max, 0, _L_MAX)
+        self.n_max = checks.whole("n_max", n_max, 1, 64)
+        self.l_max = checks.whole("l_max", l_max, 0, _L_MAX)
         self.rbf = rbf
         from mdkern.reference.soap import reach
 
@@ -101,7 +103,7 @@ class SOAP(Descriptor):
             species, r_cut, end, periodic=periodic, sparse=sparse, dtype=dtype, average=average
         )
         self.smooth_cutoff = (
-            0.0 if smooth_cutoff is None else positive("smooth_cutoff", smooth_cutoff)
+            0.0 if smooth_cutoff is None else checks.positive("smooth_cutoff", smooth_cutoff)
         )
         if self.smooth_cutoff > end:
             raise ValueError(f"smooth_cutoff: {smooth_cutoff}; expected at most the reach, {end:g}")
@@ -126,7 +128,10 @@ class SOAP(Descriptor):
         if weights is None:
             return mode, np.ones(len(self.species))
         try:
-            by_number = {species_numbers([k])[0]: float(v) for k, v in dict(weights).items()}
+            by_number = {
+                species_numbers([k])[0]: checks.number(f"of {k}", v)
+                for k, v in dict(weights).items()
+            }
         except (TypeError, ValueError) as e:
             raise ValueError(
                 f"species_weighting: {weights!r}; expected species to numbers: {e}"
@@ -248,16 +253,6 @@ class SOAP(Descriptor):
         return self._kernels.strain(env.table, env.centers, self._mean(env, team), team)
 
 
-def _integer(name: str, value: Any, low: int, high: int) -> int:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, np.integer))
-        or not low <= value <= high
-    ):
-        raise ValueError(f"{name}: {value!r}; expected an integer from {low} to {high}")
-    return int(value)
-
-
 def _check_weighting(weighting: Mapping[str, Any] | None) -> dict[str, Any]:
     w = dict(weighting or {})
     kind = w.get("function")
@@ -276,15 +271,13 @@ def _check_weighting(weighting: Mapping[str, Any] | None) -> dict[str, Any]:
         if key not in allowed:
             raise ValueError(f"weighting: key {key!r}; expected {', '.join(sorted(allowed))}")
     for key in needed[kind]:
-        value = w.get(key)
-        if not isinstance(value, (int, float, np.number)) or not (
-            math.isfinite(value) and value >= 0
-        ):
-            raise ValueError(f"weighting: {key} {value!r}; expected a finite number >= 0")
+        w[key] = checks.not_negative(f"weighting: {key}", w.get(key))
     if kind is not None and not (w["r0"] > 0 and w["c"] > 0):
         raise ValueError(f"weighting: r0 {w['r0']}, c {w['c']}; expected positive numbers")
-    if "w0" in w and not (isinstance(w["w0"], (int, float, np.number)) and 0 <= w["w0"] < math.inf):
-        raise ValueError(f"weighting: w0 {w['w0']!r}; expected a finite number >= 0")
+    if "w0" in w:
+        w["w0"] = checks.not_negative("weighting: w0", w["w0"])
+    if "threshold" in w:
+        w["threshold"] = checks.positive("weighting: threshold", w["threshold"])
     if kind == "pow" and w["d"] == 0 and "w0" not in w:
         raise ValueError(
             "weighting: 'pow' with d = 0 is infinite on the center; expected d > 0, or w0"
@@ -311,8 +304,10 @@ def _table(rbf: str, r_cut: float, n_max: int, l_max: int, sigma: float) -> Radi
     l = np.arange(l_max + 1)
     # Harmonics of r / end, and the factor of the power spectrum in the coefficients.
     scale = np.asarray(end**l * np.sqrt(np.pi * np.sqrt(8.0 / (2 * l + 1))), dtype=np.float64)
-    f = (radial_gto if rbf == "gto" else radial_polynomial)(r_cut, n_max, l_max, sigma)
-    return tabulate(f, end, sigma, scale)
+    # A weighting may reach a thousand Angstrom, where the quadrature of polynomials would take minutes.
+    if rbf == "gto":
+        return tabulate(radial_gto(r_cut, n_max, l_max, sigma), end, sigma, scale, most=1 << 14)
+    return tabulate(radial_polynomial(r_cut, n_max, l_max, sigma), end, sigma, scale)
 
 
 @lru_cache(maxsize=32)

@@ -40,7 +40,11 @@ __all__ = ["is_deepmd", "read_deepmd"]
 
 MAX_CUTOFF = 100.0  # Angstrom
 MAX_SEL = 20_000
-MAX_LAYERS, MAX_NEURONS = 64, 65_536
+MAX_LAYERS, MAX_NEURONS, MAX_INPUTS = (
+    16,
+    8192,
+    1 << 20,
+)  # kMaxLayers, kMaxWidth; what `NetList` takes
 MAX_ATTENTION = 8  # layers that the kernel keeps
 MAX_TYPES = 118
 
@@ -108,8 +112,12 @@ def _layer(m: Map) -> Layer:
     resnet = m.flag("resnet", False)
     v = m.map("@variables")
     w = v.array("w", None)
-    if w.ndim != 2 or not min(w.shape, default=0) >= 1 or max(w.shape) > MAX_NEURONS:
+    if w.ndim != 2 or not min(w.shape, default=0) >= 1:
         raise FormatError(f"{v.name('w')}: shape {w.shape}; expected (in, out)", m.path)
+    if w.shape[0] > MAX_INPUTS or w.shape[1] > MAX_NEURONS:
+        raise UnsupportedError(
+            f"{m.path}: {v.name('w')}: shape {w.shape}; at most {(MAX_INPUTS, MAX_NEURONS)} is evaluated"
+        )
     b = v.vector("b", w.shape[1], optional=True)
     idt = v.vector("idt", w.shape[1], optional=True)
     m.done()
@@ -123,7 +131,10 @@ def _net(m: Map, n_in: int, n_out: int | None = None) -> Net:
     precision = m.precision()
     layers = []
     width = n_in
-    for k, data in enumerate(m.maps("layers", MAX_LAYERS)):
+    found = m.maps("layers", MAX_NEURONS)
+    if len(found) > MAX_LAYERS:
+        m.refuse("layers", f"; at most {MAX_LAYERS}")
+    for k, data in enumerate(found):
         layer = _layer(Map(m.path, f"{m.where}.layers[{k}]", data))
         if layer.w.shape[0] != width:
             raise FormatError(
@@ -310,7 +321,7 @@ def _dpa1(m: Map, n_types: int) -> Dpa1:
 
 
 def _attention(m: Map, width: int, smooth: bool) -> tuple[tuple[AttentionLayer, ...], float]:
-    n_layers = m.integer("attn_layer", 0, MAX_LAYERS, 0)
+    n_layers = m.integer("attn_layer", 0, 1000, 0)
     if n_layers > MAX_ATTENTION:
         m.refuse("attn_layer", f"; at most {MAX_ATTENTION}")
     outer = m.map("attention_layers", optional=n_layers == 0)
@@ -323,7 +334,7 @@ def _attention(m: Map, width: int, smooth: bool) -> tuple[tuple[AttentionLayer, 
         scale = m.real("temperature", -1e6, 1e6)
     else:
         scale = (hidden * m.real("scaling_factor", 1e-12, 1e12, 1.0)) ** -0.5
-    stack = outer.maps("attention_layers", MAX_LAYERS)
+    stack = outer.maps("attention_layers", MAX_ATTENTION)
     if len(stack) != n_layers:
         outer.bad("attention_layers", f"a list of {n_layers}")
     layers = []

@@ -1,44 +1,41 @@
 """Embedded-atom tables: funcfl (``.eam``), setfl (``.eam.alloy``), Finnis-Sinclair (``.eam.fs``).
 
 The three formats are told apart by their content. A setfl file of one element is also a valid
-Finnis-Sinclair file with the same meaning; it is reported as ``"alloy"``.
+Finnis-Sinclair file with the same meaning; it is reported as ``"alloy"``. Lines are read by LAMMPS's rules
+(:mod:`mdkern.io.eam_text`); where two readings are possible, the file is refused.
 
 Tables start at ``r = 0`` and ``rho = 0``; units are eV and Angstrom.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
 from mdkern.errors import FormatError, MDKernWarning, UnsupportedError
+from mdkern.io.eam_text import EamText, is_integer, n_numbers
+from mdkern.io.foreign import check_foreign
+from mdkern.io.text import read_head, read_text, show
 
-__all__ = ["EamTables", "read_eam", "spline_coefficients"]
+__all__ = ["EamTables", "is_eam", "read_eam", "spline_coefficients"]
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_ELEMENTS = 118
 MIN_KNOTS = 5
 MAX_CUTOFF = 100.0  # Angstrom; larger ones are damaged files, and would exhaust the memory later
-MAX_MAGNITUDE = 1e100  # keeps products of two tables and their differences finite
 # Rounded constants (eV per Hartree, Angstrom per Bohr) that belong to the funcfl convention.
 FUNCFL_FACTOR = 27.2 * 0.529
 
-_NUMBER_BYTES = b"0123456789+-.eEdD "
-_FORTRAN = bytes.maketrans(b"dD", b"ee")
-_INTEGER = re.compile(rb"[+-]?[0-9]{1,18}")
-_WORD = re.compile(rb"[A-Za-z]")
+_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_.+*'-]{0,31}")
 _UNITS = re.compile(rb"UNITS:\s*([A-Za-z]+)")
-_CHUNK = 16384  # tokens converted at once: bounds the memory for text objects
 
 Array = NDArray[np.float64]
 
@@ -54,7 +51,8 @@ class EamTables:
     path : str
         File name, or several joined with commas; for messages only.
     species : tuple of str, length ns
-        Chemical symbols in the order of the tables.
+        The file's names of the types in the order of the tables: chemical symbols, but for types that stand for no element
+        (average atoms, often "X").
     masses : (ns,) array
         Atomic masses from the file (amu).
     cutoff : float
@@ -105,17 +103,69 @@ def read_eam(path: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
     FormatError
         The file breaks its format; the message names path, line, token and expectation.
     UnsupportedError
-        A valid file of another kind (angular-dependent tables, other units).
+        A valid file of another kind: angular-dependent (ADP), concentration-dependent (eam/cd) or eam/he tables, other
+        units, another method's file.
     OSError
         The file cannot be read.
+
+    Warns
+    -----
+    MDKernWarning
+        Numbers that were too many on the last line of a table (funcfl: of the grid, too), which LAMMPS does not read either.
     """
     if isinstance(path, Mapping):
         return _mix_funcfl(path)
-    reader = _Reader(path)
-    if reader.looks_like_setfl():
+    kind, reader = _open(path)
+    if kind == "setfl":
         return _read_setfl(reader)
     single = _read_funcfl(reader)
-    return _resample({single.symbol(): single})
+    return _resample({str(chemical_symbols[single.z]): single})
+
+
+def is_eam(path: str | os.PathLike[str]) -> bool:
+    """Whether the file begins as one of the three formats does."""
+    return _kind_of(path, read_head(path)) is not None
+
+
+def _kind_of(path: str | os.PathLike[str], head: bytes) -> str | None:
+    """ "setfl" by symbols behind three lines, "funcfl" by numbers behind one, None: neither."""
+    try:
+        text = EamText(os.fspath(path), head)
+        for _ in range(3):
+            text.comment()
+        words = text.words()
+        named = len(words) > 1 and is_integer(words[0]) and _NAME.fullmatch(words[1])
+        if named and n_numbers(text.header(5, "")) >= 3:
+            return "setfl"
+        text = EamText(os.fspath(path), head)
+        text.comment()
+        element = text.header(2, "")
+        if text.joined and len(element) > 2:
+            return None
+        grid = text.header(5, "")
+    except FormatError:
+        return None
+    integers = (element[0], grid[0], grid[2])
+    numbers = n_numbers(element) >= 2 and n_numbers(grid) >= 4
+    return "funcfl" if numbers and all(map(is_integer, integers)) else None
+
+
+def _open(path: str | os.PathLike[str]) -> tuple[str, EamText]:
+    """Format and reader of a file; raises where it is neither setfl nor funcfl."""
+    name, head = os.fspath(path), read_head(path)
+    kind = _kind_of(path, head)
+    if kind is None:
+        check_foreign(path)
+        text = EamText(name, head)
+        for _ in range(3):
+            text.comment()
+        text.fail(
+            f"found {show(b' '.join(text.words()))}: expected the number of elements and their symbols"
+            " (setfl, Finnis-Sinclair), or Z, mass, lattice constant, lattice behind the first line and"
+            " Nrho drho Nr dr cutoff behind that (funcfl)",
+            4,
+        )
+    return kind, EamText(name, read_text(path, MAX_FILE_BYTES))
 
 
 def spline_coefficients(values: ArrayLike) -> Array:
@@ -160,186 +210,6 @@ def spline_coefficients(values: ArrayLike) -> Array:
     )
 
 
-class _Reader:
-    """Line and token cursor over one file; every failure names path and line."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
-        with Path(path).open("rb") as file:
-            self.data = file.read(MAX_FILE_BYTES + 1)
-        if len(self.data) > MAX_FILE_BYTES:
-            raise FormatError(f"file is larger than {MAX_FILE_BYTES} bytes", self.path)
-        self._check_text()
-        self.stream = io.BytesIO(self.data)
-        self.line = 0
-        self.pending: list[bytes] = []  # tokens of the current line that are not used yet
-
-    def _check_text(self) -> None:
-        try:
-            self.data.decode("utf-8")
-            bad = self.data.find(b"\0")
-        except UnicodeDecodeError as error:
-            bad = error.start
-        if bad >= 0:
-            line = self.data.count(b"\n", 0, bad) + 1
-            raise FormatError(
-                f"byte 0x{self.data[bad]:02x}: expected text (ASCII or UTF-8), got binary data",
-                self.path,
-                line,
-            )
-
-    def looks_like_setfl(self) -> bool:
-        """Fourth line ``Nel El1 ...`` with symbols: setfl; numbers there: funcfl."""
-        head = [self.stream.readline().split() for _ in range(4)]
-        self.stream.seek(0)
-        fourth = head[3]
-        if len(fourth) > 1 and _WORD.match(fourth[1]) and fourth[1].lower() not in (b"nan", b"inf"):
-            return True
-        if 3 <= len(head[1]) <= 4 and len(head[2]) == 5:
-            return False
-        raise FormatError(
-            f"found {_show(b' '.join(fourth))}: expected the number of elements and their symbols"
-            " (setfl, Finnis-Sinclair), or Z, mass, lattice constant, lattice in line 2 and"
-            " Nrho drho Nr dr cutoff in line 3 (funcfl)",
-            self.path,
-            4,
-        )
-
-    def fail(self, message: str, line: int | None = None) -> NoReturn:
-        raise FormatError(message, self.path, self.line if line is None else line)
-
-    def comment(self) -> bytes:
-        """Next line as it stands."""
-        raw = self.stream.readline()
-        self.line += 1
-        return raw
-
-    def header(self, low: int, high: int, what: str) -> list[bytes]:
-        """All tokens of the next line that is not blank, `low` to `high` of them."""
-        if self.pending:
-            self.fail(f"found {_show(self.pending[0])}: expected a new line with {what}")
-        words: list[bytes] = []
-        while not words:
-            raw = self.stream.readline()
-            if not raw:
-                self.fail(f"file ends: expected {what}")
-            self.line += 1
-            words = raw.split()
-        if not low <= len(words) <= high:
-            self.fail(f"found {_show(b' '.join(words))} ({len(words)} values): expected {what}")
-        return words
-
-    def integer(self, word: bytes, low: int, high: int, what: str) -> int:
-        if not _INTEGER.fullmatch(word) or not low <= int(word) <= high:
-            self.fail(f"found {_show(word)}: expected {what}, an integer from {low} to {high}")
-        return int(word)
-
-    def real(self, word: bytes, what: str, *, positive: bool = True) -> float:
-        value = _to_float(word)
-        if value is None or (positive and value <= 0.0):
-            self.fail(f"found {_show(word)}: expected {what}, a {_kind(positive)}")
-        return value
-
-    def values(self, count: int, what: str) -> Array:
-        """Next `count` numbers of the token stream; lines may break anywhere."""
-        left = len(self.data) - self.stream.tell()
-        if count > len(self.pending) + (left + 1) // 2:
-            self.fail(f"{count} values of {what} declared, but only {left} bytes follow")
-        out = np.empty(count)
-        done = 0
-        while done < count:
-            chunk: list[tuple[int, list[bytes]]] = []
-            size = 0
-            while size < min(count - done, _CHUNK):
-                words = self.pending or self._next_words(what, done + size, count)
-                take, self.pending = words[: count - done - size], words[count - done - size :]
-                chunk.append((self.line, take))
-                size += len(take)
-            out[done : done + size] = self._convert(chunk, what)
-            done += size
-        return out
-
-    def _next_words(self, what: str, got: int, count: int) -> list[bytes]:
-        raw = self.stream.readline()
-        if not raw:
-            self.fail(f"file ends after {got} of {count} values of {what}")
-        self.line += 1
-        return raw.split()
-
-    def _convert(self, chunk: list[tuple[int, list[bytes]]], what: str) -> Array:
-        text = b" ".join([word for _, words in chunk for word in words])
-        if not text.translate(None, _NUMBER_BYTES):
-            try:
-                out = np.array([float(word) for word in text.translate(_FORTRAN).split()])
-            except ValueError:
-                pass
-            else:
-                if np.abs(out).max() <= MAX_MAGNITUDE:
-                    return out
-        for line, words in chunk:
-            for word in words:
-                if _to_float(word) is None:
-                    self.fail(f"found {_show(word)}: expected {what}, a {_kind(False)}", line)
-        raise AssertionError("a chunk of valid numbers was refused")
-
-    def is_element_header(self) -> bool:
-        """Whether the next line opens an element block rather than going on with numbers."""
-        if self.pending:
-            return False
-        here = self.stream.tell()
-        words: list[bytes] = []
-        for raw in iter(self.stream.readline, b""):
-            words = raw.split()
-            if words:
-                break
-        self.stream.seek(here)
-        if not 3 <= len(words) <= 4 or not _INTEGER.fullmatch(words[0]):
-            return False
-        mass = _to_float(words[1])
-        named = len(words) == 4 and _WORD.match(words[3]) is not None
-        return named or (int(words[0]) > 0 and mass is not None and mass >= 1.0)
-
-    def end(self, adp_tables: int) -> None:
-        """Refuse what follows the last table; `adp_tables` values more make an ADP file."""
-        extra = self.pending
-        line = self.line
-        count = len(extra)
-        for raw in self.stream:
-            self.line += 1
-            words = raw.split()
-            count += len(words)
-            if words and not extra:
-                extra, line = words, self.line
-        if extra and count == adp_tables:
-            raise UnsupportedError(
-                f"{self.path}:{line}: dipole and quadrupole tables follow: angular-dependent (ADP)"
-                " potentials are not supported; expected a plain setfl file"
-            )
-        if extra:
-            self.fail(f"found {_show(extra[0])}: expected the end of the file", line)
-
-
-def _show(word: bytes) -> str:
-    """Token for a message: readable and never long."""
-    text = word.decode("utf-8", "replace")
-    return repr(text if len(text) <= 40 else text[:40] + "...")
-
-
-def _kind(positive: bool) -> str:
-    return "positive finite number" if positive else f"finite number up to {MAX_MAGNITUDE:g}"
-
-
-def _to_float(word: bytes) -> float | None:
-    """Strict number (Fortran's D exponent allowed), None if it is none or out of range."""
-    if word.translate(None, _NUMBER_BYTES):
-        return None
-    try:
-        value = float(word.translate(_FORTRAN))
-    except ValueError:
-        return None
-    return value if abs(value) <= MAX_MAGNITUDE else None
-
-
 @dataclass(frozen=True, slots=True)
 class _Grid:
     """Line ``Nrho drho Nr dr cutoff``."""
@@ -351,9 +221,19 @@ class _Grid:
     cutoff: float
 
     @staticmethod
-    def read(reader: _Reader) -> _Grid:
-        words = reader.header(5, 5, "Nrho drho Nr dr cutoff")
-        most = max(MIN_KNOTS, len(reader.data))  # a knot takes at least two bytes
+    def read(reader: EamText, *, setfl: bool) -> _Grid:
+        words = reader.header(5, "Nrho drho Nr dr cutoff")
+        found = n_numbers(words)
+        if found == 6 and setfl and not reader.joined:
+            raise UnsupportedError(
+                f"{reader.path}:{reader.line}: a sixth number, {show(words[5])}, behind Nrho drho Nr dr cutoff: tables for"
+                " pair_style eam/he, whose densities begin below zero, are not supported"
+            )
+        if found > 5 and (setfl or reader.joined):
+            reader.fail(f"found {found} numbers: expected five, Nrho drho Nr dr cutoff")
+        if found > 5:  # in funcfl they have no meaning
+            reader.drop(found - 5, "five of Nrho drho Nr dr cutoff")
+        most = max(MIN_KNOTS, reader.size)  # a knot takes at least two bytes
         grid = _Grid(
             reader.integer(words[0], MIN_KNOTS, most, "Nrho"),
             reader.real(words[1], "drho"),
@@ -363,44 +243,35 @@ class _Grid:
         )
         if grid.cutoff > MAX_CUTOFF:
             reader.fail(
-                f"found {_show(words[4])}: expected the cutoff, at most {MAX_CUTOFF:g} Angstrom"
+                f"found {show(words[4])}: expected the cutoff, at most {MAX_CUTOFF:g} Angstrom"
             )
         if min(grid.dr, grid.drho) < 1e-100:
             reader.fail(f"found drho {grid.drho:g}, dr {grid.dr:g}: expected at least 1e-100")
         return grid
 
 
-def _check_units(reader: _Reader, comment: bytes) -> None:
+def _check_units(reader: EamText, comment: bytes) -> None:
     match = _UNITS.search(comment)
     if match and match[1] != b"metal":
         raise UnsupportedError(
-            f"{reader.path}:1: units {_show(match[1])} are not supported; expected 'metal'"
+            f"{reader.path}:1: units {show(match[1])} are not supported; expected 'metal'"
         )
 
 
-def _element_header(reader: _Reader, smallest_z: int) -> tuple[int, float]:
-    """Atomic number and mass of a line ``Z mass a lattice``."""
-    words = reader.header(3, 4, "Z mass lattice-constant lattice")
-    z = reader.integer(words[0], smallest_z, MAX_ELEMENTS, "the atomic number")
-    mass = reader.real(words[1], "the mass")
-    reader.real(words[2], "the lattice constant", positive=False)
-    return z, mass
-
-
-def _setfl_species(reader: _Reader) -> tuple[str, ...]:
-    what = "the number of elements and their symbols"
-    words = reader.header(1, MAX_ELEMENTS + 1, what)
+def _setfl_species(reader: EamText) -> tuple[str, ...]:
+    words = reader.header(1, "the number of elements and their symbols")
     count = reader.integer(words[0], 1, MAX_ELEMENTS, "the number of elements")
     if len(words) != count + 1:
-        reader.fail(f"{count} elements declared, {len(words) - 1} symbols found")
+        found = b" ".join(words[1:])
+        reader.fail(f"{count} elements declared, {len(words) - 1} symbols found: {show(found)}")
     species: list[str] = []
     for word in words[1:]:
-        symbol = word.decode("utf-8")
-        if not _is_symbol(symbol):
-            reader.fail(f"found {_show(word)}: expected a chemical symbol")
-        if symbol in species:
-            reader.fail(f"found {_show(word)} twice: expected different chemical symbols")
-        species.append(symbol)
+        if not _NAME.fullmatch(word):
+            reader.fail(f"found {show(word)}: expected a chemical symbol or another name of a type")
+        name = word.decode("ascii")
+        if name in species:
+            reader.fail(f"found {show(word)} twice: expected different chemical symbols")
+        species.append(name)
     return tuple(species)
 
 
@@ -408,24 +279,29 @@ def _is_symbol(name: object) -> bool:
     return isinstance(name, str) and atomic_numbers.get(name, 0) > 0
 
 
-def _read_setfl(reader: _Reader) -> EamTables:
+def _read_setfl(reader: EamText) -> EamTables:
     _check_units(reader, reader.comment())
     reader.comment()
     reader.comment()
     species = _setfl_species(reader)
     ns = len(species)
-    grid = _Grid.read(reader)
+    grid = _Grid.read(reader, setfl=True)
     masses = np.empty(ns)
     embedding: list[Array] = []
     density: list[Array] = []
     is_fs = False
     for a, symbol in enumerate(species):
         # Cu_mishin1 and others carry a wrong atomic number here: the symbol decides.
-        masses[a] = _element_header(reader, 0)[1]
+        words = reader.header(2, f"Z, mass, lattice constant, lattice of {symbol}")
+        if not is_integer(words[0]):
+            reader.fail(
+                f"found {show(b' '.join(words))}: expected Z, mass, lattice constant, lattice of {symbol}, Z an integer"
+            )
+        masses[a] = reader.real(words[1], "the mass", positive=_is_symbol(symbol))
         embedding.append(reader.values(grid.n_rho, f"F(rho) of {symbol}"))
         density.append(reader.values(grid.n_r, f"the density of {symbol}"))
         if a == 0 and ns > 1:
-            is_fs = not reader.is_element_header()
+            is_fs = not reader.is_at_element()
         if is_fs:
             for other in species[1:]:
                 density.append(reader.values(grid.n_r, f"the density of {symbol} at {other}"))
@@ -434,7 +310,8 @@ def _read_setfl(reader: _Reader) -> EamTables:
         for b in range(a + 1):
             r_phi[a, b] = reader.values(grid.n_r, f"r*phi of {species[a]}-{species[b]}")
             r_phi[b, a] = r_phi[a, b]
-    reader.end(ns * (ns + 1) * grid.n_r)
+    _check_end(reader, ns, grid.n_r)
+    _warn_of_dropped(reader)
     by_centre = np.array(density).reshape(ns, -1, grid.n_r)  # (ns, ns or 1, n_r)
     return EamTables(
         kind="fs" if is_fs else "alloy",
@@ -451,12 +328,43 @@ def _read_setfl(reader: _Reader) -> EamTables:
     )
 
 
-def _allocate_pairs(ns: int, n_r: int, reader: _Reader) -> Array:
+def _check_end(reader: EamText, ns: int, n_r: int) -> None:
+    """Words may follow the last table, numbers mean that this is another format or that a count is wrong."""
+    rest = reader.rest(n_r)
+    if not rest.numbers:
+        return
+    where = f"{reader.path}:{rest.line}:"
+    if ns > 0 and rest.tables == ns * (ns + 1):
+        raise UnsupportedError(
+            f"{where} dipole and quadrupole tables follow: angular-dependent (ADP) potentials are not supported"
+        )
+    first = rest.opening[0]
+    if ns > 1 and is_integer(first) and rest.numbers == len(rest.opening) == int(first) + 2:
+        raise UnsupportedError(
+            f"{where} a polynomial of degree {int(first)} follows: concentration-dependent tables for pair_style eam/cd"
+            " are not supported"
+        )
+    reader.fail(
+        f"found {show(first)}, the first of {rest.numbers} numbers behind the last table: expected the end of the file",
+        rest.line,
+    )
+
+
+def _warn_of_dropped(reader: EamText) -> None:
+    """LAMMPS leaves numbers behind a full table on its line out without a word."""
+    if reader.dropped:
+        more = len(reader.dropped) - 1
+        also = f", and so in {more} more table{'s' if more > 1 else ''}" if more else ""
+        warnings.warn(
+            f"{reader.path}: {reader.dropped[0]}{also}: left out, as LAMMPS does",
+            MDKernWarning,
+            stacklevel=4,
+        )
+
+
+def _allocate_pairs(ns: int, n_r: int, reader: EamText) -> Array:
     """Zeroed (ns, ns, n_r), after the check that the file can still fill half of it."""
-    left = len(reader.data) - reader.stream.tell()
-    count = ns * (ns + 1) // 2 * n_r
-    if count > len(reader.pending) + (left + 1) // 2:
-        reader.fail(f"{count} values of r*phi declared, but only {left} bytes follow")
+    reader.check_room(ns * (ns + 1) // 2 * n_r, "r*phi")
     return np.zeros((ns, ns, n_r))
 
 
@@ -472,18 +380,18 @@ class _Funcfl:
     charge: Array
     density: Array
 
-    def symbol(self) -> str:
-        return str(chemical_symbols[self.z])
 
-
-def _read_funcfl(reader: _Reader) -> _Funcfl:
+def _read_funcfl(reader: EamText) -> _Funcfl:
     _check_units(reader, reader.comment())
-    z, mass = _element_header(reader, 1)
-    grid = _Grid.read(reader)
+    words = reader.header(2, "Z, mass, lattice constant, lattice")
+    z = reader.integer(words[0], 1, MAX_ELEMENTS, "the atomic number")
+    mass = reader.real(words[1], "the mass")
+    grid = _Grid.read(reader, setfl=False)
     embedding = reader.values(grid.n_rho, "F(rho)")
     charge = reader.values(grid.n_r, "Z(r)")
     density = reader.values(grid.n_r, "the density")
-    reader.end(0)
+    _check_end(reader, 0, grid.n_r)
+    _warn_of_dropped(reader)
     return _Funcfl(reader.path, z, mass, grid, embedding, charge, density)
 
 
@@ -494,8 +402,8 @@ def _mix_funcfl(paths: Mapping[str, str | os.PathLike[str]]) -> EamTables:
     for symbol, path in paths.items():
         if not _is_symbol(symbol):
             raise ValueError(f"path: got key {symbol!r}, expected a chemical symbol")
-        reader = _Reader(path)
-        if reader.looks_like_setfl():
+        kind, reader = _open(path)
+        if kind == "setfl":
             raise FormatError(
                 "this is a setfl or Finnis-Sinclair file: only funcfl files can be mixed by a"
                 f" mapping; pass its path alone (key {symbol!r})",
@@ -503,9 +411,10 @@ def _mix_funcfl(paths: Mapping[str, str | os.PathLike[str]]) -> EamTables:
                 4,
             )
         files[symbol] = _read_funcfl(reader)
-        if files[symbol].symbol() != symbol:
+        own = str(chemical_symbols[files[symbol].z])
+        if own != symbol:
             warnings.warn(
-                f"{reader.path}:2: the file is for {files[symbol].symbol()}, used for {symbol}",
+                f"{reader.path}:2: the file is for {own}, used for {symbol}",
                 MDKernWarning,
                 stacklevel=3,
             )

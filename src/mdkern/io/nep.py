@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import numpy as np
@@ -18,6 +17,8 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from mdkern.errors import FormatError, UnsupportedError
+from mdkern.io.foreign import check_foreign
+from mdkern.io.text import read_head, read_text, show
 
 __all__ = ["BODY_ORDERS", "NepCharge", "NepModel", "NepNetworks", "NepZbl", "is_nep", "read_nep"]
 
@@ -40,7 +41,7 @@ MAX_MAGNITUDE = 1e100  # keeps products of two parameters finite
 _TAG = re.compile(r"nep([0-9]*)((?:_[a-z0-9]+)*)")
 _NUMBERS = re.compile(rb"[0-9eE+.\-\s]*")
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,9}")
-_NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_NUMBER = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
 Array = NDArray[np.float64]
 Kind = Literal["potential", "dipole", "polarizability"]
@@ -174,8 +175,7 @@ class NepModel:
 
 def is_nep(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins as a ``nep.txt`` does."""
-    with Path(path).open("rb") as file:
-        words = file.read(200).split(maxsplit=1)
+    words = read_head(path)[:200].split(maxsplit=1)
     return bool(words) and re.fullmatch(rb"nep[0-9]*(_[a-z0-9]+)*", words[0]) is not None
 
 
@@ -206,11 +206,9 @@ def read_nep(path: str | os.PathLike[str]) -> NepModel:
 class _Reader:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            self.fail(f"larger than {MAX_FILE_BYTES >> 20} MB; expected a nep.txt")
-        self.lines = data.split(b"\n", 8)
+        if not is_nep(path):
+            check_foreign(path)
+        self.lines = read_text(path, MAX_FILE_BYTES).split(b"\n", 8)
         self.line = 0
 
     def fail(self, message: str, line: int | None = None) -> NoReturn:
@@ -223,7 +221,7 @@ class _Reader:
         words = self.lines[self.line].split() if self.line < len(self.lines) else []
         self.line += 1
         if not words or words[0] != keyword.encode():
-            have = _show(b" ".join(words[:1])) if words else "nothing"
+            have = show(b" ".join(words[:1])) if words else "nothing"
             self.fail(f"{have}; expected {keyword!r} and {what}", self.line)
         if len(words) - 1 not in counts:
             self.fail(f"{len(words) - 1} values behind {keyword!r}; expected {what}", self.line)
@@ -231,13 +229,13 @@ class _Reader:
 
     def integer(self, word: bytes, low: int, high: int, what: str) -> int:
         if not _INTEGER.fullmatch(word) or not low <= int(word) <= high:
-            self.fail(f"{what}: {_show(word)}; expected an integer from {low} to {high}", self.line)
+            self.fail(f"{what}: {show(word)}; expected an integer from {low} to {high}", self.line)
         return int(word)
 
     def real(self, word: bytes, low: float, high: float, what: str) -> float:
         if not _NUMBER.fullmatch(word) or not low <= float(word) <= high:
             self.fail(
-                f"{what}: {_show(word)}; expected a number from {low:g} to {high:g}", self.line
+                f"{what}: {show(word)}; expected a number from {low:g} to {high:g}", self.line
             )
         return float(word)
 
@@ -304,7 +302,7 @@ class _Reader:
         tag = words[0].decode("ascii", "replace") if words else ""
         match = _TAG.fullmatch(tag)
         if match is None:
-            self.fail(f"{_show(words[0]) if words else 'nothing'}; expected a tag such as nep4", 1)
+            self.fail(f"{show(words[0]) if words else 'nothing'}; expected a tag such as nep4", 1)
         version = int(match[1][:4] or 1)
         extras = match[2].split("_")[1:]
         where = f"{self.path}:1: {tag}:"
@@ -428,12 +426,15 @@ class _Reader:
     def _numbers(self, count: int) -> Array:
         """The rest of the file: exactly `count` finite numbers."""
         rest = b"\n".join(self.lines[self.line :])
-        words = rest.split()
+        words = rest.split(
+            maxsplit=count
+        )  # one more, with all that follows, where they are too many
         if not _NUMBERS.fullmatch(rest):
             self._blame(rest)
         if len(words) != count:
             last = self.line + len(rest.rstrip().split(b"\n"))
-            self.fail(f"{len(words)} numbers behind the header; expected {count}", last)
+            found = sum(1 for _ in re.finditer(rb"\S+", rest))
+            self.fail(f"{found} numbers behind the header; expected {count}", last)
         try:
             values = np.array([float(word) for word in words])
         except ValueError:
@@ -446,7 +447,7 @@ class _Reader:
         for k, line in enumerate(rest.split(b"\n")):
             for word in line.split():
                 if not _NUMBER.fullmatch(word) or not abs(float(word)) <= MAX_MAGNITUDE:
-                    self.fail(f"{_show(word)}; expected a finite number", self.line + 1 + k)
+                    self.fail(f"{show(word)}; expected a finite number", self.line + 1 + k)
         self.fail("expected numbers behind the header", self.line + 1)
 
 
@@ -488,11 +489,6 @@ class _Values:
         charge = NepNetworks(w0=w0, b0=b0, w1=w1_charge.copy(), bias=np.zeros(n_nets))
         energy = NepNetworks(w0=w0, b0=b0, w1=w1.copy(), bias=np.full(n_nets, bias))
         return energy, NepCharge(mode=mode, networks=charge, sqrt_eps_inf=sqrt_eps_inf)
-
-
-def _show(word: bytes) -> str:
-    text = word[:40].decode("ascii", "backslashreplace")
-    return repr(text + ("..." if len(word) > 40 else ""))
 
 
 # Angstrom, H .. Pu: 4/3 of the D3 covalent radii (P. Pyykkoe and M. Atsumi, Chem. Eur. J. 15, 186 (2009);

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,10 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixCom
 
-from mdkern.errors import FormatError
+from mdkern.calculators import AtomsError
+from mdkern.errors import FormatError, UnsupportedError
+from mdkern.io.archive import read_archive
+from mdkern.io.documents import decode, json_of
 from mdkern.md import integrators
 from mdkern.md.dynamics import NativeDynamics
 
@@ -24,7 +26,10 @@ __all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
 _FORMAT = "mdkern checkpoint 1"
 _MAX_ATOMS = 2**29
 _MAX_VARIABLES = 10_000
-_MAX_META = 1 << 20  # bytes of JSON
+_MAX_STEPS = 2**62
+_MAX_SKIN = 20.0  # Angstrom
+_MAX_META = 1 << 20  # bytes of JSON, beside
+_META_PER_ATOM = 32  # for a number per atom, such as friction
 # Name, kind of number, shape; n: atoms, v: any (bounded).
 _ARRAYS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "numbers": ("<i8", ("n",)),
@@ -41,6 +46,13 @@ _ARRAYS: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 
+# Arguments of integrators that a file may give; no names of files that would be written.
+_PARAMETERS = {
+    *("timestep", "skin", "temperature_K", "friction", "seed", "taut", "mask", "pressure_au"),
+    *("tdamp", "tchain", "tloop", "pdamp", "pchain", "ploop"),
+}
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What a checkpoint file holds.
@@ -50,7 +62,8 @@ class Checkpoint:
     arrays : dict of str to array
         Atoms, momenta, and what the neighbor list was built from.
     meta : dict
-        Integrator, its parameters, steps done, version, instruction set, and under "extra" what the writer added.
+        Integrator, its parameters, steps done, potential energy (eV), version, instruction set, and under "extra" what the
+        writer added.
     """
 
     arrays: dict[str, Any]
@@ -89,6 +102,11 @@ class Checkpoint:
             Where the run goes on; by default new ones. Their positions, momenta and cell are replaced.
         **kwargs
             Such as ``trajectory`` and ``logfile``.
+
+        Raises
+        ------
+        FormatError
+            The checkpoint's parameters, cell or variables are none of its integrator's.
         """
         mine = self.atoms() if atoms is None else atoms
         if atoms is not None:
@@ -98,8 +116,17 @@ class Checkpoint:
             atoms.set_momenta(self.arrays["momenta"], apply_constraint=False)
         mine.calc = calculator
         kind = getattr(integrators, self.meta["integrator"])
-        dynamics = kind(mine, **{**self.meta["parameters"], **kwargs})
-        dynamics.restore(self)
+        parameters = self.meta["parameters"]
+        try:
+            dynamics = kind(mine, **parameters)
+            dynamics.restore(self)
+        except (AtomsError, UnsupportedError):
+            raise
+        except (ValueError, TypeError, ArithmeticError) as e:
+            raise FormatError(f"checkpoint of {self.meta['integrator']}: {str(e)[:200]}") from None
+        if kwargs:
+            dynamics = kind(mine, **{**parameters, **kwargs})
+            dynamics.restore(self)
         return dynamics
 
 
@@ -147,58 +174,36 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         Not a checkpoint, or a damaged one.
     """
     where = os.fspath(path)
-    with Path(path).open("rb"):
-        pass
-    try:
-        _check_sizes(where)
-        with np.load(where, allow_pickle=False) as file:
-            meta = json.loads(bytes(file["meta"]).decode())
-            arrays = {name: np.array(file[name]) for name in _ARRAYS}
-    except FormatError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RecursionError) as e:
-        raise FormatError(f"not a checkpoint of mdkern: {e}", path=where) from None
+    arrays = read_archive(path, "a checkpoint of mdkern")
+    if set(arrays) != {*_ARRAYS, "meta"}:
+        raise FormatError("not a checkpoint of mdkern: other arrays in it", path=where)
+    text = arrays.pop("meta")
+    most = _MAX_META + _META_PER_ATOM * arrays["numbers"].size
+    if text.dtype != np.uint8 or text.ndim != 1 or text.size > most:
+        raise FormatError(
+            f"meta: type {text.dtype} and shape {text.shape}; not expected", path=where
+        )
+    meta = json_of(decode(text.tobytes(), where), where)
     _check_meta(meta, where)
-    for name, a in arrays.items():
+    _check_arrays(arrays, where)
+    return Checkpoint({name: a.copy() for name, a in arrays.items()}, meta)
+
+
+def _check_arrays(arrays: dict[str, Any], where: str) -> None:
+    n = arrays["numbers"].size
+    for name, (kind, wanted) in _ARRAYS.items():
+        a = arrays[name]
+        shape = tuple({"n": n, "v": a.size}.get(k, k) for k in wanted)
+        if a.dtype != np.dtype(kind) or a.shape != shape or a.size > 3 * _MAX_ATOMS:
+            raise FormatError(
+                f"{name}: type {a.dtype} and shape {a.shape}; not expected", path=where
+            )
         if a.dtype.kind == "f" and not np.isfinite(a).all():
             raise FormatError(f"{name}: has values that are not finite", path=where)
-    return Checkpoint(arrays, meta)
-
-
-def _check_sizes(where: str) -> None:
-    """Names, types and shapes from the headers of the archive's members."""
-    with zipfile.ZipFile(where) as archive:
-        members = {m.filename: m for m in archive.infolist()}
-        if set(members) != {f"{name}.npy" for name in (*_ARRAYS, "meta")}:
-            raise FormatError("not a checkpoint of mdkern: other arrays in it", path=where)
-        n = -1
-        for name in ("meta", *_ARRAYS):
-            member = members[f"{name}.npy"]
-            with archive.open(member) as stream:
-                version = np.lib.format.read_magic(stream)
-                if version != (1, 0):
-                    raise FormatError(f"{name}: NPY version {version}; expected (1, 0)", path=where)
-                shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-                size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-                if member.file_size != stream.tell() + size:
-                    raise FormatError(
-                        f"{name}: {member.file_size} bytes for shape {shape}", path=where
-                    )
-            if name == "meta":
-                fits = dtype == np.uint8 and len(shape) == 1 and size <= _MAX_META
-            else:
-                kind, wanted = _ARRAYS[name]
-                if name == "numbers" and len(shape) == 1:
-                    n = shape[0]
-                want = tuple({"n": n, "v": shape[0] if shape else -1}.get(k, k) for k in wanted)
-                fits = dtype == np.dtype(kind) and shape == want and not fortran
-                fits = (
-                    fits and n <= _MAX_ATOMS and (name != "variables" or size <= 8 * _MAX_VARIABLES)
-                )
-            if not fits:
-                raise FormatError(
-                    f"{name}: type {dtype} and shape {shape}; not expected", path=where
-                )
+    if not (arrays["masses"] > 0.0).all():
+        raise FormatError("masses: expected positive numbers", path=where)
+    if arrays["variables"].size > _MAX_VARIABLES:
+        raise FormatError(f"variables: {arrays['variables'].size} numbers", path=where)
 
 
 def _check_meta(meta: Any, where: str) -> None:
@@ -216,6 +221,20 @@ def _check_meta(meta: Any, where: str) -> None:
         raise FormatError(f"not a checkpoint of mdkern; expected {_FORMAT!r}", path=where)
     for name, kind in wanted.items():
         if not isinstance(meta.get(name), kind):
-            raise FormatError(f"{name}: {meta.get(name)!r}; expected {kind.__name__}", path=where)
-    if meta["integrator"] not in integrators.__all__ or meta["steps"] < 0:
-        raise FormatError(f"integrator {meta['integrator']!r}, step {meta['steps']}", path=where)
+            found = repr(meta.get(name))[:60]
+            raise FormatError(f"{name}: {found}; expected {kind.__name__}", path=where)
+    energy = meta.get("potential_energy", 0.0)
+    if not isinstance(energy, (int, float)) or not abs(energy) < float("inf"):
+        raise FormatError(
+            f"potential_energy: {str(energy)[:60]}; expected a finite number", path=where
+        )
+    if meta["integrator"] not in integrators.__all__ or not 0 <= meta["steps"] <= _MAX_STEPS:
+        raise FormatError(
+            f"integrator {meta['integrator'][:40]!r}, step {meta['steps']}", path=where
+        )
+    skin = meta["parameters"].get("skin")
+    if not isinstance(skin, (int, float)) or not 0.0 <= skin <= _MAX_SKIN:
+        raise FormatError(f"skin: {skin!r}; expected 0 to {_MAX_SKIN:g}", path=where)
+    given = set(meta["parameters"])
+    if not {"timestep", "skin"} <= given or given - _PARAMETERS:
+        raise FormatError(f"parameters: {str(sorted(given))[:200]}; not expected", path=where)

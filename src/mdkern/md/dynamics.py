@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import IO, Any
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import IO, Any, TypeVar, cast
+from weakref import WeakValueDictionary
 
 import numpy as np
 from ase import Atoms
@@ -12,9 +15,10 @@ from ase.calculators.calculator import CalculationFailed
 from ase.constraints import FixAtoms, FixCom
 from ase.md.md import MolecularDynamics
 
-from mdkern import _core, potentials
+from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, Calculator, _arrays, is_native
-from mdkern.errors import MDKernError, UnsupportedError
+from mdkern.errors import InUseError, MDKernError, MDKernWarning, UnsupportedError
+from mdkern.potentials.base import warn_of
 
 __all__ = ["DynamicsError", "NativeDynamics"]
 
@@ -39,13 +43,44 @@ class DynamicsError(MDKernError, CalculationFailed):
         self.reason, self.step, self.atom = reason, step, atom
 
 
+# One for each Atoms object that dynamics move, by its id: two that move the same atoms exclude each other.
+_LOCKS: WeakValueDictionary[int, Any] = WeakValueDictionary()
+_LOCKS_LOCK = threading.Lock()
+
+
+def _lock_of(atoms: Atoms) -> Any:
+    with _LOCKS_LOCK:
+        return _LOCKS.setdefault(id(atoms), threading.RLock())
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _alone(method: Method) -> Method:
+    """A method that no other thread may call on these atoms meanwhile; the same one may, from an observer."""
+
+    @wraps(method)
+    def call(self: NativeDynamics, *args: Any, **kwargs: Any) -> Any:
+        if not self._lock.acquire(blocking=False):
+            raise InUseError(
+                f"{type(self).__name__}.{method.__name__}: the atoms are in use by another thread, which moves them"
+            )
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._lock.release()
+
+    return cast("Method", call)
+
+
 class NativeDynamics(MolecularDynamics):
     """Base of the integrators: :class:`ase.md.md.MolecularDynamics`, whose steps are taken in the core.
 
     Between two observers (or the start and the end of a run) no Python runs. When an observer is due, at the end of
     ``run``, and when something goes wrong, positions, momenta and cell of the atoms and the results of their
     calculator are those of the step, bit for bit what a step-by-step run has. An observer may change atoms: the
-    run goes on from there.
+    run goes on from there. Dynamics may share a calculator. While atoms are moved, what another thread asks of dynamics on
+    the same atoms raises :class:`~mdkern.errors.InUseError`.
 
     Parameters of every integrator, beside its own:
 
@@ -84,10 +119,9 @@ class NativeDynamics(MolecularDynamics):
         skin: float | None = None,
         **kwargs: Any,
     ) -> None:
-        _positive("timestep", timestep)
-        if skin is not None and not (math.isfinite(skin) and skin >= 0.0):
-            raise ValueError(f"skin: {skin!r}; expected a finite number >= 0 (Angstrom)")
-        self._skin = skin
+        checks.structure("atoms", atoms)
+        timestep = checks.positive("timestep", timestep)
+        self._skin = None if skin is None else checks.not_negative("skin", skin, unit="Angstrom")
         self._loop: Any = None
         self._made: tuple[Any, ...] = ()
         self._masses_given: tuple[Any, ...] = ()
@@ -95,6 +129,7 @@ class NativeDynamics(MolecularDynamics):
         self._configured: tuple[Any, ...] = ()
         self._variables: Any = None
         self.atoms = atoms
+        self._lock = _lock_of(atoms)
         self._calculator()
         self._constraints()
         super().__init__(atoms, timestep, trajectory, logfile, loginterval, **kwargs)
@@ -205,7 +240,7 @@ class NativeDynamics(MolecularDynamics):
 
     def _configure(self) -> None:
         """Hand parameters over that have changed, such as the temperature."""
-        _positive("timestep", self.dt)
+        checks.positive("timestep", self.dt)
         name, *arguments = self._scheme()
         wanted = (
             name,
@@ -253,20 +288,20 @@ class NativeDynamics(MolecularDynamics):
 
     def _publish_results(self) -> None:
         """The core's energy, forces, virial, and charges where the model has some, as the calculator's results."""
-        energy, energies, forces, virial, *charges = self._loop.results()
-        result = potentials.Result(energy, energies, forces, virial, None, *charges)
+        energy, energies, forces, virial, charges = self._loop.results()
+        deviation = getattr(self._loop.last, "deviation", None)
+        result = potentials.Result(
+            energy, energies, forces, virial, None, charges, deviation=deviation
+        )
         calc = self._calculator()
-        calc._accept(result, *_arrays(self.atoms))
-        warn: Any = getattr(calc.potential, "warn", lambda: None)  # of what compute() warns of
-        warn()
+        calc._accept(result, _core.Snapshot(*_arrays(self.atoms)))
+        warn_of(calc.potential, self._loop.overflow)
 
     # --- the loop
+    @_alone
     def run(self, steps: int = 50) -> bool:
         """Take `steps` steps. True: all were taken."""
-        self._start(steps)
-        if self.nsteps == 0:
-            self._publish_results()
-            self._observe()
+        self._begin(steps)
         while self.nsteps < self.max_steps:
             self._advance(min(self._until_due(), self.max_steps - self.nsteps))
             self._observe()
@@ -274,17 +309,26 @@ class NativeDynamics(MolecularDynamics):
 
     def irun(self, steps: int = 50) -> Iterator[bool]:
         """The same as a generator: yields after the start and every step."""
+        self._begin(steps)
+        yield self.nsteps == self.max_steps
+        while self.nsteps < self.max_steps:
+            self._next()
+            yield self.nsteps == self.max_steps
+
+    @_alone
+    def _begin(self, steps: int) -> None:
         self._start(steps)
         if self.nsteps == 0:
             self._publish_results()
             self._observe()
-        yield self.nsteps == self.max_steps
-        while self.nsteps < self.max_steps:
-            self._prepare()
-            self._advance(1)
-            self._observe()
-            yield self.nsteps == self.max_steps
 
+    @_alone
+    def _next(self) -> None:
+        self._prepare()
+        self._advance(1)
+        self._observe()
+
+    @_alone
     def step(self) -> Any:
         """One step, without observers; returns the forces, as ASE's."""
         self._prepare()
@@ -293,7 +337,7 @@ class NativeDynamics(MolecularDynamics):
         return self.atoms.get_forces(md=True)
 
     def _start(self, steps: int) -> None:
-        self.max_steps = self.nsteps + _whole("steps", steps)
+        self.max_steps = self.nsteps + checks.whole("steps", steps)
         self._prepare()
 
     def _until_due(self) -> int:
@@ -313,6 +357,7 @@ class NativeDynamics(MolecularDynamics):
         if self.observers and before < self.max_steps:
             self._prepare()
 
+    @_alone
     def advance(self, steps: int, most_seconds: float = 0.0) -> int:
         """Take steps without observers; returns how many, which may be fewer after `most_seconds` (0: no limit)."""
         self._prepare()
@@ -344,13 +389,15 @@ class NativeDynamics(MolecularDynamics):
     # --- samples
     def record(self, every: int) -> None:
         """Record energies in the core every so many steps from now on, without leaving it; 0: no more."""
-        self._sample_every = _whole("every", every)
+        self._sample_every = checks.whole("every", every)
 
+    @_alone
     def record_now(self) -> None:
         """Record the present step, whatever the interval."""
         self._prepare()
         self._loop.sample()
 
+    @_alone
     def recorded(self) -> Any:
         """What was recorded since the last call.
 
@@ -372,6 +419,7 @@ class NativeDynamics(MolecularDynamics):
     def _own_parameters(self) -> dict[str, Any]:
         return {}
 
+    @_alone
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Arrays and plain values from which :meth:`restore` goes on with the same bits."""
         self._prepare()
@@ -388,13 +436,18 @@ class NativeDynamics(MolecularDynamics):
             "integrator": type(self).__name__,
             "parameters": self.parameters(),
             "steps": self.nsteps,
+            "potential_energy": float(self._loop.energy),
             "fix_com": fix_com,
             "version": _core.__version__,
             "isa": _core.get_isa(),
         }
 
+    @_alone
     def restore(self, checkpoint: Any) -> None:
-        """Go on from a :class:`~mdkern.md.checkpoint.Checkpoint` of the same atoms."""
+        """Go on from a :class:`~mdkern.md.checkpoint.Checkpoint` of the same atoms.
+
+        Warns where the potential gives another energy than the run had: another model, or other parameters.
+        """
         self.nsteps = checkpoint.steps
         self._prepare()
         names = (
@@ -408,28 +461,24 @@ class NativeDynamics(MolecularDynamics):
         )
         self._loop.restore(self.nsteps, *(checkpoint.arrays[name] for name in names))
         self._publish()
+        before, now = checkpoint.meta.get("potential_energy"), float(self._loop.energy)
+        # Single precision is within this; checkpoints of earlier versions have no energy.
+        if before is not None and abs(now - before) > 1e-5 * abs(before) + 1e-6 * len(self.atoms):
+            warnings.warn(
+                f"the potential energy at the checkpoint is {now:.8g} eV, and was {before:.8g} eV in the run: "
+                "another model or other parameters",
+                MDKernWarning,
+                stacklevel=2,
+            )
 
     @property
     def n_builds(self) -> int:
         """How often the neighbor list was built so far."""
         return 0 if self._loop is None else int(self._loop.n_builds)
 
+    @_alone
     def get_conserved_energy(self) -> float:
         """Energy of atoms, thermostat and barostat together (eV): constant but for the finite time step. NaN: nothing is."""
         self._prepare()
         loop = self._loop
         return float(loop.energy + loop.kinetic_energy + loop.reservoir_energy)
-
-
-def _whole(name: str, value: Any, least: int = 0, most: int = 2**62) -> int:
-    ok = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not (ok and least <= value <= most):
-        raise ValueError(f"{name}: {value!r}; expected an integer >= {least}")
-    return int(value)
-
-
-def _positive(name: str, value: Any) -> float:
-    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not (ok and math.isfinite(value) and value > 0.0):
-        raise ValueError(f"{name}: {value!r}; expected a positive finite number")
-    return float(value)

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms, units
+from numpy.typing import ArrayLike
 
+from mdkern import checks
 from mdkern.calculators import AtomsError
 from mdkern.errors import UnsupportedError
-from mdkern.md.dynamics import NativeDynamics, _positive, _whole
+from mdkern.md.dynamics import NativeDynamics
 
 __all__ = [
     "MTKNPT",
@@ -48,6 +50,8 @@ class VelocityVerlet(NativeDynamics):
 class _Stochastic(NativeDynamics):
     """Random numbers from a counter: the seed, the step and the atom say which, not the order of their use."""
 
+    temperature_K: float
+
     def _set_seed(self, seed: int | None, rng: Any) -> None:
         if seed is not None and rng is not None:
             raise ValueError("seed and rng: both given; expected one")
@@ -55,7 +59,16 @@ class _Stochastic(NativeDynamics):
             seed = int(rng.integers(2**63) if hasattr(rng, "integers") else rng.randint(2**31))
         elif seed is None:
             seed = int(np.random.SeedSequence().generate_state(2, np.uint64)[0])
-        self.seed = _whole("seed", seed, most=2**64 - 1)
+        self.seed = checks.whole("seed", seed, most=2**64 - 1)
+
+    @property
+    def temp(self) -> float:
+        """Temperature in eV, as ASE keeps it."""
+        return units.kB * self.temperature_K
+
+    @temp.setter
+    def temp(self, value: float) -> None:
+        self.temperature_K = checks.not_negative("temp", value, unit="eV") / units.kB
 
 
 class Langevin(_Stochastic):
@@ -69,8 +82,8 @@ class Langevin(_Stochastic):
         See :class:`NativeDynamics`.
     temperature_K : float
         Kelvin.
-    friction : float
-        In inverse units of ASE's time, such as ``0.01 / units.fs``.
+    friction : float, or array (n,) or (n, 1)
+        In inverse units of ASE's time, such as ``0.01 / units.fs``; of all atoms, or of each. Attribute ``fr``.
     fixcm : bool
         Only False: ASE deprecates the other, which does not sample the right distribution. Use the constraint ``FixCom``.
     seed : int, optional
@@ -91,7 +104,7 @@ class Langevin(_Stochastic):
         atoms: Atoms,
         timestep: float,
         temperature: float | None = None,
-        friction: float | None = None,
+        friction: ArrayLike | None = None,
         fixcm: bool = False,
         *,
         temperature_K: float | None = None,
@@ -101,11 +114,12 @@ class Langevin(_Stochastic):
     ) -> None:
         if friction is None:
             raise TypeError("friction: missing; expected a number in inverse ASE time units")
-        if fixcm:
+        if checks.flag("fixcm", fixcm):
             raise UnsupportedError(
                 "fixcm=True: deprecated by ASE, as it does not sample the canonical distribution; expected "
                 "the constraint ase.constraints.FixCom"
             )
+        self.atoms = checks.structure("atoms", atoms)
         self.set_friction(friction)
         self.set_temperature(temperature, temperature_K)
         self._set_seed(seed, rng)
@@ -115,25 +129,40 @@ class Langevin(_Stochastic):
         self, temperature: float | None = None, temperature_K: float | None = None
     ) -> None:
         """Change the temperature (K); also during a run, from an observer."""
+        for name, value in (("temperature", temperature), ("temperature_K", temperature_K)):
+            if value is not None:
+                checks.not_negative(name, value)
         kelvin = self._process_temperature(temperature, temperature_K, "eV")
-        self.temperature_K = _not_negative("temperature_K", kelvin)
+        self.temperature_K = checks.not_negative("temperature_K", kelvin)
 
-    @property
-    def temp(self) -> float:
-        """Temperature in eV."""
-        return units.kB * self.temperature_K
-
-    def set_friction(self, friction: float) -> None:
-        self.fr = _not_negative("friction", friction)
+    def set_friction(self, friction: ArrayLike) -> None:
+        """Change the friction, of all atoms or of each; also during a run, from an observer."""
+        expected = "number >= 0, or one for each atom"
+        if checks.is_single(friction):
+            self.fr: Any = checks.number("friction", friction, expected, least=0.0)
+            return
+        n = len(self.atoms)
+        rates = checks.numbers("friction", friction, f"a {expected}")
+        if n == 0 or rates.shape not in ((n,), (n, 1)):
+            raise ValueError(f"friction: shape {rates.shape}; expected a {expected}, ({n},)")
+        if checks.finite("friction", rates).min() < 0.0:
+            raise ValueError(f"friction: has {rates.min()}; expected numbers >= 0")
+        self.fr = rates.copy()
 
     def set_timestep(self, timestep: float) -> None:
-        self.dt = _positive("timestep", timestep)
+        self.dt = checks.positive("timestep", timestep)
+
+    @property
+    def fix_com(self) -> bool:
+        """False, by ASE's name: see `fixcm`."""
+        return False
 
     def _own_parameters(self) -> dict[str, Any]:
-        return {"temperature_K": self.temperature_K, "friction": self.fr, "seed": self.seed}
+        friction = self.fr if isinstance(self.fr, float) else self.fr.ravel().tolist()
+        return {"temperature_K": self.temperature_K, "friction": friction, "seed": self.seed}
 
     def _scheme(self) -> tuple[Any, ...]:
-        return ("use_langevin", self.temp, self.fr, self.seed)
+        return ("use_langevin", self.temp, np.ravel(self.fr), self.seed)
 
 
 class Bussi(_Stochastic):
@@ -172,7 +201,7 @@ class Bussi(_Stochastic):
         **kwargs: Any,
     ) -> None:
         self.set_temperature(temperature_K)
-        self.taut = _positive("taut", taut)
+        self.taut = checks.positive("taut", taut)
         self._set_seed(seed, rng)
         super().__init__(atoms, timestep, **kwargs)
         self.ndof = atoms.get_number_of_degrees_of_freedom()
@@ -182,19 +211,24 @@ class Bussi(_Stochastic):
             )
 
     @property
+    def target_kinetic_energy(self) -> float:
+        """Mean kinetic energy in eV at the temperature."""
+        return 0.5 * self.temp * float(self.ndof)
+
+    @property
     def transferred_energy(self) -> float:
         """Energy in eV that the thermostat has given to the atoms so far."""
         return 0.0 if self._loop is None else -float(self._loop.reservoir_energy)
 
     def set_temperature(self, temperature_K: float) -> None:
         """Change the temperature (K); also during a run, from an observer."""
-        self.temperature_K = _not_negative("temperature_K", temperature_K)
+        self.temperature_K = checks.not_negative("temperature_K", temperature_K)
 
     def _own_parameters(self) -> dict[str, Any]:
         return {"temperature_K": self.temperature_K, "taut": self.taut, "seed": self.seed}
 
     def _scheme(self) -> tuple[Any, ...]:
-        return ("use_bussi", units.kB * self.temperature_K, self.taut, self.seed)
+        return ("use_bussi", self.temp, self.taut, self.seed)
 
 
 class NoseHooverChain(NativeDynamics):
@@ -231,9 +265,12 @@ class NoseHooverChain(NativeDynamics):
         tloop: int = 1,
         **kwargs: Any,
     ) -> None:
-        self.temperature_K = _positive("temperature_K", temperature_K)
-        self.tdamp = _positive("tdamp", tdamp)
-        self.tchain, self.tloop = _whole("tchain", tchain, 1, 1000), _whole("tloop", tloop, 1, 1000)
+        self.temperature_K = checks.positive("temperature_K", temperature_K)
+        self.tdamp = checks.positive("tdamp", tdamp)
+        self.tchain, self.tloop = (
+            checks.whole("tchain", tchain, 1, 1000),
+            checks.whole("tloop", tloop, 1, 1000),
+        )
         super().__init__(atoms, timestep, **kwargs)
 
     def _own_parameters(self) -> dict[str, Any]:
@@ -267,14 +304,14 @@ class _Mtk(NativeDynamics):
         ploop: int = 1,
         **kwargs: Any,
     ) -> None:
-        self.temperature_K = _positive("temperature_K", temperature_K)
-        self.pressure_au = _finite("pressure_au", pressure_au)
-        self.tdamp, self.pdamp = _positive("tdamp", tdamp), _positive("pdamp", pdamp)
+        self.temperature_K = checks.positive("temperature_K", temperature_K)
+        self.pressure_au = checks.number("pressure_au", pressure_au)
+        self.tdamp, self.pdamp = checks.positive("tdamp", tdamp), checks.positive("pdamp", pdamp)
         self._chains = (
-            _whole("tchain", tchain, 1, 1000),
-            _whole("pchain", pchain, 1, 1000),
-            _whole("tloop", tloop, 1, 1000),
-            _whole("ploop", ploop, 1, 1000),
+            checks.whole("tchain", tchain, 1, 1000),
+            checks.whole("pchain", pchain, 1, 1000),
+            checks.whole("tloop", tloop, 1, 1000),
+            checks.whole("ploop", ploop, 1, 1000),
         )
         self._needs_of(atoms)
         self._cell0 = np.array(atoms.cell.array)
@@ -346,16 +383,15 @@ class MaskedMTKNPT(_Mtk):
         ":class:`ase.md.nose_hoover_chain.MaskedMTKNPT`."
         + _MTK_PAPER
         + _MTK_PARAMETERS
-        + "    mask : three bools\n        Which of the vectors a, b, c may change their length.\n"
+        + "    mask : three bools, or 0 and 1\n        Which of the vectors a, b, c may change their length.\n"
     )
     ase_name = "ase.md.nose_hoover_chain.MaskedMTKNPT"
     _shape = "masked"
 
     def __init__(self, *args: Any, mask: Sequence[bool], **kwargs: Any) -> None:
-        chosen = np.asarray(mask)
-        if chosen.shape != (3,) or chosen.dtype != bool or not chosen.any():
-            raise ValueError(f"mask: {mask!r}; expected three bools, one of them True at least")
-        self._mask = np.ascontiguousarray(chosen)
+        self._mask = checks.directions("mask", mask)
+        if not self._mask.any():
+            raise ValueError(f"mask: {mask!r}; expected one True at least")
         super().__init__(*args, **kwargs)
 
     def _own_parameters(self) -> dict[str, Any]:
@@ -364,15 +400,3 @@ class MaskedMTKNPT(_Mtk):
     @property
     def mask(self) -> tuple[bool, ...]:
         return tuple(self._mask.tolist())
-
-
-def _finite(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not np.isscalar(value) or not np.isfinite(value):
-        raise ValueError(f"{name}: {value!r}; expected a finite number")
-    return float(value)  # type: ignore[arg-type]
-
-
-def _not_negative(name: str, value: Any) -> float:
-    if _finite(name, value) < 0.0:
-        raise ValueError(f"{name}: {value!r}; expected a number >= 0")
-    return float(value)

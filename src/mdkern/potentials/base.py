@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mdkern.errors import MDKernWarning
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Potential", "Result", "SpeciesMap", "aligned", "pair_entries"]
+__all__ = ["Potential", "Result", "SpeciesMap", "aligned", "pair_entries", "warn_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,11 @@ class Result:
         Virial of each atom; they sum to `virial`. Only where asked for.
     charges : (n,) array or None
         Charge of each atom in e, where the model has charges.
+    overflow : bool
+        Whether some atoms have more neighbors than the model has room for, of which the farthest were left out, or a density beyond
+        the end of the model's table, from where on the embedding energy is a straight line.
+    deviation : dict or None
+        How much several models disagree, from :class:`mdkern.potentials.ModelDeviation`.
     """
 
     energy: float
@@ -40,10 +48,16 @@ class Result:
     virial: NDArray[np.float64]
     virials: NDArray[np.float64] | None
     charges: NDArray[np.float64] | None = None
+    overflow: bool = False
+    deviation: dict[str, Any] | None = None
 
 
 class Potential(Protocol):
-    """Parameters of a potential and the call of its kernel."""
+    """Parameters of a potential and the call of its kernel.
+
+    What an evaluation changes belongs to the neighbor table: threads may share a potential, each with a table of its own.
+    A potential that comes from a file has ``source``, what was read: its constructor takes it in place of the path.
+    """
 
     cutoff: float
     """Largest distance of two atoms that interact, in Angstrom."""
@@ -53,6 +67,22 @@ class Potential(Protocol):
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Evaluate on a neighbor table (`mdkern._core.NeighborTable`) that covers `cutoff`."""
         ...
+
+
+def warn_of(potential: Any, overflow: bool) -> None:
+    """What ``potential.compute`` warns of, for who evaluates it by ``force_step``."""
+    warn = getattr(potential, "warn", None)
+    if warn is not None:
+        warn(overflow)
+
+
+def say_once(unsaid: list[str]) -> None:
+    """Warn of the only text in the list, and take it out: threads may share the list. The caller is a potential's ``warn``."""
+    try:
+        message = unsaid.pop()
+    except IndexError:
+        return
+    warnings.warn(message, MDKernWarning, stacklevel=4)
 
 
 def pair_entries(
@@ -99,13 +129,14 @@ class SpeciesMap:
         self._number = np.full(256, -1 if species is not None else 0, dtype=np.int32)
         for k, symbol in enumerate(species or ()):
             self._number[atomic_numbers[symbol]] = k
-        self._last: tuple[bytes, NDArray[np.int32]] | None = None
+        self._last: tuple[bytes, NDArray[np.int32]] = (b"", np.zeros(0, dtype=np.int32))
 
     def __call__(self, numbers: NDArray[Any]) -> NDArray[np.int32]:
         """Species number of each atom; ValueError names the first atom that the potential lacks."""
         key = numbers.tobytes()
-        if self._last is not None and self._last[0] == key:
-            return self._last[1]
+        known, kinds = self._last  # both at once: another thread may replace them
+        if known == key:
+            return kinds
         inside = (numbers >= 0) & (numbers < 256)
         kinds = np.where(inside, self._number[np.where(inside, numbers, 0)], -1).astype(np.int32)
         if (kinds < 0).any():

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import combinations_with_replacement
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from mdkern import _core
+from mdkern import _core, checks
 from mdkern.potentials.base import Result, pair_entries
 
 __all__ = ["Buckingham"]
@@ -61,6 +60,7 @@ class Buckingham:
             raise ValueError(f"precision: {precision!r}; Buckingham is offered in 'double' only")
         if pairs is not None and not (A is None and rho is None and C is None):
             raise ValueError("pairs and A, rho, C: both given; expected one of them")
+        shift = checks.flag("shift", shift)
         self.species: tuple[str, ...] | None = None
         given: dict[frozenset[str], Mapping[str, Any]] = {
             frozenset("*"): {"A": A, "rho": rho, "C": C}
@@ -105,19 +105,9 @@ def _by_number(symbols: set[str]) -> tuple[str, ...]:
 def _row(entry: Mapping[str, Any], where: str, shift: bool) -> tuple[float, list[float]]:
     """Cutoff of a pair, and its parameters as the kernel reads them (cpp/potentials/buckingham.hpp)."""
 
-    def number(name: str, value: Any, zero: bool = False) -> float:
-        ok = (
-            isinstance(value, Real)
-            and math.isfinite(value)
-            and (float(value) > 0.0 or (zero and value == 0))
-        )
-        if not ok:
-            kind = "finite number >= 0" if zero else "positive finite number"
-            raise ValueError(f"{name}: {value!r}{where}; expected a {kind}")
-        return float(value)
-
     c = entry.get("C")
-    a, c = number("A", entry["A"], zero=True), number("C", 0.0 if c is None else c, zero=True)
-    rho, rc = number("rho", entry["rho"]), number("rc", entry["rc"])
+    a = checks.not_negative("A", entry["A"], where)
+    c = checks.not_negative("C", 0.0 if c is None else c, where)
+    rho, rc = (checks.positive(name, entry[name], where) for name in ("rho", "rc"))
     phi = a * math.exp(-rc / rho) - c / rc**6
     return rc, [a, 1.0 / rho, c, -phi if shift else 0.0, rc * rc, 0.0, 0.0, 0.0]

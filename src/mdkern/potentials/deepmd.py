@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdkern import _core
-from mdkern.errors import MDKernWarning, UnsupportedError
+from mdkern import _core, checks
+from mdkern.errors import UnsupportedError
 from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import (
     DeepModel,
@@ -24,7 +23,7 @@ from mdkern.io.deepmd_models import (
     StandardModel,
     ZblModel,
 )
-from mdkern.potentials.base import Result
+from mdkern.potentials.base import Result, say_once
 from mdkern.potentials.deepmd_kinds import (
     blended_kernel,
     descriptor_kernel,
@@ -51,7 +50,8 @@ class DeepPotential:
     Parameters
     ----------
     path : str
-        A ``.dp``, ``.yaml`` or ``.json`` file; ``dp convert-backend MODEL model.dp`` makes one of other files.
+        A ``.dp``, ``.yaml`` or ``.json`` file; ``dp convert-backend MODEL model.dp`` makes one of other files. Or what
+        :func:`mdkern.io.deepmd.read_deepmd` made of one: `model` of another potential.
     tabulate : bool
         Replace embedding nets by piecewise quintic polynomials, which are made when the model is loaded: forces change by
         less than 1e-9 of the largest, and neighbors that are closer than half the shortest distance of the training data go
@@ -73,14 +73,14 @@ class DeepPotential:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | DeepModel,
         *,
         tabulate: bool = True,
         precision: str = "double",
         fparam: Sequence[float] | None = None,
     ) -> None:
-        self.model = read_deepmd(path)
-        self.tabulate = bool(tabulate)
+        self.model = path if isinstance(path, DeepModel) else read_deepmd(path)
+        self.tabulate = checks.flag("tabulate", tabulate)
         self.precision = check_precision(precision)
         self.fparam = None if fparam is None else tuple(float(x) for x in fparam)
         self.species: tuple[str, ...] = self.model.species
@@ -88,10 +88,19 @@ class DeepPotential:
         self._make()
 
     def _make(self) -> None:
-        self._warned = False
+        message = (
+            f"{self.model.path}: more neighbors than sel has room for; the farthest are left out, and energies "
+            "jump when neighbors change places"
+        )
+        self._unsaid = [message]
         self._kernel = kernel_of(
             self.model, tabulate=self.tabulate, precision=self.precision, fparam=self.fparam
         )
+
+    @property
+    def source(self) -> DeepModel:
+        """The model as read."""
+        return self.model
 
     def force_step(self) -> Any:
         """The evaluation without Python in between, for :mod:`mdkern.md`."""
@@ -105,20 +114,13 @@ class DeepPotential:
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         result = Result(*self._kernel.compute(neighbors, virials, threads))
-        self.warn()
+        self.warn(result.overflow)
         return result
 
-    def warn(self) -> None:
-        """Say once that neighbors were left out since the model was loaded; :mod:`mdkern.md` asks after its steps."""
-        if self._warned or not any(x.overflow for x in parts_of_kernel(self._kernel)):
-            return
-        self._warned = True
-        warnings.warn(
-            f"{self.model.path}: more neighbors than sel has room for; the farthest are left out, and energies "
-            "jump when neighbors change places",
-            MDKernWarning,
-            stacklevel=3,
-        )
+    def warn(self, overflow: bool) -> None:
+        """Say once what :attr:`Result.overflow` means; for who evaluates by :meth:`force_step`."""
+        if overflow:
+            say_once(self._unsaid)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_kernel"}
@@ -261,7 +263,7 @@ def _net(net: Net) -> Any:
 def _tail(fitting: Fitting, fparam: Sequence[float] | None) -> Array:
     """What frame parameters append to every descriptor."""
     n = len(fitting.fparam_avg)
-    given = fitting.fparam if fparam is None else np.asarray(fparam, dtype=np.float64)
+    given = fitting.fparam if fparam is None else checks.numbers("fparam", fparam)
     if n and given is None:
         raise ValueError(f"fparam: None; the model has {n} frame parameters and no default")
     if given is None:

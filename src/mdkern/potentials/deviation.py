@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,6 @@ class ModelDeviation:
     ----------
     potentials : tuple
         The models.
-    deviation : dict
-        Of the last evaluation: ``forces`` (n,) of every atom, ``max_devi_f``, ``min_devi_f``, ``avg_devi_f`` over the
-        atoms in eV/Angstrom; ``max_devi_v``, ``min_devi_v`` and ``avg_devi_v`` (root mean square) over the nine components
-        of the virial per atom in eV; ``devi_e`` of the energy per atom in eV. Empty before the first.
     """
 
     def __init__(self, models: Sequence[Any]) -> None:
@@ -54,14 +51,20 @@ class ModelDeviation:
             if p.species != self.species:
                 raise ValueError(f"models[{k}]: species {p.species}; expected {self.species}")
         self.cutoff: float = max(p.cutoff for p in self.potentials)
-        self.deviation: dict[str, Any] = {}
 
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
-        """Result of the first model; `deviation` is of this evaluation afterwards."""
+        """Result of the first model, with the deviation.
+
+        Returns
+        -------
+        Result
+            Its ``deviation`` has ``forces`` (n,) of every atom, ``max_devi_f``, ``min_devi_f``, ``avg_devi_f`` over the
+            atoms in eV/Angstrom; ``max_devi_v``, ``min_devi_v`` and ``avg_devi_v`` (root mean square) over the nine
+            components of the virial per atom in eV; ``devi_e`` of the energy per atom in eV.
+        """
         first: Result = self.potentials[0].compute(neighbors, virials=virials, threads=threads)
         results = [first] + [p.compute(neighbors, threads=threads) for p in self.potentials[1:]]
-        self.deviation = _deviation(results)
-        return first
+        return replace(first, deviation=_deviation(results))
 
 
 def _potential(model: Any) -> Any:

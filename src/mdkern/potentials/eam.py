@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from mdkern import _core
+from mdkern.errors import UnsupportedError
 from mdkern.io.eam import EamTables, read_eam, spline_coefficients
-from mdkern.potentials.base import Result, aligned
+from mdkern.potentials.base import Result, aligned, say_once
 from mdkern.potentials.zhou2004 import tabulate
 
 __all__ = ["EAM"]
@@ -25,15 +27,17 @@ class EAM:
 
     (M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984); Finnis-Sinclair files: f depends on both elements.) Tables are interpolated
     with LAMMPS's splines, so that energies and forces agree with ``pair_style eam``, ``eam/alloy`` and ``eam/fs``.
-    The energy of an atom is its F and half of its pair terms.
+    The energy of an atom is its F and half of its pair terms. Beyond the last density of a file's table F goes on in a straight line, as in LAMMPS;
+    a :class:`~mdkern.errors.MDKernWarning` says so once.
 
     Parameters
     ----------
     path : str, or dict of symbol to str
         A ``.eam`` (funcfl), ``.eam.alloy`` (setfl) or ``.eam.fs`` file, told apart by content; ``{"Cu": path, "Ni": path}`` mixes funcfl files; the word
-        ``"zhou2004"`` stands for the built-in parameters, see :meth:`zhou2004`.
+        ``"zhou2004"`` stands for the built-in parameters, see :meth:`zhou2004`. Or `source` of another EAM.
     elements : sequence of str, optional
-        Use only these elements of the file. Needed with ``"zhou2004"``.
+        Use only these types of the file. A type that stands for no element, as those of average atoms, is ASE's symbol X (number 0)
+        and may be named so, too; of several such types one can be used. Needed with ``"zhou2004"``.
     cutoff : float, optional
         Only with ``"zhou2004"``: where the functions end, in Angstrom.
 
@@ -47,12 +51,14 @@ class EAM:
 
     def __init__(
         self,
-        path: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]],
+        path: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | EamTables,
         *,
         elements: Sequence[str] | None = None,
         cutoff: float | None = None,
         precision: str = "double",
     ) -> None:
+        #: The tables as read, of all elements; None where the functions are built in.
+        self.source: EamTables | None = None
         if precision != "double":
             raise ValueError(f"precision: {precision!r}; EAM is offered in 'double' only")
         if isinstance(path, str) and path == "zhou2004":
@@ -76,7 +82,8 @@ class EAM:
             raise ValueError(
                 f"cutoff: {cutoff!r}; files bring their own, expected it only with 'zhou2004'"
             )
-        t = _select(read_eam(path), elements)
+        self.source = path if isinstance(path, EamTables) else read_eam(path)
+        t = _select(self.source, elements)
         self.species, self.cutoff = t.species, t.cutoff
         self._set(
             _TABLE,
@@ -112,6 +119,10 @@ class EAM:
         self._kind, self._dr, self._drho, self._rho_max = kind, dr, drho, rho_max
         self._radial = aligned(radial)
         self._embed = np.ascontiguousarray(embed)
+        path = self.source.path if self.source is not None else "zhou2004"
+        self._unsaid = [
+            f"{path}: a density is beyond the end of the table, {rho_max:g}; F goes on in a straight line there, as in LAMMPS"
+        ]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -131,7 +142,7 @@ class EAM:
 
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        return Result(
+        result = Result(
             *_core.eam_compute(
                 self.cutoff,
                 self._dr,
@@ -145,23 +156,43 @@ class EAM:
                 threads,
             )
         )
+        self.warn(result.overflow)
+        return result
+
+    def warn(self, overflow: bool) -> None:
+        """Say once what :attr:`Result.overflow` means; for who evaluates by :meth:`force_step`."""
+        if overflow:
+            say_once(self._unsaid)
 
 
 def _select(t: EamTables, elements: Sequence[str] | None) -> EamTables:
+    """The tables of the types to use, under ASE's symbols: a type that stands for no element is its X."""
+    others = [name for name in t.species if atomic_numbers.get(name, 0) == 0]
+    real = [name for name in t.species if name not in others]
     if elements is None:
-        return t
+        if len(others) > 1 or (others not in ([], ["X"]) and not real):
+            raise UnsupportedError(
+                f"{t.path}: types {', '.join(others)} are no chemical elements; name the types to use, at most one of these"
+                f" (it is ASE's X), as in elements={[*real, others[0]]}"
+            )
+        elements = t.species
     if isinstance(elements, str) or not elements or len(set(elements)) != len(elements):
         raise ValueError(f"elements: {elements!r}; expected a list of different chemical symbols")
-    missing = [e for e in elements if e not in t.species]
+    names = [others[0] if e == "X" and len(others) == 1 else e for e in elements]
+    missing = [e for e in names if e not in t.species]
     if missing:
         raise ValueError(
             f"elements: {missing[0]!r} is not in {t.path}, which has {', '.join(t.species)}"
         )
-    k = [t.species.index(e) for e in elements]
+    if sum(e in others for e in names) > 1:
+        raise ValueError(
+            f"elements: {list(elements)}; expected at most one of {', '.join(others)}, which is ASE's X"
+        )
+    k = [t.species.index(e) for e in names]
     return EamTables(
         kind=t.kind,
         path=t.path,
-        species=tuple(elements),
+        species=tuple("X" if e in others else e for e in names),
         masses=t.masses[k],
         cutoff=t.cutoff,
         dr=t.dr,

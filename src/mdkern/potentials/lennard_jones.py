@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mdkern import _core
+from mdkern import _core, checks
 from mdkern.potentials.base import Result, pair_entries
 
 __all__ = ["LennardJones"]
@@ -70,6 +70,8 @@ class LennardJones:
             raise ValueError(f"mixing: {mixing!r}; expected one of {_MIXING}")
         if precision not in ("double", "single"):
             raise ValueError(f"precision: {precision!r}; expected 'double' or 'single'")
+        shift, smooth = checks.flag("shift", shift), checks.flag("smooth", smooth)
+        force_shift = checks.flag("force_shift", force_shift)
         if force_shift and smooth:
             raise ValueError(
                 "force_shift and smooth: both set; expected one way to end the potential"
@@ -127,10 +129,8 @@ def _of(value: Any, symbol: str, name: str, default: float | None) -> float:
         value = default
     if value is None:
         raise ValueError(f"{name}: missing for {symbol}")
-    number = float(value)
-    if not (np.isfinite(number) and number > 0.0):
-        raise ValueError(f"{name}: {value!r} for {symbol}; expected a positive finite number")
-    return number
+    where = "" if symbol == "*" else f" for {symbol}"
+    return checks.positive(name, value, where)
 
 
 def _mixed(
@@ -159,7 +159,7 @@ def _row(style: int, e: float, s: float, rc: float, ro: float | None, shift: boo
     if style == _FORCE_SHIFT:
         return [a, b, rc * rc, rc * slope - phi, slope, 0.0, 0.0, 0.0]
     if style == _SMOOTH:
-        onset = 0.66 * rc if ro is None else float(ro)
+        onset = 0.66 * rc if ro is None else checks.number("ro", ro)
         if not 0.0 < onset < rc:
             raise ValueError(f"ro: {ro!r}; expected a number between 0 and rc = {rc}")
         gap = rc * rc - onset * onset

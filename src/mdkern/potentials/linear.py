@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,16 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
+from mdkern import checks
 from mdkern.errors import FormatError
+from mdkern.io.archive import read_archive
+from mdkern.io.documents import json_of
+from mdkern.io.foreign import check_foreign, members
 from mdkern.potentials.base import Result
 
-__all__ = ["LinearModel"]
+__all__ = ["LinearModel", "is_linear"]
 
 _FORMAT = "mdkern-linear-1"
-_MAX_BYTES = 2 << 30
 
 
 class LinearModel:
@@ -60,9 +62,11 @@ class LinearModel:
                 raise ValueError("weights, intercepts: given together with a file that has them")
             description, weights, intercepts = _read(descriptor)
             try:
-                self._take(from_dict(description), weights, intercepts)
-            except ValueError as e:
-                raise FormatError(str(e), path=descriptor) from None
+                with np.errstate(over="raise", divide="raise", invalid="raise"):
+                    self._take(from_dict(description), weights, intercepts)
+            except (ValueError, TypeError, LookupError, ArithmeticError) as e:
+                # Arguments of descriptors, which may be anything here.
+                raise FormatError(f"descriptor, weights: {str(e)[:300]}", path=descriptor) from None
             return
         if weights is None:
             raise ValueError("weights: missing; expected an array (n_species, n_features)")
@@ -76,8 +80,8 @@ class LinearModel:
                 f"descriptor: {descriptor!r}; expected one with average='off' and periodic=True"
             )
         n, f = len(descriptor.species), descriptor.get_number_of_features()
-        w = np.asarray(weights, dtype=np.float64)
-        b = np.zeros(n) if intercepts is None else np.asarray(intercepts, dtype=np.float64)
+        w = checks.numbers("weights", weights)
+        b = np.zeros(n) if intercepts is None else checks.numbers("intercepts", intercepts)
         if w.shape not in ((f,), (n, f)):
             raise ValueError(f"weights: shape {w.shape}; expected ({n}, {f}) or ({f},)")
         if b.shape != (n,):
@@ -104,44 +108,49 @@ class LinearModel:
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
         gradient, per_atom, energies = self.descriptor.weighted(neighbors, self.weights, threads)
-        energies = energies + self.intercepts[neighbors.species]
-        w = per_atom.reshape(-1, 3, 3)
-        w = 0.5 * (w + w.transpose(0, 2, 1))
-        voigt = w[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-        return Result(
-            float(energies.sum()),
-            energies,
-            -gradient,
-            voigt.sum(axis=0),
-            voigt if virials else None,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # the calculator says what is not finite
+            energies = energies + self.intercepts[neighbors.species]
+            w = per_atom.reshape(-1, 3, 3)
+            w = 0.5 * (w + w.transpose(0, 2, 1))
+            voigt = w[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            return Result(
+                float(energies.sum()),
+                energies,
+                -gradient,
+                voigt.sum(axis=0),
+                voigt if virials else None,
+            )
+
+
+def is_linear(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is an archive with the arrays of a linear model."""
+    return b"descriptor.npy" in members(path)[0]
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Any, Any]:
     """Description, weights and intercepts of a file, whose content is not trusted."""
     name = os.fspath(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(item.file_size for item in archive.infolist())
-        if size > _MAX_BYTES:
-            raise FormatError(f"{size} bytes unpacked; expected at most {_MAX_BYTES}", path=name)
-        with np.load(path, allow_pickle=False) as data:
-            missing = {"format", "descriptor", "weights", "intercepts"} - set(data.files)
-            if missing:
-                raise FormatError(f"no array {min(missing)!r}: not a linear model", path=name)
-            if str(data["format"]) != _FORMAT:
-                raise FormatError(
-                    f"format {str(data['format'])!r}; expected {_FORMAT!r}", path=name
-                )
-            description = json.loads(str(data["descriptor"]))
-            weights, intercepts = data["weights"], data["intercepts"]
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, zipfile.LargeZipFile) as e:
-        if isinstance(e, FormatError):
-            raise
-        raise FormatError(f"not a linear model: {e}", path=name) from None
+    if not is_linear(path):
+        check_foreign(path)
+    data = read_archive(path, "a linear model")
+    missing = {"format", "descriptor", "weights", "intercepts"} - set(data)
+    if missing:
+        raise FormatError(f"no array {min(missing)!r}: not a linear model", path=name)
+    found = _text(data["format"])
+    if found != _FORMAT:
+        raise FormatError(f"format {found[:40]!r}; expected {_FORMAT!r}", path=name)
+    description = json_of(_text(data["descriptor"]), name)
     if not isinstance(description, dict):
         raise FormatError("descriptor: expected a JSON object", path=name)
-    for label, a in (("weights", weights), ("intercepts", intercepts)):
-        if a.dtype.kind not in "fiu":
-            raise FormatError(f"{label}: {a.dtype} array; expected numbers", path=name)
-    return description, weights, intercepts
+    for label in ("weights", "intercepts"):
+        if data[label].dtype.kind not in "fiu":
+            raise FormatError(f"{label}: {data[label].dtype} array; expected numbers", path=name)
+    return description, data["weights"], data["intercepts"]
+
+
+def _text(array: NDArray[Any]) -> str:
+    """Of an array that is one text; else, or where it is no Unicode, nothing."""
+    if array.dtype.kind != "U" or array.size != 1:
+        return ""
+    order = "be" if array.dtype.byteorder == ">" else "le"
+    return array.tobytes().decode(f"utf-32-{order}", "replace").rstrip("\0")

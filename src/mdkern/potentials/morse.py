@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mdkern import _core
+from mdkern import _core, checks
 from mdkern.potentials.base import Result
 
 __all__ = ["Morse"]
@@ -64,24 +64,27 @@ class Morse:
         if rc is not None and (rcut1 is not None or rcut2 is not None):
             raise ValueError("rc and rcut1, rcut2: both given; expected one kind of cutoff")
         ase_names = D is None and alpha is None
-        self._r0 = _positive("r0", 1.0 if r0 is None and ase_names else r0)
-        self._D = _positive(
+        self._r0 = checks.positive("r0", 1.0 if r0 is None and ase_names else r0)
+        self._D = checks.positive(
             "D", D if D is not None else 1.0 if epsilon is None and ase_names else epsilon
         )
         if alpha is None:
-            alpha = (6.0 if rho0 is None and ase_names else _positive("rho0", rho0)) / self._r0
-        self._alpha = _positive("alpha", alpha)
+            alpha = (
+                6.0 if rho0 is None and ase_names else checks.positive("rho0", rho0)
+            ) / self._r0
+        self._alpha = checks.positive("alpha", alpha)
         self._e0 = 0.0
+        shift = checks.flag("shift", shift)
         if rc is not None:
-            self.cutoff = self._r_on = _positive("rc", rc)
+            self.cutoff = self._r_on = checks.positive("rc", rc)
             if shift:
                 x = np.exp(-self._alpha * (self.cutoff - self._r0))
                 self._e0 = -float(self._D * x * (x - 2.0))
         else:
             if shift:
                 raise ValueError("shift: needs rc; the switch between rcut1 and rcut2 ends at zero")
-            self._r_on = self._r0 * _positive("rcut1", 1.9 if rcut1 is None else rcut1)
-            self.cutoff = self._r0 * _positive("rcut2", 2.7 if rcut2 is None else rcut2)
+            self._r_on = self._r0 * checks.positive("rcut1", 1.9 if rcut1 is None else rcut1)
+            self.cutoff = self._r0 * checks.positive("rcut2", 2.7 if rcut2 is None else rcut2)
             if not self._r_on < self.cutoff:
                 raise ValueError(f"rcut1, rcut2: {rcut1!r}, {rcut2!r}; expected rcut1 < rcut2")
 
@@ -104,9 +107,3 @@ class Morse:
                 threads,
             )
         )
-
-
-def _positive(name: str, value: float | None) -> float:
-    if value is None or not (np.isfinite(value) and value > 0.0):
-        raise ValueError(f"{name}: {value!r}; expected a positive finite number")
-    return float(value)

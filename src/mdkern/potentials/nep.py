@@ -43,7 +43,7 @@ class NEP:
     Parameters
     ----------
     path : str
-        A ``nep.txt`` file.
+        A ``nep.txt`` file, or what :func:`mdkern.io.nep.read_nep` made of one: `model` of another potential.
     precision : {"double", "single"}
         Of the loops over neighbors and the network. With "single", positions are subtracted and forces and energies
         added up in double; energies are then good to some 1e-6 relative, forces to some 1e-5 of the largest.
@@ -58,8 +58,10 @@ class NEP:
         The file cannot be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, precision: str = "double") -> None:
-        self.model = read_nep(path)
+    def __init__(
+        self, path: str | os.PathLike[str] | NepModel, *, precision: str = "double"
+    ) -> None:
+        self.model = path if isinstance(path, NepModel) else read_nep(path)
         if self.model.kind != "potential":
             raise UnsupportedError(
                 f"{self.model.path}:1: a {self.model.kind} model has no energy; use NEPTensor"
@@ -68,6 +70,11 @@ class NEP:
         self.species: tuple[str, ...] = self.model.species
         self.cutoff: float = self.model.cutoff
         self._kernel = kernel_of(self.model, precision=precision)
+
+    @property
+    def source(self) -> NepModel:
+        """The model as read."""
+        return self.model
 
     def force_step(self) -> Any:
         """The evaluation without Python in between, for :mod:`mdkern.md`."""
@@ -95,7 +102,7 @@ class NEP:
             raise UnsupportedError(
                 f"{self.model.path}:1: {self.model.tag}: a model without charges"
             )
-        _, raw, first, _, rest = self._kernel.born(neighbors, threads)
+        _, raw, first, _, rest, *_ = self._kernel.born(neighbors, threads)
         z = np.concatenate([first, rest], axis=1).reshape(-1, 3, 3)
         charges = raw - raw.mean() if len(raw) else raw
         z += charges[:, None, None] * np.eye(3)
@@ -133,8 +140,10 @@ class NEPTensor:
         The model is a potential.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, precision: str = "double") -> None:
-        self.model = read_nep(path)
+    def __init__(
+        self, path: str | os.PathLike[str] | NepModel, *, precision: str = "double"
+    ) -> None:
+        self.model = path if isinstance(path, NepModel) else read_nep(path)
         if self.model.kind == "potential":
             raise UnsupportedError(f"{self.model.path}:1: a potential; use NEP")
         self.precision = check_precision(precision)
@@ -148,6 +157,11 @@ class NEPTensor:
         self._scalar = None
         if self.model.scalar is not None:
             self._scalar = kernel_of(self.model, self.model.scalar, precision=self.precision)
+
+    @property
+    def source(self) -> NepModel:
+        """The model as read."""
+        return self.model
 
     def compute(self, neighbors: Any, *, threads: int = 0) -> Array:
         """Dipole (3,) or polarizability (3, 3) on a neighbor table."""

@@ -37,6 +37,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdkern import checks
+
 __all__ = [
     "DEFAULT_CELLS",
     "SWITCH_WIDTH",
@@ -285,9 +287,8 @@ def checked_cutoff(species: Sequence[str], cutoff: float | None) -> float:
     """`cutoff` as a valid float, `default_cutoff` for None."""
     if cutoff is None:
         return default_cutoff(species)
-    if not (math.isfinite(cutoff) and cutoff > SWITCH_WIDTH):
-        raise ValueError(f"cutoff: got {cutoff!r}, expected a number above {SWITCH_WIDTH} Angstrom")
-    return float(cutoff)
+    wanted = f"number above {SWITCH_WIDTH} Angstrom"
+    return checks.number("cutoff", cutoff, wanted, above=SWITCH_WIDTH)
 
 
 def _hermite(r: Array, y: Array, slope: Array, dr: float) -> Array:

@@ -106,12 +106,12 @@ def _triplets(
     with np.errstate(invalid="ignore", divide="ignore"):
         u3 = np.where(r3[:, None] > 0.0, side / r3[:, None], 0.0)
     for k, (eta, zeta, lam, closed) in enumerate(angular):
-        # Rounding must not make the base negative: zeta need not be an integer.
-        base = np.maximum(1 + lam * cos, 0.0)
+        # Rounding must not make the base negative: zeta need not be an integer. A lambda beyond +-1 does, and has integers.
+        base = np.maximum(1 + lam * cos, 0.0 if abs(lam) <= 1 else -np.inf)
         with np.errstate(divide="ignore", invalid="ignore"):
             p = 2 ** (1 - zeta) * base**zeta
             dp = np.where(
-                base > 0, 2 ** (1 - zeta) * zeta * lam * base ** (zeta - 1), lam * (zeta == 1)
+                base != 0, 2 ** (1 - zeta) * zeta * lam * base ** (zeta - 1), lam * (zeta == 1)
             )
         s = r[a] ** 2 + r[b] ** 2 + (r3**2 if closed else 0.0)
         g = np.exp(-eta * s)

@@ -57,7 +57,7 @@ def langevin(
     steps: int,
     *,
     kT: float,
-    friction: float,
+    friction: Any,
     seed: int,
     first: int = 0,
 ) -> tuple[Array, Array]:
@@ -77,8 +77,10 @@ def langevin(
 
     Parameters
     ----------
-    kT, friction : float
-        eV, and :math:`\gamma` in inverse time.
+    kT : float
+        eV.
+    friction : float or (n, 1) array
+        :math:`\gamma` in inverse time, of all atoms or of each.
     seed, first : int
         Of the random numbers, and the number of the first step.
     """

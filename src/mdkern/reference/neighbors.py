@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdkern import checks
+
 __all__ = ["neighbor_list", "neighbor_list_binned"]
 
 Float = NDArray[np.float64]
@@ -153,7 +155,7 @@ class _Box:
         self.cutoff = float(cutoff)
         self.search = self.cutoff * (1 + _MARGIN)
         self.positions = np.asarray(positions, dtype=np.float64).reshape(-1, 3)
-        self.pbc = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
+        self.pbc = checks.directions("pbc", pbc, one_for_all=True)
         self.lattice = np.asarray(cell, dtype=np.float64).reshape(3, 3)
         if not (np.isfinite(self.positions).all() and np.isfinite(self.lattice[self.pbc]).all()):
             raise ValueError("positions, cell: expected finite numbers, got NaN or infinity")

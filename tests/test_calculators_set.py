@@ -1,0 +1,262 @@
+"""Changing parameters: what is changed is changed, the model stays as it was read, the rest stays as it was."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from deepmd_data import model_file, system
+
+from mdkern.bench.nep_models import random_nep
+from mdkern.calculators import (
+    EAM,
+    NEP,
+    Calculator,
+    DeepPotential,
+    LennardJones,
+    LinearModel,
+    ModelDeviation,
+    NEPTensor,
+    load,
+)
+from mdkern.descriptors import SOAP, DeepPotSE, NEPDescriptor
+from mdkern.errors import MDKernWarning
+from mdkern.md import VelocityVerlet, read_checkpoint, write_checkpoint
+
+pytestmark = pytest.mark.quick
+
+CLASSICAL = Path(__file__).parent / "data" / "classical"
+
+
+def copper() -> Atoms:
+    atoms = bulk("Cu", cubic=True) * 2
+    atoms.rattle(0.05, seed=1)
+    return atoms
+
+
+def oxides() -> Atoms:
+    return system("crystal")
+
+
+def write_nep(path: Path, seed: int = 1, kind: str = "") -> Path:
+    random_nep(path, species=["Cu"], cutoffs=(4.0, 3.0), kind=kind, seed=seed)
+    return path
+
+
+def write_linear(path: Path, seed: int = 1) -> Path:
+    soap = SOAP(species=["Cu"], r_cut=4.0, n_max=2, l_max=1, periodic=True)
+    weights = np.random.default_rng(seed).normal(size=soap.get_number_of_features())
+    LinearModel(soap, weights).save(path)
+    return path
+
+
+def write_deepmd(path: Path, seed: int = 1) -> Path:
+    source = Path(model_file("se_e2_a_dt" if seed == 1 else "se_e2_r"))
+    shutil.copy(source, path)
+    return path
+
+
+def write_eam(path: Path, seed: int = 1) -> Path:
+    shutil.copy(CLASSICAL / ("synthetic.eam.alloy" if seed == 1 else "synthetic.eam.fs"), path)
+    return path
+
+
+# Class, file, what writes one, structure, a parameter of the potential beside the file with another value.
+FILES: dict[str, tuple[Any, str, Callable[..., Path], Callable[[], Atoms], dict[str, Any]]] = {
+    "nep": (NEP, "nep.txt", write_nep, copper, {"precision": "single"}),
+    "deepmd": (DeepPotential, "model.yaml", write_deepmd, oxides, {"tabulate": False}),
+    "deepmd single": (DeepPotential, "model.yaml", write_deepmd, oxides, {"precision": "single"}),
+    "eam": (EAM, "synthetic.eam", write_eam, copper, {"elements": ["Cu"]}),
+    "linear": (LinearModel, "linear.npz", write_linear, copper, {}),
+}
+
+
+@pytest.mark.parametrize("fate", ["replaced", "gone", "elsewhere"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_model_once_read_stays(
+    name: str, fate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever becomes of its file: with other threads and skin, with other parameters, in copies."""
+    kind, file, write, structure, change = FILES[name]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write(Path(file))
+    atoms = structure()
+    calc: Calculator = kind(file)
+    right = calc.get_potential_energy(atoms)
+    changed = kind(file, **change).get_potential_energy(atoms)
+    if fate == "elsewhere":
+        monkeypatch.chdir(tmp_path)
+    else:
+        Path(file).unlink()
+        if fate == "replaced":
+            write(Path(file), seed=2)
+            assert kind(file).get_potential_energy(atoms) != right
+    calc.set(threads=1)
+    assert calc.get_potential_energy(atoms) == right
+    calc.set(skin=0.5)
+    assert abs(calc.get_potential_energy(atoms) - right) < 1e-10 * abs(right)
+    for other in (copy.deepcopy(calc), pickle.loads(pickle.dumps(calc))):
+        other.set(threads=2, **change)
+        assert abs(other.get_potential_energy(atoms) - changed) < 1e-10 * abs(changed)
+    if change:
+        calc.set(**change)
+        assert abs(calc.get_potential_energy(atoms) - changed) < 1e-10 * abs(changed)
+        assert set(change) < set(calc.parameters)
+    assert calc.parameters[next(iter(calc.parameters))] == file
+    if fate == "elsewhere":
+        write(Path("other"), seed=2)
+        before = calc.get_potential_energy(atoms)
+        name_of_path = next(iter(calc.parameters))
+        if kind is not EAM:
+            assert calc.set(**{name_of_path: "other"}) == {name_of_path: "other"}
+            assert calc.get_potential_energy(atoms) != before
+
+
+def test_all_elements_of_a_file_stay(tmp_path: Path) -> None:
+    """Also those that were not chosen at first."""
+    path = write_eam(tmp_path / "x.eam")
+    calc = EAM(path, elements=["Cu"])
+    atoms = copper()
+    atoms.symbols[::3] = "Al"
+    right = EAM(path).get_potential_energy(atoms)
+    path.unlink()
+    calc.set(elements=["Al", "Cu"])
+    assert abs(calc.get_potential_energy(atoms) - right) < 1e-10 * abs(right)
+
+
+def test_tensors_and_deviations_keep_their_models(tmp_path: Path) -> None:
+    atoms = copper()
+    dipole = write_nep(tmp_path / "dipole.txt", kind="dipole")
+    calc = load(dipole)
+    assert isinstance(calc, NEPTensor)
+    right = calc.get_dipole_moment(atoms)
+    paths = [str(write_nep(tmp_path / f"{k}.txt", seed=k)) for k in (1, 2)]
+    several = ModelDeviation(paths)
+    energy = several.get_potential_energy(atoms)
+    devi = several.deviation["max_devi_f"]
+    for path in tmp_path.glob("*.txt"):
+        path.unlink()
+    calc.set(skin=0.1, precision="single")
+    assert np.allclose(calc.get_dipole_moment(atoms), right, rtol=1e-3)
+    several.set(threads=1)
+    assert several.get_potential_energy(atoms) == energy
+    assert copy.deepcopy(several).deviation["max_devi_f"] == devi
+
+
+def test_what_was_read_serves_others(tmp_path: Path) -> None:
+    """A potential's model makes other potentials and descriptors, without its file."""
+    nep, deep = write_nep(tmp_path / "nep.txt"), write_deepmd(tmp_path / "model.yaml")
+    first, second = NEP(nep), DeepPotential(deep)
+    q, d = NEPDescriptor(nep).create(copper()), DeepPotSE(deep).create(oxides())
+    nep.unlink()
+    deep.unlink()
+    assert np.array_equal(NEPDescriptor(first.potential.model).create(copper()), q)
+    assert np.array_equal(DeepPotSE(second.potential.model).create(oxides()), d)
+    again = NEP(first.potential.model)
+    assert again.parameters["path"] == str(nep)
+    assert again.get_potential_energy(copper()) == first.get_potential_energy(copper())
+    # Another model in the place of a file of the same name is another one.
+    other = NEP(write_nep(nep, seed=2))
+    assert first.set(path=other.potential.model) == {"path": str(nep)}
+    assert first.get_potential_energy(copper()) == other.get_potential_energy(copper())
+
+
+def test_the_same_values_change_nothing(tmp_path: Path) -> None:
+    path = write_nep(tmp_path / "nep.txt")
+    calc = NEP(str(path), threads=2, skin=0.4)
+    atoms = copper()
+    calc.get_forces(atoms)
+    potential, results = calc.potential, calc.results
+    for values in (
+        {},
+        {"threads": 2},
+        {"skin": 0.4, "precision": "double"},
+        {"path": path},
+        {"path": str(path), "threads": 2},
+    ):
+        assert calc.set(**values) == {}
+        assert calc.potential is potential
+        assert calc.results is results
+    lj = LennardJones(sigma={"Ar": 3.4}, epsilon={"Ar": 0.01}, pairs={})
+    assert lj.set(sigma={"Ar": 3.4}, shift=True, mixing="lorentz-berthelot") == {}
+    assert lj.set(sigma={"Ar": 3.5}) == {"sigma": {"Ar": 3.5}}
+
+
+def test_the_list_stays_where_threads_change() -> None:
+    calc = EAM.zhou2004(["Cu"])
+    atoms = copper()
+    forces = calc.get_forces(atoms)
+    assert calc.set(threads=2) == {"threads": 2}
+    assert calc.results == {}
+    assert np.array_equal(calc.get_forces(atoms), forces)
+    assert calc.n_builds == 1
+    atoms.positions += 0.01
+    calc.get_forces(atoms)
+    assert calc.n_builds == 1
+    calc.set(skin=0.5)
+    assert calc.n_builds == 0
+    calc.get_forces(atoms)
+    assert calc.n_builds == 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"threads": 0},
+        {"threads": 1.5},
+        {"skin": -1.0},
+        {"skin": float("nan")},
+        {"threads": 1, "skin": -0.1},
+        {"precision": "half"},
+        {"path": "no such file"},
+        {"precision": "single", "skin": -1.0},
+        {"threads": 2, "path": "no such file"},
+    ],
+)
+def test_a_bad_value_leaves_everything(bad: dict[str, Any], tmp_path: Path) -> None:
+    calc = NEP(str(write_nep(tmp_path / "nep.txt")), threads=3)
+    atoms = copper()
+    energy = calc.get_potential_energy(atoms)
+    kept = (dict(calc.parameters), calc.potential, calc.results, calc._n_threads, calc._table)
+    with pytest.raises((ValueError, OSError)):
+        calc.set(**bad)
+    assert kept == (calc.parameters, calc.potential, calc.results, calc._n_threads, calc._table)
+    assert not calc.calculation_required(atoms, ["energy"])
+    assert calc.get_potential_energy(atoms) == energy
+
+
+def test_dynamics_go_on_where_threads_change(tmp_path: Path) -> None:
+    path = write_nep(tmp_path / "nep.txt")
+    runs = []
+    for change in ({}, {"threads": 2}):
+        atoms = copper()
+        atoms.calc = NEP(str(path))
+        dynamics = VelocityVerlet(atoms, 1.0)
+        dynamics.run(4)
+        atoms.calc.set(**change)
+        dynamics.run(4)
+        runs.append((atoms.positions.tobytes(), dynamics.n_builds))
+    assert runs[0] == runs[1]
+
+
+def test_checkpoint_with_another_model_says_so(tmp_path: Path) -> None:
+    atoms = copper()
+    path = write_nep(tmp_path / "nep.txt")
+    atoms.calc = NEP(path)
+    dynamics = VelocityVerlet(atoms, 1.0)
+    dynamics.run(3)
+    write_checkpoint(tmp_path / "run.npz", dynamics)
+    checkpoint = read_checkpoint(tmp_path / "run.npz")
+    checkpoint.dynamics(NEP(path)).run(1)
+    write_nep(path, seed=2)
+    with pytest.warns(MDKernWarning, match="another model or other parameters"):
+        checkpoint.dynamics(NEP(path))

@@ -1,0 +1,131 @@
+"""Arguments and attributes of the integrators, as ASE has them; what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.md import bussi, langevin
+from md_checks import FS, INTEGRATORS, MTK, argon, assert_same, copper, friction_of_each
+
+from mdkern import md
+from mdkern.calculators import LennardJones
+from mdkern.errors import UnsupportedError
+
+
+def _langevin(atoms: Atoms, friction: Any) -> md.Langevin:
+    return md.Langevin(atoms, FS, temperature_K=300, friction=friction, seed=1)
+
+
+@pytest.mark.parametrize("mask", [(1, 0, 1), [1.0, 0.0, 1.0], np.array([1, 0, 1])])
+def test_masks_of_zero_and_one(mask: Any) -> None:
+    a, b = copper(2), copper(2)
+    INTEGRATORS["masked_mtk"][0](b).run(5)
+    mine = md.MaskedMTKNPT(a, *MTK, mask=mask)
+    mine.run(5)
+    assert mine.mask == (True, False, True)
+    assert_same(a, b)
+
+
+def test_attributes_of_ase() -> None:
+    """What scripts read off ASE's integrators, and set."""
+    rng = np.random.default_rng(0)
+    ours = md.Bussi(copper(2), FS, 300, 100 * FS, seed=1)
+    theirs = bussi.Bussi(copper(2), FS, 300, 100 * FS, rng=rng)
+    for name in ("temp", "taut", "ndof", "target_kinetic_energy", "transferred_energy", "dt"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    ours.temp = 2 * theirs.temp
+    assert ours.temperature_K == 600
+    settings = {"temperature_K": 300, "friction": 0.1}
+    ours = md.Langevin(copper(2), FS, **settings)
+    theirs = langevin.Langevin(copper(2), FS, fixcm=False, rng=rng, **settings)
+    for name in ("temp", "fr", "fix_com", "dt"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+
+
+def test_friction_per_atom() -> None:
+    """Equal ones have the bits of one number; an observer may change them; each atom feels its own."""
+    a, b = copper(2), copper(2)
+    _langevin(a, 0.02 / FS).run(20)
+    _langevin(b, np.full(len(b), 0.02 / FS)).run(20)
+    assert_same(a, b)
+    mine = _langevin(b, 0.0)
+    mine.attach(
+        lambda: mine.set_friction(friction_of_each(b).ravel()) if mine.nsteps == 3 else None
+    )
+    mine.run(10)
+    twin = _langevin(a, 0.0)
+    twin.run(3)
+    twin.set_friction(friction_of_each(a))
+    twin.run(7)
+    assert_same(a, b)
+    # Free atoms without noise slow down by their own friction alone.
+    free = Atoms("Ar3", [[0, 0, 0], [0, 0, 50], [0, 50, 0]], calculator=LennardJones(rc=3.0))
+    free.set_velocities(np.ones((3, 3)))
+    rates = np.array([0.0, 0.01, 0.03]) / FS
+    md.Langevin(free, FS, temperature_K=0, friction=rates).run(100)
+    assert np.abs(free.get_velocities() / np.exp(-rates * 100 * FS)[:, None] - 1.0).max() <= 1e-3
+
+
+def test_a_checkpoint_of_many_frictions(tmp_path: Path) -> None:
+    """Each atom's is kept to the last bit, however many there are."""
+    atoms = argon(25)
+    rates = np.random.default_rng(0).random(len(atoms))
+    dynamics = _langevin(atoms, rates)
+    md.write_checkpoint(tmp_path / "a.npz", dynamics)
+    held = md.read_checkpoint(tmp_path / "a.npz")
+    assert held.dynamics(LennardJones(sigma=3.4, rc=5.0)).fr.tobytes() == rates.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda a: md.VelocityVerlet(a, 0.0), ValueError, "timestep"),
+        (lambda a: md.VelocityVerlet(a, np.nan), ValueError, "timestep"),
+        (lambda a: md.VelocityVerlet(a, "2"), ValueError, "timestep: '2'; expected a positive"),
+        (lambda a: md.VelocityVerlet(a, 2 + 0j), ValueError, "timestep"),
+        (lambda a: md.VelocityVerlet(a, True), ValueError, "timestep: True"),
+        (lambda _: md.VelocityVerlet("cu.xyz", FS), TypeError, "atoms: 'cu.xyz'; expected an ase"),
+        (lambda a: md.VelocityVerlet(a, FS, skin=-1), ValueError, "skin"),
+        (lambda a: md.VelocityVerlet(a, FS, skin="0.3"), ValueError, "skin: '0.3'"),
+        (lambda a: md.VelocityVerlet(a, FS).run(-1), ValueError, "steps"),
+        (lambda a: md.VelocityVerlet(a, FS).run(1.5), ValueError, "steps"),
+        (lambda a: md.Langevin(a, FS, temperature_K=300), TypeError, "friction"),
+        (lambda a: md.Langevin(a, FS, temperature_K=-1, friction=1), ValueError, "temperature_K"),
+        (lambda a: md.Langevin(a, FS, temperature_K=3, friction=-1), ValueError, "friction"),
+        (lambda a: md.Langevin(a, FS, temperature_K=3, friction=np.ones(4)), ValueError, "friction"),
+        (lambda a: _langevin(a, np.ones((3, 4))), ValueError, r"friction: shape .*one for each"),
+        (lambda a: _langevin(a, np.ones((len(a), 3))), ValueError, "friction: shape"),
+        (lambda a: _langevin(a, -np.ones(len(a))), ValueError, "friction: has -1.0"),
+        (lambda a: _langevin(a, np.full(len(a), np.nan)), ValueError, r"friction\[0\] is nan"),
+        (lambda a: _langevin(a, ["0.1"] * len(a)), ValueError, "friction: of type str"),
+        (lambda a: _langevin(a, np.ones(len(a)) * 1j), ValueError, "friction: of type complex128"),
+        (lambda a: _langevin(a, "0.1"), ValueError, "friction: '0.1'"),
+        (lambda a: md.Langevin(a, FS, temperature_K="9", friction=1), ValueError, "temperature_K: '9'"),
+        (lambda a: md.Langevin(a, FS, friction=1), TypeError, "temperature_K"),
+        (
+            lambda a: md.Langevin(a, FS, temperature_K=3, friction=1, fixcm=True),
+            UnsupportedError,
+            "FixCom",
+        ),
+        (lambda a: md.Langevin(a, FS, temperature_K=3, friction=1, seed=-1), ValueError, "seed"),
+        (lambda a: md.Bussi(a, FS, 300, 0.0), ValueError, "taut"),
+        (lambda a: md.Bussi(a, FS, 300, FS, seed=1, rng=np.random), ValueError, "seed and rng"),
+        (lambda a: md.NoseHooverChain(a, FS, 300, 100 * FS, tchain=0), ValueError, "tchain"),
+        (lambda a: md.NoseHooverChain(a, FS, 0, 100 * FS), ValueError, "temperature_K"),
+        (lambda a: md.MTKNPT(a, FS, 300, np.inf, FS, FS), ValueError, "pressure_au"),
+        (lambda a: md.MTKNPT(a, FS, 300, 0, FS, -FS), ValueError, "pdamp"),
+        (lambda a: md.MTKNPT(a, FS, 300, "1", FS, FS), ValueError, "pressure_au: '1'"),
+        (lambda a: md.Bussi(a, FS, 300, "1"), ValueError, "taut: '1'"),
+        *(
+            (lambda a, m=m: md.MaskedMTKNPT(a, FS, 300, 0, FS, FS, mask=m), ValueError, "mask: ")
+            for m in ((2, 0, 1), (0, 0, 0), ("T", "F", "T"), "TFT", (1, 0), True, None, (1, np.nan, 0))
+        ),
+    ],
+)  # fmt: skip
+def test_bad_arguments(make: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        make(copper(2))
