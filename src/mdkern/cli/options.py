@@ -79,7 +79,7 @@ def refuse_empty(name: str, option: str = "") -> None:
     """Say of an empty input that it is empty, before a reader misses its first word."""
     path = Path(name)
     if path.exists() and not path.is_dir() and path.stat().st_size == 0:
-        raise UsageError(f"{option} {name}: the file is empty".lstrip())
+        raise UsageError(f"{option} {name}: is empty".lstrip())
 
 
 def warn_of_many_threads(threads: int, cpus: int) -> None:

@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mdkern.errors import FormatError
 
 if TYPE_CHECKING:
@@ -164,6 +162,8 @@ class _Wrong(str):
 
 def _value(atoms: Atoms, kind: str, name: str, given: Any, asked: bool) -> Any:
     """In ASE's units and order, or why not."""
+    import numpy as np
+
     n = len(atoms)
     try:
         value = np.asarray(given, dtype=np.float64)
@@ -187,6 +187,8 @@ def _value(atoms: Atoms, kind: str, name: str, given: Any, asked: bool) -> Any:
 
 
 def _stress(atoms: Atoms, kind: str, value: Any) -> Any:
+    import numpy as np
+
     volume = abs(float(atoms.cell.volume))
     if value.size == 9:
         full = value.reshape(3, 3)
@@ -202,6 +204,7 @@ def _stress(atoms: Atoms, kind: str, value: Any) -> Any:
 
 def _without_kinetic(atoms: Atoms, value: Any) -> Any:
     """The stress of a frame of a run of GPUMD, whose entry ``Time`` says that ``stress`` is (virial + sum of m v v) / volume."""
+    import numpy as np
     from ase import units
 
     velocities = atoms.arrays.get("vel")
@@ -214,11 +217,15 @@ def _without_kinetic(atoms: Atoms, value: Any) -> Any:
 
 def _same(a: Any, b: Any) -> bool:
     """To the digits that files have."""
+    import numpy as np
+
     a, b = np.asarray(a), np.asarray(b)
     return bool(np.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True))
 
 
 def _looks(name: str, value: Any) -> bool:
+    import numpy as np
+
     small = name.lower()
     if (
         small == "charge"
