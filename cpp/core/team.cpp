@@ -100,14 +100,14 @@ struct alignas(128) Worker {
     void finish() {
         Mail was = Mail::posted;
         if (mail.compare_exchange_strong(was, Mail::none, std::memory_order_acq_rel)) return;
-        for (int looks = 0; mail.load(std::memory_order_acquire) != Mail::none; ++looks)
+        for (std::int64_t looks = 0; mail.load(std::memory_order_acquire) != Mail::none; ++looks)
             if (looks < kLooksToYield)
                 relax();
             else
                 wait(looks - kLooksToYield);
     }
     // While another thread waits for this one; it counts the calls in `looks`.
-    void wait(int looks) {
+    void wait(std::int64_t looks) {
         offer_cpu();
         if (looks % kYieldsToWatch != 0) return;
         const std::int64_t now = now_ns(), used = cpu_ns();
@@ -259,7 +259,7 @@ bool team_is_hindered() {
     return false;
 }
 
-void team_wait(int looks) {
+void team_wait(std::int64_t looks) {
     for (Worker* w = own_crew; w; w = w->next)
         if (w->mail.load(std::memory_order_relaxed) == Mail::taken) return w->wait(looks);
     offer_cpu();

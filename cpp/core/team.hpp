@@ -11,6 +11,8 @@
 // keeps all waiting, and for a while there are no teams.
 #pragma once
 
+#include <cstdint>
+
 namespace mdkern {
 
 // body(context, thread): takes parts of the work until none is left. It may be run by fewer threads
@@ -31,7 +33,7 @@ bool team_is_hindered();
 
 // For loops in which one thread waits for another: offers the CPU, and looks after the workers of
 // this thread's team. `looks` counts the calls since the waiting began.
-void team_wait(int looks);
+void team_wait(std::int64_t looks);
 
 // Around fork(): a child has none of its parent's workers and starts its own.
 void team_before_fork();

@@ -96,8 +96,8 @@ inline void parallel_ordered(std::int64_t n, int n_threads, const std::int32_t* 
             const std::int64_t k = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
             if (k >= n) break;
             for (std::int32_t b = first[k]; b < first[k + 1]; ++b)
-                for (int looks = -1000; !__atomic_load_n(&done[before[b]], __ATOMIC_ACQUIRE);
-                     ++looks)
+                for (std::int64_t looks = -1000;
+                     !__atomic_load_n(&done[before[b]], __ATOMIC_ACQUIRE); ++looks)
                     if (looks >= 0) team_wait(looks);  // its thread may be waiting for this CPU
             body(k);
             __atomic_store_n(&done[k], 1, __ATOMIC_RELEASE);
