@@ -131,6 +131,7 @@ def one(kind: Format, seed: int, index: int, folder: str, sanitized: bool = Fals
 def _work(kind: Format, seed: int, first: int, end: int, out: int, sanitized: bool) -> None:
     warnings.simplefilter("error")
     warnings.simplefilter("ignore", MDKernWarning)
+    warnings.simplefilter("ignore", DeprecationWarning)  # of ASE under new versions of NumPy
     with tempfile.TemporaryDirectory() as folder:
         for index in range(first, end):
             began = time.process_time()
