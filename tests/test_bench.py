@@ -231,7 +231,7 @@ def exponential(x: Tally) -> Tally:  # cpp/simd/math.hpp, exp
     return (1.0 + p) * n
 
 
-def vector(x: Tally) -> Tally:  # cpp/potentials/pair_loop.hpp, before the pair
+def vector(x: Tally) -> Tally:  # cpp/forces/pair_loop.hpp, before the pair
     dx, dy, dz = x - x, x - x, x - x
     return fma(dx, dx, fma(dy, dy, dz * dz))
 

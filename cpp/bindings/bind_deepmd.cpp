@@ -7,6 +7,7 @@
 #include "bindings/deepmd.hpp"
 #include "bindings/model_descriptor.hpp"
 #include "core/threads.hpp"
+#include "nn/gemm_check.hpp"
 
 namespace mdkern {
 

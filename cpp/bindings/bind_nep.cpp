@@ -5,7 +5,7 @@
 #include "bindings/model_descriptor.hpp"
 #include "core/threads.hpp"
 #include "potentials/coulomb.hpp"
-#include "potentials/nep.hpp"
+#include "potentials/nep/nep.hpp"
 
 namespace mdkern {
 

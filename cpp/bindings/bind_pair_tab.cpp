@@ -6,7 +6,7 @@
 
 #include "bindings/deepmd.hpp"
 #include "core/threads.hpp"
-#include "deepmd/pair_tab.hpp"
+#include "potentials/deepmd/pair_tab.hpp"
 
 namespace mdkern {
 

@@ -11,9 +11,9 @@
 #include "bindings/own_atoms.hpp"
 #include "core/errors.hpp"
 #include "core/pool.hpp"
+#include "forces/force_blocks.hpp"
 #include "neighbors/table.hpp"
 #include "potentials/coulomb.hpp"
-#include "potentials/force_blocks.hpp"
 
 namespace mdkern {
 

@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
-#include "deepmd/net.hpp"
+#include "nn/net.hpp"
+#include "potentials/deepmd/deep.hpp"
 
 namespace mdkern {
 

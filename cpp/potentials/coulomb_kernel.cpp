@@ -2,7 +2,7 @@
 // atoms, 64 of them at a time, whose powers of exp(i b r) stay in the L1 cache while all lines pass.
 #include "potentials/coulomb.hpp"
 
-#include "potentials/pair_loop.hpp"
+#include "forces/pair_loop.hpp"
 #include "simd/math.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"

@@ -1,8 +1,8 @@
 // EAM over half lists, two passes. Pass 1 tests the listed pairs, keeps those within the cutoff in
 // a shorter list, and looks up f. Pass 2 walks the short list and looks up f and r phi, which share
 // one cache line per cell. Every pair is evaluated once and added to both of its rows.
+#include "forces/pair_loop.hpp"
 #include "potentials/eam.hpp"
-#include "potentials/pair_loop.hpp"
 #include "simd/math.hpp"
 
 namespace mdkern {

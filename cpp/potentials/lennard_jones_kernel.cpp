@@ -1,8 +1,8 @@
 // Lennard-Jones over full lists. Per listed pair: one row of 32 bytes loaded and transposed, about
 // 30 floating-point operations, one division; see docs/performance.md for the count and the
 // measured distance to it.
+#include "forces/pair_loop.hpp"
 #include "potentials/lennard_jones.hpp"
-#include "potentials/pair_loop.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {

@@ -1,6 +1,6 @@
 // Morse over full lists: one exponential, one square root and one division per listed pair.
+#include "forces/pair_loop.hpp"
 #include "potentials/morse.hpp"
-#include "potentials/pair_loop.hpp"
 #include "simd/math.hpp"
 
 namespace mdkern {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "check.hpp"
-#include "deepmd/dense_net.hpp"
+#include "nn/dense_net.hpp"
 
 namespace {
 

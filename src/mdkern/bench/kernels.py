@@ -51,7 +51,7 @@ class Counts:
     written: float = 0.0
 
 
-# Shared by the pair kernels (cpp/potentials/pair_loop.hpp).
+# Shared by the pair kernels (cpp/forces/pair_loop.hpp).
 _VECTOR = 3 + 5  # difference of coordinates; its square by one product and two multiply-adds
 _GATHER = 1 + 3 + 3 + 12  # energy, g times vector, force, virial by six multiply-adds
 _EXP = 33  # cpp/simd/math.hpp: reduction 8, two polynomials of four multiply-adds 16, the rest 9

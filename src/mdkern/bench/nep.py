@@ -29,7 +29,7 @@ _WAVES = 9000  # reciprocal vectors of 3,000 atoms of water
 
 
 def nep_flops(size: str, radial: float, angular: float) -> float:
-    """Operations per atom, as cpp/potentials/nep_kernel.cpp counts them.
+    """Operations per atom, as cpp/potentials/nep/nep_kernel.cpp counts them.
 
     Chebyshev series of one species; the sums over functions n and over the M = (l_max + 1)^2 - 1 angular
     functions; the network both ways.

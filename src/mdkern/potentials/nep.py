@@ -17,7 +17,7 @@ from mdkern.potentials.nep_tables import cubic_terms, index, polynomial, weight
 __all__ = ["NEP", "NEPTensor", "kernel_of"]
 
 _LANES = (
-    16  # lengths that the kernel reads by vectors are multiples of this (cpp/potentials/nep.hpp)
+    16  # lengths that the kernel reads by vectors are multiples of this (cpp/potentials/nep/nep.hpp)
 )
 
 # Ziegler, Biersack, Littmark (1985), with the constants of GPUMD.
@@ -192,7 +192,7 @@ def check_precision(precision: str) -> str:
 def kernel_of(
     model: NepModel, networks: NepNetworks | None = None, *, precision: str = "double"
 ) -> Any:
-    """The model as the kernel reads it (layouts: cpp/potentials/nep.hpp)."""
+    """The model as the kernel reads it (layouts: cpp/potentials/nep/nep.hpp)."""
     real = np.float32 if precision == "single" else np.float64
     rc_radial, rc_angular = (model.pair_cutoffs(x) for x in (model.rc_radial, model.rc_angular))
     keep = rc_radial.copy()
@@ -264,7 +264,7 @@ def _pad(x: Array) -> Array:
 
 
 def _basis_place(l_max: int, m: int, part: str, k: int) -> int:
-    """Place of z^k Re/Im (x + i y)^m in the kernel's sums; 0 is the constant (cpp/potentials/nep_basis.hpp)."""
+    """Place of z^k Re/Im (x + i y)^m in the kernel's sums; 0 is the constant (cpp/potentials/nep/nep_basis.hpp)."""
     if m == 0:
         return k
     return (

@@ -1,0 +1,148 @@
+// One block of rows on one thread, for kernels whose centres put gradients on their neighbors
+// (force_blocks.hpp): its rows by species, its entries, and what its centres add up to. Include from
+// kernels only.
+#pragma once
+
+#include "forces/force_blocks.hpp"
+#include "simd/simd.hpp"
+
+namespace mdkern {
+namespace MDKERN_ISA {
+namespace {
+
+// What the gradients p = dE/d(r_j - r_i) of one centre add up to: its force, and sum r p.
+template <class T> struct GradientSums {
+    using V = simd::Vec<T>;
+    V fx = T(0), fy = T(0), fz = T(0);
+    V wxx = T(0), wyy = T(0), wzz = T(0), wyz = T(0), wxz = T(0), wxy = T(0);
+
+    [[gnu::always_inline]] void add_force(V px, V py, V pz) {
+        fx = fx + px;
+        fy = fy + py;
+        fz = fz + pz;
+    }
+    [[gnu::always_inline]] void add_virial(V dx, V dy, V dz, V px, V py, V pz) {
+        wxx = simd::fma(dx, px, wxx);
+        wyy = simd::fma(dy, py, wyy);
+        wzz = simd::fma(dz, pz, wzz);
+        wyz = simd::fma(dy, pz, wyz);
+        wxz = simd::fma(dx, pz, wxz);
+        wxy = simd::fma(dx, py, wxy);
+    }
+};
+
+struct ForceBlock {
+    explicit ForceBlock(const System& system, std::int64_t block)
+        : s(system), begin(block * force_block_rows(system.n_real)) {
+        const std::int64_t last = begin + force_block_rows(s.n_real);
+        end = last < s.n_real ? last : s.n_real;
+        for (double& x : virial) x = 0.0;
+    }
+
+    // Entries of the rows that the block touches, all zero. Arrays are those of all blocks, but
+    // own_slots, (n_total), is the thread's; virials may be null.
+    void open(const ForceBlocks& plan, std::int64_t block, std::int32_t* own_slots,
+              double* all_entries, double* all_virials) {
+        const std::int64_t first = plan.first[block], n = plan.first[block + 1] - first;
+        slots = own_slots;
+        for (std::int64_t e = 0; e < n; ++e) slots[plan.row[first + e]] = std::int32_t(e);
+        entries = all_entries + 4 * first;
+        for (std::int64_t e = 0; e < 4 * n; ++e) entries[e] = 0.0;
+        if (!all_virials) return;
+        virial_entries = all_virials + 8 * first;
+        for (std::int64_t e = 0; e < 8 * n; ++e) virial_entries[e] = 0.0;
+    }
+
+    int type_of(std::int64_t i) const { return int(s.rows[4 * i + 3]); }
+    std::int64_t caller(std::int64_t i) const { return s.order ? s.order[i] : i; }
+
+    // Rows by type, those of one type in order. Afterwards at[t] is the end of type t.
+    void sort_rows(int n_types, int* at) {
+        for (int t = 0; t <= n_types; ++t) at[t] = 0;
+        for (std::int64_t i = begin; i < end; ++i) ++at[type_of(i) + 1];
+        for (int t = 0; t < n_types; ++t) at[t + 1] += at[t];
+        for (std::int64_t i = begin; i < end; ++i) row[at[type_of(i)]++] = i;
+    }
+
+    // Virials of the neighbors of one vector, symmetric part.
+    template <class T> [[gnu::noinline]] void add_virials(const std::int32_t* slot, simd::Vec<T> dx,
+                                                          simd::Vec<T> dy, simd::Vec<T> dz,
+                                                          simd::Vec<T> px, simd::Vec<T> py,
+                                                          simd::Vec<T> pz) {
+        using V = simd::Vec<T>;
+        const V half = T(-0.5);
+        const V w[6] = {-(dx * px),
+                        -(dy * py),
+                        -(dz * pz),
+                        half * simd::fma(dy, pz, dz * py),
+                        half * simd::fma(dx, pz, dz * px),
+                        half * simd::fma(dx, py, dy * px)};
+        for (int c = 0; c < 6; ++c) {
+            T lanes[V::width];
+            simd::store(lanes, w[c]);
+            for (int l = 0; l < V::width; ++l)
+                virial_entries[8 * std::int64_t(slot[l]) + c] += double(lanes[l]);
+        }
+    }
+
+    // After the last neighbor of centre i.
+    template <class T> void finish_centre(std::int64_t i, const GradientSums<T>& a) {
+        T w[12];
+        simd::store_sums4(w, a.fx, a.fy, a.fz, a.wxx);
+        simd::store_sums4(w + 4, a.wyy, a.wzz, a.wyz, a.wxz);
+        simd::store_sums4(w + 8, a.wxy, a.wxy, a.wxy, a.wxy);
+        double* own = entries + 4 * std::int64_t(slots[i]);
+        for (int c = 0; c < 3; ++c) own[c] += double(w[c]);
+        for (int c = 0; c < 6; ++c) virial[c] -= double(w[3 + c]);
+    }
+
+    // Instead of finish_centre, where p is dx/d(r_j - r_i) of one feature of a wanted centre i: moves
+    // what lies in the entries of its neighbors into the Jacobian. The centre gets what keeps the sum
+    // zero.
+    void take_jacobian(const FeatureJacobian& out, const Neighbors& list, std::int64_t i,
+                       std::int64_t feature) {
+        const std::int64_t centre = out.centre_at[caller(i)], n = out.n_features;
+        double* to = out.values + centre * out.n_moving * 3 * n + feature;
+        double total[3] = {0, 0, 0};
+        const auto put = [&](std::int64_t at, const double* g) {
+            const std::int64_t j = out.moving_at[caller(s.owner[at])];
+            for (int c = 0; c < 3 && j >= 0; ++c) to[(3 * j + c) * n] += g[c];
+        };
+        const std::int32_t* index = list.index + list.first[i];
+        for (std::int32_t k = 0; k < list.count[i]; ++k) {
+            double* e = entries + 4 * std::int64_t(slots[index[k]]);
+            const double g[3] = {-e[0], -e[1], -e[2]};
+            for (int c = 0; c < 3; ++c) {
+                total[c] -= g[c];
+                e[c] = 0.0;
+            }
+            put(index[k], g);
+        }
+        put(i, total);
+    }
+
+    // Energies and totals; the virial of the block stands in its first part.
+    void finish(const Result& out) const {
+        for (std::int64_t part = begin; part < end; part += kPairBlock) {
+            double* totals = out.block_totals + 7 * (part / kPairBlock);
+            for (int c = 0; c < 7; ++c) totals[c] = 0.0;
+            for (std::int64_t i = part; i < part + kPairBlock && i < end; ++i) {
+                totals[0] += energy[i - begin];
+                if (out.energies) out.energies[caller(i)] = energy[i - begin];
+            }
+            if (part == begin)
+                for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
+        }
+    }
+
+    const System& s;
+    std::int64_t begin, end;
+    std::int32_t* slots = nullptr;  // (n_total) entry of each row that the block touches
+    double *entries = nullptr, *virial_entries = nullptr;
+    std::int64_t row[kMostBlock];
+    double energy[kMostBlock], virial[6];
+};
+
+}  // namespace
+}  // namespace MDKERN_ISA
+}  // namespace mdkern

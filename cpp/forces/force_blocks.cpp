@@ -1,0 +1,46 @@
+#include "forces/force_blocks.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/errors.hpp"
+#include "core/threads.hpp"
+
+namespace mdkern {
+
+void ForceBlockPlan::build(const System& s, const Neighbors& list, std::int32_t* index,
+                           int n_species, int n_threads) {
+    const int team = team_size(n_threads, list.n_pairs, 2.0);
+    n_blocks_ = n_force_blocks(s.n_real);
+    largest_ = 0;
+    for (std::int64_t i = 0; i < s.n_real; ++i)
+        largest_ = std::max<std::int64_t>(largest_, list.count[i]);
+
+    std::int32_t* marks = marks_.reserve(team * std::max(s.n_total, largest_));
+    if (n_species > 1) group_by_species_compute(s, list, n_species, team, index, marks, largest_);
+    std::fill_n(marks, team * s.n_total, -1);
+    std::int64_t* first = first_.reserve(n_blocks_ + 1);
+    force_blocks_rows_compute(s, list, team, marks, first + 1, nullptr, nullptr);
+    first[0] = 0;
+    for (std::int64_t b = 0; b < n_blocks_; ++b) first[b + 1] += first[b];
+    n_entries_ = first[n_blocks_];
+    if (n_entries_ > std::numeric_limits<std::int32_t>::max())
+        throw MemoryLimit(std::to_string(n_entries_) +
+                          " entries of force blocks; expected fewer than 2^31");
+    std::int32_t* row = row_.reserve(n_entries_);
+    force_blocks_rows_compute(s, list, team, marks, nullptr, first, row);
+
+    // Entries by atom: a counting sort, stable, so that blocks come in order.
+    std::int64_t* start = start_.reserve(s.n_real + 1);
+    std::fill_n(start, s.n_real + 1, 0);
+    std::int32_t* entry = entry_.reserve(n_entries_);
+    for (std::int64_t e = 0; e < n_entries_; ++e) ++start[s.owner[row[e]]];
+    std::int64_t sum = 0;
+    for (std::int64_t i = 0; i <= s.n_real; ++i) {
+        sum += start[i];
+        start[i] = sum;  // where the next atom begins; filled from behind
+    }
+    for (std::int64_t e = n_entries_; e-- > 0;) entry[--start[s.owner[row[e]]]] = std::int32_t(e);
+}
+
+}  // namespace mdkern

@@ -1,0 +1,173 @@
+// The frame of Deep Potential models; formulas in deep.hpp.
+//
+// Flops per atom of the standard model (100 channels, axis 16, 240-240-240, 92 neighbors), tables:
+// 0.4 M in the descriptor, 2.0 M in the fitting net, whose weights (8 MB per type, both ways) are
+// read once per block of centres.
+#include "potentials/deepmd/deep.hpp"
+
+#include "potentials/deepmd/dpa1.hpp"
+#include "potentials/deepmd/se_a.hpp"
+#include "potentials/deepmd/se_t.hpp"
+#include "simd/parallel.hpp"
+
+namespace mdkern {
+namespace MDKERN_ISA {
+namespace {
+
+// Columns of a descriptor, or the gradient of its neighbors.
+template <class T> void run_descriptor(const DeepDescriptor<T>& d, bool gradient,
+                                       const DeepBlock<T>& block, char* memory) {
+    const auto run = [&](const auto& p, auto scratch, const auto& values, const auto& back) {
+        Carver carver{memory};
+        scratch.carve(carver, p, block.work.largest);
+        gradient ? back(p, block, scratch, d.column) : values(p, block, scratch, d.column);
+    };
+    switch (d.kind) {
+        case DeepKind::se_r:
+            return run(*static_cast<const SeR<T>*>(d.params), SeRScratch<T>(), se_r_values<T>,
+                       se_r_gradient<T>);
+        case DeepKind::se_t:
+            return run(*static_cast<const SeT<T>*>(d.params), SeTScratch<T>(), se_t_values<T>,
+                       se_t_gradient<T>);
+        case DeepKind::dpa1:
+            return run(*static_cast<const Dpa1<T>*>(d.params), Dpa1Scratch<T>(), dpa1_values<T>,
+                       dpa1_gradient<T>);
+        default:
+            return run(*static_cast<const SeA<T>*>(d.params), SeAScratch<T>(), se_a_values<T>,
+                       se_a_gradient<T>);
+    }
+}
+
+// One block of rows on one thread.
+template <class T> class Block : ForceBlock {
+public:
+    Block(DeepTask task_, const DeepModel<T>& model_, const System& s_, const Neighbors& list_,
+          const ForceBlocks& plan, const DeepWork& work_, std::int64_t block, int thread)
+        : ForceBlock(s_, block), task(task_), model(model_), list(list_), work(work_) {
+        scratch.carve(model, work.largest, work.scratch + thread * work.scratch_bytes);
+        if (task == DeepTask::descriptor) return;
+        open(plan, block, work.slots + thread * s.n_total, work.entries, work.virial_entries);
+    }
+
+    // Centres by type, those of one type in parts as equal as possible.
+    void run(const Result& out) {
+        int at[kMaxSpecies + 1];
+        sort_rows(model.n_types, at);
+        if (task == DeepTask::jacobian) keep_wanted(at);
+        for (int t = 0, k = 0; t < model.n_types; ++t) {
+            const int n = at[t] - k, parts = (n + kDeepBlock - 1) / kDeepBlock;
+            for (int part = 0; part < parts; ++part) {
+                const int size = (at[t] - k + parts - part - 1) / (parts - part);
+                centres(t, row + k, size);
+                k += size;
+            }
+        }
+        finish(out);
+    }
+
+private:
+    // Leaves the rows whose features are differentiated.
+    void keep_wanted(int* at) {
+        int n = 0;
+        for (int t = 0, k = 0; t < model.n_types; ++t) {
+            for (; k < at[t]; ++k)
+                if (work.jacobian.centre_at[caller(row[k])] >= 0) row[n++] = row[k];
+            at[t] = n;
+        }
+    }
+    void centres(int type, const std::int64_t* rows, int n) {
+        for (int k = 0; k < n; ++k)
+            energy[rows[k] - begin] = task == DeepTask::energy ? model.bias[type] : 0.0;
+        if (task == DeepTask::energy && model.silent && model.silent[type]) return;
+        const DeepBlock<T> block{s, list, work, model.zeros, type, n, rows, scratch.x, sink};
+        for (int d = 0; d < model.n_descriptors; ++d)
+            run_descriptor(model.descriptors[d], false, block, scratch.descriptor[d]);
+        const int first = model.width - model.n_tail;
+        for (int k = 0; k < n && model.n_tail > 0; ++k)
+            for (int c = 0; c < model.n_tail; ++c)
+                scratch.x.row(k)[first + c] = model.tail[type * model.n_tail + c];
+        if (task == DeepTask::descriptor) return write_descriptors(rows, n);
+        if (task == DeepTask::jacobian) return write_jacobian(block);
+        if (task == DeepTask::vjp)
+            read_weights(rows, n);
+        else
+            fit(type, rows, n);
+        for (int d = 0; d < model.n_descriptors; ++d)
+            run_descriptor(model.descriptors[d], true, block, scratch.descriptor[d]);
+    }
+
+    // Energies, and dE/dx in place of x.
+    void fit(int type, const std::int64_t* rows, int n) {
+        const Net<T>& net = model.fitting[model.one_net ? 0 : type];
+        net_forward(net, n, Matrix<const T>{scratch.x.data, scratch.x.ld}, scratch.tape);
+        const T* e = scratch.tape.y[net.n_layers - 1];
+        for (int k = 0; k < n; ++k) {
+            energy[rows[k] - begin] += double(e[k * kDenseLanes]);
+            const T share = work.share ? T(work.share[rows[k]]) : T(1);
+            for (int c = 0; c < kDenseLanes; ++c)
+                scratch.g[k * kDenseLanes + c] = c == 0 ? share : T(0);
+        }
+        net_backward(net, n, scratch.g, scratch.x, scratch.tape, model.zeros);
+    }
+    void write_descriptors(const std::int64_t* rows, int n) {
+        for (int k = 0; k < n; ++k)
+            for (int c = 0; c < model.width; ++c)
+                work.descriptors[caller(rows[k]) * model.width + c] = double(scratch.x.row(k)[c]);
+    }
+    // One unit vector dE/dx after the other.
+    void write_jacobian(const DeepBlock<T>& block) {
+        sink.jacobian = &work.jacobian;
+        for (int d = 0; d < model.n_descriptors; ++d) {
+            const int last =
+                d + 1 < model.n_descriptors ? model.descriptors[d + 1].column : model.width;
+            for (int c = model.descriptors[d].column; c < last; ++c) {
+                for (int k = 0; k < block.n; ++k)
+                    for (int x = 0; x < model.width; ++x) scratch.x.row(k)[x] = T(x == c);
+                sink.feature = c;
+                run_descriptor(model.descriptors[d], true, block, scratch.descriptor[d]);
+            }
+        }
+        sink.jacobian = nullptr;
+    }
+    void read_weights(const std::int64_t* rows, int n) {
+        for (int k = 0; k < n; ++k)
+            for (int c = 0; c < model.width; ++c)
+                scratch.x.row(k)[c] = T(work.weights[caller(rows[k]) * model.width + c]);
+    }
+
+    DeepTask task;
+    const DeepModel<T>& model;
+    const Neighbors& list;
+    const DeepWork& work;
+    DeepScratch<T> scratch;
+    DeepSink sink{*this, list};
+};
+
+template <class T> void compute(DeepTask task, const DeepModel<T>& model, const System& s,
+                                const Neighbors& list, const ForceBlocks& plan,
+                                const DeepWork& work, int n_threads, const Result& out) {
+    parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
+        Block<T> block(task, model, s, list, plan, work, b, thread);
+        block.run(out);
+    });
+    if (task == DeepTask::descriptor) return;
+    if (out.forces) force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces);
+    if (out.virials && work.virial_entries)
+        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials);
+}
+
+}  // namespace
+
+void deep_double_compute(DeepTask task, const DeepModel<double>& model, const System& s,
+                         const Neighbors& list, const ForceBlocks& plan, const DeepWork& work,
+                         int n_threads, const Result& out) {
+    compute(task, model, s, list, plan, work, n_threads, out);
+}
+void deep_single_compute(DeepTask task, const DeepModel<float>& model, const System& s,
+                         const Neighbors& list, const ForceBlocks& plan, const DeepWork& work,
+                         int n_threads, const Result& out) {
+    compute(task, model, s, list, plan, work, n_threads, out);
+}
+
+}  // namespace MDKERN_ISA
+}  // namespace mdkern

@@ -1,0 +1,263 @@
+// NEP in one pass over blocks of rows; formulas in nep.hpp.
+//
+// A block of rows is worked on in batches of as many centres of one species as a vector has lanes:
+//   1. per centre: neighbors, radial descriptors, S_nb              (nep_pairs.hpp,
+//   nep_forward.hpp; lanes: neighbors)
+//   2. per batch:  invariants, network, dU/dq, dU/dS_nb             (nep_atoms.hpp; lanes: centres)
+//   3. per centre: p_ij, added to the block's own rows of forces    (nep_backward.hpp)
+// What pass 3 needs of pass 1 stays in the thread's scratch, some 12 kB per centre of the batch.
+//
+// Flops per centre, N_R and N_A neighbors, K functions f_k, M = (L+1)^2 - 1, D descriptors, H
+// neurons:
+//   radial neighbor   60 + 4 K_R forward, 20 + 6 K_R back
+//   angular neighbor  50 + 4 n_A K_A + 2 n_A M forward, 100 + 4 n_A M + 6 M back
+//   centre            4 D H + 40 H + some 60 n_A L^2
+#include "potentials/nep/nep.hpp"
+
+#include "potentials/nep/nep_atoms.hpp"
+#include "potentials/nep/nep_backward.hpp"
+#include "potentials/nep/nep_forward.hpp"
+#include "simd/parallel.hpp"
+
+namespace mdkern {
+namespace MDKERN_ISA {
+namespace {
+
+template <class T> void forward(const NepJob<T>& job, NepScratch<T>& scratch, int l) {
+    gather(job, scratch, scratch.lane[l]);
+    measure(job, scratch, scratch.lane[l]);
+    // Common sizes of the radial basis, unrolled.
+    switch (job.p.k_radial) {
+        case 9:
+            radial_sums<T, 9>(job, scratch, l);
+            break;
+        case 11:
+            radial_sums<T, 11>(job, scratch, l);
+            break;
+        case 13:
+            radial_sums<T, 13>(job, scratch, l);
+            break;
+        case 17:
+            radial_sums<T, 17>(job, scratch, l);
+            break;
+        default:
+            radial_sums<T, 0>(job, scratch, l);
+    }
+    switch (job.p.l_max) {
+        case 1:
+            return angular_forward<T, 1>(job, scratch, l);
+        case 2:
+            return angular_forward<T, 2>(job, scratch, l);
+        case 3:
+            return angular_forward<T, 3>(job, scratch, l);
+        case 4:
+            return angular_forward<T, 4>(job, scratch, l);
+        case 5:
+            return angular_forward<T, 5>(job, scratch, l);
+        case 6:
+            return angular_forward<T, 6>(job, scratch, l);
+        case 7:
+            return angular_forward<T, 7>(job, scratch, l);
+        default:
+            return angular_forward<T, 8>(job, scratch, l);
+    }
+}
+
+template <class T> void backward(const NepJob<T>& job, NepScratch<T>& scratch, int l,
+                                 GradientSink<T>& sink) {
+    switch (job.p.k_radial) {
+        case 9:
+            radial_backward<T, 9>(job, scratch, l, sink);
+            break;
+        case 11:
+            radial_backward<T, 11>(job, scratch, l, sink);
+            break;
+        case 13:
+            radial_backward<T, 13>(job, scratch, l, sink);
+            break;
+        case 17:
+            radial_backward<T, 17>(job, scratch, l, sink);
+            break;
+        default:
+            radial_backward<T, 0>(job, scratch, l, sink);
+    }
+    switch (job.p.l_max) {
+        case 1:
+            return angular_backward<T, 1>(job, scratch, l, sink);
+        case 2:
+            return angular_backward<T, 2>(job, scratch, l, sink);
+        case 3:
+            return angular_backward<T, 3>(job, scratch, l, sink);
+        case 4:
+            return angular_backward<T, 4>(job, scratch, l, sink);
+        case 5:
+            return angular_backward<T, 5>(job, scratch, l, sink);
+        case 6:
+            return angular_backward<T, 6>(job, scratch, l, sink);
+        case 7:
+            return angular_backward<T, 7>(job, scratch, l, sink);
+        default:
+            return angular_backward<T, 8>(job, scratch, l, sink);
+    }
+}
+
+// One block of rows on one thread.
+template <class T> class Block : ForceBlock {
+    using V = simd::Vec<T>;
+
+public:
+    Block(const NepJob<T>& j, const ForceBlocks& plan, std::int64_t block, int thread)
+        : ForceBlock(j.s, block), job(j) {
+        NepScratch<T>::layout(job.p, job.work.largest,
+                              job.work.scratch + thread * job.work.scratch_bytes, scratch);
+        if (job.task == NepTask::descriptor || job.task == NepTask::charge) return;
+        open(plan, block, job.work.slots + thread * s.n_total, job.work.entries,
+             job.work.virial_entries);
+    }
+
+    void run(const Result& out) {
+        int at[kMaxSpecies + 1];
+        sort_rows(job.p.n_types, at);
+        for (int k = 0; k < int(end - begin);) {
+            const int type = type_of(row[k]);
+            int n = 0;
+            while (n < V::width && k + n < int(end - begin) && type_of(row[k + n]) == type) {
+                scratch.lane[n].row = row[k + n];
+                ++n;
+            }
+            batch(type, n);
+            k += n;
+        }
+        finish(out);
+    }
+
+private:
+    void batch(int type, int n) {
+        for (int l = 0; l < n; ++l) forward(job, scratch, l);
+        for (int l = n; l < V::width; ++l) copy_lane(l);
+        invariants(job.p, scratch);
+        T energies[V::width];
+        for (T& e : energies) e = T(0);
+        if (job.task == NepTask::descriptor) return write_descriptors(n);
+        if (job.task == NepTask::jacobian) return write_jacobian(n);
+        if (job.task == NepTask::charge) return write_charges(type, n);
+        if (job.task == NepTask::vjp)
+            read_weights(n);
+        else
+            simd::store(energies, network(job, scratch, type, read_felt(n)));
+        adjoints(job.p, scratch);
+        for (int l = 0; l < n; ++l) {
+            const std::int64_t i = scratch.lane[l].row;
+            GradientSink<T> sink{job, *this};
+            backward(job, scratch, l, sink);
+            double e = scratch.lane[l].energy;
+            e += double(energies[l]);
+            if (job.task == NepTask::energy) e -= job.t.bias[job.p.one_network ? 0 : type];
+            energy[i - begin] = e;
+            job.task == NepTask::born ? finish_born(i, sink.sums) : finish_centre(i, sink.sums);
+        }
+    }
+
+    // Lanes without a centre repeat the first one: finite numbers that nobody reads.
+    void copy_lane(int l) {
+        auto copy = [&](T* x, int n) {
+            for (int k = 0; k < n; ++k) x[k * V::width + l] = x[k * V::width];
+        };
+        copy(scratch.q, job.p.n_radial);
+        copy(scratch.sums, job.p.n_angular * job.p.n_basis());
+    }
+    void write_descriptors(int n) {
+        for (int l = 0; l < n; ++l) {
+            const std::int64_t i = scratch.lane[l].row, o = caller(i);
+            for (int d = 0; d < job.p.n_descriptors; ++d)
+                job.work.descriptors[o * job.p.n_descriptors + d] =
+                    double(scratch.q[d * V::width + l]);
+            energy[i - begin] = 0.0;
+        }
+    }
+    void write_charges(int type, int n) {
+        T charges[V::width];
+        simd::store(charges, charge_of(job, scratch, type));
+        for (int l = 0; l < n; ++l) {
+            const std::int64_t i = scratch.lane[l].row;
+            job.work.charges[i] = double(charges[l]);
+            energy[i - begin] = 0.0;
+        }
+    }
+    // dE/dQ of the batch, or null without charges.
+    const T* read_felt(int n) {
+        if (!job.work.charge_slope) return nullptr;
+        for (int l = 0; l < V::width; ++l)
+            felt[l] = l < n ? T(job.work.charge_slope[scratch.lane[l].row]) : T(0);
+        return felt;
+    }
+    void read_weights(int n) {
+        for (int l = 0; l < V::width; ++l) {
+            const std::int64_t o = caller(scratch.lane[l < n ? l : 0].row);
+            for (int d = 0; d < job.p.n_descriptors; ++d)
+                scratch.slope_q[d * V::width + l] =
+                    T(job.work.weights[o * job.p.n_descriptors + d]);
+        }
+    }
+    // One unit vector dU/dq after the other. The sink leaves -dq/dr_j in the entries of neighbors.
+    void write_jacobian(int n) {
+        const int n_d = job.p.n_descriptors;
+        for (int d = 0; d < n_d; ++d) {
+            for (int k = 0; k < n_d * V::width; ++k)
+                scratch.slope_q[k] = k / V::width == d ? T(1) : T(0);
+            adjoints(job.p, scratch);
+            for (int l = 0; l < n; ++l) {
+                const std::int64_t i = scratch.lane[l].row;
+                energy[i - begin] = 0.0;
+                if (job.work.jacobian.centre_at[caller(i)] < 0) continue;
+                GradientSink<T> sink{job, *this};
+                backward(job, scratch, l, sink);
+                take_jacobian(job.work.jacobian, job.list, i, d);
+            }
+        }
+    }
+    // The nine sums of add_born.
+    void finish_born(std::int64_t i, const GradientSums<T>& a) {
+        T w[12];
+        simd::store_sums4(w, a.fx, a.fy, a.fz, a.wxx);
+        simd::store_sums4(w + 4, a.wyy, a.wzz, a.wyz, a.wxz);
+        simd::store_sums4(w + 8, a.wxy, a.wxy, a.wxy, a.wxy);
+        const std::int64_t k = slots[i];
+        for (int c = 0; c < 3; ++c) entries[4 * k + c] += double(w[c]);
+        for (int c = 0; c < 6; ++c) virial_entries[8 * k + c] += double(w[3 + c]);
+    }
+
+    const NepJob<T>& job;
+    NepScratch<T> scratch;
+    T felt[V::width];
+};
+
+template <class T> void compute(NepTask task, const NepParams& p, const NepTables<T>& t,
+                                const System& s, const Neighbors& list, const ForceBlocks& plan,
+                                const NepWork& work, int n_threads, const Result& out) {
+    const NepJob<T> job{p, t, s, list, work, task};
+    parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
+        Block<T> block(job, plan, b, thread);
+        block.run(out);
+    });
+    if (task != NepTask::energy && task != NepTask::vjp && task != NepTask::born) return;
+    if (out.forces) force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces);
+    if (out.virials && work.virial_entries)
+        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials);
+}
+
+}  // namespace
+
+void nep_double_compute(NepTask task, const NepParams& p, const NepTables<double>& t,
+                        const System& s, const Neighbors& list, const ForceBlocks& plan,
+                        const NepWork& work, int n_threads, const Result& out) {
+    compute(task, p, t, s, list, plan, work, n_threads, out);
+}
+void nep_single_compute(NepTask task, const NepParams& p, const NepTables<float>& t,
+                        const System& s, const Neighbors& list, const ForceBlocks& plan,
+                        const NepWork& work, int n_threads, const Result& out) {
+    compute(task, p, t, s, list, plan, work, n_threads, out);
+}
+
+}  // namespace MDKERN_ISA
+}  // namespace mdkern
