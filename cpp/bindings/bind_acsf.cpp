@@ -22,7 +22,7 @@ struct PyAcsf {
         t.centers = centers.view();
         t.scratch_stride = (acsf_scratch(params, centers.longest, jacobian) + 7) / 8 * 8;
         t.scratch =
-            neighbors.scratch_rows.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
+            neighbors.descriptor_scratch.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
         return t;
     }
 };

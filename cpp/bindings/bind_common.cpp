@@ -38,12 +38,12 @@ PyResult::PyResult(std::int64_t n, bool want_virials, bool want_charges)
     : energies(n),
       forces(py::array::ShapeContainer{n, std::int64_t(3)}),
       charges(want_charges ? n : 0),
-      n_blocks(mdkern::n_blocks(n)),
-      with_charges(want_charges) {
+      n_blocks(mdkern::n_blocks(n)) {
     blocks.reset(new double[7 * n_blocks + 1]);
     view.energies = energies.mutable_data();
     view.forces = forces.mutable_data();
     view.block_totals = blocks.get();
+    if (want_charges) view.charges = charges.mutable_data();
     if (want_virials) {
         virials = DoubleArray(py::array::ShapeContainer{n, std::int64_t(6)});
         view.virials = virials.mutable_data();
@@ -62,17 +62,20 @@ py::tuple PyResult::finish() {
         return wanted ? py::object(a) : py::object(py::none());
     };
     return py::make_tuple(energy, energies, forces, virial, where(view.virials != nullptr, virials),
-                          where(with_charges, charges), overflow);
+                          where(view.charges != nullptr, charges), overflow);
 }
 
-py::tuple evaluate(const ForceStep& step, PyNeighborTable& neighbors, bool virials, int threads) {
-    const TableUse use(neighbors);
-    PyResult out(neighbors.table.n(), virials, step.has_charges());
-    {
-        py::gil_scoped_release nogil;
-        out.evaluate(step, neighbors, threads);
+Workspace& PyNeighborTable::workspace(const std::shared_ptr<const Potential>& potential) {
+    for (std::size_t k = 0; k < places_.size();) {
+        const auto held = places_[k].potential.lock();
+        if (held == potential) return *places_[k].space;
+        if (!held)
+            places_.erase(places_.begin() + std::ptrdiff_t(k));
+        else
+            ++k;
     }
-    return out.finish();
+    places_.push_back({potential, potential->workspace()});
+    return *places_.back().space;
 }
 
 }  // namespace mdkern

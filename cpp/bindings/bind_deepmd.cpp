@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "bindings/deepmd.hpp"
-#include "bindings/model_descriptor.hpp"
 #include "core/threads.hpp"
 #include "nn/gemm_check.hpp"
 
@@ -140,7 +139,15 @@ template <class T> struct PackedModel {
 
 using DescriptorList = std::vector<std::shared_ptr<PyDeepDescriptor>>;
 
-struct PyDeepPotential final : DeepStep {
+struct DeepSpace final : Workspace {
+    ForceBlockPlan plan;
+    std::int64_t plan_of_build = -1;
+    Buffer<char> scratch;
+    Buffer<std::int32_t> slots;
+    Buffer<double> entries, virial_entries;
+};
+
+struct PyDeepPotential final : Potential {
     int n_types, width = 0;  // width: features of an atom
     bool single, has_net, tabulated = false;
     std::vector<double> bias;
@@ -241,45 +248,47 @@ struct PyDeepPotential final : DeepStep {
         return packed;
     }
 
-    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
-        run(DeepTask::energy, neighbors, {}, threads, out);
+    Traits traits() const override {
+        Traits t;
+        for (const auto& d : kept) t.cutoff = std::max(t.cutoff, d->r_cut());
+        t.n_features = has_net ? 0 : width;
+        return t;
     }
-    void compute_shared(PyNeighborTable& neighbors, const double* share, int threads,
-                        const Result& out) const override {
-        DeepWork work;
-        work.share = share;
-        run(DeepTask::energy, neighbors, work, threads, out);
-    }
-    int n_features() const { return width; }
-    // `work` names the task's own input and output.
-    void run(DeepTask task, PyNeighborTable& neighbors, DeepWork work, int threads,
-             const Result& out) const {
+    std::unique_ptr<Workspace> workspace() const override { return std::make_unique<DeepSpace>(); }
+    void compute(NeighborTable& table, Workspace& workspace, const Outputs& out,
+                 int threads) const override {
+        auto& space = static_cast<DeepSpace&>(workspace);
+        const DeepTask task = out.features          ? DeepTask::descriptor
+                              : out.feature_weights ? DeepTask::vjp
+                              : out.jacobian.values ? DeepTask::jacobian
+                                                    : DeepTask::energy;
         if (has_net != (task == DeepTask::energy))
             throw std::logic_error("DeepPotential: energies need fitting nets, features need none");
-        const System s = neighbors.table.system();
-        const Neighbors list = neighbors.table.neighbors();
+        const System s = table.system();
+        const Neighbors list = table.neighbors();
         int team = team_size(threads, list.n_pairs, 150.0);
-        if (neighbors.plan_of_build != neighbors.table.build_number()) {
-            neighbors.plan.build(s, list, neighbors.table.index(), n_types, team);
-            neighbors.plan_of_build = neighbors.table.build_number();
+        if (space.plan_of_build != table.build_number()) {
+            space.plan.build(s, list, n_types, team);
+            space.plan_of_build = table.build_number();
         }
-        const ForceBlocks plan = neighbors.plan.view();
+        const ForceBlocks plan = space.plan.view();
+        const Neighbors grouped = space.plan.list();
         team = int(std::clamp<std::int64_t>(plan.n_blocks, 1, team));
-        work.overflow = &neighbors.overflow;
-        work.largest = neighbors.plan.largest_count();
+        DeepWork work;
+        work.overflow = &space.overflow;
+        work.largest = space.plan.largest_count();
         work.scratch_bytes = single ? deep_scratch_bytes(narrow->m, work.largest)
                                     : deep_scratch_bytes(wide->m, work.largest);
-        work.scratch = neighbors.scratch_bytes.reserve(team * work.scratch_bytes);
-        work.slots = neighbors.scratch_index.reserve(team * s.n_total);
+        work.scratch = space.scratch.reserve(team * work.scratch_bytes);
+        work.slots = space.slots.reserve(team * s.n_total);
         if (task != DeepTask::descriptor) {
-            work.entries = neighbors.scratch_rows.reserve(4 * plan.n_entries);
-            if (out.virials)
-                work.virial_entries = neighbors.scratch_energy.reserve(8 * plan.n_entries);
+            work.entries = space.entries.reserve(4 * plan.n_entries);
+            if (out.virials) work.virial_entries = space.virial_entries.reserve(8 * plan.n_entries);
         }
         if (single)
-            deep_single_compute(task, narrow->m, s, list, plan, work, team, out);
+            deep_single_compute(task, narrow->m, s, grouped, plan, work, team, out);
         else
-            deep_double_compute(task, wide->m, s, list, plan, work, team, out);
+            deep_double_compute(task, wide->m, s, grouped, plan, work, team, out);
     }
 };
 
@@ -312,8 +321,7 @@ void bind_deepmd(py::module_& m) {
         .def(py::init<const EnvArrays&, int, bool, const NetList&, double>(), py::kw_only(),
              py::arg("env"), py::arg("axis"), py::arg("one_side"), py::arg("nets"),
              py::arg("r_table"));
-    py::class_<DeepStep, ForceStep, std::shared_ptr<DeepStep>>(m, "DeepStep");
-    py::class_<PyDeepPotential, DeepStep, std::shared_ptr<PyDeepPotential>> potential(
+    py::class_<PyDeepPotential, Potential, std::shared_ptr<PyDeepPotential>> potential(
         m, "DeepPotential");
     potential
         .def(py::init<const DescriptorList&, const NetList&, const DoubleArray&,
@@ -321,14 +329,7 @@ void bind_deepmd(py::module_& m) {
              py::kw_only(), py::arg("descriptors"), py::arg("fitting"), py::arg("bias").noconvert(),
              py::arg("silent").noconvert(), py::arg("tail").noconvert(), py::arg("single"))
         .def_readonly("width", &PyDeepPotential::width)
-        .def_readonly("tabulated", &PyDeepPotential::tabulated)
-        .def(
-            "compute",
-            [](const PyDeepPotential& p, PyNeighborTable& neighbors, bool virials, int threads) {
-                return evaluate(p, neighbors, virials, threads);
-            },
-            py::arg("neighbors"), py::arg("virials"), py::arg("threads"));
-    bind_descriptor<DeepTask, DeepWork, PyDeepPotential>(potential);
+        .def_readonly("tabulated", &PyDeepPotential::tabulated);
     m.def(
         "dense_gemm",
         [](const DoubleArray& a, const DoubleArray& b, bool single, int repeats) {

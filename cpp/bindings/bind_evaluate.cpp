@@ -31,26 +31,32 @@ Frame take_frame(const py::handle& entry, bool virials, bool charges) {
 // Threads take different structures, each with a table of its own; a structure is evaluated by one
 // thread, or by all where there is only one. Returns a list of results as `evaluate` gives them, or
 // (index, message) of the first structure that cannot be evaluated.
-py::object evaluate_frames(const ForceStep& step, double cutoff, const py::list& inputs,
+py::object evaluate_frames(const Potential& potential, double cutoff, const py::list& inputs,
                            bool virials, int threads) {
     const int n = int(inputs.size());
     std::vector<Frame> frames;
     std::int64_t atoms = 0;
     for (int k = 0; k < n; ++k) {
-        frames.push_back(take_frame(inputs[k], virials, step.has_charges()));
+        frames.push_back(take_frame(inputs[k], virials, potential.traits().charges));
         atoms += frames.back().atoms.view().n;
     }
     const int team = std::min(n, team_size(threads, atoms, 1e3));
-    std::vector<PyNeighborTable> tables(std::max(team, 1));
+    struct Place {
+        NeighborTable table;
+        std::unique_ptr<Workspace> space;
+    };
+    std::vector<Place> places(std::max(team, 1));
+    TableOptions options;
+    options.cutoff = cutoff;
     {
         py::gil_scoped_release nogil;
-        for (PyNeighborTable& t : tables) t.options.cutoff = cutoff;
+        for (Place& place : places) place.space = potential.workspace();
         parallel_for_thread(n, team, 1, [&](std::int64_t k, int thread) {
-            PyNeighborTable& neighbors = tables[thread];
+            Place& place = places[thread];
             const int inner = team > 1 ? 1 : threads;
             try {
-                neighbors.table.build(frames[k].atoms.view(), neighbors.options, inner);
-                frames[k].out->evaluate(step, neighbors, inner);
+                place.table.build(frames[k].atoms.view(), options, inner);
+                frames[k].out->evaluate(potential, place.table, *place.space, inner);
             } catch (...) {  // nothing may leave the loop
                 frames[k].error = std::current_exception();
             }
@@ -71,7 +77,7 @@ py::object evaluate_frames(const ForceStep& step, double cutoff, const py::list&
 }  // namespace
 
 void bind_evaluate(py::module_& m) {
-    m.def("evaluate_frames", &evaluate_frames, py::arg("step"), py::arg("cutoff"),
+    m.def("evaluate_frames", &evaluate_frames, py::arg("potential"), py::arg("cutoff"),
           py::arg("frames"), py::arg("virials"), py::arg("threads"));
 }
 

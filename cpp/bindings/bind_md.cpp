@@ -15,7 +15,7 @@ DoubleArray new_array(std::initializer_list<std::int64_t> shape) {
 
 // Forces by a potential that is only reached through Python; returns what it returned.
 py::object python_force(const py::object& potential, const py::object& table, int threads,
-                        std::int64_t n, const Result& out) {
+                        std::int64_t n, const Outputs& out) {
     const py::object r = potential.attr("compute")(table, py::arg("threads") = threads);
     const auto forces = r.attr("forces").cast<DoubleArray>();
     const auto virial = r.attr("virial").cast<DoubleArray>();
@@ -38,26 +38,34 @@ py::object python_force(const py::object& potential, const py::object& table, in
 // has the table has the loop.
 struct PyMdLoop {
     py::object table, potential;
-    std::shared_ptr<ForceStep> step;
+    std::shared_ptr<const Potential> native;  // null: the potential is reached through Python
+    std::unique_ptr<Workspace> space;
+    Buffer<double> charges;  // of the last evaluation, by row
     std::unique_ptr<MdLoop> loop;
     py::object last = py::none();  // what a potential in Python returned last
 
-    PyMdLoop(py::object t, std::shared_ptr<ForceStep> native, py::object python, int threads)
-        : table(std::move(t)), potential(std::move(python)), step(std::move(native)) {
+    PyMdLoop(py::object t, std::shared_ptr<Potential> in_core, py::object python, int threads)
+        : table(std::move(t)), potential(std::move(python)), native(std::move(in_core)) {
         PyNeighborTable& neighbors = own_table();
         const TableUse use(neighbors);
         MdForce force;
-        if (step)
-            force = [s = step.get(), &neighbors](int team, const Result& out) {
-                s->compute(neighbors, team, out);
+        if (native) {
+            space = native->workspace();
+            force = [this, &neighbors, charged = native->traits().charges](int team,
+                                                                           const Outputs& out) {
+                Outputs wanted = out;
+                if (charged) wanted.charges = charges.reserve(std::size_t(neighbors.table.n()));
+                native->compute(neighbors.table, *space, wanted, team);
             };
-        else
-            force = [this](int team, const Result& out) {
+        } else {
+            force = [this](int team, const Outputs& out) {
                 const py::gil_scoped_acquire gil;
                 last = python_force(potential, table, team, loop->n(), out);
             };
+        }
         loop = std::make_unique<MdLoop>(neighbors.table, neighbors.options, std::move(force),
-                                        bool(step), step && step->forces_alone(), threads);
+                                        bool(native), native && native->traits().forces_alone,
+                                        threads);
     }
 
     PyNeighborTable& own_table() const { return table.cast<PyNeighborTable&>(); }
@@ -126,13 +134,14 @@ struct PyMdLoop {
         if (!loop->has_energies()) nogil.emplace();
         loop->results(e, f, w);
         nogil.reset();
-        py::object charges = py::none();
-        if (step && step->has_charges()) {
+        py::object by_atom = py::none();
+        if (native && native->traits().charges) {
             DoubleArray q(loop->n());
-            step->charges(own_table(), q.mutable_data());
-            charges = q;
+            const std::int32_t* order = own_table().table.caller_order();
+            for (std::int64_t i = 0; i < loop->n(); ++i) q.mutable_data()[order[i]] = charges[i];
+            by_atom = q;
         }
-        return py::make_tuple(loop->energy(), energies, forces, virial, charges);
+        return py::make_tuple(loop->energy(), energies, forces, virial, by_atom);
     }
     DoubleArray take_samples() {
         const TableUse use(own_table());
@@ -256,8 +265,8 @@ void bind_schemes(py::class_<PyMdLoop>& c) {
 
 void bind_md(py::module_& m) {
     py::class_<PyMdLoop> c(m, "MdLoop");
-    c.def(py::init<py::object, std::shared_ptr<ForceStep>, py::object, int>(), py::arg("table"),
-          py::arg("step"), py::arg("potential"), py::arg("threads"))
+    c.def(py::init<py::object, std::shared_ptr<Potential>, py::object, int>(), py::arg("table"),
+          py::arg("native"), py::arg("potential"), py::arg("threads"))
         .def(
             "set_threads",
             [](PyMdLoop& l, int threads) {
@@ -306,9 +315,8 @@ void bind_md(py::module_& m) {
                                held([](MdLoop& l) { return l.reservoir_energy(); }))
         .def_readonly("last", &PyMdLoop::last)
         .def_property_readonly("overflow", [](PyMdLoop& l) {
-            PyNeighborTable& neighbors = l.own_table();
-            const TableUse use(neighbors);
-            return neighbors.overflow != 0;
+            const TableUse use(l.own_table());
+            return l.space && l.space->overflow != 0;
         });
     bind_schemes(c);
 

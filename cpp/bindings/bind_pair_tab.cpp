@@ -48,7 +48,7 @@ struct Nearest {
     bool any() const { return !limit.empty(); }
 };
 
-struct PairTabStep final : ForceStep {
+struct PairTabStep final : Potential {
     PairTabStep(const DoubleArray& table_, const DoubleArray& bias_,
                 const std::optional<DoubleArray>& keep_, double r_min, double step, double r_end,
                 double r_cut_, std::int64_t sel_)
@@ -64,19 +64,26 @@ struct PairTabStep final : ForceStep {
         p = {int(n),      int(table.shape(2)),           r_min,   1.0 / step, r_end, table.data(),
              bias.data(), keep ? keep->data() : nullptr, nullptr, nullptr};
     }
-    bool forces_alone() const override { return true; }
-    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
-        const System s = neighbors.table.system();
-        const Neighbors list = neighbors.table.neighbors();
+    Traits traits() const override {
+        Traits t;
+        t.cutoff = r_cut;
+        t.forces_alone = true;
+        return t;
+    }
+    std::unique_ptr<Workspace> workspace() const override { return std::make_unique<Workspace>(); }
+    void compute(NeighborTable& neighbors, Workspace& space, const Outputs& out,
+                 int threads) const override {
+        const System s = neighbors.system();
+        const Neighbors list = neighbors.neighbors();
         const Nearest nearest(s, list, r_cut, sel);
-        pair_tab_compute(limited(nearest, neighbors), s, list,
-                         team_size(threads, list.n_pairs, 4.0), out);
+        pair_tab_compute(limited(nearest, space), s, list, team_size(threads, list.n_pairs, 4.0),
+                         out);
     }
     // The parameters, without the neighbors for which there is no place.
-    PairTab limited(const Nearest& nearest, PyNeighborTable& neighbors) const {
+    PairTab limited(const Nearest& nearest, Workspace& space) const {
         PairTab out = p;
         if (!nearest.any()) return out;
-        neighbors.overflow = 1;
+        space.overflow = 1;
         out.limit = nearest.limit.data();
         out.numbered = nearest.numbered.data();
         return out;
@@ -91,8 +98,8 @@ struct PairTabStep final : ForceStep {
 // Results of a part of a model, of the size of another result.
 struct Part {
     std::vector<double> energies, forces, virials, totals;
-    Result view;
-    Part(std::int64_t n, const Result& like)
+    Outputs view;
+    Part(std::int64_t n, const Outputs& like)
         : energies(std::size_t(n)),
           forces(like.forces ? std::size_t(3 * n) : 0),
           virials(like.virials ? std::size_t(6 * n) : 0),
@@ -109,26 +116,46 @@ void add(double* to, double weight, const std::vector<double>& from) {
 }
 
 // sum of weight times model, plus a bias of each type.
-struct WeightedSteps final : ForceStep {
-    WeightedSteps(std::vector<std::shared_ptr<ForceStep>> steps_, std::vector<double> weights_,
+// Workspaces of the parts of a model.
+struct PartSpaces final : Workspace {
+    std::vector<std::unique_ptr<Workspace>> parts;
+};
+
+struct WeightedSteps final : Potential {
+    WeightedSteps(std::vector<std::shared_ptr<Potential>> steps_, std::vector<double> weights_,
                   std::vector<double> bias_)
         : steps(std::move(steps_)), weights(std::move(weights_)), bias(std::move(bias_)) {
         if (steps.empty() || steps.size() != weights.size())
             throw std::invalid_argument("weights: " + std::to_string(weights.size()) +
                                         "; expected " + std::to_string(steps.size()));
     }
-    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
-        const std::int64_t n = neighbors.table.n();
+    Traits traits() const override {
+        Traits t;
+        for (const auto& step : steps) t.cutoff = std::max(t.cutoff, step->traits().cutoff);
+        return t;
+    }
+    std::unique_ptr<Workspace> workspace() const override {
+        auto spaces = std::make_unique<PartSpaces>();
+        for (const auto& step : steps) spaces->parts.push_back(step->workspace());
+        return spaces;
+    }
+    void compute(NeighborTable& neighbors, Workspace& workspace, const Outputs& out,
+                 int threads) const override {
+        auto& spaces = static_cast<PartSpaces&>(workspace);
+        const std::int64_t n = neighbors.n();
         Part part(n, out), sum(n, out);
         const auto& totals = sum.totals;
         for (std::size_t k = 0; k < steps.size(); ++k) {
-            steps[k]->compute(neighbors, threads, part.view);
+            Workspace& own = *spaces.parts[k];
+            own.overflow = 0;
+            steps[k]->compute(neighbors, own, part.view, threads);
+            spaces.overflow |= own.overflow;
             add(sum.energies.data(), weights[k], part.energies);
             add(sum.forces.data(), weights[k], part.forces);
             add(sum.virials.data(), weights[k], part.virials);
             add(sum.totals.data(), weights[k], part.totals);
         }
-        const System s = neighbors.table.system();
+        const System s = neighbors.system();
         for (std::int64_t i = 0; i < n; ++i) {
             const double own = bias[std::size_t(s.rows[4 * i + 3])];
             sum.energies[std::size_t(s.order ? s.order[i] : i)] += own;
@@ -139,14 +166,14 @@ struct WeightedSteps final : ForceStep {
         if (out.virials) std::copy(sum.virials.begin(), sum.virials.end(), out.virials);
         if (out.block_totals) std::copy(totals.begin(), totals.end(), out.block_totals);
     }
-    std::vector<std::shared_ptr<ForceStep>> steps;
+    std::vector<std::shared_ptr<Potential>> steps;
     std::vector<double> weights, bias;
 };
 
 // A net and a table, blended (pair_tab.hpp).
-struct BlendedSteps final : ForceStep {
-    BlendedSteps(std::shared_ptr<DeepStep> net_, std::shared_ptr<PairTabStep> table_, double length,
-                 double inner, double outer, double r_cut, std::int64_t sel_,
+struct BlendedSteps final : Potential {
+    BlendedSteps(std::shared_ptr<Potential> net_, std::shared_ptr<PairTabStep> table_,
+                 double length, double inner, double outer, double r_cut, std::int64_t sel_,
                  const std::optional<DoubleArray>& present_)
         : net(std::move(net_)),
           table(std::move(table_)),
@@ -156,14 +183,26 @@ struct BlendedSteps final : ForceStep {
         if (present) check_shape(*present, "present", {table->p.n_types, table->p.n_types});
     }
 
-    void compute(PyNeighborTable& neighbors, int threads, const Result& out) const override {
-        const std::int64_t n = neighbors.table.n();
-        const System s = neighbors.table.system();
-        const Neighbors list = neighbors.table.neighbors();
+    Traits traits() const override {
+        Traits t;
+        t.cutoff = std::max(net->traits().cutoff, table->r_cut);
+        return t;
+    }
+    std::unique_ptr<Workspace> workspace() const override {
+        auto spaces = std::make_unique<PartSpaces>();
+        spaces->parts.push_back(net->workspace());
+        return spaces;
+    }
+    void compute(NeighborTable& neighbors, Workspace& workspace, const Outputs& out,
+                 int threads) const override {
+        auto& spaces = static_cast<PartSpaces&>(workspace);
+        const std::int64_t n = neighbors.n();
+        const System s = neighbors.system();
+        const Neighbors list = neighbors.neighbors();
         const int team = team_size(threads, list.n_pairs, 8.0);
         const Nearest in_table(s, list, table->r_cut, table->sel),
             in_sums(s, list, blend.r_cut, sel);
-        const PairTab tab = table->limited(in_table, neighbors);
+        const PairTab tab = table->limited(in_table, workspace);
         PairBlend limited = blend;
         if (in_sums.any()) limited.limit = in_sums.limit.data();
         Part part(n, out);
@@ -173,8 +212,12 @@ struct BlendedSteps final : ForceStep {
         double* a = atoms.reserve(std::size_t(4 * s.n_total));
         pair_blend_weights_compute(tab, limited, s, list, team, a, of_table.data());
         for (std::int64_t i = 0; i < n; ++i) share[std::size_t(i)] = 1.0 - a[4 * i];
-        net->compute_shared(neighbors, share.data(), threads, part.view);
-        Result pairs = out;
+        part.view.centre_weights = share.data();
+        Workspace& own = *spaces.parts[0];
+        own.overflow = 0;
+        net->compute(neighbors, own, part.view, threads);
+        spaces.overflow |= own.overflow;
+        Outputs pairs = out;
         std::vector<double> unused;
         if (!pairs.block_totals) {
             unused.resize(part.totals.size());
@@ -187,47 +230,35 @@ struct BlendedSteps final : ForceStep {
         for (std::size_t k = 0; k < part.totals.size(); k += 7) part.totals[k] = 0.0;
         add(out.block_totals, 1.0, part.totals);  // energies are those of the pairs, blended
     }
-    std::shared_ptr<DeepStep> net;
+    std::shared_ptr<Potential> net;
     std::shared_ptr<PairTabStep> table;
     std::optional<DoubleArray> present;
     std::int64_t sel;  // of the sums of the softened distance
     PairBlend blend;
 };
 
-template <class Step> void bind_step(py::class_<Step, ForceStep, std::shared_ptr<Step>>& c) {
-    c.def(
-        "compute",
-        [](const Step& step, PyNeighborTable& neighbors, bool virials, int threads) {
-            return evaluate(step, neighbors, virials, threads);
-        },
-        py::arg("neighbors"), py::arg("virials"), py::arg("threads"));
-}
-
 }  // namespace
 
 void bind_pair_tab(py::module_& m) {
-    py::class_<PairTabStep, ForceStep, std::shared_ptr<PairTabStep>> tab(m, "PairTab");
+    py::class_<PairTabStep, Potential, std::shared_ptr<PairTabStep>> tab(m, "PairTab");
     tab.def(py::init<const DoubleArray&, const DoubleArray&, const std::optional<DoubleArray>&,
                      double, double, double, double, std::int64_t>(),
             py::kw_only(), py::arg("table").noconvert(), py::arg("bias").noconvert(),
             py::arg("keep").noconvert(), py::arg("r_min"), py::arg("step"), py::arg("r_end"),
             py::arg("r_cut"), py::arg("sel"));
-    bind_step(tab);
-    py::class_<WeightedSteps, ForceStep, std::shared_ptr<WeightedSteps>> sum(m, "WeightedSteps");
-    sum.def(py::init<std::vector<std::shared_ptr<ForceStep>>, std::vector<double>,
+    py::class_<WeightedSteps, Potential, std::shared_ptr<WeightedSteps>> sum(m, "WeightedSteps");
+    sum.def(py::init<std::vector<std::shared_ptr<Potential>>, std::vector<double>,
                      std::vector<double>>(),
             py::kw_only(), py::arg("steps"), py::arg("weights"), py::arg("bias"));
     sum.def_readonly("parts", &WeightedSteps::steps);
-    bind_step(sum);
-    py::class_<BlendedSteps, ForceStep, std::shared_ptr<BlendedSteps>> blended(m, "BlendedSteps");
-    blended.def(py::init<std::shared_ptr<DeepStep>, std::shared_ptr<PairTabStep>, double, double,
+    py::class_<BlendedSteps, Potential, std::shared_ptr<BlendedSteps>> blended(m, "BlendedSteps");
+    blended.def(py::init<std::shared_ptr<Potential>, std::shared_ptr<PairTabStep>, double, double,
                          double, double, std::int64_t, const std::optional<DoubleArray>&>(),
                 py::kw_only(), py::arg("net"), py::arg("table"), py::arg("length"),
                 py::arg("inner"), py::arg("outer"), py::arg("r_cut"), py::arg("sel"),
                 py::arg("present").noconvert());
     blended.def_readonly("net", &BlendedSteps::net);
     blended.def_readonly("table", &BlendedSteps::table);
-    bind_step(blended);
 }
 
 }  // namespace mdkern

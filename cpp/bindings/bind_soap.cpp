@@ -26,7 +26,7 @@ struct PySoap {
         t.centers = centers.view();
         t.scratch_stride = (soap_scratch(params, centers.longest) + 7) / 8 * 8;
         t.scratch =
-            neighbors.scratch_rows.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
+            neighbors.descriptor_scratch.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
         return t;
     }
     SoapJacobianTask job() const {
@@ -219,7 +219,7 @@ DoubleArray mean(const PySoap& soap, PyNeighborTable& neighbors, const py::objec
     DoubleArray out(size);
     double* sum = out.mutable_data();
     py::gil_scoped_release nogil;
-    double* parts = neighbors.scratch_energy.reserve(std::size_t(size * blocks));
+    double* parts = neighbors.descriptor_rows.reserve(std::size_t(size * blocks));
     const int team = team_size(threads, n, kCenterNs);
     soap_density_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
                          soap.task(neighbors, rows, team), team, parts);

@@ -7,13 +7,13 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "bindings/own_atoms.hpp"
 #include "core/errors.hpp"
 #include "core/pool.hpp"
-#include "forces/force_blocks.hpp"
+#include "model/potential.hpp"
 #include "neighbors/table.hpp"
-#include "potentials/coulomb.hpp"
 
 namespace mdkern {
 
@@ -44,11 +44,7 @@ AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, cons
 void bind_runtime(py::module_& m);
 void bind_neighbors(py::module_& m);
 void bind_snapshot(py::module_& m);
-void bind_lennard_jones(py::module_& m);
-void bind_morse(py::module_& m);
-void bind_buckingham(py::module_& m);
-void bind_eam(py::module_& m);
-void bind_nep(py::module_& m);
+void bind_potential(py::module_& m);
 void bind_deepmd(py::module_& m);
 void bind_deepmd_kinds(py::module_& m);
 void bind_pair_tab(py::module_& m);
@@ -59,28 +55,27 @@ void bind_text(py::module_& m);
 void bind_soap(py::module_& m);
 void bind_acsf(py::module_& m);
 
-// A table together with the options it is built with, as Python holds it, and everything that an
-// evaluation on it changes: potentials themselves stay as they were made, and threads share them.
+// A table together with the options it is built with, as Python holds it, and the workspaces of the
+// potentials that are evaluated on it.
 struct PyNeighborTable {
     NeighborTable table;
     TableOptions options;
     DoubleArray radii, cutoff_table;  // keep the memory of the options alive
     OwnAtoms atoms;
     std::int64_t builds = 0;
-    // Scratch of the potential that reads the table: reused from step to step, given back with the
-    // table.
-    Buffer<double> scratch_energy, scratch_rows, scratch_sums, scratch_virials, scratch_tiles;
-    Buffer<float> scratch_single;
-    Buffer<std::int32_t> scratch_count, scratch_index;
-    Buffer<char> scratch_bytes;
-    // Of potentials that scatter over blocks of rows; made anew when the table was.
-    ForceBlockPlan plan;
-    std::int64_t plan_of_build = -1;
-    Coulomb coulomb;  // of potentials with charges
-    // Set to 1 by a model that has no room for all neighbors and leaves the farthest out, or whose
-    // tables end before a density.
-    std::int32_t overflow = 0;
-    std::recursive_mutex lock;  // of TableUse
+    Buffer<double> descriptor_scratch, descriptor_rows;  // of descriptors
+    std::recursive_mutex lock;                           // of TableUse
+
+    // The potential's workspace of this table: made at its first evaluation, kept as long as the
+    // potential lives.
+    Workspace& workspace(const std::shared_ptr<const Potential>& potential);
+
+private:
+    struct Place {
+        std::weak_ptr<const Potential> potential;
+        std::unique_ptr<Workspace> space;
+    };
+    std::vector<Place> places_;
 };
 
 // Keeps other threads off a table as long as it lives: every binding that reads or changes one
@@ -97,38 +92,21 @@ private:
     std::unique_lock<std::recursive_mutex> held_;
 };
 
-// One evaluation of a potential on a table, into buffers of the caller, without Python: what
-// molecular dynamics calls in every step. A potential without one is reached through its method
-// `compute`. Nothing in it changes once it is made: what does belongs to the table.
-struct ForceStep {
-    virtual ~ForceStep() = default;
-    virtual void compute(PyNeighborTable& neighbors, int threads, const Result& out) const = 0;
-    // Whether it is faster, and possible, without energies and totals: out.block_totals == nullptr.
-    virtual bool forces_alone() const { return false; }
-    // Charges (n) of the last evaluation on this table, in the caller's order, where the model has some.
-    virtual bool has_charges() const { return false; }
-    virtual void charges(const PyNeighborTable&, double*) const {}
-};
-
-// Output arrays of a potential and the scratch that every potential shares.
+// Output arrays of a potential.
 struct PyResult {
     DoubleArray energies, forces, virials, charges;
     std::unique_ptr<double[]> blocks;
-    Result view;
+    Outputs view;
     std::int64_t n_blocks = 0;
-    bool with_charges, overflow = false;
+    bool overflow = false;
     PyResult(std::int64_t n, bool want_virials, bool want_charges = false);
-    void evaluate(const ForceStep& step, PyNeighborTable& neighbors, int threads) {
-        neighbors.overflow = 0;
-        step.compute(neighbors, threads, view);
-        overflow = neighbors.overflow != 0;
-        if (with_charges) step.charges(neighbors, charges.mutable_data());
+    void evaluate(const Potential& potential, NeighborTable& table, Workspace& space, int threads) {
+        space.overflow = 0;
+        potential.compute(table, space, view, threads);
+        overflow = space.overflow != 0;
     }
     // (energy, energies, forces, virial (6), virials or None, charges or None, overflow)
     py::tuple finish();
 };
-
-// The same evaluation for Python, into new arrays.
-py::tuple evaluate(const ForceStep& step, PyNeighborTable& neighbors, bool virials, int threads);
 
 }  // namespace mdkern

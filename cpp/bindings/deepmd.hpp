@@ -139,11 +139,4 @@ struct PyDeepDescriptor {
     virtual PackedDescriptor pack(bool single, bool half) const = 0;
 };
 
-// A model whose centres can count in part: `share` (n_real), in the order of rows, multiplies their
-// gradients, but not the energies, which are written to out.energies.
-struct DeepStep : ForceStep {
-    virtual void compute_shared(PyNeighborTable& neighbors, const double* share, int threads,
-                                const Result& out) const = 0;
-};
-
 }  // namespace mdkern

@@ -63,7 +63,8 @@ py::tuple py_gradients(PyNeighborTable& neighbors, const CenterRows& centers, in
     {
         py::gil_scoped_release nogil;
         const std::size_t pairs = 3 * neighbors.table.index_room();
-        double* room = neighbors.scratch_energy.reserve(pairs + std::size_t(15 * n + 3 * s.n_real));
+        double* room =
+            neighbors.descriptor_rows.reserve(pairs + std::size_t(15 * n + 3 * s.n_real));
         PairGradients out;
         out.pairs = room;
         out.sums = out.pairs + pairs;

@@ -31,12 +31,7 @@ PYBIND11_MODULE(_core, m) {
     bind_runtime(m);
     bind_snapshot(m);
     bind_neighbors(m);
-    py::class_<ForceStep, std::shared_ptr<ForceStep>>(m, "ForceStep");
-    bind_lennard_jones(m);
-    bind_morse(m);
-    bind_buckingham(m);
-    bind_eam(m);
-    bind_nep(m);
+    bind_potential(m);
     bind_deepmd(m);
     bind_deepmd_kinds(m);
     bind_pair_tab(m);

@@ -48,15 +48,34 @@ struct HalfList {
     const std::int32_t* image = nullptr;
 };
 
-// Output of a potential, caller-owned; null = not wanted. Voigt order xx, yy, zz, yz, xz, xy.
-// virial = -dE/d(strain).
-struct Result {
+// Derivatives of features of centres by the positions of atoms: (n_centres, n_moving, 3,
+// n_features), zero at first. centre_at, moving_at: (n) place of each atom in the first two axes, or
+// -1, caller's order.
+struct FeatureJacobian {
+    double* values = nullptr;
+    const std::int32_t *centre_at = nullptr, *moving_at = nullptr;
+    std::int64_t n_moving = 0, n_features = 0;
+};
+
+// What is asked of a potential, in memory of the caller; null: not wanted. Atoms stand in the order
+// that the System's `order` gives. Voigt order xx, yy, zz, yz, xz, xy; virial = -dE/d(strain).
+struct Outputs {
     double* energies = nullptr;  // (n_real)
     double* forces = nullptr;    // (n_real, 3)
     double* virials = nullptr;   // (n_real, 6): per-atom virial; sums to the total
     // (n_blocks(n_real), 7): energy and virial of each block of rows. Null only where neither
-    // energies nor virials are wanted, and for potentials that say so (ForceStep::forces_alone).
+    // energies nor virials are wanted, and for potentials that say so (Traits::forces_alone).
     double* block_totals = nullptr;
+    double* charges = nullptr;  // (n_real), of a model with charges
+    // One of the following at a time, instead of the energy and its derivatives:
+    double* born = nullptr;      // (n_real, 9) half of sum_j (r_ij p_ij - r_ji p_ji) with
+                                 // p_ij = dQ_i/dr_ij; `energies` are the charges Q
+    double* features = nullptr;  // (n_real, n_features)
+    const double* feature_weights = nullptr;  // (n_real, n_features): forces and virial of
+                                              // sum_id weight_id feature_id
+    FeatureJacobian jacobian;
+    // (n_real) by row: multiplies the gradient of each centre's energy, but not the energy.
+    const double* centre_weights = nullptr;
 };
 
 constexpr std::int64_t kPairBlock =

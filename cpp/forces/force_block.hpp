@@ -122,7 +122,7 @@ struct ForceBlock {
     }
 
     // Energies and totals; the virial of the block stands in its first part.
-    void finish(const Result& out) const {
+    void finish(const Outputs& out) const {
         for (std::int64_t part = begin; part < end; part += kPairBlock) {
             double* totals = out.block_totals + 7 * (part / kPairBlock);
             for (int c = 0; c < 7; ++c) totals[c] = 0.0;

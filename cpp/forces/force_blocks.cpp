@@ -8,16 +8,23 @@
 
 namespace mdkern {
 
-void ForceBlockPlan::build(const System& s, const Neighbors& list, std::int32_t* index,
-                           int n_species, int n_threads) {
+void ForceBlockPlan::build(const System& s, const Neighbors& list, int n_species, int n_threads) {
     const int team = team_size(n_threads, list.n_pairs, 2.0);
     n_blocks_ = n_force_blocks(s.n_real);
     largest_ = 0;
-    for (std::int64_t i = 0; i < s.n_real; ++i)
+    std::int64_t room = 0;
+    for (std::int64_t i = 0; i < s.n_real; ++i) {
         largest_ = std::max<std::int64_t>(largest_, list.count[i]);
+        room = std::max(room, list.first[i] + list.count[i]);
+    }
 
-    std::int32_t* marks = marks_.reserve(team * std::max(s.n_total, largest_));
-    if (n_species > 1) group_by_species_compute(s, list, n_species, team, index, marks, largest_);
+    list_ = list;
+    if (n_species > 1) {
+        std::int32_t* index = index_.reserve(room);
+        group_by_species_compute(s, list, n_species, team, index);
+        list_.index = index;
+    }
+    std::int32_t* marks = marks_.reserve(team * s.n_total);
     std::fill_n(marks, team * s.n_total, -1);
     std::int64_t* first = first_.reserve(n_blocks_ + 1);
     force_blocks_rows_compute(s, list, team, marks, first + 1, nullptr, nullptr);

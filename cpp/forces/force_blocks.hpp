@@ -8,8 +8,8 @@
 // space, so a block of 128 touches some ten to twenty rows per row of its own, one of 1024 half as
 // many: 32 bytes each, against 24 bytes for every pair if the pairs' gradients were stored.
 //
-// The plan (which rows a block touches) is made when the list is; the list is grouped by species
-// at the same time, so that kernels meet neighbors of one species side by side.
+// The plan (which rows a block touches) is made when the list is, together with a copy of the list
+// that is grouped by species, so that kernels meet neighbors of one species side by side.
 #pragma once
 
 #include <cstdint>
@@ -44,32 +44,23 @@ struct ForceBlocks {
 MDKERN_KERNEL(force_blocks_rows_compute,
               (const System&, const Neighbors&, int n_threads, std::int32_t* marks,
                std::int64_t* count, const std::int64_t* first, std::int32_t* row))
-// Reorders the neighbors of each row by species, those of one species in their former order. index
-// is the memory of the list; room: (n_threads, largest count); n_species <= kMaxSpecies.
+// The neighbors of each row by species, those of one species in their former order, into `index`,
+// where the list has them in its own. n_species <= kMaxSpecies.
 MDKERN_KERNEL(group_by_species_compute,
-              (const System&, const Neighbors&, int n_species, int n_threads, std::int32_t* index,
-               std::int32_t* room, std::int64_t largest))
+              (const System&, const Neighbors&, int n_species, int n_threads, std::int32_t* index))
 constexpr int kMaxSpecies = 128;
-// out[width o + c] = sum of entries[stride e + c] over the entries of atom o, c < width <= 8.
+// out[row o + c] = sum of entries[stride e + c] over the entries of atom o, c < width <= 8.
 MDKERN_KERNEL(force_blocks_gather_compute,
               (const System&, const ForceBlocks&, const double* entries, int stride, int width,
-               int n_threads, double* out))
-
-// Derivatives of features of centres by the positions of atoms: (n_centres, n_moving, 3,
-// n_features), zero at first. centre_at, moving_at: (n) place of each atom in the first two axes, or
-// -1, caller's order.
-struct FeatureJacobian {
-    double* values = nullptr;
-    const std::int32_t *centre_at = nullptr, *moving_at = nullptr;
-    std::int64_t n_moving = 0, n_features = 0;
-};
+               int n_threads, double* out, int row))
 
 // The memory of a plan, reused from list to list.
 class ForceBlockPlan {
 public:
-    // `index` is the list's own memory, which is reordered. Throws MemoryLimit.
-    void build(const System& system, const Neighbors& list, std::int32_t* index, int n_species,
-               int n_threads);
+    // Throws MemoryLimit.
+    void build(const System& system, const Neighbors& list, int n_species, int n_threads);
+    // The list by species; of a single species it is the table's own.
+    const Neighbors& list() const { return list_; }
     ForceBlocks view() const {
         return {n_blocks_, n_entries_, first_.data(), row_.data(), start_.data(), entry_.data()};
     }
@@ -78,7 +69,8 @@ public:
 private:
     std::int64_t n_blocks_ = 0, n_entries_ = 0, largest_ = 0;
     Buffer<std::int64_t> first_, start_;
-    Buffer<std::int32_t> row_, entry_, marks_;
+    Buffer<std::int32_t> row_, entry_, marks_, index_;
+    Neighbors list_;
 };
 
 }  // namespace mdkern

@@ -34,24 +34,21 @@ void force_blocks_rows_compute(const System& s, const Neighbors& list, int n_thr
 }
 
 void group_by_species_compute(const System& s, const Neighbors& list, int n_species, int n_threads,
-                              std::int32_t* index, std::int32_t* room, std::int64_t largest) {
-    parallel_for_thread(s.n_real, n_threads, 256, [&](std::int64_t i, int thread) {
-        std::int32_t *row = index + list.first[i], *copy = room + thread * largest;
-        const std::int32_t n = list.count[i];
+                              std::int32_t* index) {
+    parallel_for(s.n_real, n_threads, 256, [&](std::int64_t i) {
+        const std::int32_t *row = list.index + list.first[i], n = list.count[i];
+        std::int32_t* grouped = index + list.first[i];
         std::int32_t at[kMaxSpecies + 1];
         for (int t = 0; t <= n_species; ++t) at[t] = 0;
-        for (std::int32_t k = 0; k < n; ++k) {
-            copy[k] = row[k];
-            ++at[int(s.rows[4 * std::int64_t(row[k]) + 3]) + 1];
-        }
+        for (std::int32_t k = 0; k < n; ++k) ++at[int(s.rows[4 * std::int64_t(row[k]) + 3]) + 1];
         for (int t = 0; t < n_species; ++t) at[t + 1] += at[t];
         for (std::int32_t k = 0; k < n; ++k)
-            row[at[int(s.rows[4 * std::int64_t(copy[k]) + 3])]++] = copy[k];
+            grouped[at[int(s.rows[4 * std::int64_t(row[k]) + 3])]++] = row[k];
     });
 }
 
 void force_blocks_gather_compute(const System& s, const ForceBlocks& plan, const double* entries,
-                                 int stride, int width, int n_threads, double* out) {
+                                 int stride, int width, int n_threads, double* out, int row) {
     parallel_for(s.n_real, n_threads, 0, [&](std::int64_t i) {
         double sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
         for (std::int64_t k = plan.start[i]; k < plan.start[i + 1]; ++k) {
@@ -59,7 +56,7 @@ void force_blocks_gather_compute(const System& s, const ForceBlocks& plan, const
             for (int c = 0; c < width; ++c) sum[c] += e[c];
         }
         const std::int64_t o = s.order ? s.order[i] : i;
-        for (int c = 0; c < width; ++c) out[width * o + c] = sum[c];
+        for (int c = 0; c < width; ++c) out[row * o + c] = sum[c];
     });
 }
 

@@ -61,7 +61,7 @@ template <class T> struct PairSums {
 // What a block of rows adds up to, and the output of its rows.
 class BlockTotals {
 public:
-    BlockTotals(const System& s, const Result& out, std::int64_t block)
+    BlockTotals(const System& s, const Outputs& out, std::int64_t block)
         : system(s),
           result(out),
           totals(out.block_totals ? out.block_totals + 7 * block : nullptr) {}
@@ -96,7 +96,7 @@ public:
 
 private:
     const System& system;
-    const Result& result;
+    const Outputs& result;
     double* totals;
     double energy = 0.0, virial[6] = {0, 0, 0, 0, 0, 0};
 };
@@ -116,7 +116,7 @@ inline void add_pairs(PairSums<T>& sums, simd::Mask<T> within, V e, V g, V dx, V
 //   (anything in the other lanes) double own_energy(i)
 // kTotals: energies and virials too, otherwise forces alone.
 template <class T, bool kTotals, class Pair>
-void pair_rows(const System& s, const Neighbors& list, const Result& out, int n_threads,
+void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n_threads,
                const Pair& pair) {
     using V = simd::Vec<T>;
     const T* rows = pair.rows;
@@ -153,7 +153,7 @@ void pair_rows(const System& s, const Neighbors& list, const Result& out, int n_
     });
 }
 template <class T, class Pair>
-void pair_loop(const System& s, const Neighbors& list, const Result& out, int n_threads,
+void pair_loop(const System& s, const Neighbors& list, const Outputs& out, int n_threads,
                const Pair& pair) {
     if (out.block_totals)
         pair_rows<T, true>(s, list, out, n_threads, pair);
@@ -361,7 +361,7 @@ template <class Pair> void tile_loop(const System& s, const HalfList& half, cons
 // Adds the sums of its images to each atom, and writes the results. own: energies of the atoms
 // beside those of pairs.
 static inline void finish_half(const System& s, const HalfList& half, const HalfSums& sums,
-                               const double* own, int n_threads, const Result& out) {
+                               const double* own, int n_threads, const Outputs& out) {
     parallel_for(n_blocks(s.n_real), n_threads, 0, [&](std::int64_t b) {
         const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
         double total = 0.0;

@@ -263,7 +263,7 @@ void MdLoop::restore(const MdState& s) {
 void MdLoop::evaluate(Want want) {
     if (want == Want::forces && (!alone_ || scheme_->moves_cell())) want = Want::totals;
     const bool energies = want == Want::energies;
-    Result r;
+    Outputs r;
     r.block_totals = want == Want::forces ? nullptr : blocks_.data();
     double* forces = row_order_ ? f_.data() : packed_[0].reserve(3 * n_);
     r.forces = forces;

@@ -24,7 +24,7 @@
 namespace mdkern {
 
 // One evaluation on the loop's table into buffers of the caller, in the order of system().
-using MdForce = std::function<void(int threads, const Result&)>;
+using MdForce = std::function<void(int threads, const Outputs&)>;
 
 // Everything that a run needs to go on with the same bits: also where the atoms were when the
 // list was built, for the order of its pairs follows from that. Arrays in the caller's order.

@@ -64,9 +64,7 @@ public:
     // build.
     HalfList half(int team);
     std::size_t half_room() const;  // entries that its first[] may point into
-    // The list's memory, for who reorders the neighbors within rows, and the number of the build
-    // that it comes from.
-    std::int32_t* index() { return index_.data(); }
+    // The number of the build that the list comes from.
     std::int64_t build_number() const { return build_number_; }
     std::int64_t n() const { return n_real_; }
     std::size_t index_room() const {

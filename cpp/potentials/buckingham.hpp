@@ -13,6 +13,6 @@ struct BuckinghamParams {
     const double* table = nullptr;  // (n_species, n_species, 8)
 };
 MDKERN_KERNEL(buckingham_compute,
-              (const BuckinghamParams&, const System&, const Neighbors&, int, const Result&))
+              (const BuckinghamParams&, const System&, const Neighbors&, int, const Outputs&))
 
 }  // namespace mdkern

@@ -51,7 +51,7 @@ template <bool kMixed> struct BuckinghamPair {
 }  // namespace
 
 void buckingham_compute(const BuckinghamParams& p, const System& s, const Neighbors& list,
-                        int n_threads, const Result& out) {
+                        int n_threads, const Outputs& out) {
     if (p.n_species == 1)
         pair_loop<double>(s, list, out, n_threads, BuckinghamPair<false>{s.rows, p});
     else

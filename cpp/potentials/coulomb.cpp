@@ -133,7 +133,7 @@ void Coulomb::begin(const CoulombParams& p, const System& s, const Neighbors& li
     for (std::int64_t i = 0; i < n; ++i) slope[i] = rows_[kCoulombRow * i] - mean;
 }
 
-void Coulomb::finish(const System& s, const Result& out, int n_threads) {
+void Coulomb::finish(const System& s, const Outputs& out, int n_threads) {
     coulomb_add_compute(s, rows(), out, n_threads);
     if (!waved_) return;
     if (out.block_totals)

@@ -75,7 +75,7 @@ MDKERN_KERNEL(waves_apply_compute,
                double* powers, int component, double* virials, int n_threads))
 // Adds the rows to the results of a potential that has written its own.
 MDKERN_KERNEL(coulomb_add_compute,
-              (const System&, const CoulombRows&, const Result&, int n_threads))
+              (const System&, const CoulombRows&, const Outputs&, int n_threads))
 
 // One evaluation in steps, and its memory, reused from step to step.
 class Coulomb {
@@ -88,7 +88,7 @@ public:
     // dE/d(raw charge) by row.
     const double* slope() const { return slope_.data(); }
     // Adds energies, forces and virials to those of the rest of the model.
-    void finish(const System&, const Result&, int n_threads);
+    void finish(const System&, const Outputs&, int n_threads);
     const double* charges() const { return charge_.data(); }  // by row
 
 private:

@@ -300,7 +300,8 @@ void waves_apply_compute(const System& s, const Waves& w, const CoulombRows& out
     });
 }
 
-void coulomb_add_compute(const System& s, const CoulombRows& in, const Result& out, int n_threads) {
+void coulomb_add_compute(const System& s, const CoulombRows& in, const Outputs& out,
+                         int n_threads) {
     parallel_for(n_blocks(s.n_real), n_threads, 16, [&](std::int64_t b) {
         const std::int64_t begin = b * kPairBlock,
                            end = begin + kPairBlock < s.n_real ? begin + kPairBlock : s.n_real;

@@ -47,9 +47,9 @@ MDKERN_KERNEL(eam_embed_compute,
 MDKERN_KERNEL(eam_spread_compute, (const System&, const EamScratch&, int))
 // Forces and energies of all rows, images included; of `out` it reads only what is wanted.
 MDKERN_KERNEL(eam_force_compute, (const EamParams&, const System&, const HalfList&,
-                                  const EamScratch&, int, const Result&))
+                                  const EamScratch&, int, const Outputs&))
 // Adds the sums of images to their owners' and writes the results.
 MDKERN_KERNEL(eam_finish_compute,
-              (const System&, const HalfList&, const EamScratch&, int, const Result&))
+              (const System&, const HalfList&, const EamScratch&, int, const Outputs&))
 
 }  // namespace mdkern

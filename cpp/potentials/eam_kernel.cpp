@@ -331,7 +331,7 @@ template <bool kMixed> struct EamPair {
 }  // namespace
 
 void eam_force_compute(const EamParams& p, const System& s, const HalfList& half,
-                       const EamScratch& work, int n_threads, const Result& out) {
+                       const EamScratch& work, int n_threads, const Outputs& out) {
     HalfList kept = half;
     kept.list = {0, half.list.first, work.count, work.index};
     const HalfSums sums{work.sums, out.virials ? work.virials : nullptr, work.tiles};
@@ -344,7 +344,7 @@ void eam_force_compute(const EamParams& p, const System& s, const HalfList& half
 }
 
 void eam_finish_compute(const System& s, const HalfList& half, const EamScratch& work,
-                        int n_threads, const Result& out) {
+                        int n_threads, const Outputs& out) {
     const HalfSums sums{work.sums, out.virials ? work.virials : nullptr, work.tiles};
     finish_half(s, half, sums, work.energy, n_threads, out);
 }

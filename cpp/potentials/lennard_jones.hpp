@@ -24,6 +24,6 @@ struct LjParams {
 };
 // Scratch: 4 n_total + 8 n_species^2 floats where single_precision is set, else unused.
 MDKERN_KERNEL(lennard_jones_compute,
-              (const LjParams&, const System&, const Neighbors&, float*, int, const Result&))
+              (const LjParams&, const System&, const Neighbors&, float*, int, const Outputs&))
 
 }  // namespace mdkern

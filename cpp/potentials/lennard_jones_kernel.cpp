@@ -69,7 +69,7 @@ template <class T, LjStyle kStyle, bool kMixed> struct LjPair {
 
 template <class T, LjStyle kStyle>
 void run(const LjParams& p, const T* rows, const T* table, const System& s, const Neighbors& list,
-         int n_threads, const Result& out) {
+         int n_threads, const Outputs& out) {
     if (p.n_species == 1)
         pair_loop<T>(s, list, out, n_threads, LjPair<T, kStyle, false>{rows, table, 1});
     else
@@ -78,7 +78,7 @@ void run(const LjParams& p, const T* rows, const T* table, const System& s, cons
 
 template <class T>
 void run_style(const LjParams& p, const T* rows, const T* table, const System& s,
-               const Neighbors& list, int n_threads, const Result& out) {
+               const Neighbors& list, int n_threads, const Outputs& out) {
     if (p.style == LjStyle::plain)
         run<T, LjStyle::plain>(p, rows, table, s, list, n_threads, out);
     else if (p.style == LjStyle::force_shift)
@@ -90,7 +90,7 @@ void run_style(const LjParams& p, const T* rows, const T* table, const System& s
 }  // namespace
 
 void lennard_jones_compute(const LjParams& p, const System& s, const Neighbors& list,
-                           float* scratch, int n_threads, const Result& out) {
+                           float* scratch, int n_threads, const Outputs& out) {
     if (!p.single_precision) {
         run_style<double>(p, s.rows, p.table, s, list, n_threads, out);
         return;

@@ -14,6 +14,6 @@ struct MorseParams {
     bool smooth = false;
 };
 MDKERN_KERNEL(morse_compute,
-              (const MorseParams&, const System&, const Neighbors&, int, const Result&))
+              (const MorseParams&, const System&, const Neighbors&, int, const Outputs&))
 
 }  // namespace mdkern

@@ -40,7 +40,7 @@ template <bool kSmooth> struct MorsePair {
 }  // namespace
 
 void morse_compute(const MorseParams& p, const System& s, const Neighbors& list, int n_threads,
-                   const Result& out) {
+                   const Outputs& out) {
     if (p.smooth)
         pair_loop<double>(s, list, out, n_threads, MorsePair<true>{s.rows, p});
     else

@@ -20,39 +20,30 @@ __all__: list[str] = [
     "DeepSeA",
     "DeepSeR",
     "DeepSeT",
-    "DeepStep",
     "FMA_FACTOR",
-    "ForceStep",
     "MdLoop",
     "NeighborTable",
-    "Nep",
     "PairTab",
+    "Potential",
     "Snapshot",
     "Soap",
     "WeightedSteps",
     "available_cpus",
     "available_memory",
-    "buckingham_compute",
-    "buckingham_step",
     "build_info",
     "dense_gemm",
-    "eam_compute",
-    "eam_step",
     "evaluate_frames",
     "format_rows",
     "get_isa",
     "get_num_threads",
-    "lennard_jones_compute",
-    "lennard_jones_step",
     "limits_fma",
     "limits_stream",
     "md_bussi_noise",
     "md_normals",
-    "morse_compute",
-    "morse_step",
     "neighbor_list",
     "neighbor_list_batch",
     "neighbor_list_quick",
+    "potential_names",
     "set_isa",
     "set_num_threads",
 ]
@@ -118,26 +109,8 @@ class NeighborTable:
     @property
     def species(self) -> numpy.typing.NDArray[numpy.int32]: ...
 
-class ForceStep:
-    pass
-
-class Nep(ForceStep):
-    def __init__(
-        self,
-        *,
-        l_max: typing.SupportsInt | typing.SupportsIndex,
-        n_radial: typing.SupportsInt | typing.SupportsIndex,
-        n_angular: typing.SupportsInt | typing.SupportsIndex,
-        k_radial: typing.SupportsInt | typing.SupportsIndex,
-        k_angular: typing.SupportsInt | typing.SupportsIndex,
-        hidden: typing.SupportsInt | typing.SupportsIndex,
-        cutoff: typing.SupportsFloat | typing.SupportsIndex,
-        uniform_cutoff: bool,
-        dipole: bool,
-        single: bool,
-        charge_mode: typing.SupportsInt | typing.SupportsIndex,
-        arrays: dict[str, typing.Any],
-    ) -> None: ...
+class Potential:
+    def __init__(self, name: str, fields: dict[str, typing.Any]) -> None: ...
     def born(
         self, neighbors: NeighborTable, threads: typing.SupportsInt | typing.SupportsIndex
     ) -> tuple[typing.Any, ...]: ...
@@ -208,10 +181,7 @@ class DeepSeA(DeepDescriptor):
         r_table: typing.SupportsFloat | typing.SupportsIndex,
     ) -> None: ...
 
-class DeepStep(ForceStep):
-    pass
-
-class DeepPotential(DeepStep):
+class DeepPotential(Potential):
     def __init__(
         self,
         *,
@@ -222,30 +192,6 @@ class DeepPotential(DeepStep):
         tail: numpy.typing.NDArray[numpy.float64] | None,
         single: bool,
     ) -> None: ...
-    def compute(
-        self,
-        neighbors: NeighborTable,
-        virials: bool,
-        threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple[typing.Any, ...]: ...
-    def descriptors(
-        self, neighbors: NeighborTable, threads: typing.SupportsInt | typing.SupportsIndex
-    ) -> numpy.typing.NDArray[numpy.float64]: ...
-    def jacobian(
-        self,
-        neighbors: NeighborTable,
-        centre_at: numpy.typing.NDArray[numpy.int32],
-        moving_at: numpy.typing.NDArray[numpy.int32],
-        n_centres: typing.SupportsInt | typing.SupportsIndex,
-        n_moving: typing.SupportsInt | typing.SupportsIndex,
-        threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> numpy.typing.NDArray[numpy.float64]: ...
-    def vjp(
-        self,
-        neighbors: NeighborTable,
-        weights: numpy.typing.NDArray[numpy.float64],
-        threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple[typing.Any, ...]: ...
     @property
     def tabulated(self) -> bool: ...
     @property
@@ -281,7 +227,7 @@ class DeepDpa1(DeepDescriptor):
         r_table: typing.SupportsFloat | typing.SupportsIndex,
     ) -> None: ...
 
-class PairTab(ForceStep):
+class PairTab(Potential):
     def __init__(
         self,
         *,
@@ -294,35 +240,23 @@ class PairTab(ForceStep):
         r_cut: typing.SupportsFloat | typing.SupportsIndex,
         sel: typing.SupportsInt | typing.SupportsIndex,
     ) -> None: ...
-    def compute(
-        self,
-        neighbors: NeighborTable,
-        virials: bool,
-        threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple[typing.Any, ...]: ...
 
-class WeightedSteps(ForceStep):
+class WeightedSteps(Potential):
     def __init__(
         self,
         *,
-        steps: collections.abc.Sequence[ForceStep],
+        steps: collections.abc.Sequence[Potential],
         weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
         bias: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
     ) -> None: ...
-    def compute(
-        self,
-        neighbors: NeighborTable,
-        virials: bool,
-        threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple[typing.Any, ...]: ...
     @property
-    def parts(self) -> list[ForceStep]: ...
+    def parts(self) -> list[Potential]: ...
 
-class BlendedSteps(ForceStep):
+class BlendedSteps(Potential):
     def __init__(
         self,
         *,
-        net: DeepStep,
+        net: Potential,
         table: PairTab,
         length: typing.SupportsFloat | typing.SupportsIndex,
         inner: typing.SupportsFloat | typing.SupportsIndex,
@@ -331,14 +265,8 @@ class BlendedSteps(ForceStep):
         sel: typing.SupportsInt | typing.SupportsIndex,
         present: numpy.typing.NDArray[numpy.float64] | None,
     ) -> None: ...
-    def compute(
-        self,
-        neighbors: NeighborTable,
-        virials: bool,
-        threads: typing.SupportsInt | typing.SupportsIndex,
-    ) -> tuple[typing.Any, ...]: ...
     @property
-    def net(self) -> DeepStep: ...
+    def net(self) -> Potential: ...
     @property
     def table(self) -> PairTab: ...
 
@@ -346,7 +274,7 @@ class MdLoop:
     def __init__(
         self,
         table: typing.Any,
-        step: ForceStep,
+        native: Potential,
         potential: typing.Any,
         threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> None: ...
@@ -586,13 +514,6 @@ class Acsf:
 
 def available_cpus() -> int: ...
 def available_memory() -> float: ...
-def buckingham_compute(
-    table: numpy.typing.NDArray[numpy.float64],
-    neighbors: NeighborTable,
-    virials: bool,
-    threads: typing.SupportsInt | typing.SupportsIndex,
-) -> tuple[typing.Any, ...]: ...
-def buckingham_step(table: numpy.typing.NDArray[numpy.float64]) -> ForceStep: ...
 def build_info() -> dict[str, typing.Any]: ...
 def dense_gemm(
     a: numpy.typing.NDArray[numpy.float64],
@@ -600,29 +521,8 @@ def dense_gemm(
     single: bool,
     repeats: typing.SupportsInt | typing.SupportsIndex,
 ) -> numpy.typing.NDArray[numpy.float64]: ...
-def eam_compute(
-    cutoff: typing.SupportsFloat | typing.SupportsIndex,
-    dr: typing.SupportsFloat | typing.SupportsIndex,
-    radial: numpy.typing.NDArray[numpy.float64],
-    embedding: typing.SupportsInt | typing.SupportsIndex,
-    drho: typing.SupportsFloat | typing.SupportsIndex,
-    rho_max: typing.SupportsFloat | typing.SupportsIndex,
-    embed: numpy.typing.NDArray[numpy.float64],
-    neighbors: NeighborTable,
-    virials: bool,
-    threads: typing.SupportsInt | typing.SupportsIndex,
-) -> tuple[typing.Any, ...]: ...
-def eam_step(
-    cutoff: typing.SupportsFloat | typing.SupportsIndex,
-    dr: typing.SupportsFloat | typing.SupportsIndex,
-    radial: numpy.typing.NDArray[numpy.float64],
-    embedding: typing.SupportsInt | typing.SupportsIndex,
-    drho: typing.SupportsFloat | typing.SupportsIndex,
-    rho_max: typing.SupportsFloat | typing.SupportsIndex,
-    embed: numpy.typing.NDArray[numpy.float64],
-) -> ForceStep: ...
 def evaluate_frames(
-    step: ForceStep,
+    potential: Potential,
     cutoff: typing.SupportsFloat | typing.SupportsIndex,
     frames: list[typing.Any],
     virials: bool,
@@ -633,19 +533,6 @@ def format_rows(
 ) -> bytes: ...
 def get_isa() -> str: ...
 def get_num_threads() -> int: ...
-def lennard_jones_compute(
-    style: typing.SupportsInt | typing.SupportsIndex,
-    table: numpy.typing.NDArray[numpy.float64],
-    neighbors: NeighborTable,
-    single_precision: bool,
-    virials: bool,
-    threads: typing.SupportsInt | typing.SupportsIndex,
-) -> tuple[typing.Any, ...]: ...
-def lennard_jones_step(
-    style: typing.SupportsInt | typing.SupportsIndex,
-    table: numpy.typing.NDArray[numpy.float64],
-    single_precision: bool,
-) -> ForceStep: ...
 def limits_fma(
     single_precision: bool,
     rounds: typing.SupportsInt | typing.SupportsIndex,
@@ -680,25 +567,6 @@ def md_normals(
     step: typing.SupportsInt | typing.SupportsIndex,
     threads: typing.SupportsInt | typing.SupportsIndex = 1,
 ) -> numpy.typing.NDArray[numpy.float64]: ...
-def morse_compute(
-    D: typing.SupportsFloat | typing.SupportsIndex,
-    alpha: typing.SupportsFloat | typing.SupportsIndex,
-    r0: typing.SupportsFloat | typing.SupportsIndex,
-    r_cut: typing.SupportsFloat | typing.SupportsIndex,
-    e0: typing.SupportsFloat | typing.SupportsIndex,
-    r_on: typing.SupportsFloat | typing.SupportsIndex,
-    neighbors: NeighborTable,
-    virials: bool,
-    threads: typing.SupportsInt | typing.SupportsIndex,
-) -> tuple[typing.Any, ...]: ...
-def morse_step(
-    D: typing.SupportsFloat | typing.SupportsIndex,
-    alpha: typing.SupportsFloat | typing.SupportsIndex,
-    r0: typing.SupportsFloat | typing.SupportsIndex,
-    r_cut: typing.SupportsFloat | typing.SupportsIndex,
-    e0: typing.SupportsFloat | typing.SupportsIndex,
-    r_on: typing.SupportsFloat | typing.SupportsIndex,
-) -> ForceStep: ...
 def neighbor_list(
     quantities: str,
     positions: numpy.typing.NDArray[numpy.float64],
@@ -727,6 +595,7 @@ def neighbor_list_quick(
     self_interaction: bool,
     threads: int,
 ) -> typing.Any: ...
+def potential_names() -> list[str]: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 

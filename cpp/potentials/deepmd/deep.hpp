@@ -89,7 +89,7 @@ template <class T> struct DeepModel {
 enum class DeepTask : int {
     energy = 0,      // energies, forces, virial
     descriptor = 1,  // x only
-    vjp = 2,         // forces and virial of sum_id weights_id x_id; no energy
+    vjp = 2,         // forces and virial of sum_id weight_id x_id; no energy
     jacobian = 3,    // dx_id/dr_j
 };
 
@@ -100,10 +100,6 @@ struct DeepWork {
     std::int32_t* slots = nullptr;     // (n_threads, n_total)
     double* entries = nullptr;         // (n_entries, 4)
     double* virial_entries = nullptr;  // (n_entries, 8) or null
-    double* descriptors = nullptr;     // (n, width), caller's order: DeepTask::descriptor
-    const double* weights = nullptr;   // the same: DeepTask::vjp
-    FeatureJacobian jacobian;          // DeepTask::jacobian
-    const double* share = nullptr;  // (n_real) rows: multiplies a centre's gradient, not its energy
     std::int32_t* overflow = nullptr;  // set to 1 when neighbors did not fit into the slots
 };
 
@@ -112,9 +108,9 @@ template <class T> std::size_t deep_scratch_bytes(const DeepModel<T>& model, std
 
 MDKERN_KERNEL(deep_double_compute,
               (DeepTask, const DeepModel<double>&, const System&, const Neighbors&,
-               const ForceBlocks&, const DeepWork&, int n_threads, const Result&))
+               const ForceBlocks&, const DeepWork&, int n_threads, const Outputs&))
 MDKERN_KERNEL(deep_single_compute,
               (DeepTask, const DeepModel<float>&, const System&, const Neighbors&,
-               const ForceBlocks&, const DeepWork&, int n_threads, const Result&))
+               const ForceBlocks&, const DeepWork&, int n_threads, const Outputs&))
 
 }  // namespace mdkern

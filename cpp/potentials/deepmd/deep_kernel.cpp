@@ -42,15 +42,16 @@ template <class T> void run_descriptor(const DeepDescriptor<T>& d, bool gradient
 template <class T> class Block : ForceBlock {
 public:
     Block(DeepTask task_, const DeepModel<T>& model_, const System& s_, const Neighbors& list_,
-          const ForceBlocks& plan, const DeepWork& work_, std::int64_t block, int thread)
-        : ForceBlock(s_, block), task(task_), model(model_), list(list_), work(work_) {
+          const ForceBlocks& plan, const DeepWork& work_, const Outputs& out_, std::int64_t block,
+          int thread)
+        : ForceBlock(s_, block), task(task_), model(model_), list(list_), work(work_), out(out_) {
         scratch.carve(model, work.largest, work.scratch + thread * work.scratch_bytes);
         if (task == DeepTask::descriptor) return;
         open(plan, block, work.slots + thread * s.n_total, work.entries, work.virial_entries);
     }
 
     // Centres by type, those of one type in parts as equal as possible.
-    void run(const Result& out) {
+    void run() {
         int at[kMaxSpecies + 1];
         sort_rows(model.n_types, at);
         if (task == DeepTask::jacobian) keep_wanted(at);
@@ -71,7 +72,7 @@ private:
         int n = 0;
         for (int t = 0, k = 0; t < model.n_types; ++t) {
             for (; k < at[t]; ++k)
-                if (work.jacobian.centre_at[caller(row[k])] >= 0) row[n++] = row[k];
+                if (out.jacobian.centre_at[caller(row[k])] >= 0) row[n++] = row[k];
             at[t] = n;
         }
     }
@@ -103,7 +104,7 @@ private:
         const T* e = scratch.tape.y[net.n_layers - 1];
         for (int k = 0; k < n; ++k) {
             energy[rows[k] - begin] += double(e[k * kDenseLanes]);
-            const T share = work.share ? T(work.share[rows[k]]) : T(1);
+            const T share = out.centre_weights ? T(out.centre_weights[rows[k]]) : T(1);
             for (int c = 0; c < kDenseLanes; ++c)
                 scratch.g[k * kDenseLanes + c] = c == 0 ? share : T(0);
         }
@@ -112,11 +113,11 @@ private:
     void write_descriptors(const std::int64_t* rows, int n) {
         for (int k = 0; k < n; ++k)
             for (int c = 0; c < model.width; ++c)
-                work.descriptors[caller(rows[k]) * model.width + c] = double(scratch.x.row(k)[c]);
+                out.features[caller(rows[k]) * model.width + c] = double(scratch.x.row(k)[c]);
     }
     // One unit vector dE/dx after the other.
     void write_jacobian(const DeepBlock<T>& block) {
-        sink.jacobian = &work.jacobian;
+        sink.jacobian = &out.jacobian;
         for (int d = 0; d < model.n_descriptors; ++d) {
             const int last =
                 d + 1 < model.n_descriptors ? model.descriptors[d + 1].column : model.width;
@@ -132,40 +133,41 @@ private:
     void read_weights(const std::int64_t* rows, int n) {
         for (int k = 0; k < n; ++k)
             for (int c = 0; c < model.width; ++c)
-                scratch.x.row(k)[c] = T(work.weights[caller(rows[k]) * model.width + c]);
+                scratch.x.row(k)[c] = T(out.feature_weights[caller(rows[k]) * model.width + c]);
     }
 
     DeepTask task;
     const DeepModel<T>& model;
     const Neighbors& list;
     const DeepWork& work;
+    const Outputs& out;
     DeepScratch<T> scratch;
     DeepSink sink{*this, list};
 };
 
 template <class T> void compute(DeepTask task, const DeepModel<T>& model, const System& s,
                                 const Neighbors& list, const ForceBlocks& plan,
-                                const DeepWork& work, int n_threads, const Result& out) {
+                                const DeepWork& work, int n_threads, const Outputs& out) {
     parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
-        Block<T> block(task, model, s, list, plan, work, b, thread);
-        block.run(out);
+        Block<T>(task, model, s, list, plan, work, out, b, thread).run();
     });
     if (task == DeepTask::descriptor) return;
-    if (out.forces) force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces);
+    if (out.forces)
+        force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces, 3);
     if (out.virials && work.virial_entries)
-        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials);
+        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials, 6);
 }
 
 }  // namespace
 
 void deep_double_compute(DeepTask task, const DeepModel<double>& model, const System& s,
                          const Neighbors& list, const ForceBlocks& plan, const DeepWork& work,
-                         int n_threads, const Result& out) {
+                         int n_threads, const Outputs& out) {
     compute(task, model, s, list, plan, work, n_threads, out);
 }
 void deep_single_compute(DeepTask task, const DeepModel<float>& model, const System& s,
                          const Neighbors& list, const ForceBlocks& plan, const DeepWork& work,
-                         int n_threads, const Result& out) {
+                         int n_threads, const Outputs& out) {
     compute(task, model, s, list, plan, work, n_threads, out);
 }
 

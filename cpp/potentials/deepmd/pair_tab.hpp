@@ -39,7 +39,7 @@ struct PairBlend {
 };
 
 MDKERN_KERNEL(pair_tab_compute,
-              (const PairTab&, const System&, const Neighbors&, int n_threads, const Result&))
+              (const PairTab&, const System&, const Neighbors&, int n_threads, const Outputs&))
 
 // First pass: of each real row {c, (dc/dsigma) / sum e^(-r/a), sigma, species} into atoms (n_total,
 // 4), and E^table into energies (n_real), caller's order.
@@ -52,6 +52,6 @@ MDKERN_KERNEL(pair_blend_weights_compute,
 MDKERN_KERNEL(pair_blend_compute,
               (const PairTab&, const PairBlend&, const System&, const Neighbors&, int n_threads,
                const double* table, const double* net, double* atoms, double* rows,
-               double* energies, const Result&))
+               double* energies, const Outputs&))
 
 }  // namespace mdkern

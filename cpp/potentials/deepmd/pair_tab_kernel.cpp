@@ -144,7 +144,7 @@ struct BlendPair {
 }  // namespace
 
 void pair_tab_compute(const PairTab& p, const System& s, const Neighbors& list, int n_threads,
-                      const Result& out) {
+                      const Outputs& out) {
     if (p.keep && p.limit)
         pair_loop<double>(s, list, out, n_threads, TablePair<true, true>(p, s));
     else if (p.keep)
@@ -209,7 +209,7 @@ void pair_blend_weights_compute(const PairTab& p, const PairBlend& blend, const 
 void pair_blend_compute(const PairTab& p, const PairBlend& blend, const System& s,
                         const Neighbors& list, int n_threads, const double* table,
                         const double* net, double* atoms, double* rows, double* energies,
-                        const Result& out) {
+                        const Outputs& out) {
     parallel_for(s.n_real, n_threads, 0, [&](std::int64_t i) {
         const std::int64_t o = s.order ? s.order[i] : i;
         const double c = atoms[4 * i], difference = table[o] - net[o];

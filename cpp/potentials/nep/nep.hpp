@@ -30,11 +30,10 @@ constexpr int kNepLanes = 16;  // lengths that a vector may read over are multip
 enum class NepTask : int {
     energy = 0,      // energies, forces, virial
     descriptor = 1,  // q only
-    vjp = 2,         // forces and virial of sum_id weights_id q_id; no energy
+    vjp = 2,         // forces and virial of sum_id weight_id q_id; no energy
     jacobian = 3,    // dq_id/dr_j
     charge = 4,      // charges only
-    born = 5,        // sum of r_ij (x) dQ_i/dr_ij half to i, half taken from j; energies: charges.
-                     // 3 x 3 numbers an atom: the first row in forces, the others in virials
+    born = 5,        // Outputs::born; energies: charges
 };
 
 struct NepParams {
@@ -85,14 +84,11 @@ template <class T> struct NepTables {
 struct NepWork {
     char* scratch = nullptr;  // (n_threads, scratch_bytes)
     std::size_t scratch_bytes = 0;
-    std::int64_t largest = 0;          // neighbors of one row
-    std::int32_t* slots = nullptr;     // (n_threads, n_total)
-    double* entries = nullptr;         // (n_entries, 4)
-    double* virial_entries = nullptr;  // (n_entries, 8) or null
-    const double* weights = nullptr;   // (n, n_descriptors), caller's order: NepTask::vjp
-    double* descriptors = nullptr;     // (n, n_descriptors), caller's order: NepTask::descriptor
-    FeatureJacobian jacobian;          // NepTask::jacobian
-    double* charges = nullptr;         // (n) by row: NepTask::charge
+    std::int64_t largest = 0;              // neighbors of one row
+    std::int32_t* slots = nullptr;         // (n_threads, n_total)
+    double* entries = nullptr;             // (n_entries, 4)
+    double* virial_entries = nullptr;      // (n_entries, 8) or null
+    double* charges = nullptr;             // (n) by row: NepTask::charge
     const double* charge_slope = nullptr;  // (n) by row: NepTask::energy of a model with charges
 };
 
@@ -101,9 +97,9 @@ std::size_t nep_scratch_bytes(const NepParams& p, std::int64_t largest, std::siz
 
 MDKERN_KERNEL(nep_double_compute,
               (NepTask, const NepParams&, const NepTables<double>&, const System&, const Neighbors&,
-               const ForceBlocks&, const NepWork&, int n_threads, const Result&))
+               const ForceBlocks&, const NepWork&, int n_threads, const Outputs&))
 MDKERN_KERNEL(nep_single_compute,
               (NepTask, const NepParams&, const NepTables<float>&, const System&, const Neighbors&,
-               const ForceBlocks&, const NepWork&, int n_threads, const Result&))
+               const ForceBlocks&, const NepWork&, int n_threads, const Outputs&))
 
 }  // namespace mdkern

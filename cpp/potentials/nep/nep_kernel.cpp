@@ -106,8 +106,9 @@ template <class T> class Block : ForceBlock {
     using V = simd::Vec<T>;
 
 public:
-    Block(const NepJob<T>& j, const ForceBlocks& plan, std::int64_t block, int thread)
-        : ForceBlock(j.s, block), job(j) {
+    Block(const NepJob<T>& j, const ForceBlocks& plan, const Outputs& o, std::int64_t block,
+          int thread)
+        : ForceBlock(j.s, block), job(j), out(o) {
         NepScratch<T>::layout(job.p, job.work.largest,
                               job.work.scratch + thread * job.work.scratch_bytes, scratch);
         if (job.task == NepTask::descriptor || job.task == NepTask::charge) return;
@@ -115,7 +116,7 @@ public:
              job.work.virial_entries);
     }
 
-    void run(const Result& out) {
+    void run() {
         int at[kMaxSpecies + 1];
         sort_rows(job.p.n_types, at);
         for (int k = 0; k < int(end - begin);) {
@@ -170,8 +171,7 @@ private:
         for (int l = 0; l < n; ++l) {
             const std::int64_t i = scratch.lane[l].row, o = caller(i);
             for (int d = 0; d < job.p.n_descriptors; ++d)
-                job.work.descriptors[o * job.p.n_descriptors + d] =
-                    double(scratch.q[d * V::width + l]);
+                out.features[o * job.p.n_descriptors + d] = double(scratch.q[d * V::width + l]);
             energy[i - begin] = 0.0;
         }
     }
@@ -196,7 +196,7 @@ private:
             const std::int64_t o = caller(scratch.lane[l < n ? l : 0].row);
             for (int d = 0; d < job.p.n_descriptors; ++d)
                 scratch.slope_q[d * V::width + l] =
-                    T(job.work.weights[o * job.p.n_descriptors + d]);
+                    T(out.feature_weights[o * job.p.n_descriptors + d]);
         }
     }
     // One unit vector dU/dq after the other. The sink leaves -dq/dr_j in the entries of neighbors.
@@ -209,10 +209,10 @@ private:
             for (int l = 0; l < n; ++l) {
                 const std::int64_t i = scratch.lane[l].row;
                 energy[i - begin] = 0.0;
-                if (job.work.jacobian.centre_at[caller(i)] < 0) continue;
+                if (out.jacobian.centre_at[caller(i)] < 0) continue;
                 GradientSink<T> sink{job, *this};
                 backward(job, scratch, l, sink);
-                take_jacobian(job.work.jacobian, job.list, i, d);
+                take_jacobian(out.jacobian, job.list, i, d);
             }
         }
     }
@@ -228,34 +228,39 @@ private:
     }
 
     const NepJob<T>& job;
+    const Outputs& out;
     NepScratch<T> scratch;
     T felt[V::width];
 };
 
 template <class T> void compute(NepTask task, const NepParams& p, const NepTables<T>& t,
                                 const System& s, const Neighbors& list, const ForceBlocks& plan,
-                                const NepWork& work, int n_threads, const Result& out) {
+                                const NepWork& work, int n_threads, const Outputs& out) {
     const NepJob<T> job{p, t, s, list, work, task};
     parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
-        Block<T> block(job, plan, b, thread);
-        block.run(out);
+        Block<T>(job, plan, out, b, thread).run();
     });
-    if (task != NepTask::energy && task != NepTask::vjp && task != NepTask::born) return;
-    if (out.forces) force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces);
-    if (out.virials && work.virial_entries)
-        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials);
+    if (task == NepTask::born) {
+        force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.born, 9);
+        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.born + 3, 9);
+    }
+    if (task != NepTask::energy && task != NepTask::vjp) return;
+    if (out.forces)
+        force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces, 3);
+    if (out.virials)
+        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials, 6);
 }
 
 }  // namespace
 
 void nep_double_compute(NepTask task, const NepParams& p, const NepTables<double>& t,
                         const System& s, const Neighbors& list, const ForceBlocks& plan,
-                        const NepWork& work, int n_threads, const Result& out) {
+                        const NepWork& work, int n_threads, const Outputs& out) {
     compute(task, p, t, s, list, plan, work, n_threads, out);
 }
 void nep_single_compute(NepTask task, const NepParams& p, const NepTables<float>& t,
                         const System& s, const Neighbors& list, const ForceBlocks& plan,
-                        const NepWork& work, int n_threads, const Result& out) {
+                        const NepWork& work, int n_threads, const Outputs& out) {
     compute(task, p, t, s, list, plan, work, n_threads, out);
 }
 

@@ -21,8 +21,6 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from mdkern.potentials.base import aligned
-
 __all__ = ["COEFFICIENTS", "RadialTable", "tabulate"]
 
 Float = NDArray[np.float64]
@@ -123,3 +121,12 @@ def _coefficients(f: Callable[[Any], Any], cutoff: float, n_cells: int, scale: F
     room = np.zeros((*c.shape[:3], -(-c.shape[3] // 8) * 8))
     room[..., : c.shape[3]] = c
     return aligned(room)  # a vector of n is one cache line
+
+
+def aligned(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """C-contiguous copy that begins at a cache line: rows of eight then never straddle two."""
+    room = np.empty(x.size + 8)
+    start = (-room.ctypes.data % 64) // 8
+    out = room[start : start + x.size].reshape(x.shape)
+    out[...] = x
+    return out

@@ -5,16 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from mdkern import _core
 from mdkern.errors import MDKernWarning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Potential", "Result", "SpeciesMap", "aligned", "pair_entries", "warn_of"]
+__all__ = ["InCore", "Potential", "Result", "SpeciesMap", "pair_entries", "warn_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,43 @@ class Potential(Protocol):
         ...
 
 
+class InCore:
+    """Base of potentials that the compiled core evaluates.
+
+    A subclass has the name under which the core knows it, and :meth:`fields`; its constructor ends with :meth:`make`.
+    """
+
+    core_name: ClassVar[str]
+
+    def fields(self) -> dict[str, Any]:
+        """What the core makes the potential from: arrays, numbers and texts by name (``cpp/potentials``)."""
+        raise NotImplementedError
+
+    def make(self) -> None:
+        """Make the core's potential from the present parameters."""
+        self._kernel: Any = _core.Potential(self.core_name, self.fields())
+
+    def force_step(self) -> Any:
+        """The core's potential: what evaluates without Python in between, for :mod:`mdkern.md`."""
+        return self._kernel
+
+    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
+        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
+        result = Result(*self._kernel.compute(neighbors, virials, threads))
+        self.warn(result.overflow)
+        return result
+
+    def warn(self, overflow: bool) -> None:
+        """Say once what :attr:`Result.overflow` means; for who evaluates by :meth:`force_step`."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_kernel"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.make()
+
+
 def warn_of(potential: Any, overflow: bool) -> None:
     """What ``potential.compute`` warns of, for who evaluates it by ``force_step``."""
     warn = getattr(potential, "warn", None)
@@ -107,15 +145,6 @@ def pair_entries(
         if frozenset(ends) in out:
             raise ValueError(f"pairs: {key!r} is given twice")
         out[frozenset(ends)] = value
-    return out
-
-
-def aligned(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """C-contiguous copy that begins at a cache line: rows of eight then never straddle two."""
-    room = np.empty(x.size + 8)
-    start = (-room.ctypes.data % 64) // 8
-    out = room[start : start + x.size].reshape(x.shape)
-    out[...] = x
     return out
 
 

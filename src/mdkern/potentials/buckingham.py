@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mdkern import _core, checks
-from mdkern.potentials.base import Result, pair_entries
+from mdkern import checks
+from mdkern.potentials.base import InCore, pair_entries
 
 __all__ = ["Buckingham"]
 
 
-class Buckingham:
+class Buckingham(InCore):
     r"""Buckingham potential, one kind of atom or a mixture; with C = 0 the Born-Mayer potential.
 
     .. math:: \phi(r) = A e^{-r/\rho} - C / r^6, \quad r < r_c
@@ -44,6 +44,8 @@ class Buckingham:
     ValueError
         Missing, contradictory, non-finite or negative parameters; unknown elements.
     """
+
+    core_name = "buckingham"
 
     def __init__(
         self,
@@ -81,14 +83,11 @@ class Buckingham:
             cutoff, self._table[a, b] = _row({"rc": rc, **given[ends]}, where, shift)
             self._table[b, a] = self._table[a, b]
             self.cutoff = max(self.cutoff, cutoff)
+        self.make()
 
-    def force_step(self) -> Any:
-        """The evaluation without Python in between, for :mod:`mdkern.md`."""
-        return _core.buckingham_step(self._table)
-
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
-        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        return Result(*_core.buckingham_compute(self._table, neighbors, virials, threads))
+    def fields(self) -> dict[str, Any]:
+        """Parameters of the kernel (cpp/potentials/buckingham.hpp)."""
+        return {"cutoff": self.cutoff, "table": self._table}
 
 
 def _by_number(symbols: set[str]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from mdkern.io.deepmd_models import (
     StandardModel,
     ZblModel,
 )
-from mdkern.potentials.base import Result, say_once
+from mdkern.potentials.base import InCore, say_once
 from mdkern.potentials.deepmd_kinds import (
     blended_kernel,
     descriptor_kernel,
@@ -38,7 +38,7 @@ __all__ = ["DeepPotential", "descriptors_of", "kernel_of"]
 Array = NDArray[Any]
 
 
-class DeepPotential:
+class DeepPotential(InCore):
     r"""Deep Potential of DeePMD-kit.
 
     .. math:: E = \sum_i \mathcal N_{t_i}(D_i) + b_{t_i}
@@ -85,9 +85,10 @@ class DeepPotential:
         self.fparam = None if fparam is None else tuple(float(x) for x in fparam)
         self.species: tuple[str, ...] = self.model.species
         self.cutoff: float = self.model.cutoff
-        self._make()
+        self.make()
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """Make the core's potential from the present parameters."""
         message = (
             f"{self.model.path}: more neighbors than sel has room for; the farthest are left out, and energies "
             "jump when neighbors change places"
@@ -102,32 +103,15 @@ class DeepPotential:
         """The model as read."""
         return self.model
 
-    def force_step(self) -> Any:
-        """The evaluation without Python in between, for :mod:`mdkern.md`."""
-        return self._kernel
-
     @property
     def tabulated(self) -> bool:
         """Whether embedding nets are evaluated from tables."""
         return any(getattr(part, "tabulated", False) for part in parts_of_kernel(self._kernel))
 
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
-        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        result = Result(*self._kernel.compute(neighbors, virials, threads))
-        self.warn(result.overflow)
-        return result
-
     def warn(self, overflow: bool) -> None:
         """Say once what :attr:`Result.overflow` means; for who evaluates by :meth:`force_step`."""
         if overflow:
             say_once(self._unsaid)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_kernel"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._make()
 
 
 def kernel_of(

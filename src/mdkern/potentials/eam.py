@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers
 
-from mdkern import _core
 from mdkern.errors import UnsupportedError
 from mdkern.io.eam import EamTables, read_eam, spline_coefficients
-from mdkern.potentials.base import Result, aligned, say_once
+from mdkern.potentials.base import InCore, say_once
 from mdkern.potentials.zhou2004 import tabulate
 
 __all__ = ["EAM"]
 
-_TABLE, _ZHOU2004 = 0, 1
 
-
-class EAM:
+class EAM(InCore):
     r"""Embedded-atom method, from a file or built in.
 
     .. math:: E = \sum_i F_i(\rho_i) + \tfrac12 \sum_{ij} \phi_{ij}(r_{ij}), \qquad \rho_i = \sum_j f_{j}(r_{ij})
@@ -49,6 +46,8 @@ class EAM:
         Elements that the file or the parameter set does not have.
     """
 
+    core_name = "eam"
+
     def __init__(
         self,
         path: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | EamTables,
@@ -69,7 +68,7 @@ class EAM:
             built_in = tabulate(elements, cutoff=cutoff)
             self.species, self.cutoff = built_in.species, built_in.cutoff
             self._set(
-                _ZHOU2004,
+                "zhou2004",
                 built_in.dr,
                 built_in.density,
                 built_in.r_phi,
@@ -86,7 +85,7 @@ class EAM:
         t = _select(self.source, elements)
         self.species, self.cutoff = t.species, t.cutoff
         self._set(
-            _TABLE,
+            "table",
             t.dr,
             spline_coefficients(t.density),
             spline_coefficients(t.r_phi),
@@ -106,7 +105,7 @@ class EAM:
 
     def _set(
         self,
-        kind: int,
+        kind: str,
         dr: float,
         density: Any,
         r_phi: Any,
@@ -117,47 +116,25 @@ class EAM:
         # The kernel's row: f of the neighbor at the centre, then r phi; first axis the centre (cpp/potentials/eam.hpp).
         radial = np.concatenate([density.transpose(1, 0, 2, 3), r_phi], axis=-1)
         self._kind, self._dr, self._drho, self._rho_max = kind, dr, drho, rho_max
-        self._radial = aligned(radial)
+        self._radial = radial
         self._embed = np.ascontiguousarray(embed)
         path = self.source.path if self.source is not None else "zhou2004"
         self._unsaid = [
             f"{path}: a density is beyond the end of the table, {rho_max:g}; F goes on in a straight line there, as in LAMMPS"
         ]
+        self.make()
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._radial = aligned(self._radial)
-
-    def force_step(self) -> Any:
-        """The evaluation without Python in between, for :mod:`mdkern.md`."""
-        return _core.eam_step(
-            self.cutoff,
-            self._dr,
-            self._radial,
-            self._kind,
-            self._drho,
-            self._rho_max,
-            self._embed,
-        )
-
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
-        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        result = Result(
-            *_core.eam_compute(
-                self.cutoff,
-                self._dr,
-                self._radial,
-                self._kind,
-                self._drho,
-                self._rho_max,
-                self._embed,
-                neighbors,
-                virials,
-                threads,
-            )
-        )
-        self.warn(result.overflow)
-        return result
+    def fields(self) -> dict[str, Any]:
+        """Tables of the kernel (cpp/potentials/eam.hpp)."""
+        return {
+            "cutoff": self.cutoff,
+            "dr": self._dr,
+            "radial": self._radial,
+            "embedding": self._kind,
+            "drho": self._drho,
+            "rho_max": self._rho_max,
+            "embed": self._embed,
+        }
 
     def warn(self, overflow: bool) -> None:
         """Say once what :attr:`Result.overflow` means; for who evaluates by :meth:`force_step`."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mdkern import _core, checks
-from mdkern.potentials.base import Result, pair_entries
+from mdkern import checks
+from mdkern.potentials.base import InCore, pair_entries
 
 __all__ = ["LennardJones"]
 
@@ -16,7 +16,7 @@ _PLAIN, _FORCE_SHIFT, _SMOOTH = 0, 1, 2
 _MIXING = ("lorentz-berthelot", "geometric")
 
 
-class LennardJones:
+class LennardJones(InCore):
     r"""Lennard-Jones potential, one kind of atom or a mixture.
 
     .. math:: \phi(r) = 4 \epsilon \left[(\sigma/r)^{12} - (\sigma/r)^6\right], \quad r < r_c
@@ -51,6 +51,8 @@ class LennardJones:
     ValueError
         A parameter that is missing, not finite or not positive; unknown elements or mixing rule.
     """
+
+    core_name = "lennard_jones"
 
     def __init__(
         self,
@@ -91,18 +93,16 @@ class LennardJones:
                 self._table[a, b] = self._table[b, a] = _row(self._style, e, s, r, ro, shift)
                 cutoffs.append(r)
         self.cutoff = max(cutoffs)
+        self.make()
 
-    def force_step(self) -> Any:
-        """The evaluation without Python in between, for :mod:`mdkern.md`."""
-        return _core.lennard_jones_step(self._style, self._table, self._single)
-
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
-        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        return Result(
-            *_core.lennard_jones_compute(
-                self._style, self._table, neighbors, self._single, virials, threads
-            )
-        )
+    def fields(self) -> dict[str, Any]:
+        """Parameters of the kernel (cpp/potentials/lennard_jones.hpp)."""
+        return {
+            "cutoff": self.cutoff,
+            "style": self._style,
+            "table": self._table,
+            "single": self._single,
+        }
 
 
 def _symbols(sigma: Any, epsilon: Any, rc: Any, pairs: dict[frozenset[str], Any]) -> list[str]:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from mdkern import _core, checks
-from mdkern.potentials.base import Result
+from mdkern import checks
+from mdkern.potentials.base import InCore
 
 __all__ = ["Morse"]
 
 
-class Morse:
+class Morse(InCore):
     r"""Morse potential between atoms of any element.
 
     .. math:: \phi(r) = D \left[e^{-2 \alpha (r - r_0)} - 2 e^{-\alpha (r - r_0)}\right], \quad r < r_c
@@ -41,6 +41,7 @@ class Morse:
         Missing, contradictory, non-finite or non-positive parameters.
     """
 
+    core_name = "morse"
     species: tuple[str, ...] | None = None
 
     def __init__(
@@ -87,23 +88,15 @@ class Morse:
             self.cutoff = self._r0 * checks.positive("rcut2", 2.7 if rcut2 is None else rcut2)
             if not self._r_on < self.cutoff:
                 raise ValueError(f"rcut1, rcut2: {rcut1!r}, {rcut2!r}; expected rcut1 < rcut2")
+        self.make()
 
-    def force_step(self) -> Any:
-        """The evaluation without Python in between, for :mod:`mdkern.md`."""
-        return _core.morse_step(self._D, self._alpha, self._r0, self.cutoff, self._e0, self._r_on)
-
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
-        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        return Result(
-            *_core.morse_compute(
-                self._D,
-                self._alpha,
-                self._r0,
-                self.cutoff,
-                self._e0,
-                self._r_on,
-                neighbors,
-                virials,
-                threads,
-            )
-        )
+    def fields(self) -> dict[str, Any]:
+        """Parameters of the kernel (cpp/potentials/morse.hpp)."""
+        return {
+            "D": self._D,
+            "alpha": self._alpha,
+            "r0": self._r0,
+            "cutoff": self.cutoff,
+            "e0": self._e0,
+            "r_on": self._r_on,
+        }

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from mdkern import _core
 from mdkern.errors import UnsupportedError
 from mdkern.io.nep import BODY_ORDERS, NepModel, NepNetworks, read_nep
-from mdkern.potentials.base import Result
+from mdkern.potentials.base import InCore
 from mdkern.potentials.nep_tables import cubic_terms, index, polynomial, weight
 
-__all__ = ["NEP", "NEPTensor", "kernel_of"]
+__all__ = ["NEP", "NEPTensor", "fields_of", "kernel_of"]
 
-_LANES = (
-    16  # lengths that the kernel reads by vectors are multiples of this (cpp/potentials/nep/nep.hpp)
-)
+_LANES = 16  # lengths that the kernel reads by vectors are multiples of this (cpp/potentials/nep/nep.hpp)
 
 # Ziegler, Biersack, Littmark (1985), with the constants of GPUMD.
 _COULOMB = 14.399645  # e^2 / (4 pi eps0) in eV Angstrom
@@ -27,7 +25,7 @@ _UNIVERSAL = (0.18175, 3.1998, 0.50986, 0.94229, 0.28022, 0.4029, 0.02817, 0.201
 Array = NDArray[Any]
 
 
-class NEP:
+class NEP(InCore):
     r"""Neuroevolution potential of GPUMD: NEP3, NEP4 and NEP5, with and without ZBL, and NEP4 with charges (qNEP).
 
     .. math:: E = \sum_i \sum_\mu w^1_\mu \tanh\Big(\sum_d w^0_{\mu d}\, q_{id} - b^0_\mu\Big) - b
@@ -58,6 +56,8 @@ class NEP:
         The file cannot be read.
     """
 
+    core_name = "nep"
+
     def __init__(
         self, path: str | os.PathLike[str] | NepModel, *, precision: str = "double"
     ) -> None:
@@ -69,20 +69,20 @@ class NEP:
         self.precision = check_precision(precision)
         self.species: tuple[str, ...] = self.model.species
         self.cutoff: float = self.model.cutoff
-        self._kernel = kernel_of(self.model, precision=precision)
+        self.make()
+
+    def make(self) -> None:
+        """Make the core's potential from the present parameters."""
+        self._kernel = kernel_of(self.model, precision=self.precision)
 
     @property
     def source(self) -> NepModel:
         """The model as read."""
         return self.model
 
-    def force_step(self) -> Any:
-        """The evaluation without Python in between, for :mod:`mdkern.md`."""
-        return self._kernel
-
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
-        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        return Result(*self._kernel.compute(neighbors, virials, threads))
+    def fields(self) -> dict[str, Any]:
+        """Arrays of the kernel (cpp/potentials/nep/nep.hpp)."""
+        return fields_of(self.model, precision=self.precision)
 
     def born_effective_charges(self, neighbors: Any, *, threads: int = 0) -> Array:
         r"""Born effective charges of a model with charges on a neighbor table, (n, 3, 3) in e.
@@ -102,18 +102,11 @@ class NEP:
             raise UnsupportedError(
                 f"{self.model.path}:1: {self.model.tag}: a model without charges"
             )
-        _, raw, first, _, rest, *_ = self._kernel.born(neighbors, threads)
-        z = np.concatenate([first, rest], axis=1).reshape(-1, 3, 3)
+        raw, sums = self._kernel.born(neighbors, threads)
+        z = sums.reshape(-1, 3, 3)
         charges = raw - raw.mean() if len(raw) else raw
         z += charges[:, None, None] * np.eye(3)
         return np.asarray(self.model.charge.sqrt_eps_inf * z)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_kernel"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._kernel = kernel_of(self.model, precision=self.precision)
 
 
 class NEPTensor:
@@ -192,11 +185,18 @@ def check_precision(precision: str) -> str:
 def kernel_of(
     model: NepModel, networks: NepNetworks | None = None, *, precision: str = "double"
 ) -> Any:
+    """The core's potential for a model, with other networks than its own on request."""
+    return _core.Potential("nep", fields_of(model, networks, precision=precision))
+
+
+def fields_of(
+    model: NepModel, networks: NepNetworks | None = None, *, precision: str = "double"
+) -> dict[str, Any]:
     """The model as the kernel reads it (layouts: cpp/potentials/nep/nep.hpp)."""
     real = np.float32 if precision == "single" else np.float64
     rc_radial, rc_angular = (model.pair_cutoffs(x) for x in (model.rc_radial, model.rc_angular))
     keep = rc_radial.copy()
-    arrays: dict[str, Array] = _angular_algebra(model)
+    arrays: dict[str, Any] = _angular_algebra(model)
     if model.zbl is not None:
         arrays |= _repulsion(model)
         keep = np.maximum(keep, np.minimum(model.zbl.outer, rc_angular.max()))
@@ -222,7 +222,8 @@ def kernel_of(
     if model.charge is not None:
         tables["w1_charge"] = _pad(model.charge.networks.w1)
         arrays["rc2_radial"] = rc_radial**2
-        arrays["charge_range"] = np.array([model.rc_radial.max()])
+        arrays["charge_range"] = float(model.rc_radial.max())
+        arrays["charge_mode"] = model.charge.mode
     largest = max(float(np.abs(x).max(initial=0.0)) for x in tables.values())
     end = float(np.finfo(real).max)
     if largest > end:
@@ -231,20 +232,19 @@ def kernel_of(
         )
     arrays |= {name: np.ascontiguousarray(x, dtype=real) for name, x in tables.items()}
     arrays |= {"bias": net.bias, "keep": keep**2}
-    return _core.Nep(
-        l_max=model.l_max,
-        n_radial=model.c_radial.shape[0],
-        n_angular=model.c_angular.shape[0],
-        k_radial=model.c_radial.shape[1],
-        k_angular=model.c_angular.shape[1],
-        hidden=model.hidden,
-        cutoff=float(keep.max()),
-        uniform_cutoff=uniform,
-        dipole=model.kind == "dipole",
-        single=real is np.float32,
-        charge_mode=0 if model.charge is None else model.charge.mode,
-        arrays=arrays,
-    )
+    return {
+        **arrays,
+        "l_max": model.l_max,
+        "n_radial": model.c_radial.shape[0],
+        "n_angular": model.c_angular.shape[0],
+        "k_radial": model.c_radial.shape[1],
+        "k_angular": model.c_angular.shape[1],
+        "hidden": model.hidden,
+        "cutoff": float(keep.max()),
+        "uniform_cutoff": bool(uniform),
+        "dipole": model.kind == "dipole",
+        "single": real is np.float32,
+    }
 
 
 def _series(c: Array) -> tuple[Array, Array]:
@@ -309,7 +309,7 @@ def _angular_algebra(model: NepModel) -> dict[str, Array]:
     }
 
 
-def _repulsion(model: NepModel) -> dict[str, Array]:
+def _repulsion(model: NepModel) -> dict[str, Any]:
     from ase.data import atomic_numbers
 
     assert model.zbl is not None
@@ -324,5 +324,5 @@ def _repulsion(model: NepModel) -> dict[str, Array]:
         "zbl_charge": _COULOMB * np.outer(z, z),
         "zbl_inverse_length": (power[:, None] + power[None, :]) * 2.134563,
         "zbl_phi": np.ascontiguousarray(phi),
-        "zbl_range": np.array([outer_range]),
+        "zbl_range": outer_range,
     }

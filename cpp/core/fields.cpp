@@ -1,0 +1,108 @@
+#include "core/fields.hpp"
+
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+
+#include "core/buffers.hpp"
+
+namespace mdkern {
+
+namespace {
+
+std::string written(const std::vector<std::int64_t>& shape) {
+    std::string out = "(";
+    for (std::size_t k = 0; k < shape.size(); ++k)
+        out += (k ? ", " : "") + (shape[k] < 0 ? std::string("n") : std::to_string(shape[k]));
+    return out + ")";
+}
+
+}  // namespace
+
+const char* field_type_name(FieldType type) {
+    constexpr const char* kNames[] = {"float64", "float32", "int64", "int32", "uint8"};
+    return kNames[int(type)];
+}
+
+std::size_t field_type_bytes(FieldType type) {
+    constexpr std::size_t kBytes[] = {8, 4, 8, 4, 1};
+    return kBytes[int(type)];
+}
+
+std::int64_t Fields::Array::size() const {
+    std::int64_t n = 1;
+    for (std::int64_t length : shape) n *= length;
+    return n;
+}
+
+void Fields::put(const std::string& name, FieldType type, std::vector<std::int64_t> shape,
+                 const void* data) {
+    // The product of the lengths must not overflow, whatever a file says.
+    std::int64_t n = 1;
+    for (std::int64_t length : shape) {
+        if (length < 0 ||
+            (length > 0 && n > (std::numeric_limits<std::int64_t>::max() >> 8) / length))
+            throw std::invalid_argument(name + ": shape " + written(shape) +
+                                        "; expected lengths whose product fits into memory");
+        n *= length;
+    }
+    const std::size_t bytes = std::size_t(n) * field_type_bytes(type);
+    auto memory = std::make_shared<Buffer<char>>();
+    std::memcpy(memory->reserve(bytes + 1), data, bytes);
+    arrays_[name] = {type, std::move(shape), std::shared_ptr<const void>(memory, memory->data())};
+}
+
+void Fields::put(const std::string& name, std::string text) { texts_[name] = std::move(text); }
+
+bool Fields::has(const std::string& name) const {
+    return arrays_.count(name) || texts_.count(name);
+}
+
+const Fields::Array& Fields::find(const std::string& name) const {
+    const auto it = arrays_.find(name);
+    if (it == arrays_.end())
+        throw std::invalid_argument(name + ": missing; expected an array or a number");
+    return it->second;
+}
+
+const Fields::Array& Fields::find(const std::string& name, FieldType type,
+                                  std::initializer_list<std::int64_t> shape) const {
+    const Array& a = find(name);
+    if (a.type != type)
+        throw std::invalid_argument(name + ": " + field_type_name(a.type) + "; expected " +
+                                    field_type_name(type));
+    bool same = a.shape.size() == shape.size();
+    for (std::size_t k = 0; same && k < shape.size(); ++k)
+        same = shape.begin()[k] < 0 || shape.begin()[k] == a.shape[k];
+    if (!same)
+        throw std::invalid_argument(name + ": shape " + written(a.shape) + "; expected " +
+                                    written(shape));
+    return a;
+}
+
+std::int64_t Fields::length(const std::string& name, std::size_t axis) const {
+    const Array& a = find(name);
+    if (axis >= a.shape.size())
+        throw std::invalid_argument(name + ": shape " + written(a.shape) +
+                                    "; expected an array of more axes");
+    return a.shape[axis];
+}
+
+double Fields::number(const std::string& name) const {
+    if (find(name).type == FieldType::i64) return double(integer(name));
+    return *array<double>(name, {});
+}
+
+std::int64_t Fields::integer(const std::string& name) const {
+    return *array<std::int64_t>(name, {});
+}
+
+bool Fields::flag(const std::string& name) const { return *array<std::uint8_t>(name, {}) != 0; }
+
+const std::string& Fields::text(const std::string& name) const {
+    const auto it = texts_.find(name);
+    if (it == texts_.end()) throw std::invalid_argument(name + ": missing; expected a text");
+    return it->second;
+}
+
+}  // namespace mdkern

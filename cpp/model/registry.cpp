@@ -1,0 +1,34 @@
+#include <map>
+#include <stdexcept>
+
+#include "model/potential.hpp"
+
+namespace mdkern {
+
+namespace {
+
+// Filled before main() and only read afterwards.
+std::map<std::string, Registration::Make>& registry() {
+    static std::map<std::string, Registration::Make> made;
+    return made;
+}
+
+}  // namespace
+
+Registration::Registration(const char* name, Make make) { registry().emplace(name, make); }
+
+std::vector<std::string> potential_names() {
+    std::vector<std::string> names;
+    for (const auto& entry : registry()) names.push_back(entry.first);
+    return names;
+}
+
+std::shared_ptr<const Potential> make_potential(const std::string& name, const Fields& fields) {
+    const auto it = registry().find(name);
+    if (it != registry().end()) return it->second(fields);
+    std::string known;
+    for (const std::string& other : potential_names()) known += (known.empty() ? "" : ", ") + other;
+    throw std::invalid_argument("potential: '" + name + "'; expected one of " + known);
+}
+
+}  // namespace mdkern
