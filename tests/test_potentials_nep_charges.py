@@ -224,6 +224,8 @@ def test_native_dynamics_conserve_the_energy() -> None:
     assert abs(atoms.get_total_energy() - begin) <= 1e-5 * len(atoms)
     fresh = evaluate(NEP(path_of("synthetic_nep4_zbl_charge1"), skin=0.0), atoms)
     assert np.abs(atoms.get_forces() - fresh["forces"]).max() <= 1e-9
+    # Charges of a run belong to the atoms in the caller's order, not in that of the table's rows.
+    assert np.abs(atoms.calc.results["charges"] - fresh["charges"]).max() <= 1e-12
 
 
 def test_native_barostat_moves_the_reciprocal_vectors() -> None:
