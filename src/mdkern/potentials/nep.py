@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mdkern import _core
+from mdkern import _core, checks
 from mdkern.errors import UnsupportedError
 from mdkern.io.nep import BODY_ORDERS, NepModel, NepNetworks, read_nep
 from mdkern.potentials.base import Result
@@ -16,9 +16,7 @@ from mdkern.potentials.nep_tables import cubic_terms, index, polynomial, weight
 
 __all__ = ["NEP", "NEPTensor", "kernel_of"]
 
-_LANES = (
-    16  # lengths that the kernel reads by vectors are multiples of this (cpp/potentials/nep/nep.hpp)
-)
+_LANES = 16  # lengths that the kernel reads by vectors are multiples of this (cpp/potentials/nep/nep.hpp)
 
 # Ziegler, Biersack, Littmark (1985), with the constants of GPUMD.
 _COULOMB = 14.399645  # e^2 / (4 pi eps0) in eV Angstrom
@@ -66,7 +64,7 @@ class NEP:
             raise UnsupportedError(
                 f"{self.model.path}:1: a {self.model.kind} model has no energy; use NEPTensor"
             )
-        self.precision = check_precision(precision)
+        self.precision = checks.precision(precision)
         self.species: tuple[str, ...] = self.model.species
         self.cutoff: float = self.model.cutoff
         self._kernel = kernel_of(self.model, precision=precision)
@@ -146,7 +144,7 @@ class NEPTensor:
         self.model = path if isinstance(path, NepModel) else read_nep(path)
         if self.model.kind == "potential":
             raise UnsupportedError(f"{self.model.path}:1: a potential; use NEP")
-        self.precision = check_precision(precision)
+        self.precision = checks.precision(precision)
         self.species: tuple[str, ...] = self.model.species
         self.cutoff: float = self.model.cutoff
         self.kind = self.model.kind
@@ -180,13 +178,6 @@ class NEPTensor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._make()
-
-
-def check_precision(precision: str) -> str:
-    """The argument, if it is one of the two."""
-    if precision not in ("double", "single"):
-        raise ValueError(f"precision: {precision!r}; expected 'double' or 'single'")
-    return precision
 
 
 def kernel_of(
