@@ -16,8 +16,9 @@ import pytest
 import mdkern
 from mdkern import _core
 from mdkern.bench import interleave as turns
-from mdkern.bench import limits, run, systems
+from mdkern.bench import limits, systems
 from mdkern.bench.kernels import _EXP, COUNTS, KERNELS, _ready_list, same_pairs
+from mdkern.cli.bench import run
 from mdkern.cli.output import UsageError
 
 ISAS = mdkern.info()["isas_supported"]
@@ -432,7 +433,7 @@ def test_unknown_name_is_a_usage_error() -> None:
 def test_run_gives_json_and_pictures(tmp_path: Any) -> None:
     pytest.importorskip("matplotlib")
     script = (
-        "import sys; from types import SimpleNamespace; from mdkern.bench import run;"
+        "import sys; from types import SimpleNamespace; from mdkern.cli.bench import run;"
         "sys.exit(run(SimpleNamespace(quick=True, only='morse', json=True, threads=2,"
         "output=sys.argv[1])))"
     )

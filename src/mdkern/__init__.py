@@ -47,7 +47,16 @@ _LAZY = {
     "set_isa": "_runtime",
     "set_num_threads": "_runtime",
 }
-_MODULES = ("analysis", "calculators", "descriptors", "md", "models", "potentials", "reference")
+_MODULES = (
+    "analysis",
+    "calculators",
+    "descriptors",
+    "fitting",
+    "md",
+    "models",
+    "potentials",
+    "reference",
+)
 
 # A bad value must not wait for the first use to be reported. The command line reports it itself, in one line; it also may
 # still choose how OpenMP's threads wait, which is settled once the core is loaded.

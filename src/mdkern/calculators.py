@@ -18,12 +18,11 @@ from ase.calculators.calculator import Calculator as AseCalculator
 from mdkern import _core, checks, potentials
 from mdkern.errors import FormatError, MDKernError
 from mdkern.io.deepmd import is_deepmd
-from mdkern.io.deepmd_models import DeepModel
-from mdkern.io.eam import EamTables, is_eam
+from mdkern.io.eam import is_eam
+from mdkern.io.files import FileModel
 from mdkern.io.foreign import refusal
-from mdkern.io.nep import NepModel, is_nep, read_nep
-from mdkern.neighbors import _threads
-from mdkern.potentials.base import SpeciesMap
+from mdkern.io.nep import is_nep, read_nep
+from mdkern.potentials.base import SpeciesMap, not_finite, volume_of
 from mdkern.potentials.linear import is_linear
 
 __all__ = [
@@ -148,7 +147,7 @@ class Calculator(AseCalculator):
 
     def _apply(self, potential: Any) -> None:
         """Take over a potential and the present threads and skin."""
-        n_threads = _threads(self.parameters["threads"])
+        n_threads = checks.threads(self.parameters["threads"])
         skin = checks.not_negative("skin", self.parameters["skin"], unit="Angstrom")
         self._n_threads = n_threads
         self.potential = potential
@@ -213,7 +212,7 @@ class Calculator(AseCalculator):
     def atoms(self, value: Atoms | None) -> None:
         with self.lock:
             self._atoms = None if value is None else value.copy()
-            self._snapshot = None if value is None else _core.Snapshot(*_arrays(value))
+            self._snapshot = None if value is None else _core.Snapshot(*checks.arrays(value))
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What changed since the last evaluation; exact, whatever `tol`."""
@@ -221,7 +220,7 @@ class Calculator(AseCalculator):
         with self.lock:
             if self._snapshot is None:
                 return ["positions", "numbers", "cell", "pbc"]
-            changes: list[str] = self._snapshot.changes(*_arrays(atoms))
+            changes: list[str] = self._snapshot.changes(*checks.arrays(atoms))
             return changes
 
     def get_property(
@@ -250,7 +249,7 @@ class Calculator(AseCalculator):
             if atoms is None:
                 msg = "calculate: no atoms given, and none evaluated before"
                 raise AtomsError(msg)
-        positions, numbers, cell, pbc = _arrays(atoms)
+        positions, numbers, cell, pbc = checks.arrays(atoms)
         snapshot = _core.Snapshot(positions, numbers, cell, pbc)
         try:
             if self._table is None:
@@ -277,7 +276,7 @@ class Calculator(AseCalculator):
             except ValueError as e:
                 raise AtomsError(str(e)) from None
             if not math.isfinite(r.energy + sum(r.virial.tolist())):
-                raise NonFiniteError(_explain(r, snapshot.arrays()[0]))
+                raise NonFiniteError(not_finite(r, snapshot.arrays()[0]))
             self._accept(r, snapshot)
 
     def _accept(self, r: potentials.Result, snapshot: Any) -> None:
@@ -290,7 +289,7 @@ class Calculator(AseCalculator):
         }
         if r.charges is not None:
             results["charges"] = r.charges
-        volume = _volume(snapshot.cell)
+        volume = volume_of(snapshot.cell)
         if volume > 0.0:
             results["stress"] = r.virial / -volume
             if r.virials is not None:
@@ -359,31 +358,9 @@ def is_native(calculator: Any) -> bool:
     )
 
 
-def _arrays(atoms: Atoms) -> tuple[Any, Any, Any, Any]:
-    try:
-        arrays = atoms.arrays
-    except AttributeError:
-        checks.structure("atoms", atoms)
-        raise
-    return (
-        checks.numbers("positions", arrays["positions"]),
-        checks.atomic_numbers(arrays["numbers"]),
-        checks.numbers("cell", atoms.cell.array),
-        checks.directions("pbc", atoms.pbc),
-    )
-
-
-def _volume(cell: Any) -> float:
-    """Volume of a cell; zero where its vectors are dependent."""
-    (a, b, c), (d, e, f), (g, h, i) = cell.tolist()
-    volume = abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
-    box = math.hypot(a, b, c) * math.hypot(d, e, f) * math.hypot(g, h, i)
-    return volume if volume > 1e-12 * box else 0.0
-
-
 def _same(value: Any, parameter: Any) -> bool:
     """Whether a parameter has this value already."""
-    if isinstance(value, _READ):
+    if isinstance(value, FileModel):
         return False
     try:
         return bool(equal(_plain(value), parameter))
@@ -391,15 +368,11 @@ def _same(value: Any, parameter: Any) -> bool:
         return False
 
 
-# What readers make of files; as a parameter it stands for its file.
-_READ = (DeepModel, EamTables, NepModel)
-
-
 def _plain(value: Any) -> Any:
     """A parameter as JSON types: what ASE writes into .traj, .json and .db files."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if isinstance(value, _READ):
+    if isinstance(value, FileModel):
         return value.path
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
@@ -408,15 +381,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _explain(r: potentials.Result, positions: Any) -> str:
-    finite = np.isfinite(r.forces).all(axis=1) & np.isfinite(r.energies)
-    k = int(np.argmin(finite))
-    return (
-        f"energy {r.energy}, force on atom {k} {r.forces[k]}; expected finite numbers: atoms overlap near "
-        f"{positions[k]}"
-    )
 
 
 class LennardJones(Calculator, potential=potentials.LennardJones, ase_name="mdkern-lj"):

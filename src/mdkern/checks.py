@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "arrays",
     "atomic_numbers",
     "cell",
     "directions",
@@ -29,10 +30,12 @@ __all__ = [
     "paired",
     "positions",
     "positive",
+    "precision",
     "several",
     "shown",
     "structure",
     "structures",
+    "threads",
     "whole",
 ]
 
@@ -302,3 +305,30 @@ def several(name: str, x: Any) -> Iterable[Any]:
         hint = ": read the file with ase.io.read" if isinstance(x, str) else ""
         raise TypeError(f"{name}: {shown(x)}; expected a list of ase.Atoms{hint}")
     return x
+
+
+def arrays(atoms: Any) -> tuple[Any, Any, Any, Any]:
+    """Positions, atomic numbers, cell and periodic directions as the core takes them."""
+    try:
+        own = atoms.arrays
+    except AttributeError:
+        structure("atoms", atoms)
+        raise
+    return (
+        numbers("positions", own["positions"]),
+        atomic_numbers(own["numbers"]),
+        numbers("cell", atoms.cell.array),
+        directions("pbc", atoms.pbc),
+    )
+
+
+def threads(value: object) -> int:
+    """Threads of one call for the core: 0 stands for the package's setting."""
+    return 0 if value is None else whole("threads", value, 1)
+
+
+def precision(value: str) -> str:
+    """The precision of a kernel's inner loops, where there is a choice."""
+    if value not in ("double", "single"):
+        raise ValueError(f"precision: {value!r}; expected 'double' or 'single'")
+    return value

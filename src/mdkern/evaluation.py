@@ -15,13 +15,9 @@ from mdkern import _core, checks, potentials
 from mdkern.calculators import (
     AtomsError,
     NonFiniteError,
-    _arrays,
-    _explain,
-    _volume,
     is_native,
 )
-from mdkern.neighbors import _threads
-from mdkern.potentials.base import SpeciesMap, warn_of
+from mdkern.potentials.base import SpeciesMap, not_finite, volume_of, warn_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -77,7 +73,7 @@ def evaluate(
     """
     if not checks.flag("progress", progress):
         return list(evaluate_iter(frames, calculator, properties, threads))
-    from mdkern.cli.output import Progress
+    from mdkern.terminal import Progress
 
     known = list(checks.several("frames", frames))
     results = []
@@ -107,7 +103,7 @@ def evaluate_iter(
     for name in wanted:
         if name not in offered:
             raise ValueError(f"properties: {name!r}; expected some of {', '.join(PROPERTIES)}")
-    n_threads = _threads(threads)
+    n_threads = checks.threads(threads)
     return _results(iter(frames), calculator, wanted, n_threads)
 
 
@@ -155,7 +151,7 @@ def _many(
     inputs = []
     for k, atoms in enumerate(group):
         checks.structure(f"frames[{first + k}]", atoms)
-        positions, numbers, cell, pbc = _arrays(atoms)
+        positions, numbers, cell, pbc = checks.arrays(atoms)
         try:
             inputs.append((positions, cell, pbc, native.kinds(numbers)))
         except ValueError as e:
@@ -168,8 +164,8 @@ def _many(
         r = potentials.Result(*values)
         warn_of(native.potential, r.overflow)
         if not math.isfinite(r.energy + sum(r.virial.tolist())):
-            raise NonFiniteError(f"structure {first + k}: {_explain(r, positions)}")
-        volume = _volume(cell)
+            raise NonFiniteError(f"structure {first + k}: {not_finite(r, positions)}")
+        volume = volume_of(cell)
         everything: dict[str, Any] = {
             "energy": r.energy,
             "free_energy": r.energy,

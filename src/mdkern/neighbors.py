@@ -173,7 +173,7 @@ def neighbor_list_batch(
             msg = f"structure {k}: {e}"
             raise ValueError(msg) from None
     itself = checks.flag("self_interaction", self_interaction)
-    return _core.neighbor_list_batch(_letters(quantities), inputs, itself, _threads(threads))
+    return _core.neighbor_list_batch(_letters(quantities), inputs, itself, checks.threads(threads))
 
 
 class NeighborList:
@@ -271,7 +271,7 @@ class NeighborList:
         self._arrays = {}
         positions, cell = checks.positions(atoms.positions), checks.cell(atoms.cell)
         pbc = checks.directions("pbc", atoms.pbc)
-        return bool(self._table.update(positions, cell, pbc, species, _threads(self.threads)))
+        return bool(self._table.update(positions, cell, pbc, species, checks.threads(self.threads)))
 
     def __getstate__(self) -> dict[str, Any]:
         own = ("_table", "_rule_key", "_arrays", "_lock", "_updater", "_of_thread")
@@ -302,7 +302,7 @@ class NeighborList:
             raise RuntimeError(msg)
         if name not in self._arrays:
             letters = "ijS" if name in ("first", "i", "j", "S") else "dD"
-            first, values = self._table.arrays(letters, _threads(self.threads))
+            first, values = self._table.arrays(letters, checks.threads(self.threads))
             self._arrays["first"] = first
             self._arrays.update(zip(letters, values, strict=True))
         return self._arrays[name]
@@ -358,11 +358,6 @@ class NeighborList:
         """How often the list was built."""
         with self._lock:
             return self._builds + (0 if self._table is None else int(self._table.n_builds))
-
-
-def _threads(threads: object) -> int:
-    """Threads of one call for the core: 0 stands for the package's setting."""
-    return 0 if threads is None else checks.whole("threads", threads, 1)
 
 
 def _letters(quantities: object) -> str:
@@ -446,5 +441,5 @@ def _neighbor_list(
         *_rule(cutoff, numbers, len(positions)),
         checks.flag("self_interaction", self_interaction),
         most,
-        _threads(threads),
+        checks.threads(threads),
     )

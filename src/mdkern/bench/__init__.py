@@ -10,8 +10,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mdkern.bench.interleave import Ratio
 
@@ -19,31 +18,7 @@ if TYPE_CHECKING:
     from mdkern.bench.kernels import Case
     from mdkern.bench.limits import Limits
 
-__all__ = ["Measurement", "Options", "environment", "measure_case", "run"]
-
-
-class Options(Protocol):
-    """What the command line gives.
-
-    Attributes
-    ----------
-    quick : bool
-        Small systems and few rounds.
-    only : str or None
-        Part of the name of the kernels to measure; "limits" for none.
-    json : bool
-        One JSON document on stdout instead of tables.
-    threads : int or None
-        The larger of the two numbers of threads; by default :func:`mdkern.get_num_threads`.
-    output : str or None
-        Folder for bench.json and the pictures.
-    """
-
-    quick: bool
-    only: str | None
-    json: bool
-    threads: int | None
-    output: str | None
+__all__ = ["Measurement", "environment", "measure_case"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,50 +60,6 @@ class Measurement:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {**asdict(self), "ns_per_pair": self.ns_per_pair}
-
-
-def run(args: Options) -> int:
-    """Measure, report, and return the exit status: 1 where a result differs from the reference."""
-    from mdkern import _runtime
-    from mdkern.bench import limits, report
-    from mdkern.bench.kernels import KERNELS
-    from mdkern.bench.systems import make
-    from mdkern.cli.output import UsageError, error, print_json
-
-    wanted = (args.only or "").removesuffix("s")  # "neighbors" too
-    chosen = [name for name in KERNELS if wanted in name]
-    if not chosen and wanted != "limit":
-        raise UsageError(
-            f"--only: {args.only!r}; expected (a part of) {', '.join((*KERNELS, 'limits'))}"
-        )
-    folder = None
-    if args.output is not None:
-        folder = Path(args.output)
-        folder.mkdir(parents=True, exist_ok=True)
-    threads = args.threads or _runtime.get_num_threads()
-    found = limits.measure(threads, quick=args.quick)
-    around = environment(threads)
-    if not args.json:
-        report.print_limits(found, around)
-    results: list[Measurement] = []
-    for name in chosen:
-        kernel = KERNELS[name]
-        for system in kernel.quick if args.quick else kernel.systems:
-            rounds, budget = (5, 1.5) if args.quick else (15, 30.0)
-            try:
-                results += measure_case(
-                    kernel.make(make(system)), found, threads, rounds=rounds, budget=budget
-                )
-            except AssertionError as wrong:
-                error(f"{name} on {system}: not equal to the reference: {wrong}")
-                return 1
-    if args.json:
-        print_json(report.document(around, found, results))
-    else:
-        report.print_measurements(results)
-    if folder is not None:
-        report.write(folder, around, found, results)
-    return 0
 
 
 def measure_case(

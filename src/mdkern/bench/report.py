@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdkern.bench.limits import Limits
-from mdkern.cli.output import print_table
+from mdkern.terminal import print_table
 
 if TYPE_CHECKING:
     from mdkern.bench import Measurement

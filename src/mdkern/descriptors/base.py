@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from mdkern import _core, checks
 from mdkern.descriptors.jacobian import SparseJacobian
 from mdkern.descriptors.memory import check_memory
-from mdkern.neighbors import _threads
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -289,7 +288,7 @@ class Descriptor:
         MemoryError
             The blocks would not fit; raised before the memory is taken.
         """
-        team = _threads(threads)
+        team = checks.threads(threads)
         env = self._environments(a, centers, team)
         wanted = _included(env.n_atoms, include, exclude)
         moving = self._attached(attach)
@@ -315,7 +314,7 @@ class Descriptor:
 
         Element ``[c, x, y]`` is the change with ``strain[x, y]``; one row where the descriptor averages over centers.
         """
-        team = _threads(threads)
+        team = checks.threads(threads)
         env = self._environments(a, centers, team)
         check_memory(
             (env.n_centers, 3, 3, self.get_number_of_features()), np.dtype(float), "fewer centers"
@@ -347,7 +346,7 @@ class Descriptor:
         virial : (3, 3) array
             ``-dE/d(strain)``, as the virial of a potential.
         """
-        team = _threads(threads)
+        team = checks.threads(threads)
         env = self._environments(a, centers, team)
         w = checks.numbers("weights", weights)
         features = self.get_number_of_features()
@@ -480,7 +479,7 @@ def _team(n_jobs: int | None, threads: int | None) -> int:
     if n_jobs is not None:
         jobs = checks.whole("n_jobs", n_jobs, -(2**31))
         threads = jobs if threads is None and jobs >= 1 else threads
-    return _threads(threads)
+    return checks.threads(threads)
 
 
 def _split_centers(centers: Any, n: int) -> tuple[NDArray[np.int32] | None, Float]:

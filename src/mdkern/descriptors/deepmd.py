@@ -13,7 +13,6 @@ from mdkern.errors import UnsupportedError
 from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import DeepModel, StandardModel
 from mdkern.potentials.deepmd import descriptors_of, r_table
-from mdkern.potentials.nep import check_precision
 
 __all__ = ["DeepPotSE"]
 
@@ -70,7 +69,7 @@ class DeepPotSE(ModelDescriptor):
                 f"{self.model.path}: model.type: {self.model.model.kind!r} has no descriptor"
             )
         self.tabulate = checks.flag("tabulate", tabulate)
-        self.precision = check_precision(precision)
+        self.precision = checks.precision(precision)
         self.species = self.model.species
         self.r_cut = self.model.cutoff
         self.n_features = self.model.model.descriptor.width

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdkern import _core, checks
 from mdkern.descriptors.memory import check_memory
-from mdkern.neighbors import _threads
 from mdkern.potentials.base import SpeciesMap
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class ModelDescriptor:
 
     def _start(self, threads: int | None) -> None:
         self.threads = threads
-        self._n_threads = _threads(threads)
+        self._n_threads = checks.threads(threads)
         self._make()
 
     def _make(self) -> None:

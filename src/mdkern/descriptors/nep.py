@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from mdkern import checks
 from mdkern.descriptors.model import ModelDescriptor
 from mdkern.io.nep import NepModel, read_nep
-from mdkern.potentials.nep import check_precision, kernel_of
+from mdkern.potentials.nep import kernel_of
 
 __all__ = ["NEPDescriptor"]
 
@@ -50,7 +51,7 @@ class NEPDescriptor(ModelDescriptor):
         threads: int | None = None,
     ) -> None:
         self.model = path if isinstance(path, NepModel) else read_nep(path)
-        self.precision = check_precision(precision)
+        self.precision = checks.precision(precision)
         self.species = self.model.species
         self.r_cut = self.model.cutoff
         self.n_features = self.model.n_descriptors

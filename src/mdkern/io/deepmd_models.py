@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mdkern.io.files import FileModel
+
 __all__ = [
     "AttentionLayer",
     "DeepModel",
@@ -412,7 +414,7 @@ Model = StandardModel | PairTab | ZblModel | EnsembleModel
 
 
 @dataclass(frozen=True, slots=True)
-class DeepModel:
+class DeepModel(FileModel):
     """Content of a model file.
 
     Attributes

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdkern.errors import FormatError, MDKernWarning, UnsupportedError
 from mdkern.io.eam_text import EamText, is_integer, n_numbers
+from mdkern.io.files import FileModel
 from mdkern.io.foreign import check_foreign
 from mdkern.io.text import read_head, read_text, show
 
@@ -41,7 +42,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class EamTables:
+class EamTables(FileModel):
     r"""Tables of :math:`E = \sum_i F_i(\rho_i) + \tfrac12 \sum_{ij} \phi_{ij}(r_{ij})`.
 
     Attributes

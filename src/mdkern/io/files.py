@@ -7,7 +7,14 @@ from pathlib import Path
 
 from mdkern.errors import FormatError
 
-__all__ = ["read_bytes"]
+__all__ = ["FileModel", "read_bytes"]
+
+
+class FileModel:
+    """Base of what the readers make of potential files; as a parameter of a calculator it stands for its `path`."""
+
+    __slots__ = ()
+    path: str
 
 
 def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:

@@ -17,6 +17,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from mdkern.errors import FormatError, UnsupportedError
+from mdkern.io.files import FileModel
 from mdkern.io.foreign import check_foreign
 from mdkern.io.text import read_head, read_text, show
 
@@ -102,7 +103,7 @@ class NepCharge:
 
 
 @dataclass(frozen=True, slots=True)
-class NepModel:
+class NepModel(FileModel):
     """Content of a ``nep.txt``.
 
     Attributes

@@ -16,7 +16,7 @@ from ase.constraints import FixAtoms, FixCom
 from ase.md.md import MolecularDynamics
 
 from mdkern import _core, checks, potentials
-from mdkern.calculators import AtomsError, Calculator, _arrays, is_native
+from mdkern.calculators import AtomsError, Calculator, is_native
 from mdkern.errors import InUseError, MDKernError, MDKernWarning, UnsupportedError
 from mdkern.potentials.base import warn_of
 
@@ -195,7 +195,7 @@ class NativeDynamics(MolecularDynamics):
         it back after a switch interval (5 ms) only.
         """
         atoms, calc = self.atoms, self._calculator()
-        positions, numbers, cell, pbc = _arrays(atoms)
+        positions, numbers, cell, pbc = checks.arrays(atoms)
         numbers_bytes = numbers.tobytes()
         masses = self._masses(numbers_bytes)
         mobile, fix_com = self._constraints()
@@ -294,7 +294,7 @@ class NativeDynamics(MolecularDynamics):
             energy, energies, forces, virial, None, charges, deviation=deviation
         )
         calc = self._calculator()
-        calc._accept(result, _core.Snapshot(*_arrays(self.atoms)))
+        calc._accept(result, _core.Snapshot(*checks.arrays(self.atoms)))
         warn_of(calc.potential, self._loop.overflow)
 
     # --- the loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,16 @@ from mdkern.errors import MDKernWarning
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["InCore", "Potential", "Result", "SpeciesMap", "pair_entries", "warn_of"]
+__all__ = [
+    "InCore",
+    "Potential",
+    "Result",
+    "SpeciesMap",
+    "not_finite",
+    "pair_entries",
+    "volume_of",
+    "warn_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +189,21 @@ class SpeciesMap:
             raise ValueError(msg)
         self._last = (key, kinds)
         return kinds
+
+
+def volume_of(cell: Any) -> float:
+    """Volume of a cell; zero where its vectors are dependent."""
+    (a, b, c), (d, e, f), (g, h, i) = cell.tolist()
+    volume = abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
+    box = math.hypot(a, b, c) * math.hypot(d, e, f) * math.hypot(g, h, i)
+    return volume if volume > 1e-12 * box else 0.0
+
+
+def not_finite(r: Result, positions: Any) -> str:
+    """What a message says of a result that is not finite, and where the atoms are that made it so."""
+    finite = np.isfinite(r.forces).all(axis=1) & np.isfinite(r.energies)
+    k = int(np.argmin(finite))
+    return (
+        f"energy {r.energy}, force on atom {k} {r.forces[k]}; expected finite numbers: atoms overlap near "
+        f"{positions[k]}"
+    )

@@ -31,7 +31,6 @@ from mdkern.potentials.deepmd_kinds import (
     table_kernel,
     weighted_kernel,
 )
-from mdkern.potentials.nep import check_precision
 
 __all__ = ["DeepPotential", "descriptors_of", "kernel_of"]
 
@@ -81,7 +80,7 @@ class DeepPotential(InCore):
     ) -> None:
         self.model = path if isinstance(path, DeepModel) else read_deepmd(path)
         self.tabulate = checks.flag("tabulate", tabulate)
-        self.precision = check_precision(precision)
+        self.precision = checks.precision(precision)
         self.fparam = None if fparam is None else tuple(float(x) for x in fparam)
         self.species: tuple[str, ...] = self.model.species
         self.cutoff: float = self.model.cutoff

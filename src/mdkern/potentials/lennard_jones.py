@@ -70,8 +70,6 @@ class LennardJones(InCore):
     ) -> None:
         if mixing not in _MIXING:
             raise ValueError(f"mixing: {mixing!r}; expected one of {_MIXING}")
-        if precision not in ("double", "single"):
-            raise ValueError(f"precision: {precision!r}; expected 'double' or 'single'")
         shift, smooth = checks.flag("shift", shift), checks.flag("smooth", smooth)
         force_shift = checks.flag("force_shift", force_shift)
         if force_shift and smooth:
@@ -82,7 +80,7 @@ class LennardJones(InCore):
         symbols = _symbols(sigma, epsilon, rc, given)
         self.species: tuple[str, ...] | None = tuple(symbols) or None
         self._style = _FORCE_SHIFT if force_shift else _SMOOTH if smooth else _PLAIN
-        self._single = precision == "single"
+        self._single = checks.precision(precision) == "single"
         names = symbols or ["*"]
         self._table = np.zeros((len(names), len(names), 8))
         cutoffs = []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mdkern import _core
+from mdkern import _core, checks
 from mdkern.errors import UnsupportedError
 from mdkern.io.nep import BODY_ORDERS, NepModel, NepNetworks, read_nep
 from mdkern.potentials.base import InCore
@@ -66,7 +66,7 @@ class NEP(InCore):
             raise UnsupportedError(
                 f"{self.model.path}:1: a {self.model.kind} model has no energy; use NEPTensor"
             )
-        self.precision = check_precision(precision)
+        self.precision = checks.precision(precision)
         self.species: tuple[str, ...] = self.model.species
         self.cutoff: float = self.model.cutoff
         self.make()
@@ -139,7 +139,7 @@ class NEPTensor:
         self.model = path if isinstance(path, NepModel) else read_nep(path)
         if self.model.kind == "potential":
             raise UnsupportedError(f"{self.model.path}:1: a potential; use NEP")
-        self.precision = check_precision(precision)
+        self.precision = checks.precision(precision)
         self.species: tuple[str, ...] = self.model.species
         self.cutoff: float = self.model.cutoff
         self.kind = self.model.kind
@@ -173,13 +173,6 @@ class NEPTensor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._make()
-
-
-def check_precision(precision: str) -> str:
-    """The argument, if it is one of the two."""
-    if precision not in ("double", "single"):
-        raise ValueError(f"precision: {precision!r}; expected 'double' or 'single'")
-    return precision
 
 
 def kernel_of(

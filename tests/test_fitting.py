@@ -19,7 +19,7 @@ from reference_data import shared_folder
 import mdkern
 from mdkern.calculators import LennardJones, LinearModel
 from mdkern.descriptors import ACSF, SOAP
-from mdkern.models import errors, fit_linear
+from mdkern.fitting import errors, fit_linear
 from mdkern.reference import Result
 from mdkern.reference.soap import soap
 
@@ -264,3 +264,12 @@ def test_water() -> None:
     coarse, fine = swing(0.5), swing(0.25)
     assert coarse <= 1e-4  # eV per atom, of 0.04 kinetic
     assert 2.5 <= coarse / fine <= 5.5  # second order, as the integrator is
+
+
+def test_the_old_name_works_with_a_warning() -> None:
+    import mdkern
+
+    with pytest.warns(DeprecationWarning, match=r"mdkern\.models\.fit_linear is mdkern\.fitting"):
+        assert mdkern.models.fit_linear is fit_linear
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = mdkern.models.nothing

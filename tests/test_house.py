@@ -1,0 +1,161 @@
+"""What each part of the project may know of the others, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE, CORE = ROOT / "src" / "mdkern", ROOT / "cpp"
+
+# Folders of cpp/ and those that they may include, beside themselves: no arrow leads upwards.
+FLOORS = {
+    "core": set(),
+    "simd": {"core"},
+    "limits": {"core", "simd"},
+    "neighbors": {"core", "simd"},
+    "forces": {"core", "simd"},
+    "nn": {"core", "simd"},
+    "model": {"core", "neighbors"},
+    "potentials": {"core", "simd", "neighbors", "forces", "nn", "model"},
+    "descriptors": {"core", "simd"},
+    "md": {"core", "simd", "neighbors"},
+}
+# Every rule of a text can fail: a sample that breaks it.
+TEXTS = {
+    "a cache or flag in an object that threads share": (
+        r"^\s*mutable\b",
+        "    mutable int calls = 0;",
+        lambda path: path.suffix != "",
+    ),
+    "loops of OpenMP beside the one team of threads": (
+        r"#\s*pragma\s+omp",
+        "#pragma omp parallel for",
+        lambda path: path.name != "team.cpp",
+    ),
+    "Python below the bindings": (
+        r"pybind11|Python\.h|\bpy::",
+        "#include <pybind11/numpy.h>",
+        lambda path: path.parts[0] != "bindings",
+    ),
+}
+
+
+def sources() -> list[Path]:
+    return [p for p in sorted(CORE.rglob("*.?pp")) if p.relative_to(CORE).parts[0] != "tests"]
+
+
+@pytest.mark.parametrize("rule", TEXTS)
+def test_texts_that_the_core_does_not_have(rule: str) -> None:
+    pattern, sample, applies = TEXTS[rule]
+    assert re.search(pattern, sample, re.MULTILINE)
+    found = []
+    for path in sources():
+        if applies(path.relative_to(CORE)):
+            text = re.sub(r"//.*", "", path.read_text())
+            found += [f"{path.relative_to(ROOT)}: {m[0].strip()}" for m in re.finditer(pattern, text, re.MULTILINE)]  # fmt: skip
+    assert not found, f"{rule}: {found}"
+
+
+def test_folders_of_the_core_include_only_what_is_below() -> None:
+    folders = {p.relative_to(CORE).parts[0] for p in sources()}
+    assert folders - {"bindings"} == set(FLOORS)
+    found, seen = [], 0
+    for path in sources():
+        folder = path.relative_to(CORE).parts[0]
+        if folder == "bindings":
+            continue
+        for name in re.findall(r'^#include "(\w+)/', path.read_text(), re.MULTILINE):
+            seen += 1
+            if name != folder and name not in FLOORS[folder]:
+                found.append(f"{path.relative_to(ROOT)} includes {name}/")
+    assert seen > 100
+    assert not found
+
+
+def test_the_floors_have_an_order() -> None:
+    done: set[str] = set()
+    while len(done) < len(FLOORS):
+        ready = {f for f, below in FLOORS.items() if f not in done and below <= done}
+        assert ready, f"a circle among {set(FLOORS) - done}"
+        done |= ready
+
+
+def modules() -> dict[str, Path]:
+    out = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = ["mdkern", *path.relative_to(PACKAGE).with_suffix("").parts]
+        out[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return out
+
+
+def imports(path: Path, *, at_module_level: bool = False) -> Iterator[tuple[str, str]]:
+    """(module, name) of every import from mdkern; name is empty for ``import module``."""
+    tree = ast.parse(path.read_text())
+    hidden: set[int] = set()
+    if at_module_level:
+        for node in ast.walk(tree):
+            typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            if typing_only or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                hidden |= {id(x) for x in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mdkern":
+            for alias in node.names:
+                yield node.module or "", alias.name
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "mdkern":
+                    yield alias.name, ""
+
+
+def test_the_library_does_not_know_its_command_line() -> None:
+    found = [
+        f"{name} imports {module} {what}"
+        for name, path in modules().items()
+        if not name.startswith("mdkern.cli") and name != "mdkern.__main__"
+        for module, what in imports(path)
+        if module.startswith("mdkern.cli") or (module == "mdkern" and what == "cli")
+    ]
+    assert not found
+
+
+def test_no_private_name_crosses_modules() -> None:
+    found = [
+        f"{name} imports {what} of {module}"
+        for name, path in modules().items()
+        for module, what in imports(path)
+        if what.startswith("_") and not what.startswith("__") and what != "_core"
+        and not (module == "mdkern" and what in ("_runtime",))
+    ]  # fmt: skip
+    assert not found
+
+
+def test_no_circle_of_imports() -> None:
+    """When modules are loaded: imports in functions and for type checkers aside."""
+    known = modules()
+    edges = {
+        name: {
+            f"{module}.{what}" if f"{module}.{what}" in known else module
+            for module, what in imports(path, at_module_level=True)
+        }
+        & (known.keys() - {"mdkern", name})
+        for name, path in known.items()
+    }
+    # A package is loaded before its modules, and may take names from them: it is no step of a circle.
+    packages = {name for name, path in known.items() if path.name == "__init__.py"}
+    edges = {
+        name: {to for to in below if not (to in packages and name.startswith(to + "."))}
+        for name, below in edges.items()
+    }
+    assert sum(map(len, edges.values())) > 100
+    done: set[str] = set()
+    while len(done) < len(edges):
+        ready = {name for name, below in edges.items() if name not in done and below <= done}
+        assert ready, f"a circle among {sorted(edges.keys() - done)}"
+        done |= ready
