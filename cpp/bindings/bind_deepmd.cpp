@@ -140,11 +140,7 @@ template <class T> struct PackedModel {
 using DescriptorList = std::vector<std::shared_ptr<PyDeepDescriptor>>;
 
 struct DeepSpace final : Workspace {
-    ForceBlockPlan plan;
-    std::int64_t plan_of_build = -1;
-    Buffer<char> scratch;
-    Buffer<std::int32_t> slots;
-    Buffer<double> entries, virial_entries;
+    ForceBlockSpace blocks;
 };
 
 struct PyDeepPotential final : Potential {
@@ -266,25 +262,18 @@ struct PyDeepPotential final : Potential {
             throw std::logic_error("DeepPotential: energies need fitting nets, features need none");
         const System s = table.system();
         const Neighbors list = table.neighbors();
-        int team = team_size(threads, list.n_pairs, 150.0);
-        if (space.plan_of_build != table.build_number()) {
-            space.plan.build(s, list, n_types, team);
-            space.plan_of_build = table.build_number();
-        }
-        const ForceBlocks plan = space.plan.view();
-        const Neighbors grouped = space.plan.list();
-        team = int(std::clamp<std::int64_t>(plan.n_blocks, 1, team));
+        const int team = space.blocks.update(s, list, table.build_number(), n_types,
+                                             team_size(threads, list.n_pairs, 150.0));
+        const ForceBlocks plan = space.blocks.blocks();
+        const Neighbors& grouped = space.blocks.list();
+        const std::int64_t largest = space.blocks.largest_count();
+        const bool gradients = task != DeepTask::descriptor;
         DeepWork work;
+        static_cast<ForceBlockWork&>(work) = space.blocks.work(
+            s, team,
+            single ? deep_scratch_bytes(narrow->m, largest) : deep_scratch_bytes(wide->m, largest),
+            gradients, gradients && out.virials);
         work.overflow = &space.overflow;
-        work.largest = space.plan.largest_count();
-        work.scratch_bytes = single ? deep_scratch_bytes(narrow->m, work.largest)
-                                    : deep_scratch_bytes(wide->m, work.largest);
-        work.scratch = space.scratch.reserve(team * work.scratch_bytes);
-        work.slots = space.slots.reserve(team * s.n_total);
-        if (task != DeepTask::descriptor) {
-            work.entries = space.entries.reserve(4 * plan.n_entries);
-            if (out.virials) work.virial_entries = space.virial_entries.reserve(8 * plan.n_entries);
-        }
         if (single)
             deep_single_compute(task, narrow->m, s, grouped, plan, work, team, out);
         else

@@ -17,8 +17,6 @@ std::string written(const std::vector<std::int64_t>& shape) {
     return out + ")";
 }
 
-}  // namespace
-
 const char* field_type_name(FieldType type) {
     constexpr const char* kNames[] = {"float64", "float32", "int64", "int32", "uint8"};
     return kNames[int(type)];
@@ -29,11 +27,7 @@ std::size_t field_type_bytes(FieldType type) {
     return kBytes[int(type)];
 }
 
-std::int64_t Fields::Array::size() const {
-    std::int64_t n = 1;
-    for (std::int64_t length : shape) n *= length;
-    return n;
-}
+}  // namespace
 
 void Fields::put(const std::string& name, FieldType type, std::vector<std::int64_t> shape,
                  const void* data) {

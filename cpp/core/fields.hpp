@@ -30,9 +30,6 @@ template <> struct FieldTypeOf<std::uint8_t> {
     static constexpr FieldType value = FieldType::u8;
 };
 
-const char* field_type_name(FieldType type);
-std::size_t field_type_bytes(FieldType type);
-
 // Everything that reads throws std::invalid_argument with the name of the field, what it is and what
 // was expected.
 class Fields {
@@ -42,7 +39,6 @@ public:
         FieldType type = FieldType::f64;
         std::vector<std::int64_t> shape;
         std::shared_ptr<const void> data;
-        std::int64_t size() const;
     };
 
     // A copy of `data`, of as many values as `shape` has places.
@@ -61,9 +57,6 @@ public:
     std::int64_t integer(const std::string& name) const;
     bool flag(const std::string& name) const;
     const std::string& text(const std::string& name) const;
-
-    const std::map<std::string, Array>& arrays() const { return arrays_; }
-    const std::map<std::string, std::string>& texts() const { return texts_; }
 
 private:
     const Array& find(const std::string& name) const;

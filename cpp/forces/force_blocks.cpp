@@ -50,4 +50,26 @@ void ForceBlockPlan::build(const System& s, const Neighbors& list, int n_species
     for (std::int64_t e = n_entries_; e-- > 0;) entry[--start[s.owner[row[e]]]] = std::int32_t(e);
 }
 
+int ForceBlockSpace::update(const System& s, const Neighbors& list, std::int64_t build_number,
+                            int n_species, int team) {
+    if (plan_of_build_ != build_number) {
+        plan_.build(s, list, n_species, team);
+        plan_of_build_ = build_number;
+    }
+    return int(std::clamp<std::int64_t>(plan_.view().n_blocks, 1, team));
+}
+
+ForceBlockWork ForceBlockSpace::work(const System& s, int team, std::size_t scratch_bytes,
+                                     bool forces, bool virials) {
+    ForceBlockWork w;
+    const std::int64_t n_entries = plan_.view().n_entries;
+    w.largest = plan_.largest_count();
+    w.scratch_bytes = scratch_bytes;
+    w.scratch = scratch_.reserve(std::size_t(team) * scratch_bytes);
+    w.slots = slots_.reserve(std::size_t(team) * std::size_t(s.n_total));
+    if (forces) w.entries = entries_.reserve(std::size_t(4 * n_entries));
+    if (virials) w.virial_entries = virial_entries_.reserve(std::size_t(8 * n_entries));
+    return w;
+}
+
 }  // namespace mdkern

@@ -12,6 +12,7 @@
 // that is grouped by species, so that kernels meet neighbors of one species side by side.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/buffers.hpp"
@@ -71,6 +72,37 @@ private:
     Buffer<std::int64_t> first_, start_;
     Buffer<std::int32_t> row_, entry_, marks_, index_;
     Neighbors list_;
+};
+
+// What kernels on blocks of rows work with.
+struct ForceBlockWork {
+    char* scratch = nullptr;  // (n_threads, scratch_bytes)
+    std::size_t scratch_bytes = 0;
+    std::int64_t largest = 0;          // neighbors of one row
+    std::int32_t* slots = nullptr;     // (n_threads, n_total)
+    double* entries = nullptr;         // (n_entries, 4) or null
+    double* virial_entries = nullptr;  // (n_entries, 8) or null
+};
+
+// The plan of a table's present list and the memory of that work, for the workspace of a potential.
+class ForceBlockSpace {
+public:
+    // Makes the plan anew when the list was. Returns the threads that are worth it, of `team`.
+    int update(const System& system, const Neighbors& list, std::int64_t build_number,
+               int n_species, int team);
+    ForceBlocks blocks() const { return plan_.view(); }
+    const Neighbors& list() const { return plan_.list(); }
+    std::int64_t largest_count() const { return plan_.largest_count(); }
+    // Memory for `team` threads, after update().
+    ForceBlockWork work(const System& system, int team, std::size_t scratch_bytes, bool forces,
+                        bool virials);
+
+private:
+    ForceBlockPlan plan_;
+    std::int64_t plan_of_build_ = -1;
+    Buffer<char> scratch_;
+    Buffer<std::int32_t> slots_;
+    Buffer<double> entries_, virial_entries_;
 };
 
 }  // namespace mdkern

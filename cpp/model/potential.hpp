@@ -48,11 +48,17 @@ public:
 std::shared_ptr<const Potential> make_potential(const std::string& name, const Fields& fields);
 std::vector<std::string> potential_names();
 
-// A potential registers itself where it is defined, by a constant of this kind.
+// A potential registers itself where it is defined, by a constant:
+//   const Registration registration = register_potential<Morse>("morse");
 class Registration {
 public:
     using Make = std::shared_ptr<const Potential> (*)(const Fields&);
     Registration(const char* name, Make make);
 };
+template <class P> Registration register_potential(const char* name) {
+    return {name, [](const Fields& fields) -> std::shared_ptr<const Potential> {
+                return std::make_shared<const P>(fields);
+            }};
+}
 
 }  // namespace mdkern

@@ -31,9 +31,7 @@ private:
     Traits traits_;
 };
 
-const Registration registration("buckingham", [](const Fields& f) {
-    return std::shared_ptr<const Potential>(std::make_shared<Buckingham>(f));
-});
+const Registration registration = register_potential<Buckingham>("buckingham");
 
 }  // namespace
 

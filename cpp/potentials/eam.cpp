@@ -69,9 +69,7 @@ private:
     EamParams params_;
 };
 
-const Registration registration("eam", [](const Fields& f) {
-    return std::shared_ptr<const Potential>(std::make_shared<Eam>(f));
-});
+const Registration registration = register_potential<Eam>("eam");
 
 }  // namespace
 

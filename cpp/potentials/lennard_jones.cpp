@@ -49,9 +49,7 @@ private:
     Traits traits_;
 };
 
-const Registration registration("lennard_jones", [](const Fields& f) {
-    return std::shared_ptr<const Potential>(std::make_shared<LennardJones>(f));
-});
+const Registration registration = register_potential<LennardJones>("lennard_jones");
 
 }  // namespace
 

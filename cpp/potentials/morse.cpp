@@ -36,9 +36,7 @@ private:
     MorseParams params_;
 };
 
-const Registration registration("morse", [](const Fields& f) {
-    return std::shared_ptr<const Potential>(std::make_shared<Morse>(f));
-});
+const Registration registration = register_potential<Morse>("morse");
 
 }  // namespace
 

@@ -93,13 +93,7 @@ enum class DeepTask : int {
     jacobian = 3,    // dx_id/dr_j
 };
 
-struct DeepWork {
-    char* scratch = nullptr;  // (n_threads, scratch_bytes)
-    std::size_t scratch_bytes = 0;
-    std::int64_t largest = 0;          // neighbors of one row
-    std::int32_t* slots = nullptr;     // (n_threads, n_total)
-    double* entries = nullptr;         // (n_entries, 4)
-    double* virial_entries = nullptr;  // (n_entries, 8) or null
+struct DeepWork : ForceBlockWork {
     std::int32_t* overflow = nullptr;  // set to 1 when neighbors did not fit into the slots
 };
 

@@ -81,13 +81,7 @@ template <class T> struct NepTables {
     const double* bias = nullptr;           // (nets)
 };
 
-struct NepWork {
-    char* scratch = nullptr;  // (n_threads, scratch_bytes)
-    std::size_t scratch_bytes = 0;
-    std::int64_t largest = 0;              // neighbors of one row
-    std::int32_t* slots = nullptr;         // (n_threads, n_total)
-    double* entries = nullptr;             // (n_entries, 4)
-    double* virial_entries = nullptr;      // (n_entries, 8) or null
+struct NepWork : ForceBlockWork {
     double* charges = nullptr;             // (n) by row: NepTask::charge
     const double* charge_slope = nullptr;  // (n) by row: NepTask::energy of a model with charges
 };

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -35,11 +34,7 @@ template <class T> NepTables<T> tables(const NepParams& p, const Fields& f, std:
 }
 
 struct NepSpace final : Workspace {
-    ForceBlockPlan plan;
-    std::int64_t plan_of_build = -1;
-    Buffer<char> scratch;
-    Buffer<std::int32_t> slots;
-    Buffer<double> entries, virial_entries;
+    ForceBlockSpace blocks;
     Coulomb coulomb;
 };
 
@@ -124,7 +119,7 @@ public:
         work.charges = c.raw(s.n_real);
         run(NepTask::charge, table, space, work, threads, out);
         const int team = team_size(threads, table.neighbors().n_pairs, kPairNs);
-        c.begin(coulomb_, s, space.plan.list(), table.cell(), team);
+        c.begin(coulomb_, s, space.blocks.list(), table.cell(), team);
         work.charge_slope = c.slope();
         run(NepTask::energy, table, space, work, threads, out);
         c.finish(s, out, team);
@@ -168,24 +163,15 @@ private:
              const Outputs& out) const {
         const System s = table.system();
         const Neighbors list = table.neighbors();
-        int team = team_size(threads, list.n_pairs, kPairNs);
-        if (space.plan_of_build != table.build_number()) {
-            space.plan.build(s, list, p_.n_types, team);
-            space.plan_of_build = table.build_number();
-        }
-        const ForceBlocks plan = space.plan.view();
-        const Neighbors grouped = space.plan.list();
-        team = int(std::clamp<std::int64_t>(plan.n_blocks, 1, team));
-        work.largest = space.plan.largest_count();
-        work.scratch_bytes =
-            nep_scratch_bytes(p_, work.largest, single_ ? sizeof(float) : sizeof(double));
-        work.scratch = space.scratch.reserve(team * work.scratch_bytes);
-        work.slots = space.slots.reserve(team * s.n_total);
-        if (task != NepTask::descriptor && task != NepTask::charge) {
-            work.entries = space.entries.reserve(4 * plan.n_entries);
-            if (out.virials || task == NepTask::born)
-                work.virial_entries = space.virial_entries.reserve(8 * plan.n_entries);
-        }
+        const int team = space.blocks.update(s, list, table.build_number(), p_.n_types,
+                                             team_size(threads, list.n_pairs, kPairNs));
+        const ForceBlocks plan = space.blocks.blocks();
+        const Neighbors& grouped = space.blocks.list();
+        const bool gradients = task != NepTask::descriptor && task != NepTask::charge;
+        const std::size_t bytes = nep_scratch_bytes(p_, space.blocks.largest_count(),
+                                                    single_ ? sizeof(float) : sizeof(double));
+        static_cast<ForceBlockWork&>(work) = space.blocks.work(
+            s, team, bytes, gradients, gradients && (out.virials || task == NepTask::born));
         if (single_)
             nep_single_compute(task, p_, narrow_, s, grouped, plan, work, team, out);
         else
@@ -200,9 +186,7 @@ private:
     NepTables<float> narrow_;
 };
 
-const Registration registration("nep", [](const Fields& f) {
-    return std::shared_ptr<const Potential>(std::make_shared<Nep>(f));
-});
+const Registration registration = register_potential<Nep>("nep");
 
 }  // namespace
 
