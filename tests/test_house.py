@@ -25,22 +25,22 @@ FLOORS = {
     "descriptors": {"core", "simd"},
     "md": {"core", "simd", "neighbors"},
 }
-# Every rule of a text can fail: a sample that breaks it.
+# What is looked for, a sample that breaks the rule (each can fail), and the one place that may have it.
 TEXTS = {
     "a cache or flag in an object that threads share": (
         r"^\s*mutable\b",
         "    mutable int calls = 0;",
-        lambda path: path.suffix != "",
+        None,
     ),
     "loops of OpenMP beside the one team of threads": (
         r"#\s*pragma\s+omp",
         "#pragma omp parallel for",
-        lambda path: path.name != "team.cpp",
+        "core/team.cpp",
     ),
     "Python below the bindings": (
         r"pybind11|Python\.h|\bpy::",
         "#include <pybind11/numpy.h>",
-        lambda path: path.parts[0] != "bindings",
+        "bindings/",
     ),
 }
 
@@ -51,11 +51,11 @@ def sources() -> list[Path]:
 
 @pytest.mark.parametrize("rule", TEXTS)
 def test_texts_that_the_core_does_not_have(rule: str) -> None:
-    pattern, sample, applies = TEXTS[rule]
+    pattern, sample, exempt = TEXTS[rule]
     assert re.search(pattern, sample, re.MULTILINE)
     found = []
     for path in sources():
-        if applies(path.relative_to(CORE)):
+        if exempt is None or not str(path.relative_to(CORE)).startswith(exempt):
             text = re.sub(r"//.*", "", path.read_text())
             found += [f"{path.relative_to(ROOT)}: {m[0].strip()}" for m in re.finditer(pattern, text, re.MULTILINE)]  # fmt: skip
     assert not found, f"{rule}: {found}"

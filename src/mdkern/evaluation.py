@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdkern import _core, checks, potentials
-from mdkern.calculators import (
-    AtomsError,
-    NonFiniteError,
-    is_native,
-)
+from mdkern.calculators import AtomsError, NonFiniteError, is_native
 from mdkern.potentials.base import SpeciesMap, not_finite, volume_of, warn_of
+from mdkern.terminal import Progress
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -73,8 +70,6 @@ def evaluate(
     """
     if not checks.flag("progress", progress):
         return list(evaluate_iter(frames, calculator, properties, threads))
-    from mdkern.terminal import Progress
-
     known = list(checks.several("frames", frames))
     results = []
     with Progress("evaluate", len(known)) as bar:
