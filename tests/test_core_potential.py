@@ -56,26 +56,31 @@ def test_the_core_has_these_potentials() -> None:
 )
 def test_fields_are_checked(name: str, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        _core.Potential(name, fields)
+        _core.Potential({"potential": name} | fields)
 
 
 def test_fields_of_other_types_are_refused() -> None:
     with pytest.raises(TypeError, match="D: expected a number, a text, or a C-contiguous array"):
-        _core.Potential("morse", {"D": None})
+        _core.Potential({"potential": "morse", "D": {1, 2}})
     with pytest.raises(TypeError, match="table: expected"):
-        _core.Potential("buckingham", {"table": np.zeros((8, 1, 1)).T[:, :, ::2]})
+        _core.Potential(
+            {"potential": "buckingham", "table": np.zeros((8, 1, 1)).T[:, :, ::2]}
+        )
+    with pytest.raises(ValueError, match="D: missing"):  # None is no field
+        _core.Potential({"potential": "morse", "D": None})
 
 
 def test_places_within_a_models_arrays_are_checked() -> None:
     path = Path(__file__).parent / "data" / "nep" / "synthetic_nep4_highorder.txt"
     fields = NEP(path).fields()
-    _core.Potential("nep", fields)
+    fields["potential"] = "nep"
+    _core.Potential(fields)
     for name, wrong in (("map", 1000), ("terms", -1), ("bodies", 1000)):
         bad = fields[name].copy()
         assert bad.size, name
         bad.flat[-1] = wrong
         with pytest.raises(ValueError, match=f"{name}: {wrong}; expected"):
-            _core.Potential("nep", {**fields, name: bad})
+            _core.Potential({**fields, name: bad})
 
 
 def test_the_core_keeps_its_own_copy_of_the_fields() -> None:

@@ -18,8 +18,24 @@ template <class T> bool put_array(Fields& fields, const std::string& name,
     return true;
 }
 
-// Arrays, numbers and texts as they are; bool is an array of 0 and 1.
+// Arrays, numbers and texts as they are; bool is an array of 0 and 1. None is no field.
 void put(Fields& fields, const std::string& name, const py::handle& value) {
+    if (value.is_none()) return;
+    if (py::isinstance<py::dict>(value)) {
+        for (const auto& [key, member] : py::reinterpret_borrow<py::dict>(value))
+            put(fields, name + "." + key.cast<std::string>(), member);
+        return;
+    }
+    if (py::isinstance<py::list>(value)) {
+        std::size_t k = 0;
+        for (const py::handle& member : py::reinterpret_borrow<py::list>(value))
+            put(fields, name + "." + std::to_string(k++), member);
+        return;
+    }
+    if (py::isinstance<BoolArray>(value)) {
+        const auto a = py::reinterpret_borrow<BoolArray>(value);
+        return fields.put(name, FieldType::u8, {a.shape(), a.shape() + a.ndim()}, a.data());
+    }
     if (py::isinstance<py::bool_>(value)) {
         const auto flag = std::uint8_t(value.cast<bool>());
         return fields.put(name, FieldType::u8, {}, &flag);
@@ -41,11 +57,9 @@ void put(Fields& fields, const std::string& name, const py::handle& value) {
     throw py::type_error(name + ": expected a number, a text, or a C-contiguous array");
 }
 
-std::shared_ptr<Potential> make(const std::string& name, const py::dict& values) {
-    Fields fields;
-    for (const auto& [key, value] : values) put(fields, key.cast<std::string>(), value);
+std::shared_ptr<Potential> make(const py::dict& values) {
     // pybind11 holds what it hands out as not const; nothing of a potential can be changed.
-    return std::const_pointer_cast<Potential>(make_potential(name, fields));
+    return std::const_pointer_cast<Potential>(make_potential(fields_of(values)));
 }
 
 using Shared = std::shared_ptr<Potential>;
@@ -113,16 +127,27 @@ DoubleArray jacobian(const Shared& p, PyNeighborTable& neighbors, const IntArray
 
 }  // namespace
 
+Fields fields_of(const py::dict& values) {
+    Fields fields;
+    for (const auto& [key, value] : values) put(fields, key.cast<std::string>(), value);
+    return fields;
+}
+
 void bind_potential(py::module_& m) {
     py::class_<Potential, Shared>(m, "Potential")
-        .def(py::init(&make), py::arg("name"), py::arg("fields"))
+        .def(py::init(&make), py::arg("fields"))
         .def("compute", &compute, py::arg("neighbors"), py::arg("virials"), py::arg("threads"))
         .def("born", &born, py::arg("neighbors"), py::arg("threads"))
         .def("descriptors", &descriptors, py::arg("neighbors"), py::arg("threads"))
         .def("vjp", &vjp, py::arg("neighbors"), py::arg("weights").noconvert(), py::arg("threads"))
         .def("jacobian", &jacobian, py::arg("neighbors"), py::arg("centre_at").noconvert(),
              py::arg("moving_at").noconvert(), py::arg("n_centres"), py::arg("n_moving"),
-             py::arg("threads"));
+             py::arg("threads"))
+        .def_property_readonly("cutoff", [](const Potential& p) { return p.traits().cutoff; })
+        .def_property_readonly("n_features",
+                               [](const Potential& p) { return p.traits().n_features; })
+        .def_property_readonly("tabulated",
+                               [](const Potential& p) { return p.traits().tabulated; });
     m.def("potential_names", &potential_names);
 }
 

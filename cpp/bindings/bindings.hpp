@@ -11,6 +11,7 @@
 
 #include "bindings/own_atoms.hpp"
 #include "core/errors.hpp"
+#include "core/fields.hpp"
 #include "core/pool.hpp"
 #include "model/potential.hpp"
 #include "neighbors/table.hpp"
@@ -45,15 +46,16 @@ void bind_runtime(py::module_& m);
 void bind_neighbors(py::module_& m);
 void bind_snapshot(py::module_& m);
 void bind_potential(py::module_& m);
-void bind_deepmd(py::module_& m);
-void bind_deepmd_kinds(py::module_& m);
-void bind_pair_tab(py::module_& m);
+void bind_nets(py::module_& m);
 void bind_limits(py::module_& m);
 void bind_md(py::module_& m);
 void bind_evaluate(py::module_& m);
 void bind_text(py::module_& m);
 void bind_soap(py::module_& m);
 void bind_acsf(py::module_& m);
+
+// Fields from a dict: numbers, texts, arrays, and dicts and lists of such, which become groups.
+Fields fields_of(const py::dict& values);
 
 // A table together with the options it is built with, as Python holds it, and the workspaces of the
 // potentials that are evaluated on it.

@@ -32,9 +32,7 @@ PYBIND11_MODULE(_core, m) {
     bind_snapshot(m);
     bind_neighbors(m);
     bind_potential(m);
-    bind_deepmd(m);
-    bind_deepmd_kinds(m);
-    bind_pair_tab(m);
+    bind_nets(m);
     bind_limits(m);
     bind_md(m);
     bind_evaluate(m);

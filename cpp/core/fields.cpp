@@ -22,12 +22,12 @@ const char* field_type_name(FieldType type) {
     return kNames[int(type)];
 }
 
+}  // namespace
+
 std::size_t field_type_bytes(FieldType type) {
     constexpr std::size_t kBytes[] = {8, 4, 8, 4, 1};
     return kBytes[int(type)];
 }
-
-}  // namespace
 
 void Fields::put(const std::string& name, FieldType type, std::vector<std::int64_t> shape,
                  const void* data) {
@@ -36,26 +36,29 @@ void Fields::put(const std::string& name, FieldType type, std::vector<std::int64
     for (std::int64_t length : shape) {
         if (length < 0 ||
             (length > 0 && n > (std::numeric_limits<std::int64_t>::max() >> 8) / length))
-            throw std::invalid_argument(name + ": shape " + written(shape) +
+            throw std::invalid_argument(prefix_ + name + ": shape " + written(shape) +
                                         "; expected lengths whose product fits into memory");
         n *= length;
     }
     const std::size_t bytes = std::size_t(n) * field_type_bytes(type);
     auto memory = std::make_shared<Buffer<char>>();
     std::memcpy(memory->reserve(bytes + 1), data, bytes);
-    arrays_[name] = {type, std::move(shape), std::shared_ptr<const void>(memory, memory->data())};
+    all_->arrays[prefix_ + name] = {type, std::move(shape),
+                                    std::shared_ptr<const void>(memory, memory->data())};
 }
 
-void Fields::put(const std::string& name, std::string text) { texts_[name] = std::move(text); }
+void Fields::put(const std::string& name, std::string text) {
+    all_->texts[prefix_ + name] = std::move(text);
+}
 
 bool Fields::has(const std::string& name) const {
-    return arrays_.count(name) || texts_.count(name);
+    return all_->arrays.count(prefix_ + name) || all_->texts.count(prefix_ + name);
 }
 
 const Fields::Array& Fields::find(const std::string& name) const {
-    const auto it = arrays_.find(name);
-    if (it == arrays_.end())
-        throw std::invalid_argument(name + ": missing; expected an array or a number");
+    const auto it = all_->arrays.find(prefix_ + name);
+    if (it == all_->arrays.end())
+        throw std::invalid_argument(prefix_ + name + ": missing; expected an array or a number");
     return it->second;
 }
 
@@ -63,13 +66,13 @@ const Fields::Array& Fields::find(const std::string& name, FieldType type,
                                   std::initializer_list<std::int64_t> shape) const {
     const Array& a = find(name);
     if (a.type != type)
-        throw std::invalid_argument(name + ": " + field_type_name(a.type) + "; expected " +
-                                    field_type_name(type));
+        throw std::invalid_argument(prefix_ + name + ": " + field_type_name(a.type) +
+                                    "; expected " + field_type_name(type));
     bool same = a.shape.size() == shape.size();
     for (std::size_t k = 0; same && k < shape.size(); ++k)
         same = shape.begin()[k] < 0 || shape.begin()[k] == a.shape[k];
     if (!same)
-        throw std::invalid_argument(name + ": shape " + written(a.shape) + "; expected " +
+        throw std::invalid_argument(prefix_ + name + ": shape " + written(a.shape) + "; expected " +
                                     written(shape));
     return a;
 }
@@ -77,9 +80,15 @@ const Fields::Array& Fields::find(const std::string& name, FieldType type,
 std::int64_t Fields::length(const std::string& name, std::size_t axis) const {
     const Array& a = find(name);
     if (axis >= a.shape.size())
-        throw std::invalid_argument(name + ": shape " + written(a.shape) +
+        throw std::invalid_argument(prefix_ + name + ": shape " + written(a.shape) +
                                     "; expected an array of more axes");
     return a.shape[axis];
+}
+
+std::int64_t Fields::size(const std::string& name) const {
+    std::int64_t n = 1;
+    for (std::int64_t length : find(name).shape) n *= length;
+    return n;
 }
 
 double Fields::number(const std::string& name) const {
@@ -91,12 +100,46 @@ std::int64_t Fields::integer(const std::string& name) const {
     return *array<std::int64_t>(name, {});
 }
 
+int Fields::integer(const std::string& name, std::int64_t least, std::int64_t most) const {
+    const std::int64_t n = integer(name);
+    if (n < least || n > most)
+        throw std::invalid_argument(prefix_ + name + ": " + std::to_string(n) + "; expected " +
+                                    std::to_string(least) + " to " + std::to_string(most));
+    return int(n);
+}
+
 bool Fields::flag(const std::string& name) const { return *array<std::uint8_t>(name, {}) != 0; }
 
 const std::string& Fields::text(const std::string& name) const {
-    const auto it = texts_.find(name);
-    if (it == texts_.end()) throw std::invalid_argument(name + ": missing; expected a text");
+    const auto it = all_->texts.find(prefix_ + name);
+    if (it == all_->texts.end())
+        throw std::invalid_argument(prefix_ + name + ": missing; expected a text");
     return it->second;
+}
+
+bool Fields::any(const std::string& prefix) const {
+    const auto begins = [&](const auto& map) {
+        const auto it = map.lower_bound(prefix);
+        return it != map.end() && it->first.compare(0, prefix.size(), prefix) == 0;
+    };
+    return begins(all_->arrays) || begins(all_->texts);
+}
+
+Fields Fields::group(const std::string& name) const {
+    Fields out = *this;
+    out.prefix_ += name + ".";
+    if (!any(out.prefix_))
+        throw std::invalid_argument(prefix_ + name + ": missing; expected a group of fields");
+    return out;
+}
+
+std::vector<Fields> Fields::groups(const std::string& name) const {
+    std::vector<Fields> out;
+    for (;;) {
+        const std::string next = name + "." + std::to_string(out.size());
+        if (!any(prefix_ + next + ".")) return out;
+        out.push_back(group(next));
+    }
 }
 
 }  // namespace mdkern

@@ -1,5 +1,8 @@
 // What a model consists of: arrays, numbers and texts by name. Readers of files make them; a
 // potential is made from them, and keeps them as long as its kernels read their memory.
+//
+// A name may have several parts, "net.layers.0.w": what begins alike is a group, whose members are
+// reached by the rest of their names.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +32,10 @@ template <> struct FieldTypeOf<std::int32_t> {
 template <> struct FieldTypeOf<std::uint8_t> {
     static constexpr FieldType value = FieldType::u8;
 };
+std::size_t field_type_bytes(FieldType type);
 
-// Everything that reads throws std::invalid_argument with the name of the field, what it is and what
-// was expected.
+// Everything that reads throws std::invalid_argument with the whole name of the field, what it is and
+// what was expected. Copies and groups share their memory.
 class Fields {
 public:
     // C order, aligned to cache lines. A number is an array without axes.
@@ -41,6 +45,7 @@ public:
         std::shared_ptr<const void> data;
     };
 
+    Fields() : all_(std::make_shared<All>()) {}
     // A copy of `data`, of as many values as `shape` has places.
     void put(const std::string& name, FieldType type, std::vector<std::int64_t> shape,
              const void* data);
@@ -52,18 +57,37 @@ public:
     const T* array(const std::string& name, std::initializer_list<std::int64_t> shape) const {
         return static_cast<const T*>(find(name, FieldTypeOf<T>::value, shape).data.get());
     }
+    // A copy of the array's values.
+    std::vector<double> values(const std::string& name,
+                               std::initializer_list<std::int64_t> shape) const {
+        const double* data = array<double>(name, shape);
+        return {data, data + size(name)};
+    }
     std::int64_t length(const std::string& name, std::size_t axis) const;
+    std::int64_t size(const std::string& name) const;
     double number(const std::string& name) const;
     std::int64_t integer(const std::string& name) const;
+    // An integer from `least` to `most`.
+    int integer(const std::string& name, std::int64_t least, std::int64_t most) const;
     bool flag(const std::string& name) const;
     const std::string& text(const std::string& name) const;
+    // The group `name`; and the groups name.0, name.1, ..., as far as they go.
+    Fields group(const std::string& name) const;
+    std::vector<Fields> groups(const std::string& name) const;
+    // What names of this group begin with: "", or "net." and the like.
+    const std::string& prefix() const { return prefix_; }
 
 private:
+    struct All {
+        std::map<std::string, Array> arrays;
+        std::map<std::string, std::string> texts;
+    };
+    bool any(const std::string& prefix) const;
     const Array& find(const std::string& name) const;
     const Array& find(const std::string& name, FieldType type,
                       std::initializer_list<std::int64_t> shape) const;
-    std::map<std::string, Array> arrays_;
-    std::map<std::string, std::string> texts_;
+    std::shared_ptr<All> all_;
+    std::string prefix_;
 };
 
 }  // namespace mdkern

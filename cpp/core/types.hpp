@@ -13,9 +13,12 @@ struct System {
     std::int64_t n_real = 0;       // rows [0, n_real) are the atoms whose energy is computed here
     std::int64_t n_total = 0;      // rows [n_real, n_total) are images or ghosts
     const double* rows = nullptr;  // n_total rows (x, y, z, species) in Angstrom, 64-byte aligned
-    const std::int32_t* owner =
-        nullptr;  // row of the atom of which this row is an image; owner[i] == i below n_real
-    const std::int32_t* order = nullptr;  // caller's index of real row i: results go to [order[i]]
+    // Row in which the sums of each row are collected, below n_homes: of an image its atom, so that
+    // n_homes = n_real; of an atom of another process itself, as that process is sent the sum.
+    const std::int32_t* home = nullptr;
+    std::int64_t n_homes = 0;
+    // Caller's index of real row i: results go to [order[i]]. Null: they are rows' own.
+    const std::int32_t* order = nullptr;
 };
 
 // Full neighbor list: the neighbors of row i are index[first[i] .. first[i] + count[i]), rows of a
@@ -42,8 +45,9 @@ struct HalfList {
     // All rows over those of the longest chain of tiles that wait for each other: more threads than
     // that only wait.
     double width = 1.0;
-    // The images of real row i are image[image_first[i]] ...: their sums belong to it. Null in a
-    // domain-decomposed code, which sends the sums of ghosts back instead.
+    // The images of real row i are image[image_first[i]] ...: their sums belong to it. Null where
+    // the rows behind the real ones are other processes' atoms: a pair with one of them is then in
+    // the list of either process, and what it adds to the row behind the real ones is dropped.
     const std::int32_t* image_first = nullptr;  // (n_real + 1)
     const std::int32_t* image = nullptr;
 };
@@ -61,8 +65,9 @@ struct FeatureJacobian {
 // that the System's `order` gives. Voigt order xx, yy, zz, yz, xz, xy; virial = -dE/d(strain).
 struct Outputs {
     double* energies = nullptr;  // (n_real)
-    double* forces = nullptr;    // (n_real, 3)
-    double* virials = nullptr;   // (n_real, 6): per-atom virial; sums to the total
+    // Of these two, rows behind the real ones are zero before: pairs put nothing there.
+    double* forces = nullptr;   // (n_homes, 3)
+    double* virials = nullptr;  // (n_homes, 6): per-atom virial; sums to the total
     // (n_blocks(n_real), 7): energy and virial of each block of rows. Null only where neither
     // energies nor virials are wanted, and for potentials that say so (Traits::forces_alone).
     double* block_totals = nullptr;

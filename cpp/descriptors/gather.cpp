@@ -12,7 +12,7 @@ void descriptor_gather(const System& s, const Neighbors& list, const Centers& ce
         for (std::int64_t c = 0; c < centers.n; ++c) {
             const std::int64_t row = centers.row[c], first = list.first[row];
             for (std::int32_t k = 0; k < list.count[row]; ++k) {
-                const std::int64_t to = s.owner[list.index[first + k]];
+                const std::int64_t to = s.home[list.index[first + k]];
                 if (to < low || to >= high) continue;
                 const double* g = in.pairs + 3 * (first + k);
                 for (int x = 0; x < 3; ++x) gradient[3 * to + x] += g[x];

@@ -63,7 +63,7 @@ Pattern sparse_pattern(const System& s, const Neighbors& list, const Centers& ce
                 seen.push_back(at);
             }
         };
-        for (std::int32_t k = 0; k < list.count[row]; ++k) see(s.owner[list.index[first + k]]);
+        for (std::int32_t k = 0; k < list.count[row]; ++k) see(s.home[list.index[first + k]]);
         see(row);
         std::sort(seen.begin(), seen.end());
         p.first[c] = p.n_blocks;
@@ -74,7 +74,7 @@ Pattern sparse_pattern(const System& s, const Neighbors& list, const Centers& ce
             p.column.push_back(at);
         }
         for (std::int32_t k = 0; k < list.count[row]; ++k) {
-            const std::int32_t at = column[s.order[s.owner[list.index[first + k]]]];
+            const std::int32_t at = column[s.order[s.home[list.index[first + k]]]];
             if (at >= 0) p.pair[first + k] = block[at];
         }
         if (column[s.order[row]] >= 0) p.own[c] = block[column[s.order[row]]];
@@ -98,7 +98,7 @@ Pattern dense_pattern(const System& s, const Neighbors& list, const Centers& cen
             return at < 0 ? std::int64_t(-1) : base + at;
         };
         for (std::int32_t k = 0; k < list.count[row]; ++k)
-            p.pair[first + k] = block(s.owner[list.index[first + k]]);
+            p.pair[first + k] = block(s.home[list.index[first + k]]);
         p.own[c] = block(row);
     }
     return p;

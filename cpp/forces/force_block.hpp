@@ -105,7 +105,7 @@ struct ForceBlock {
         double* to = out.values + centre * out.n_moving * 3 * n + feature;
         double total[3] = {0, 0, 0};
         const auto put = [&](std::int64_t at, const double* g) {
-            const std::int64_t j = out.moving_at[caller(s.owner[at])];
+            const std::int64_t j = out.moving_at[caller(s.home[at])];
             for (int c = 0; c < 3 && j >= 0; ++c) to[(3 * j + c) * n] += g[c];
         };
         const std::int32_t* index = list.index + list.first[i];

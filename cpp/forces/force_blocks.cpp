@@ -38,16 +38,16 @@ void ForceBlockPlan::build(const System& s, const Neighbors& list, int n_species
     force_blocks_rows_compute(s, list, team, marks, nullptr, first, row);
 
     // Entries by atom: a counting sort, stable, so that blocks come in order.
-    std::int64_t* start = start_.reserve(s.n_real + 1);
-    std::fill_n(start, s.n_real + 1, 0);
+    std::int64_t* start = start_.reserve(s.n_homes + 1);
+    std::fill_n(start, s.n_homes + 1, 0);
     std::int32_t* entry = entry_.reserve(n_entries_);
-    for (std::int64_t e = 0; e < n_entries_; ++e) ++start[s.owner[row[e]]];
+    for (std::int64_t e = 0; e < n_entries_; ++e) ++start[s.home[row[e]]];
     std::int64_t sum = 0;
-    for (std::int64_t i = 0; i <= s.n_real; ++i) {
+    for (std::int64_t i = 0; i <= s.n_homes; ++i) {
         sum += start[i];
         start[i] = sum;  // where the next atom begins; filled from behind
     }
-    for (std::int64_t e = n_entries_; e-- > 0;) entry[--start[s.owner[row[e]]]] = std::int32_t(e);
+    for (std::int64_t e = n_entries_; e-- > 0;) entry[--start[s.home[row[e]]]] = std::int32_t(e);
 }
 
 int ForceBlockSpace::update(const System& s, const Neighbors& list, std::int64_t build_number,

@@ -36,8 +36,8 @@ struct ForceBlocks {
     std::int64_t n_blocks = 0, n_entries = 0;
     const std::int64_t* first = nullptr;  // (n_blocks + 1) entries of each block
     const std::int32_t* row = nullptr;    // (n_entries) row of the System
-    const std::int64_t* start = nullptr;  // (n_real + 1)
-    const std::int32_t* entry = nullptr;  // (n_entries) entries of each atom, blocks in order
+    const std::int64_t* start = nullptr;  // (n_homes + 1)
+    const std::int32_t* entry = nullptr;  // (n_entries) entries of each home, blocks in order
 };
 
 // Rows that each block touches: their number into count (n_blocks) if row is null, else the rows
@@ -50,7 +50,7 @@ MDKERN_KERNEL(force_blocks_rows_compute,
 MDKERN_KERNEL(group_by_species_compute,
               (const System&, const Neighbors&, int n_species, int n_threads, std::int32_t* index))
 constexpr int kMaxSpecies = 128;
-// out[row o + c] = sum of entries[stride e + c] over the entries of atom o, c < width <= 8.
+// out[row o + c] = sum of entries[stride e + c] over the entries of home o, c < width <= 8.
 MDKERN_KERNEL(force_blocks_gather_compute,
               (const System&, const ForceBlocks&, const double* entries, int stride, int width,
                int n_threads, double* out, int row))

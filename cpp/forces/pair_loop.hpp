@@ -359,12 +359,14 @@ template <class Pair> void tile_loop(const System& s, const HalfList& half, cons
 }
 
 // Adds the sums of its images to each atom, and writes the results. own: energies of the atoms
-// beside those of pairs.
+// beside those of pairs. Where rows behind the real ones are no images, the virial of the tiles has
+// whole pairs of which half belongs to another process: totals are then sums over the rows, for which
+// sums.virials must be there.
 static inline void finish_half(const System& s, const HalfList& half, const HalfSums& sums,
                                const double* own, int n_threads, const Outputs& out) {
     parallel_for(n_blocks(s.n_real), n_threads, 0, [&](std::int64_t b) {
         const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
-        double total = 0.0;
+        double total = 0.0, virial[6] = {0, 0, 0, 0, 0, 0};
         for (std::int64_t i = b * kPairBlock; i < end; ++i) {
             const std::int32_t first = half.image_first ? half.image_first[i] : 0,
                                last = half.image_first ? half.image_first[i + 1] : 0;
@@ -378,19 +380,20 @@ static inline void finish_half(const System& s, const HalfList& half, const Half
             if (out.energies) out.energies[o] = energy;
             if (out.forces)
                 for (int c = 0; c < 3; ++c) out.forces[3 * o + c] = f[c];
-            if (!out.virials) continue;
+            if (!sums.virials) continue;
             for (int c = 0; c < 6; ++c) w[c] = sums.virials[6 * i + c];
             for (std::int32_t k = first; k < last; ++k)
                 for (int c = 0; c < 6; ++c)
                     w[c] += sums.virials[6 * std::int64_t(half.image[k]) + c];
-            for (int c = 0; c < 6; ++c) out.virials[6 * o + c] = w[c];
+            for (int c = 0; c < 6; ++c) virial[c] += w[c];
+            for (int c = 0; out.virials && c < 6; ++c) out.virials[6 * o + c] = w[c];
         }
         if (!out.block_totals) return;
         double* t = out.block_totals + 7 * b;
         t[0] = total;
-        for (int c = 1; c < 7; ++c) t[c] = 0.0;
+        for (int c = 0; c < 6; ++c) t[1 + c] = half.image_first ? 0.0 : virial[c];
     });
-    if (!out.block_totals) return;
+    if (!out.block_totals || !half.image_first) return;
     for (std::int64_t t = 0; t < half.n_tiles; ++t)  // there is a block where there is a tile
         for (int c = 0; c < 6; ++c) out.block_totals[1 + c] += sums.tiles[6 * t + c];
 }

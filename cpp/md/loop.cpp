@@ -46,7 +46,7 @@ MdAtoms MdLoop::atoms() {
     a.rows = table_.moving_rows();
     a.offset = offset_.data();
     a.shift = table_.shifts();
-    a.owner = s.owner;
+    a.owner = s.home;
     a.order = table_.caller_order();
     a.noise = noise_.data();
     a.noise_x = noise_x_.data();

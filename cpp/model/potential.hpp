@@ -6,19 +6,23 @@
 #include <string>
 #include <vector>
 
+#include "core/buffers.hpp"
 #include "core/fields.hpp"
+#include "core/table.hpp"
 #include "core/types.hpp"
-#include "neighbors/table.hpp"
 
 namespace mdkern {
 
 // What can be asked of a potential.
 struct Traits {
     double cutoff = 0.0;  // largest distance of two atoms that interact; Angstrom
+    int n_species = 0;    // species numbers are 0 to n_species - 1; 0: they play no part
     // Whether it is faster, and possible, without energies and totals: block_totals == nullptr.
     bool forces_alone = false;
-    bool charges = false;  // Outputs::charges, and Outputs::born
-    int n_features = 0;    // columns of Outputs::features; 0: none
+    bool charges = false;    // Outputs::charges, and Outputs::born
+    int n_features = 0;      // columns of Outputs::features; 0: none
+    int exchanges = 0;       // calls of Table::forward per evaluation
+    bool tabulated = false;  // nets are evaluated from tables that were made with the potential
 };
 
 // Everything that evaluations change, of one potential on one table: scratch, plans that are made
@@ -39,13 +43,12 @@ public:
     virtual std::unique_ptr<Workspace> workspace() const = 0;
     // One evaluation. `space` is one of this potential's own, of this table. Throws
     // std::invalid_argument for a system that the potential cannot treat.
-    virtual void compute(NeighborTable& table, Workspace& space, const Outputs& out,
-                         int threads) const = 0;
+    virtual void compute(Table& table, Workspace& space, const Outputs& out, int threads) const = 0;
 };
 
-// A potential by the name under which it is registered. Throws std::invalid_argument: unknown names,
-// fields that are missing or do not fit.
-std::shared_ptr<const Potential> make_potential(const std::string& name, const Fields& fields);
+// The potential that is registered under the name that the fields have as `potential`. Throws
+// std::invalid_argument: unknown names, fields that are missing or do not fit.
+std::shared_ptr<const Potential> make_potential(const Fields& fields);
 std::vector<std::string> potential_names();
 
 // A potential registers itself where it is defined, by a constant:

@@ -23,12 +23,14 @@ std::vector<std::string> potential_names() {
     return names;
 }
 
-std::shared_ptr<const Potential> make_potential(const std::string& name, const Fields& fields) {
+std::shared_ptr<const Potential> make_potential(const Fields& fields) {
+    const std::string& name = fields.text("potential");
     const auto it = registry().find(name);
     if (it != registry().end()) return it->second(fields);
     std::string known;
     for (const std::string& other : potential_names()) known += (known.empty() ? "" : ", ") + other;
-    throw std::invalid_argument("potential: '" + name + "'; expected one of " + known);
+    throw std::invalid_argument(fields.prefix() + "potential: '" + name + "'; expected one of " +
+                                known);
 }
 
 }  // namespace mdkern

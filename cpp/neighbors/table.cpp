@@ -11,6 +11,7 @@
 #include "core/memory.hpp"
 #include "core/pool.hpp"
 #include "core/threads.hpp"
+#include "simd/parallel.hpp"
 
 namespace mdkern {
 
@@ -266,9 +267,19 @@ System NeighborTable::system() const {
     s.n_real = n_real_;
     s.n_total = n_total_;
     s.rows = rows_.data();
-    s.owner = owner_.data();
+    s.home = owner_.data();
+    s.n_homes = n_real_;
     s.order = row_order_ ? identity_.data() : order_.data();
     return s;
+}
+
+void NeighborTable::forward(double* values, int width, int stride, int threads) const {
+    const std::int64_t n = n_total_ - n_real_;
+    parallel_for(n, team_size(threads, n, kForwardNs), 0, [&](std::int64_t k) {
+        double* to = values + stride * (n_real_ + k);
+        const double* from = values + stride * std::int64_t(owner_[std::size_t(n_real_ + k)]);
+        for (int c = 0; c < width; ++c) to[c] = from[c];
+    });
 }
 
 Neighbors NeighborTable::neighbors() const {

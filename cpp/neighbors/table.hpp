@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/buffers.hpp"
+#include "core/table.hpp"
 #include "core/types.hpp"
 #include "neighbors/lattice.hpp"
 #include "neighbors/points.hpp"
@@ -21,7 +22,7 @@ constexpr std::int64_t kMaxRows = std::int64_t(1) << 29;  // a row number times 
 // For team_size(): nanoseconds that a row or a pair takes in the parts of a build, and in the arrays
 // that are made of it.
 constexpr double kPointNs = 15.0, kRefreshNs = 6.0, kSearchNs = 250.0, kThinNs = 40.0,
-                 kPruneNs = 2.0, kOffsetNs = 2.0, kFillNs = 8.0;
+                 kPruneNs = 2.0, kOffsetNs = 2.0, kFillNs = 8.0, kForwardNs = 2.0;
 
 // The caller's atoms, in the caller's order.
 struct AtomsView {
@@ -46,7 +47,7 @@ struct TableOptions {
     double bytes_per_pair = 4.0;  // of everything that the caller will take, for that check
 };
 
-class NeighborTable {
+class NeighborTable final : public Table {
 public:
     // Builds list and images. Throws std::invalid_argument (non-finite positions, singular cell)
     // and MemoryLimit.
@@ -57,15 +58,14 @@ public:
     // Pairs that are within the cutoff at the present coordinates (after update with a skin).
     void prune(int threads);
 
-    System system() const;
-    Neighbors neighbors() const;  // with the skin
+    System system() const override;
+    Neighbors neighbors() const override;
     Neighbors pruned() const;
-    // The same pairs (with the skin) as a half list, and the plan of its tiles; made once per
-    // build.
-    HalfList half(int team);
-    std::size_t half_room() const;  // entries that its first[] may point into
-    // The number of the build that the list comes from.
-    std::int64_t build_number() const { return build_number_; }
+    HalfList half(int team) override;
+    std::size_t half_room() const override;
+    std::int64_t build_number() const override { return build_number_; }
+    Box box() const override { return {cell_, lattice_.pbc}; }
+    void forward(double* values, int width, int stride, int threads) const override;
     std::int64_t n() const { return n_real_; }
     std::size_t index_room() const {
         return index_.capacity();

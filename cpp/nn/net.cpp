@@ -96,13 +96,56 @@ void set_activation(DenseLayer& layer, const std::string& name) {
         layer.activation = activation;
         if (colon != std::string::npos) {
             if (activation != Activation::silut) break;
-            layer.threshold = std::stod(name.substr(colon + 1));
+            try {
+                layer.threshold = std::stod(name.substr(colon + 1));
+            } catch (const std::exception&) {
+                break;
+            }
+            if (!std::isfinite(layer.threshold)) break;
         }
         return;
     }
     throw std::invalid_argument("activation: '" + name +
                                 "'; expected tanh, relu, relu6, softplus, sigmoid, silu, gelu, "
                                 "gelu_tf, linear, none, silut or silut:THRESHOLD");
+}
+
+std::shared_ptr<const DenseNet> make_net(const Fields& fields) {
+    auto net = std::make_shared<DenseNet>();
+    for (const Fields& f : fields.groups("layers")) {
+        DenseLayer layer;
+        const std::int64_t n_in = f.length("w", 0), n_out = f.length("w", 1);
+        if (n_in < 1 || n_in > (1 << 20) || n_out < 1 || n_out > kMaxWidth)
+            throw std::invalid_argument(f.prefix() + "w: " + std::to_string(n_in) + " inputs and " +
+                                        std::to_string(n_out) + " outputs; expected 1 to " +
+                                        std::to_string(1 << 20) + " and 1 to " +
+                                        std::to_string(kMaxWidth));
+        layer.n_in = int(n_in);
+        layer.n_out = int(n_out);
+        if (!net->layers.empty() && net->n_out() != layer.n_in)
+            throw std::invalid_argument(f.prefix() + "w: a layer of " + std::to_string(n_in) +
+                                        " inputs after one of " + std::to_string(net->n_out()) +
+                                        " outputs");
+        layer.w = f.values("w", {n_in, n_out});
+        if (f.has("b")) layer.b = f.values("b", {n_out});
+        if (f.has("idt")) layer.idt = f.values("idt", {n_out});
+        set_activation(layer, f.text("activation"));
+        const bool resnet = f.flag("resnet");
+        if (resnet && layer.n_out == layer.n_in) layer.skip = Skip::same;
+        if (resnet && layer.n_out == 2 * layer.n_in) layer.skip = Skip::twice;
+        net->layers.push_back(std::move(layer));
+    }
+    if (net->layers.empty() || int(net->layers.size()) > kMaxLayers)
+        throw std::invalid_argument(fields.prefix() +
+                                    "layers: " + std::to_string(net->layers.size()) +
+                                    "; expected 1 to " + std::to_string(kMaxLayers));
+    return net;
+}
+
+NetList make_nets(const Fields& fields, const std::string& name) {
+    NetList nets;
+    for (const Fields& f : fields.groups(name)) nets.push_back(make_net(f));
+    return nets;
 }
 
 std::vector<double> DenseNet::value(const double* x) const {
@@ -169,7 +212,7 @@ template <class T> const T* PackedNets<T>::pad(const std::vector<double>& x, int
     return out;
 }
 
-template <class T> PackedNets<T>::PackedNets(const std::vector<std::shared_ptr<DenseNet>>& nets) {
+template <class T> PackedNets<T>::PackedNets(const NetList& nets) {
     std::size_t size = 0;
     for (const auto& net : nets)
         for (const DenseLayer& l : net->layers)

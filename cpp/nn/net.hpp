@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/buffers.hpp"
+#include "core/fields.hpp"
 #include "nn/dense.hpp"
 #include "nn/quintic_table.hpp"
 
@@ -34,10 +35,19 @@ struct DenseNet {
     void jet(double x, double* out) const;
 };
 
+using NetList = std::vector<std::shared_ptr<const DenseNet>>;
+
+// From groups layers.0, layers.1, ...: w (n_in, n_out), b and idt (n_out) where there are some,
+// activation (a text), and resnet: whether the input is added to the output, where widths fit.
+// Throws std::invalid_argument.
+std::shared_ptr<const DenseNet> make_net(const Fields& fields);
+// Of groups name.0, name.1, ...
+NetList make_nets(const Fields& fields, const std::string& name);
+
 // Nets in a kernel's layout, with their memory.
 template <class T> class PackedNets {
 public:
-    explicit PackedNets(const std::vector<std::shared_ptr<DenseNet>>& nets);
+    explicit PackedNets(const NetList& nets);
     const Net<T>* data() const { return nets_.data(); }
 
 private:

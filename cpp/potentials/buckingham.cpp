@@ -16,10 +16,11 @@ public:
         params_ = {int(n), fields_.array<double>("table", {n, n, 8})};
         traits_.cutoff = f.number("cutoff");
         traits_.forces_alone = true;
+        traits_.n_species = int(n);
     }
     Traits traits() const override { return traits_; }
     std::unique_ptr<Workspace> workspace() const override { return std::make_unique<Workspace>(); }
-    void compute(NeighborTable& table, Workspace&, const Outputs& out, int threads) const override {
+    void compute(Table& table, Workspace&, const Outputs& out, int threads) const override {
         const Neighbors list = table.neighbors();
         buckingham_compute(params_, table.system(), list, team_size(threads, list.n_pairs, kPairNs),
                            out);

@@ -83,15 +83,16 @@ void Coulomb::make_waves(double r_cut, const double* cell) {
     std::memcpy(seen_, now, sizeof now);
 }
 
-void Coulomb::begin(const CoulombParams& p, const System& s, const Neighbors& list,
-                    const double* cell, int n_threads) {
+void Coulomb::begin(const CoulombParams& p, const Table& table, const Neighbors& list,
+                    int n_threads) {
+    const System s = table.system();
     const std::int64_t n = s.n_real;
     double* charge = charge_.reserve(s.n_total);
     double mean = 0.0;
     for (std::int64_t i = 0; i < n; ++i) mean += raw_[i];
     mean /= n > 0 ? double(n) : 1.0;
     for (std::int64_t i = 0; i < n; ++i) charge[i] = raw_[i] - mean;
-    for (std::int64_t i = n; i < s.n_total; ++i) charge[i] = charge[s.owner[i]];
+    table.forward(charge, 1, 1, n_threads);
     rows_.reserve(kCoulombRow * n);
     waved_ = p.mode != 3 && n > 0;
     if (p.mode == 2) {
@@ -112,7 +113,7 @@ void Coulomb::begin(const CoulombParams& p, const System& s, const Neighbors& li
         coulomb_pairs_compute(s, list, t, rows(), n_threads);
     }
     if (waved_) {
-        make_waves(p.r_cut, cell);
+        make_waves(p.r_cut, table.box().cell);
         const std::size_t powers =
             2 * kAtomsPerWaveBlock *
             (std::size_t(waves_.most[0]) + waves_.most[1] + waves_.most[2] + 3);

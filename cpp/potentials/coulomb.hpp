@@ -17,6 +17,7 @@
 
 #include "core/buffers.hpp"
 #include "core/dispatch.hpp"
+#include "core/table.hpp"
 #include "core/types.hpp"
 
 namespace mdkern {
@@ -82,9 +83,8 @@ class Coulomb {
 public:
     // (n_real) by row: the charges as the model gives them, to be written before begin().
     double* raw(std::int64_t n_real);
-    // Charges less their mean, and what they feel. cell: the present one.
-    void begin(const CoulombParams&, const System&, const Neighbors&, const double* cell,
-               int n_threads);
+    // Charges less their mean, and what they feel, from the table's rows and a list of its pairs.
+    void begin(const CoulombParams&, const Table&, const Neighbors&, int n_threads);
     // dE/d(raw charge) by row.
     const double* slope() const { return slope_.data(); }
     // Adds energies, forces and virials to those of the rest of the model.

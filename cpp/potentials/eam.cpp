@@ -39,27 +39,30 @@ public:
         Traits t;
         t.cutoff = params_.cutoff;
         t.forces_alone = true;
+        t.exchanges = 1;
+        t.n_species = params_.n_species;
         return t;
     }
     std::unique_ptr<Workspace> workspace() const override { return std::make_unique<EamSpace>(); }
-    void compute(NeighborTable& table, Workspace& workspace, const Outputs& out,
+    void compute(Table& table, Workspace& workspace, const Outputs& out,
                  int threads) const override {
         auto& space = static_cast<EamSpace&>(workspace);
         const System s = table.system();
         int team = team_size(threads, table.neighbors().n_pairs, kPairNs);
         const HalfList half = table.half(team);
         if (half.width < team) team = std::max(1, int(half.width));
-        const EamScratch work{space.energies.reserve(s.n_real),
-                              space.rows.reserve(4 * s.n_total),
-                              space.sums.reserve(4 * s.n_total),
-                              out.virials ? space.virials.reserve(6 * s.n_total) : nullptr,
-                              space.tiles.reserve(6 * half.n_tiles),
-                              space.count.reserve(s.n_real),
-                              space.index.reserve(table.half_room()),
-                              &space.overflow};
+        const EamScratch work{
+            space.energies.reserve(s.n_real),
+            space.rows.reserve(4 * s.n_total),
+            space.sums.reserve(4 * s.n_total),
+            out.virials || !half.image_first ? space.virials.reserve(6 * s.n_total) : nullptr,
+            space.tiles.reserve(6 * half.n_tiles),
+            space.count.reserve(s.n_real),
+            space.index.reserve(table.half_room()),
+            &space.overflow};
         eam_density_compute(params_, s, half, work, team);
         eam_embed_compute(params_, s, half, work, team);
-        eam_spread_compute(s, work, team);
+        table.forward(work.rows + 3, 1, 4, team);
         eam_force_compute(params_, s, half, work, team, out);
         eam_finish_compute(s, half, work, team, out);
     }

@@ -1,8 +1,8 @@
 // Embedded-atom method: E = sum_i F_i(rho_i) + 1/2 sum_ij phi_ij(r_ij), rho_i = sum_j
 // f_{j->i}(r_ij), in two passes:
 //   1. densities, and from them the embedding energies with their derivatives (own rows),
-//   2. forces, which need F' of every row: images take it from their owner; a domain-decomposed
-//   code would communicate it, as it would send back the sums of its ghosts after either pass.
+//   2. forces, which need F' of every row: between the passes, rows behind the real ones get that of
+//      the atom that they stand for (Table::forward).
 #pragma once
 
 #include "core/dispatch.hpp"
@@ -30,7 +30,7 @@ struct EamScratch {
     double* energy = nullptr;       // (n_real) embedding energies F
     double* rows = nullptr;         // (n_total, 4) x, y, z, F'
     double* sums = nullptr;         // (n_total, 4) densities (n_total), then forces and energies
-    double* virials = nullptr;      // (n_total, 6) where the result wants virials per atom
+    double* virials = nullptr;      // (n_total, 6) where virials per atom are wanted, else null
     double* tiles = nullptr;        // (n_tiles, 6) virials
     std::int32_t* count = nullptr;  // (n_real) neighbors within the cutoff
     std::int32_t* index = nullptr;  // their rows, where the list has them: row i starts at first[i]
@@ -40,11 +40,9 @@ struct EamScratch {
 // In this order. Densities of all rows, images included:
 MDKERN_KERNEL(eam_density_compute,
               (const EamParams&, const System&, const HalfList&, const EamScratch&, int))
-// F and F' of the real rows, whose density is that of their images too.
+// F and F' of the real rows, whose density is that of their images too; positions of all rows.
 MDKERN_KERNEL(eam_embed_compute,
               (const EamParams&, const System&, const HalfList&, const EamScratch&, int))
-// Copies F' (fourth column of scratch.rows) from owners to images.
-MDKERN_KERNEL(eam_spread_compute, (const System&, const EamScratch&, int))
 // Forces and energies of all rows, images included; of `out` it reads only what is wanted.
 MDKERN_KERNEL(eam_force_compute, (const EamParams&, const System&, const HalfList&,
                                   const EamScratch&, int, const Outputs&))

@@ -270,13 +270,9 @@ void eam_embed_compute(const EamParams& p, const System& s, const HalfList& half
             }
         }
     });
-}
-
-void eam_spread_compute(const System& s, const EamScratch& work, int n_threads) {
     parallel_for(s.n_total - s.n_real, n_threads, 0, [&](std::int64_t k) {
         const std::int64_t r = s.n_real + k;
         for (int c = 0; c < 3; ++c) work.rows[4 * r + c] = s.rows[4 * r + c];
-        work.rows[4 * r + 3] = work.rows[4 * std::int64_t(s.owner[r]) + 3];
     });
 }
 
@@ -334,7 +330,7 @@ void eam_force_compute(const EamParams& p, const System& s, const HalfList& half
                        const EamScratch& work, int n_threads, const Outputs& out) {
     HalfList kept = half;
     kept.list = {0, half.list.first, work.count, work.index};
-    const HalfSums sums{work.sums, out.virials ? work.virials : nullptr, work.tiles};
+    const HalfSums sums{work.sums, work.virials, work.tiles};
     if (p.n_species == 1)
         tile_loop(s, kept, sums, out.block_totals != nullptr, n_threads,
                   EamPair<false>{work.rows, Radial(p), s});
@@ -345,7 +341,7 @@ void eam_force_compute(const EamParams& p, const System& s, const HalfList& half
 
 void eam_finish_compute(const System& s, const HalfList& half, const EamScratch& work,
                         int n_threads, const Outputs& out) {
-    const HalfSums sums{work.sums, out.virials ? work.virials : nullptr, work.tiles};
+    const HalfSums sums{work.sums, work.virials, work.tiles};
     finish_half(s, half, sums, work.energy, n_threads, out);
 }
 

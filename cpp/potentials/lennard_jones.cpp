@@ -26,13 +26,13 @@ public:
                    f.flag("single")};
         traits_.cutoff = f.number("cutoff");
         traits_.forces_alone = true;
+        traits_.n_species = int(n);
     }
     Traits traits() const override { return traits_; }
     std::unique_ptr<Workspace> workspace() const override {
         return std::make_unique<LennardJonesSpace>();
     }
-    void compute(NeighborTable& table, Workspace& space, const Outputs& out,
-                 int threads) const override {
+    void compute(Table& table, Workspace& space, const Outputs& out, int threads) const override {
         const System s = table.system();
         const Neighbors list = table.neighbors();
         float* single = nullptr;

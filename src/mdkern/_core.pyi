@@ -11,23 +11,12 @@ import typing
 
 __all__: list[str] = [
     "Acsf",
-    "BlendedSteps",
-    "DeepDescriptor",
-    "DeepDpa1",
-    "DeepEnv",
-    "DeepNet",
-    "DeepPotential",
-    "DeepSeA",
-    "DeepSeR",
-    "DeepSeT",
     "FMA_FACTOR",
     "MdLoop",
     "NeighborTable",
-    "PairTab",
     "Potential",
     "Snapshot",
     "Soap",
-    "WeightedSteps",
     "available_cpus",
     "available_memory",
     "build_info",
@@ -43,6 +32,7 @@ __all__: list[str] = [
     "neighbor_list",
     "neighbor_list_batch",
     "neighbor_list_quick",
+    "net_value",
     "potential_names",
     "set_isa",
     "set_num_threads",
@@ -110,7 +100,7 @@ class NeighborTable:
     def species(self) -> numpy.typing.NDArray[numpy.int32]: ...
 
 class Potential:
-    def __init__(self, name: str, fields: dict[str, typing.Any]) -> None: ...
+    def __init__(self, fields: dict[str, typing.Any]) -> None: ...
     def born(
         self, neighbors: NeighborTable, threads: typing.SupportsInt | typing.SupportsIndex
     ) -> tuple[typing.Any, ...]: ...
@@ -138,137 +128,12 @@ class Potential:
         weights: numpy.typing.NDArray[numpy.float64],
         threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> tuple[typing.Any, ...]: ...
-
-class DeepNet:
-    def __init__(self, layers: list[typing.Any]) -> None: ...
-    def value(
-        self, x: numpy.typing.NDArray[numpy.float64]
-    ) -> numpy.typing.NDArray[numpy.float64]: ...
     @property
-    def n_in(self) -> int: ...
+    def cutoff(self) -> float: ...
     @property
-    def n_out(self) -> int: ...
-
-class DeepDescriptor:
-    @property
-    def r_cut(self) -> float: ...
-    @property
-    def width(self) -> int: ...
-
-class DeepEnv:
-    def __init__(
-        self,
-        *,
-        r_cut: typing.SupportsFloat | typing.SupportsIndex,
-        r_cut_smth: typing.SupportsFloat | typing.SupportsIndex,
-        protection: typing.SupportsFloat | typing.SupportsIndex,
-        sel: numpy.typing.NDArray[numpy.int32],
-        mean: numpy.typing.NDArray[numpy.float64],
-        std: numpy.typing.NDArray[numpy.float64],
-        excluded: numpy.typing.NDArray[numpy.bool_] | None,
-        removed: numpy.typing.NDArray[numpy.bool_] | None,
-        n_listed: typing.SupportsInt | typing.SupportsIndex,
-    ) -> None: ...
-
-class DeepSeA(DeepDescriptor):
-    def __init__(
-        self,
-        *,
-        env: DeepEnv,
-        axis: typing.SupportsInt | typing.SupportsIndex,
-        one_side: bool,
-        nets: collections.abc.Sequence[DeepNet],
-        r_table: typing.SupportsFloat | typing.SupportsIndex,
-    ) -> None: ...
-
-class DeepPotential(Potential):
-    def __init__(
-        self,
-        *,
-        descriptors: collections.abc.Sequence[DeepDescriptor],
-        fitting: collections.abc.Sequence[DeepNet],
-        bias: numpy.typing.NDArray[numpy.float64],
-        silent: numpy.typing.NDArray[numpy.bool_] | None,
-        tail: numpy.typing.NDArray[numpy.float64] | None,
-        single: bool,
-    ) -> None: ...
+    def n_features(self) -> int: ...
     @property
     def tabulated(self) -> bool: ...
-    @property
-    def width(self) -> int: ...
-
-class DeepSeR(DeepDescriptor):
-    def __init__(
-        self,
-        env: DeepEnv,
-        nets: collections.abc.Sequence[DeepNet],
-        r_table: typing.SupportsFloat | typing.SupportsIndex,
-    ) -> None: ...
-
-class DeepSeT(DeepDescriptor):
-    def __init__(self, env: DeepEnv, nets: collections.abc.Sequence[DeepNet]) -> None: ...
-
-class DeepDpa1(DeepDescriptor):
-    def __init__(
-        self,
-        *,
-        env: DeepEnv,
-        n_slots: typing.SupportsInt | typing.SupportsIndex,
-        net: DeepNet,
-        axis: typing.SupportsInt | typing.SupportsIndex,
-        constants: numpy.typing.NDArray[numpy.float64],
-        factor: numpy.typing.NDArray[numpy.float64] | None,
-        padding: numpy.typing.NDArray[numpy.float64] | None,
-        tail: numpy.typing.NDArray[numpy.float64],
-        attention: list[typing.Any],
-        smooth: bool,
-        normalize: bool,
-        dotr: bool,
-        r_table: typing.SupportsFloat | typing.SupportsIndex,
-    ) -> None: ...
-
-class PairTab(Potential):
-    def __init__(
-        self,
-        *,
-        table: numpy.typing.NDArray[numpy.float64],
-        bias: numpy.typing.NDArray[numpy.float64],
-        keep: numpy.typing.NDArray[numpy.float64] | None,
-        r_min: typing.SupportsFloat | typing.SupportsIndex,
-        step: typing.SupportsFloat | typing.SupportsIndex,
-        r_end: typing.SupportsFloat | typing.SupportsIndex,
-        r_cut: typing.SupportsFloat | typing.SupportsIndex,
-        sel: typing.SupportsInt | typing.SupportsIndex,
-    ) -> None: ...
-
-class WeightedSteps(Potential):
-    def __init__(
-        self,
-        *,
-        steps: collections.abc.Sequence[Potential],
-        weights: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
-        bias: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
-    ) -> None: ...
-    @property
-    def parts(self) -> list[Potential]: ...
-
-class BlendedSteps(Potential):
-    def __init__(
-        self,
-        *,
-        net: Potential,
-        table: PairTab,
-        length: typing.SupportsFloat | typing.SupportsIndex,
-        inner: typing.SupportsFloat | typing.SupportsIndex,
-        outer: typing.SupportsFloat | typing.SupportsIndex,
-        r_cut: typing.SupportsFloat | typing.SupportsIndex,
-        sel: typing.SupportsInt | typing.SupportsIndex,
-        present: numpy.typing.NDArray[numpy.float64] | None,
-    ) -> None: ...
-    @property
-    def net(self) -> Potential: ...
-    @property
-    def table(self) -> PairTab: ...
 
 class MdLoop:
     def __init__(
@@ -595,6 +460,9 @@ def neighbor_list_quick(
     self_interaction: bool,
     threads: int,
 ) -> typing.Any: ...
+def net_value(
+    fields: dict[str, typing.Any], x: numpy.typing.NDArray[numpy.float64]
+) -> numpy.typing.NDArray[numpy.float64]: ...
 def potential_names() -> list[str]: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...

@@ -46,12 +46,14 @@ MDKERN_KERNEL(pair_tab_compute,
 MDKERN_KERNEL(pair_blend_weights_compute,
               (const PairTab&, const PairBlend&, const System&, const Neighbors&, int n_threads,
                double* atoms, double* energies))
-// Last pass: forces and virials of the table, of c and of sigma, and the blended energies. `table`
-// and `net`: energies (n_real) in the caller's order; atoms is completed for images; rows, energies:
-// scratch, (n_total, 4) and (n_real).
+// Second pass: the blended energies of those of the table and of the net, all (n_real) in the caller's
+// order, and in `atoms` dc/dsigma times their difference. Rows behind the real ones need theirs then
+// (Table::forward).
+MDKERN_KERNEL(pair_blend_terms_compute, (const System&, int n_threads, const double* table,
+                                         const double* net, double* atoms, double* energies))
+// Last pass: forces and virials of the table, of c and of sigma. rows: scratch, (n_total, 4).
 MDKERN_KERNEL(pair_blend_compute,
               (const PairTab&, const PairBlend&, const System&, const Neighbors&, int n_threads,
-               const double* table, const double* net, double* atoms, double* rows,
-               double* energies, const Outputs&))
+               const double* atoms, double* rows, const double* energies, const Outputs&))
 
 }  // namespace mdkern

@@ -206,19 +206,20 @@ void pair_blend_weights_compute(const PairTab& p, const PairBlend& blend, const 
     });
 }
 
-void pair_blend_compute(const PairTab& p, const PairBlend& blend, const System& s,
-                        const Neighbors& list, int n_threads, const double* table,
-                        const double* net, double* atoms, double* rows, double* energies,
-                        const Outputs& out) {
+void pair_blend_terms_compute(const System& s, int n_threads, const double* table,
+                              const double* net, double* atoms, double* energies) {
     parallel_for(s.n_real, n_threads, 0, [&](std::int64_t i) {
         const std::int64_t o = s.order ? s.order[i] : i;
         const double c = atoms[4 * i], difference = table[o] - net[o];
         energies[o] = net[o] + c * difference;
         atoms[4 * i + 1] *= difference;
     });
+}
+
+void pair_blend_compute(const PairTab& p, const PairBlend& blend, const System& s,
+                        const Neighbors& list, int n_threads, const double* atoms, double* rows,
+                        const double* energies, const Outputs& out) {
     parallel_for(s.n_total, n_threads, 0, [&](std::int64_t i) {
-        const std::int64_t own = s.owner[i];
-        for (int c = 0; c < 4 && own != i; ++c) atoms[4 * i + c] = atoms[4 * own + c];
         for (int c = 0; c < 3; ++c) rows[4 * i + c] = s.rows[4 * i + c];
         rows[4 * i + 3] = double(i);
     });

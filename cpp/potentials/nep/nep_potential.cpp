@@ -43,12 +43,12 @@ public:
     explicit Nep(const Fields& fields) : fields_(fields) {
         const Fields& f = fields_;
         p_.n_types = int(f.length("keep", 0));
-        p_.l_max = count("l_max", 1, kNepMaxL);
-        p_.n_radial = count("n_radial", 0, kNepMaxRadial);
-        p_.n_angular = count("n_angular", 0, 1 << 10);
-        p_.k_radial = count("k_radial", 1, kNepMaxBasis);
-        p_.k_angular = count("k_angular", 1, kNepMaxBasis);
-        p_.hidden = count("hidden", 1, 1 << 20);
+        p_.l_max = f.integer("l_max", 1, kNepMaxL);
+        p_.n_radial = f.integer("n_radial", 0, kNepMaxRadial);
+        p_.n_angular = f.integer("n_angular", 0, 1 << 10);
+        p_.k_radial = f.integer("k_radial", 1, kNepMaxBasis);
+        p_.k_angular = f.integer("k_angular", 1, kNepMaxBasis);
+        p_.hidden = f.integer("hidden", 1, 1 << 20);
         p_.cutoff = f.number("cutoff");
         p_.uniform_cutoff = f.flag("uniform_cutoff");
         p_.dipole = f.flag("dipole");
@@ -77,7 +77,7 @@ public:
             p_.zbl_range = f.number("zbl_range");
         }
         if (f.has("charge_mode")) {
-            coulomb_.mode = count("charge_mode", 1, 3);
+            coulomb_.mode = f.integer("charge_mode", 1, 3);
             coulomb_.n_types = p_.n_types;
             coulomb_.r_cut = f.number("charge_range");
             coulomb_.rc2 = f.array<double>("rc2_radial", {n, n});
@@ -93,11 +93,12 @@ public:
         t.cutoff = p_.cutoff;
         t.charges = coulomb_.mode != 0;
         t.n_features = p_.n_descriptors;
+        t.n_species = p_.n_types;
         return t;
     }
     std::unique_ptr<Workspace> workspace() const override { return std::make_unique<NepSpace>(); }
 
-    void compute(NeighborTable& table, Workspace& workspace, const Outputs& out,
+    void compute(Table& table, Workspace& workspace, const Outputs& out,
                  int threads) const override {
         auto& space = static_cast<NepSpace&>(workspace);
         if (out.features) return run(NepTask::descriptor, table, space, {}, threads, out);
@@ -108,8 +109,12 @@ public:
             return run(NepTask::energy, table, space, {}, threads, out);
         }
         if (out.born) return run(NepTask::born, table, space, {}, threads, out);
-        const bool* pbc = table.lattice().pbc;
-        if (coulomb_.mode != 3 && !(pbc[0] && pbc[1] && pbc[2]))
+        const Box box = table.box();
+        if (!box.cell)
+            throw std::invalid_argument(
+                "charges: a model whose charges are neutralised over all atoms; expected all atoms "
+                "in one process");
+        if (coulomb_.mode != 3 && !(box.pbc[0] && box.pbc[1] && box.pbc[2]))
             throw std::invalid_argument(
                 "pbc: not periodic in all three directions; expected it for this model, whose "
                 "charges interact through a sum over reciprocal vectors");
@@ -119,7 +124,7 @@ public:
         work.charges = c.raw(s.n_real);
         run(NepTask::charge, table, space, work, threads, out);
         const int team = team_size(threads, table.neighbors().n_pairs, kPairNs);
-        c.begin(coulomb_, s, space.blocks.list(), table.cell(), team);
+        c.begin(coulomb_, table, space.blocks.list(), team);
         work.charge_slope = c.slope();
         run(NepTask::energy, table, space, work, threads, out);
         c.finish(s, out, team);
@@ -129,14 +134,6 @@ public:
     }
 
 private:
-    int count(const char* name, std::int64_t least, std::int64_t most) const {
-        const std::int64_t n = fields_.integer(name);
-        if (n < least || n > most)
-            throw std::invalid_argument(std::string(name) + ": " + std::to_string(n) +
-                                        "; expected " + std::to_string(least) + " to " +
-                                        std::to_string(most));
-        return int(n);
-    }
     // Fields may come from anywhere: numbers of places must be of places that there are.
     void check_places() const {
         const auto check = [](const char* name, std::int64_t k, std::int64_t least,
@@ -159,7 +156,7 @@ private:
         }
     }
     // `work` names the task's own input and output.
-    void run(NepTask task, const NeighborTable& table, NepSpace& space, NepWork work, int threads,
+    void run(NepTask task, const Table& table, NepSpace& space, NepWork work, int threads,
              const Outputs& out) const {
         const System s = table.system();
         const Neighbors list = table.neighbors();

@@ -84,11 +84,10 @@ class DeepPotSE(ModelDescriptor):
         m = self.model.model
         assert isinstance(m, StandardModel)
         shortest = r_table(self.model) if self.tabulate else 0.0
-        return _core.DeepPotential(
-            descriptors=descriptors_of(m, shortest, self.model.path),
-            fitting=[],
-            bias=np.zeros(len(m.type_map)),
-            silent=None,
-            tail=None,
-            single=self.precision == "single",
-        )
+        fields = {
+            "potential": "deep_potential",
+            "descriptors": descriptors_of(m, shortest, self.model.path),
+            "bias": np.zeros(len(m.type_map)),
+            "single": self.precision == "single",
+        }
+        return _core.Potential(fields)

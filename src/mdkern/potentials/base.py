@@ -89,12 +89,19 @@ class InCore:
     core_name: ClassVar[str]
 
     def fields(self) -> dict[str, Any]:
-        """What the core makes the potential from: arrays, numbers and texts by name (``cpp/potentials``)."""
+        """What the core makes the potential from (``cpp/potentials``): arrays, numbers, texts, dicts and lists of such.
+
+        ``potential``, where it is among them, is the core's name of this one in place of `core_name`.
+        """
         raise NotImplementedError
+
+    def core_fields(self) -> dict[str, Any]:
+        """:meth:`fields` with the core's name of the potential: all that the core needs to make it."""
+        return {"potential": self.core_name} | self.fields()
 
     def make(self) -> None:
         """Make the core's potential from the present parameters."""
-        self._kernel: Any = _core.Potential(self.core_name, self.fields())
+        self._kernel: Any = _core.Potential(self.core_fields())
 
     def force_step(self) -> Any:
         """The core's potential: what evaluates without Python in between, for :mod:`mdkern.md`."""

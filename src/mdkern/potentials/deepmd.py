@@ -17,7 +17,6 @@ from mdkern.io.deepmd_models import (
     Descriptor,
     Fitting,
     Hybrid,
-    Net,
     PairTab,
     SeA,
     StandardModel,
@@ -25,14 +24,15 @@ from mdkern.io.deepmd_models import (
 )
 from mdkern.potentials.base import InCore, say_once
 from mdkern.potentials.deepmd_kinds import (
-    blended_kernel,
-    descriptor_kernel,
+    blended_fields,
+    descriptor_fields,
+    net_fields,
     part_of,
-    table_kernel,
-    weighted_kernel,
+    sum_fields,
+    table_fields,
 )
 
-__all__ = ["DeepPotential", "descriptors_of", "kernel_of"]
+__all__ = ["DeepPotential", "descriptors_of", "fields_of"]
 
 Array = NDArray[Any]
 
@@ -70,6 +70,8 @@ class DeepPotential(InCore):
         The file cannot be read.
     """
 
+    core_name = "deep_potential"
+
     def __init__(
         self,
         path: str | os.PathLike[str] | DeepModel,
@@ -93,7 +95,11 @@ class DeepPotential(InCore):
             "jump when neighbors change places"
         )
         self._unsaid = [message]
-        self._kernel = kernel_of(
+        super().make()
+
+    def fields(self) -> dict[str, Any]:
+        """What the core makes the potential from (``cpp/potentials/deepmd``), of the kind of the model."""
+        return fields_of(
             self.model, tabulate=self.tabulate, precision=self.precision, fparam=self.fparam
         )
 
@@ -105,7 +111,7 @@ class DeepPotential(InCore):
     @property
     def tabulated(self) -> bool:
         """Whether embedding nets are evaluated from tables."""
-        return any(getattr(part, "tabulated", False) for part in parts_of_kernel(self._kernel))
+        return bool(self._kernel.tabulated)
 
     def warn(self, overflow: bool) -> None:
         """Say once what :attr:`Result.overflow` means; for who evaluates by :meth:`force_step`."""
@@ -113,68 +119,57 @@ class DeepPotential(InCore):
             say_once(self._unsaid)
 
 
-def kernel_of(
+def fields_of(
     model: DeepModel,
     *,
     tabulate: bool = True,
     precision: str = "double",
     fparam: Sequence[float] | None = None,
-) -> Any:
-    """The model as the kernel reads it."""
+) -> dict[str, Any]:
+    """The model as the core takes it, with the name of its potential."""
     m, path = model.model, model.path
     shortest = r_table(model) if tabulate else 0.0
     single = precision == "single"
     if isinstance(m, StandardModel):
-        return _standard_kernel(m, shortest, single, fparam, path)
+        return _standard_fields(m, shortest, single, fparam, path)
     if isinstance(m, PairTab):
-        return table_kernel(m)
+        return table_fields(m)
     if isinstance(m, ZblModel):
-        net = _standard_kernel(part_of(m, m.model), shortest, single, fparam, path)
-        blended = blended_kernel(m, net, table_kernel(part_of(m, m.table)))
-        return weighted_kernel(m, [blended], [1.0])
+        net = _standard_fields(part_of(m, m.model), shortest, single, fparam, path)
+        return sum_fields(m, [blended_fields(m, net, table_fields(part_of(m, m.table)))], [1.0])
     parts = [
-        table_kernel(part_of(m, x))
+        table_fields(part_of(m, x))
         if isinstance(x, PairTab)
-        else _standard_kernel(part_of(m, x), shortest, single, fparam, path)
+        else _standard_fields(part_of(m, x), shortest, single, fparam, path)
         for x in m.models
     ]
-    return weighted_kernel(m, parts, [float(w) for w in m.weights])
+    return sum_fields(m, parts, [float(w) for w in m.weights])
 
 
-def parts_of_kernel(kernel: Any) -> list[Any]:
-    """The deep potentials and pair tables that a kernel consists of."""
-    if isinstance(kernel, _core.WeightedSteps):
-        return [x for part in kernel.parts for x in parts_of_kernel(part)]
-    if isinstance(kernel, _core.BlendedSteps):
-        return [kernel.net, kernel.table]
-    return [kernel]
-
-
-def _standard_kernel(
+def _standard_fields(
     m: StandardModel, shortest: float, single: bool, fparam: Sequence[float] | None, path: str
-) -> Any:
+) -> dict[str, Any]:
     tail = _tail(m.fitting, fparam)
-    nets = [_net(net) for net in m.fitting.nets]
+    nets = [net_fields(net) for net in m.fitting.nets]
     bias = m.out_bias + m.fitting.bias
     silent = np.zeros(len(m.type_map), dtype=np.bool_)
     for t in range(len(bias)):
         if m.fitting.zero[t]:
-            zero = np.zeros(m.descriptor.width)
-            bias[t] -= nets[0 if m.fitting.mixed_types else t].value(np.concatenate([zero, tail]))[
-                0
-            ]
+            nothing = np.concatenate([np.zeros(m.descriptor.width), tail])
+            bias[t] -= _core.net_value(nets[0 if m.fitting.mixed_types else t], nothing)[0]
         if t in m.fitting.exclude_types:
             silent[t], bias[t] = True, m.out_bias[t]
         if t in m.atom_exclude:
             silent[t], bias[t] = True, 0.0
-    return _core.DeepPotential(
-        descriptors=descriptors_of(m, shortest, path),
-        fitting=nets,
-        bias=bias,
-        silent=silent,
-        tail=np.tile(tail, (len(bias), 1)),
-        single=single,
-    )
+    return {
+        "potential": "deep_potential",
+        "descriptors": descriptors_of(m, shortest, path),
+        "fitting": nets,
+        "bias": bias,
+        "silent": silent,
+        "tail": np.tile(tail, (len(bias), 1)),
+        "single": single,
+    }
 
 
 def r_table(model: DeepModel) -> float:
@@ -183,8 +178,8 @@ def r_table(model: DeepModel) -> float:
     return float(min(max(0.5 * closest, 0.2), 0.5 * model.cutoff))
 
 
-def descriptors_of(model: StandardModel, shortest: float, path: str) -> list[Any]:
-    """The kernel's descriptors, side by side; tables from `shortest` on, none where it is 0."""
+def descriptors_of(model: StandardModel, shortest: float, path: str) -> list[dict[str, Any]]:
+    """The fields of the descriptors, side by side; tables from `shortest` on, none where it is 0."""
     n = len(model.type_map)
     removed = _pairs(model.pair_exclude, n)
     d: Descriptor = model.descriptor
@@ -193,21 +188,24 @@ def descriptors_of(model: StandardModel, shortest: float, path: str) -> list[Any
     return [_descriptor(part, removed, listed, shortest, path) for part in parts]
 
 
-def _descriptor(d: Any, removed: Array | None, listed: int, shortest: float, path: str) -> Any:
-    common = _common(d, removed, path) | {"n_listed": listed}
+def _descriptor(
+    d: Any, removed: Array | None, listed: int, shortest: float, path: str
+) -> dict[str, Any]:
+    environment = _environment(d, removed, path) | {"n_listed": listed}
     if isinstance(d, SeA):
-        return _core.DeepSeA(
-            env=_core.DeepEnv(**common),
-            axis=d.axis_neuron,
-            one_side=d.one_side,
-            nets=[_net(net) for net in d.nets],
-            r_table=shortest,
-        )
-    return descriptor_kernel(d, common, _net, shortest, path)
+        return {
+            "kind": "se_a",
+            "environment": environment,
+            "axis": d.axis_neuron,
+            "one_side": d.one_side,
+            "nets": [net_fields(net) for net in d.nets],
+            "r_table": shortest,
+        }
+    return descriptor_fields(d, environment, shortest, path)
 
 
-def _common(d: Any, removed: Array | None, path: str) -> dict[str, Any]:
-    """What every descriptor of the kernel takes."""
+def _environment(d: Any, removed: Array | None, path: str) -> dict[str, Any]:
+    """What every descriptor has: cutoff, slots, normalisation, pairs that are left out."""
     n, columns = d.davg.shape
     if columns > 1 and np.any(d.davg[:, 1:] != 0.0):
         raise UnsupportedError(
@@ -234,13 +232,6 @@ def _pairs(pairs: tuple[tuple[int, int], ...], n: int) -> Array | None:
     for a, b in pairs:
         table[a, b] = table[b, a] = True
     return table
-
-
-def _net(net: Net) -> Any:
-    def name(layer: Any) -> str:
-        return f"silut:{layer.threshold!r}" if layer.activation == "silut" else layer.activation
-
-    return _core.DeepNet([(x.w, x.b, x.idt, name(x), x.resnet) for x in net.layers])
 
 
 def _tail(fitting: Fitting, fparam: Sequence[float] | None) -> Array:

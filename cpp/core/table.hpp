@@ -1,0 +1,37 @@
+// What a potential sees of atoms and their neighbors, wherever they come from: the neighbor table of
+// one process (neighbors/table.hpp), or rows and a list of a parallel code (capi/ghost_table.hpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/types.hpp"
+
+namespace mdkern {
+
+// The cell whose images the rows behind the real ones are. Null where these are other processes'
+// atoms, so that nobody here sees all atoms: what needs sums over all of them must refuse.
+struct Box {
+    const double* cell = nullptr;  // (3, 3)
+    const bool* pbc = nullptr;     // (3)
+};
+
+class Table {
+public:
+    virtual ~Table() = default;
+    virtual System system() const = 0;
+    // The full list, with the skin.
+    virtual Neighbors neighbors() const = 0;
+    // The same pairs as a half list, and the plan of its tiles; made once per build.
+    virtual HalfList half(int team) = 0;
+    virtual std::size_t half_room() const = 0;  // entries that its first[] may point into
+    // The number of the build that the list comes from: plans hold as long as it stays.
+    virtual std::int64_t build_number() const = 0;
+    virtual Box box() const = 0;
+    // Gives every row behind the real ones the values of the atom that it stands for: row r has
+    // values[stride r + c], c < width. Inside one process a copy, in a parallel code communication;
+    // so all processes call it together, as often as Traits::exchanges says.
+    virtual void forward(double* values, int width, int stride, int threads) const = 0;
+};
+
+}  // namespace mdkern
