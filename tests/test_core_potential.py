@@ -63,9 +63,7 @@ def test_fields_of_other_types_are_refused() -> None:
     with pytest.raises(TypeError, match="D: expected a number, a text, or a C-contiguous array"):
         _core.Potential({"potential": "morse", "D": {1, 2}})
     with pytest.raises(TypeError, match="table: expected"):
-        _core.Potential(
-            {"potential": "buckingham", "table": np.zeros((8, 1, 1)).T[:, :, ::2]}
-        )
+        _core.Potential({"potential": "buckingham", "table": np.zeros((8, 1, 1)).T[:, :, ::2]})
     with pytest.raises(ValueError, match="D: missing"):  # None is no field
         _core.Potential({"potential": "morse", "D": None})
 

@@ -11,12 +11,12 @@ from contracts import evaluate, raw
 from deepmd_data import inputs, model_file, system
 
 import mdkern
-from mdkern import reference
+from mdkern import _core, reference
 from mdkern.calculators import DeepPotential, NonFiniteError
 from mdkern.errors import MDKernWarning, UnsupportedError
 from mdkern.io.deepmd import read_deepmd
 from mdkern.io.deepmd_models import Dpa1, EnsembleModel, PairTab, StandardModel
-from mdkern.potentials.deepmd import kernel_of
+from mdkern.potentials.deepmd import fields_of
 from mdkern.reference.pairs import pair_list, sum_pairs
 
 KINDS = (
@@ -132,7 +132,9 @@ def table_model() -> PairTab:
 
 def table_calculator(table: PairTab) -> DeepPotential:
     calc = DeepPotential(model_file("linear"))
-    calc.potential._kernel = kernel_of(replace(read_deepmd(model_file("linear")), model=table))
+    calc.potential._kernel = _core.Potential(
+        fields_of(replace(read_deepmd(model_file("linear")), model=table))
+    )
     return calc
 
 
@@ -208,4 +210,4 @@ def test_padding_that_depends_on_the_order_of_atoms() -> None:
     assert isinstance(whole.model.descriptor, Dpa1)
     d = replace(whole.model.descriptor, davg=np.full((3, 4), [0.1, 0, 0, 0]))
     with pytest.raises(UnsupportedError, match=r"davg.*concat"):
-        kernel_of(replace(whole, model=replace(whole.model, descriptor=d)))
+        fields_of(replace(whole, model=replace(whole.model, descriptor=d)))

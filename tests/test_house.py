@@ -20,8 +20,8 @@ FLOORS = {
     "neighbors": {"core", "simd"},
     "forces": {"core", "simd"},
     "nn": {"core", "simd"},
-    "model": {"core", "neighbors"},
-    "potentials": {"core", "simd", "neighbors", "forces", "nn", "model"},
+    "model": {"core"},
+    "potentials": {"core", "simd", "forces", "nn", "model"},
     "descriptors": {"core", "simd"},
     "md": {"core", "simd", "neighbors"},
 }

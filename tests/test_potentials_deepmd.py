@@ -31,7 +31,7 @@ from deepmd_data import (
 )
 
 import mdkern
-from mdkern import potentials, reference
+from mdkern import _core, potentials, reference
 from mdkern.bench.deepmd_models import random_deepmd
 from mdkern.bench.scratch import scratch_folder
 from mdkern.calculators import DeepPotential, LennardJones, ModelDeviation
@@ -39,7 +39,7 @@ from mdkern.descriptors import DeepPotSE
 from mdkern.errors import MDKernWarning, UnsupportedError
 from mdkern.io.deepmd import read_deepmd
 from mdkern.md import VelocityVerlet
-from mdkern.potentials.deepmd import kernel_of
+from mdkern.potentials.deepmd import fields_of
 
 OVERFLOW = pytest.mark.filterwarnings("ignore:.*more neighbors than sel")
 
@@ -155,7 +155,7 @@ def test_options_of_whole_models(name: str, variant: str) -> None:
     model = read_deepmd(model_file(name))
     model = replace(model, model=replace(model.model, **VARIANTS[variant]))
     calc = DeepPotential(model_file(name))
-    calc.potential._kernel = kernel_of(model)
+    calc.potential._kernel = _core.Potential(fields_of(model))
     atoms = system("crystal")
     got, expected = evaluate(calc, atoms), reference.deepmd(*inputs(atoms, model))
     assert np.abs(got["energies"] - expected.energies).max() < 1e-11

@@ -1,7 +1,7 @@
 #include "bindings/bindings.hpp"
-#include "core/dispatch.hpp"
 #include "core/errors.hpp"
-#include "core/threads.hpp"
+#include "core/start.hpp"
+#include "model/model_file.hpp"
 
 PYBIND11_MODULE(_core, m) {
     using namespace mdkern;
@@ -9,8 +9,7 @@ PYBIND11_MODULE(_core, m) {
         "Compiled kernels of mdkern. Use the Python package, which checks and converts its "
         "arguments.";
     try {
-        init_isa();
-        const std::string complaint = init_threads();
+        const std::string complaint = start();
         if (!complaint.empty()) {
             const py::object kind = py::module_::import("mdkern.errors").attr("MDKernWarning");
             if (PyErr_WarnEx(kind.ptr(), ("mdkern: " + complaint).c_str(), 1) != 0)
@@ -26,6 +25,10 @@ PYBIND11_MODULE(_core, m) {
             py::set_error(PyExc_MemoryError, e.what());
         } catch (const InUse& e) {
             py::set_error(py::module_::import("mdkern.errors").attr("InUseError"), e.what());
+        } catch (const FileFormatError& e) {
+            py::set_error(py::module_::import("mdkern.errors").attr("FormatError"), e.what());
+        } catch (const FileReadError& e) {
+            py::set_error(PyExc_OSError, e.what());
         }
     });
     bind_runtime(m);

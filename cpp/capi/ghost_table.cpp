@@ -1,0 +1,204 @@
+#include "capi/ghost_table.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+
+#include "core/errors.hpp"
+
+namespace mdkern {
+
+namespace {
+
+// Kernels write whole vectors behind the neighbors of a row, which must not reach those of the next:
+// another thread may have written them.
+constexpr std::int64_t kRowRoom = 16;
+constexpr std::int64_t kTileRows = 256;
+constexpr std::int64_t kMostRows = std::int64_t(1) << 29;  // a row number times four fits 32 bits
+
+[[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
+
+}  // namespace
+
+void GhostTable::update(const mdkern_atoms& atoms, const mdkern_list& list,
+                        const mdkern_exchange* exchange, int n_species, int exchanges) {
+    if (atoms.n_own < 0 || atoms.n_all < atoms.n_own || atoms.n_all > kMostRows)
+        refuse("atoms: n_own " + std::to_string(atoms.n_own) + ", n_all " +
+               std::to_string(atoms.n_all) + "; expected 0 <= n_own <= n_all <= 2^29");
+    if (atoms.n_all > 0 && (!atoms.x || !atoms.type)) refuse("atoms: x or type is NULL");
+    if (exchanges > 0 && !(exchange && exchange->forward))
+        refuse("exchange: no forward; expected one, as the model exchanges values " +
+               std::to_string(exchanges) + " times");
+    const bool same = atoms.n_own == n_own_ && atoms.n_all == n_all_;
+    if (!list.changed && (build_number_ == 0 || !same))
+        refuse("list: changed is 0, and there is no list of so many atoms from the last call");
+    exchange_ = exchange ? *exchange : mdkern_exchange{nullptr, nullptr};
+    n_own_ = atoms.n_own;
+    n_all_ = atoms.n_all;
+    if (list.changed) build_number_ = -build_number_;  // no list, should what follows throw
+    take_rows(atoms, n_species);
+    if (list.changed) {
+        const std::int64_t before = -build_number_;
+        build_number_ = 0;
+        take_list(list);
+        half_made_ = false;
+        build_number_ = before + 1;
+    }
+}
+
+void GhostTable::take_rows(const mdkern_atoms& atoms, int n_species) {
+    double* rows = rows_.reserve(std::size_t(4 * n_all_ + kRowRoom));
+    std::int32_t* home = home_.reserve(std::size_t(n_all_) + 1);
+    for (std::int64_t r = 0; r < n_all_; ++r) {
+        const double* x = atoms.x + 3 * r;
+        if (!(std::isfinite(x[0]) && std::isfinite(x[1]) && std::isfinite(x[2])))
+            refuse("atoms: x of row " + std::to_string(r) + " is (" + number(x[0]) + ", " +
+                   number(x[1]) + ", " + number(x[2]) + "); expected finite numbers");
+        const std::int32_t type = atoms.type[r];
+        if (type < 0 || (n_species > 0 && type >= n_species))
+            refuse("atoms: type of row " + std::to_string(r) + " is " + std::to_string(type) +
+                   "; expected 0 to " + std::to_string(std::max(n_species, 1) - 1));
+        std::copy_n(x, 3, rows + 4 * r);
+        rows[4 * r + 3] = double(type);
+        home[r] = std::int32_t(r);
+    }
+}
+
+void GhostTable::take_list(const mdkern_list& list) {
+    const bool csr = list.first != nullptr;
+    if (n_own_ > 0 && !csr && !(list.ilist && list.numneigh && list.firstneigh))
+        refuse("list: expected first and index, or ilist, numneigh and firstneigh");
+    std::int64_t* first = first_.reserve(std::size_t(n_own_) + 1);
+    std::int32_t* count = count_.reserve(std::size_t(n_own_) + 1);
+    std::fill_n(count, n_own_, -1);
+    for (std::int64_t k = 0; k < n_own_; ++k) {
+        const std::int64_t row = csr ? k : list.ilist[k];
+        if (row < 0 || row >= n_own_ || count[row] >= 0)
+            refuse("list: ilist[" + std::to_string(k) + "] is " + std::to_string(row) +
+                   "; expected every row below n_own " + std::to_string(n_own_) + " once");
+        const std::int64_t n = csr ? list.first[k + 1] - list.first[k] : list.numneigh[row];
+        if (n < 0 || n >= n_all_)
+            refuse("list: " + std::to_string(n) + " neighbors of row " + std::to_string(row) +
+                   "; expected 0 to " + std::to_string(n_all_ - 1));
+        if (n > 0 && (csr ? !list.index : !list.firstneigh[row]))
+            refuse("list: the neighbors of row " + std::to_string(row) + " are NULL");
+        count[row] = std::int32_t(n);
+    }
+    n_pairs_ = 0;
+    for (std::int64_t i = 0; i < n_own_; ++i) {
+        first[i] = n_pairs_;
+        n_pairs_ += count[i];
+    }
+    std::int32_t* index = index_.reserve(std::size_t(n_pairs_ + kRowRoom * (n_own_ + 1)));
+    const std::int32_t mask = list.mask ? list.mask : -1;
+    for (std::int64_t i = 0; i < n_own_; ++i) {
+        const std::int32_t* from = csr ? list.index + list.first[i] : list.firstneigh[i];
+        for (std::int32_t k = 0; k < count[i]; ++k) {
+            const std::int32_t j = from[k] & mask;
+            if (j < 0 || j >= n_all_ || j == i)
+                refuse("list: row " + std::to_string(i) + " has the neighbor " + std::to_string(j) +
+                       "; expected another row below n_all " + std::to_string(n_all_));
+            index[first[i] + k] = j;
+        }
+    }
+}
+
+System GhostTable::system() const {
+    System s;
+    s.n_real = n_own_;
+    s.n_total = n_all_;
+    s.rows = rows_.data();
+    s.home = home_.data();
+    s.n_homes = n_all_;
+    return s;
+}
+
+Neighbors GhostTable::neighbors() const {
+    return {n_pairs_, first_.data(), count_.data(), index_.data()};
+}
+
+void GhostTable::forward(double* values, int width, int stride, int) const {
+    if (!exchange_.forward) return;  // refused before, unless the model says that it has none
+    const int status = exchange_.forward(exchange_.user, values, width, stride);
+    if (status != 0)
+        throw ExchangeError("exchange: forward returned " + std::to_string(status) +
+                            "; expected 0");
+}
+
+HalfList GhostTable::half(int) {
+    if (!half_made_) {
+        std::int64_t* first = half_first_.reserve(std::size_t(n_own_) + 1);
+        std::int32_t* count = half_count_.reserve(std::size_t(n_own_) + 1);
+        std::int32_t* index = half_index_.reserve(index_.capacity());
+        n_half_ = 0;
+        std::int64_t at = 0;
+        for (std::int64_t i = 0; i < n_own_; ++i) {
+            const std::int32_t* from = index_.data() + first_[std::size_t(i)];
+            std::int32_t n = 0;
+            for (std::int32_t k = 0; k < count_[std::size_t(i)]; ++k)
+                if (from[k] > i) index[at + n++] = from[k];  // every ghost is behind the own rows
+            first[i] = at;
+            count[i] = n;
+            n_half_ += n;
+            at = (at + n + kRowRoom - 1) / kRowRoom * kRowRoom;
+        }
+        plan_tiles();
+        half_made_ = true;
+    }
+    HalfList h;
+    h.list = {n_half_, half_first_.data(), half_count_.data(), half_index_.data()};
+    h.n_tiles = std::int64_t(tile_.size()) - 1;
+    h.tile = tile_.data();
+    h.range = range_.data();
+    h.before_first = before_first_.data();
+    h.before = before_.data();
+    h.done = done_.data();
+    h.width = width_;
+    return h;
+}
+
+// Tiles are rows one behind the other, in the caller's order. A tile waits for the last before it that
+// reached one of its rows: that one has waited for those before.
+void GhostTable::plan_tiles() {
+    tile_.assign(1, 0);
+    range_.clear();
+    before_first_.assign(1, 0);
+    before_.clear();
+    std::vector<std::int32_t> last(std::size_t(n_all_), -1), met;
+    std::vector<std::int64_t> chain;
+    std::int64_t longest = 1;
+    for (std::int64_t begin = 0; begin < n_own_; begin += kTileRows) {
+        const std::int64_t end = std::min(begin + kTileRows, n_own_);
+        const auto number = std::int32_t(tile_.size() - 1);
+        met.clear();
+        const auto reach = [&](std::int64_t row) {
+            std::int32_t& seen = last[std::size_t(row)];
+            if (seen != number && seen >= 0) met.push_back(seen);
+            seen = number;
+        };
+        for (std::int64_t i = begin; i < end; ++i) {
+            reach(i);
+            const std::int64_t first = half_first_[std::size_t(i)];
+            for (std::int32_t k = 0; k < half_count_[std::size_t(i)]; ++k)
+                reach(half_index_[std::size_t(first + k)]);
+        }
+        std::sort(met.begin(), met.end());
+        met.erase(std::unique(met.begin(), met.end()), met.end());
+        std::int64_t rows = 0;
+        for (std::int32_t other : met) {
+            before_.push_back(other);
+            rows = std::max(rows, chain[std::size_t(other)]);
+        }
+        chain.push_back(rows + end - begin);
+        longest = std::max(longest, chain.back());
+        before_first_.push_back(std::int32_t(before_.size()));
+        range_.push_back(std::int32_t(begin));
+        range_.push_back(std::int32_t(end));
+        tile_.push_back(number + 1);
+    }
+    done_.resize(tile_.size());
+    width_ = double(n_own_) / double(longest);
+}
+
+}  // namespace mdkern

@@ -1,0 +1,52 @@
+// Rows and neighbor lists of a parallel code as a Table.
+#pragma once
+
+#include <stdexcept>
+#include <vector>
+
+#include "capi/mdkern.h"
+#include "core/buffers.hpp"
+#include "core/table.hpp"
+
+namespace mdkern {
+
+// A callback returned something else than 0.
+struct ExchangeError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+class GhostTable final : public Table {
+public:
+    // Takes over positions, and the list where it changed. Throws std::invalid_argument: numbers that
+    // are not finite, types and rows that are not there, a model that needs an exchange without one.
+    void update(const mdkern_atoms& atoms, const mdkern_list& list, const mdkern_exchange* exchange,
+                int n_species, int exchanges);
+
+    System system() const override;
+    Neighbors neighbors() const override;
+    HalfList half(int team) override;
+    std::size_t half_room() const override { return index_.capacity(); }
+    std::int64_t build_number() const override { return build_number_; }
+    Box box() const override { return {}; }
+    void forward(double* values, int width, int stride, int threads) const override;
+
+private:
+    void take_rows(const mdkern_atoms& atoms, int n_species);
+    void take_list(const mdkern_list& list);
+    void plan_tiles();
+
+    std::int64_t n_own_ = 0, n_all_ = 0, n_pairs_ = 0, build_number_ = 0;
+    mdkern_exchange exchange_ = {nullptr, nullptr};
+    Buffer<double> rows_;
+    Buffer<std::int64_t> first_;
+    Buffer<std::int32_t> home_, count_, index_;
+    // The half list: with a ghost the pair is in it, as its other half is another process's.
+    bool half_made_ = false;
+    std::int64_t n_half_ = 0;
+    Buffer<std::int64_t> half_first_;
+    Buffer<std::int32_t> half_count_, half_index_;
+    std::vector<std::int32_t> tile_, range_, before_first_, before_, done_;
+    double width_ = 1.0;
+};
+
+}  // namespace mdkern
