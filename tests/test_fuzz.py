@@ -13,6 +13,7 @@ FUZZ = Path(__file__).parent / "fuzz"
 FORMATS = (
     *("eam_alloy", "eam_fs", "eam_funcfl", "nep", "dp", "json", "yaml", "linear", "checkpoint"),
     "h5md",
+    "stored",
 )
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bindings/bindings.hpp"
+#include "model/model_file.hpp"
 
 namespace mdkern {
 
@@ -125,6 +126,24 @@ DoubleArray jacobian(const Shared& p, PyNeighborTable& neighbors, const IntArray
     return values;
 }
 
+py::array array_of(const Fields::Array& a) {
+    constexpr const char* kTypes[] = {"float64", "float32", "int64", "int32", "uint8"};
+    return py::array(py::dtype(kTypes[int(a.type)]), a.shape, a.data.get());
+}
+
+// ({name: array or text}, [symbol, ...]). Fields are checked by making the potential.
+py::tuple read_file(const std::string& path) {
+    const ModelFile file = read_model_file(path);
+    make_model(file, path);
+    py::dict fields;
+    file.fields.each([&](const std::string& name, const Fields::Array& a) {
+        fields[py::str(name)] = array_of(a);
+    });
+    file.fields.each_text(
+        [&](const std::string& name, const std::string& text) { fields[py::str(name)] = text; });
+    return py::make_tuple(fields, file.species);
+}
+
 }  // namespace
 
 Fields fields_of(const py::dict& values) {
@@ -149,6 +168,7 @@ void bind_potential(py::module_& m) {
         .def_property_readonly("tabulated",
                                [](const Potential& p) { return p.traits().tabulated; });
     m.def("potential_names", &potential_names);
+    m.def("read_model_file", &read_file, py::arg("path"));
 }
 
 }  // namespace mdkern

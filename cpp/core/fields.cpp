@@ -1,10 +1,12 @@
 #include "core/fields.hpp"
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <stdexcept>
 
 #include "core/buffers.hpp"
+#include "core/errors.hpp"
 
 namespace mdkern {
 
@@ -93,7 +95,19 @@ std::int64_t Fields::size(const std::string& name) const {
 
 double Fields::number(const std::string& name) const {
     if (find(name).type == FieldType::i64) return double(integer(name));
-    return *array<double>(name, {});
+    const double x = *array<double>(name, {});
+    if (!std::isfinite(x))
+        throw std::invalid_argument(prefix_ + name + ": " + mdkern::number(x) +
+                                    "; expected a finite number");
+    return x;
+}
+
+double Fields::positive(const std::string& name) const {
+    const double x = number(name);
+    if (!(x > 0.0))
+        throw std::invalid_argument(prefix_ + name + ": " + mdkern::number(x) +
+                                    "; expected a number above 0");
+    return x;
 }
 
 std::int64_t Fields::integer(const std::string& name) const {
@@ -101,9 +115,19 @@ std::int64_t Fields::integer(const std::string& name) const {
 }
 
 int Fields::integer(const std::string& name, std::int64_t least, std::int64_t most) const {
-    const std::int64_t n = integer(name);
+    return within(name, integer(name), least, most);
+}
+
+int Fields::length(const std::string& name, std::size_t axis, std::int64_t least,
+                   std::int64_t most) const {
+    return within(name + ": length of axis " + std::to_string(axis), length(name, axis), least,
+                  most);
+}
+
+int Fields::within(const std::string& what, std::int64_t n, std::int64_t least,
+                   std::int64_t most) const {
     if (n < least || n > most)
-        throw std::invalid_argument(prefix_ + name + ": " + std::to_string(n) + "; expected " +
+        throw std::invalid_argument(prefix_ + what + ": " + std::to_string(n) + "; expected " +
                                     std::to_string(least) + " to " + std::to_string(most));
     return int(n);
 }

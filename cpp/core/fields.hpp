@@ -64,8 +64,13 @@ public:
         return {data, data + size(name)};
     }
     std::int64_t length(const std::string& name, std::size_t axis) const;
+    // A length from `least` to `most`.
+    int length(const std::string& name, std::size_t axis, std::int64_t least,
+               std::int64_t most) const;
     std::int64_t size(const std::string& name) const;
+    // A finite number; and one above zero.
     double number(const std::string& name) const;
+    double positive(const std::string& name) const;
     std::int64_t integer(const std::string& name) const;
     // An integer from `least` to `most`.
     int integer(const std::string& name, std::int64_t least, std::int64_t most) const;
@@ -77,12 +82,22 @@ public:
     // What names of this group begin with: "", or "net." and the like.
     const std::string& prefix() const { return prefix_; }
 
+    // body(whole name, array) and body(whole name, text) for all of them.
+    template <class Body> void each(const Body& body) const {
+        for (const auto& [name, array] : all_->arrays) body(name, array);
+    }
+    template <class Body> void each_text(const Body& body) const {
+        for (const auto& [name, text] : all_->texts) body(name, text);
+    }
+
 private:
     struct All {
         std::map<std::string, Array> arrays;
         std::map<std::string, std::string> texts;
     };
     bool any(const std::string& prefix) const;
+    int within(const std::string& what, std::int64_t n, std::int64_t least,
+               std::int64_t most) const;
     const Array& find(const std::string& name) const;
     const Array& find(const std::string& name, FieldType type,
                       std::initializer_list<std::int64_t> shape) const;

@@ -83,6 +83,7 @@ struct Outputs {
     const double* centre_weights = nullptr;
 };
 
+constexpr int kMaxSpecies = 128;  // of a potential
 constexpr std::int64_t kPairBlock =
     64;  // rows per partial sum, fixed: the bits of the totals follow from it
 static inline constexpr std::int64_t n_blocks(std::int64_t n_real) {

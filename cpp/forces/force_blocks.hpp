@@ -49,7 +49,6 @@ MDKERN_KERNEL(force_blocks_rows_compute,
 // where the list has them in its own. n_species <= kMaxSpecies.
 MDKERN_KERNEL(group_by_species_compute,
               (const System&, const Neighbors&, int n_species, int n_threads, std::int32_t* index))
-constexpr int kMaxSpecies = 128;
 // out[row o + c] = sum of entries[stride e + c] over the entries of home o, c < width <= 8.
 MDKERN_KERNEL(force_blocks_gather_compute,
               (const System&, const ForceBlocks&, const double* entries, int stride, int width,

@@ -113,6 +113,7 @@ private:
                 fail("\" at the text's end");
             const char c = *at_++;
             if (c == '"') return out;
+            if (static_cast<unsigned char>(c) >= 0x80) fail("ASCII; other characters as \\uXXXX");
             if (c != '\\') {
                 out += c;
                 continue;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <sstream>
 
@@ -82,15 +83,14 @@ Entry entry_of(const std::string& name, const JsonValue& value) {
         throw std::invalid_argument(name + ": data_offsets: expected a begin and an end behind it");
     e.begin = offsets[0];
     e.end = offsets[1];
-    // The product without overflow: every factor but 0 makes what is left smaller.
+    // Lengths that are numbers of int everywhere, and their product without overflow.
     const std::int64_t room = (e.end - e.begin) / std::int64_t(field_type_bytes(e.type));
-    std::int64_t n = 1;
+    std::int64_t n = std::count(e.shape.begin(), e.shape.end(), 0) > 0 ? 0 : 1;
     for (std::int64_t length : e.shape) {
-        if (length > 0 && n > room / length) {
-            n = -1;
-            break;
-        }
-        n *= length;
+        if (length > std::numeric_limits<std::int32_t>::max())
+            throw std::invalid_argument(name + ": shape: " + std::to_string(length) +
+                                        "; expected less than 2^31");
+        if (n > 0) n = n > room / length ? -1 : n * length;
     }
     if (n * std::int64_t(field_type_bytes(e.type)) != e.end - e.begin)
         throw std::invalid_argument(name + ": data_offsets of " + std::to_string(e.end - e.begin) +

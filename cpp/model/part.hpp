@@ -10,7 +10,8 @@ namespace mdkern {
 
 class Part {
 public:
-    // Memory for what `like` asks for, and for totals; energies too where `energies`.
+    // Memory for what `like` asks for, and for totals; energies too where `energies`. To be called before
+    // each evaluation, as it clears the rows that pairs leave as they are.
     Outputs view(const System& s, const Outputs& like, bool energies) {
         Outputs out;
         const auto rows = [&](Buffer<double>& memory, std::int64_t width) {

@@ -46,9 +46,9 @@ public:
                  int threads) const override {
         auto& space = static_cast<SumSpace&>(workspace);
         const System s = table.system();
-        const Outputs of_part = space.part.view(s, out, false);
         Part::clear(s, out);
         for (std::size_t k = 0; k < parts_.size(); ++k) {
+            const Outputs of_part = space.part.view(s, out, false);
             Workspace& own = *space.parts[k];
             own.overflow = 0;
             parts_[k]->compute(table, own, of_part, threads);

@@ -12,7 +12,7 @@ constexpr double kPairNs = 3.0;  // of a listed pair, for team_size()
 class Buckingham final : public Potential {
 public:
     explicit Buckingham(const Fields& f) : fields_(f) {
-        const std::int64_t n = f.length("table", 0);
+        const std::int64_t n = f.length("table", 0, 1, kMaxSpecies);
         params_ = {int(n), fields_.array<double>("table", {n, n, 8})};
         traits_.cutoff = f.number("cutoff");
         traits_.forces_alone = true;

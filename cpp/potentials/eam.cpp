@@ -9,6 +9,8 @@ namespace mdkern {
 
 namespace {
 
+// Rows of the tables are addressed by 32-bit numbers.
+constexpr std::int64_t kMostRows = std::int64_t(1) << 28;
 constexpr double kPairNs = 4.0;  // of a listed pair, for team_size()
 
 struct EamSpace final : Workspace {
@@ -19,19 +21,19 @@ struct EamSpace final : Workspace {
 class Eam final : public Potential {
 public:
     explicit Eam(const Fields& f) : fields_(f) {
-        const std::int64_t n = f.length("radial", 0);
+        const std::int64_t n = f.length("radial", 0, 1, kMaxSpecies);
         params_.n_species = int(n);
         params_.cutoff = f.number("cutoff");
-        params_.n_cells = f.length("radial", 2);
-        params_.inverse_dr = 1.0 / f.number("dr");
+        params_.n_cells = f.length("radial", 2, 1, kMostRows / (n * n));
+        params_.inverse_dr = 1.0 / f.positive("dr");
         params_.radial = fields_.array<double>("radial", {n, n, -1, 8});
         if (f.text("embedding") == "zhou2004") {
             params_.embedding = Embedding::zhou2004;
             params_.embed = fields_.array<double>("embed", {n, 16});
         } else {
             params_.embed = fields_.array<double>("embed", {n, -1, 4});
-            params_.n_rho = f.length("embed", 1);
-            params_.inverse_drho = 1.0 / f.number("drho");
+            params_.n_rho = f.length("embed", 1, 1, kMostRows / n);
+            params_.inverse_drho = 1.0 / f.positive("drho");
             params_.rho_max = f.number("rho_max");
         }
     }

@@ -19,9 +19,8 @@ struct LennardJonesSpace final : Workspace {
 class LennardJones final : public Potential {
 public:
     explicit LennardJones(const Fields& f) : fields_(f) {
-        const std::int64_t n = f.length("table", 0), style = f.integer("style");
-        if (style < 0 || style > int(LjStyle::smooth))
-            throw std::invalid_argument("style: " + std::to_string(style) + "; expected 0 to 2");
+        const std::int64_t n = f.length("table", 0, 1, kMaxSpecies),
+                           style = f.integer("style", 0, int(LjStyle::smooth));
         params_ = {LjStyle(style), int(n), fields_.array<double>("table", {n, n, 8}),
                    f.flag("single")};
         traits_.cutoff = f.number("cutoff");

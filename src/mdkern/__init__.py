@@ -12,6 +12,7 @@ from mdkern.errors import FormatError, MDKernError, MDKernWarning, UnsupportedEr
 
 if TYPE_CHECKING:
     from mdkern import calculators, descriptors, md, potentials, reference
+    from mdkern._library import get_include, get_library
     from mdkern._runtime import (
         get_isa,
         get_num_threads,
@@ -36,7 +37,9 @@ _LAZY = {
     "__version__": "_core",
     "NeighborList": "neighbors",
     "evaluate": "evaluation",
+    "get_include": "_library",
     "get_isa": "_runtime",
+    "get_library": "_library",
     "get_num_threads": "_runtime",
     "info": "_runtime",
     "load": "calculators",
@@ -74,7 +77,9 @@ __all__ = [
     "calculators",
     "descriptors",
     "evaluate",
+    "get_include",
     "get_isa",
+    "get_library",
     "get_num_threads",
     "info",
     "load",

@@ -21,6 +21,7 @@ from mdkern.io.deepmd import is_deepmd
 from mdkern.io.eam import is_eam
 from mdkern.io.files import FileModel
 from mdkern.io.foreign import refusal
+from mdkern.io.mdk import is_model_file
 from mdkern.io.nep import is_nep, read_nep
 from mdkern.potentials.base import SpeciesMap, not_finite, volume_of
 from mdkern.potentials.linear import is_linear
@@ -36,6 +37,7 @@ __all__ = [
     "ModelDeviation",
     "Morse",
     "NEPTensor",
+    "StoredModel",
     "load",
 ]
 
@@ -486,6 +488,10 @@ class LinearModel(Calculator, potential=potentials.LinearModel, ase_name="mdkern
         self.potential.save(path)
 
 
+class StoredModel(Calculator, potential=potentials.StoredModel, ase_name="mdkern-stored"):
+    pass
+
+
 def _nep(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
     model = read_nep(path)
     return NEPTensor(model, **kwargs) if model.kind != "potential" else NEP(model, **kwargs)
@@ -493,6 +499,7 @@ def _nep(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
 
 # How files are told apart: by a mark in their content.
 _LOADERS: tuple[tuple[Callable[[Any], bool], Callable[..., Calculator]], ...] = (
+    (is_model_file, StoredModel),
     (is_linear, LinearModel),
     (is_nep, _nep),
     (is_deepmd, DeepPotential),
@@ -506,7 +513,7 @@ def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
     Parameters
     ----------
     path : str
-        An EAM file (.eam, .eam.alloy, .eam.fs), a ``nep.txt``, a DeePMD-kit model (.dp, .yaml, .json), a linear model (.npz), or the word "zhou2004" for the
+        An EAM file (.eam, .eam.alloy, .eam.fs), a ``nep.txt``, a DeePMD-kit model (.dp, .yaml, .json), a linear model (.npz), a model file of mdkern (.mdk), or the word "zhou2004" for the
         built-in EAM (with ``elements=[...]``).
     **kwargs
         Passed to the calculator.

@@ -16,7 +16,14 @@ import numpy as np
 from ase import Atoms, units
 from ase.build import bulk
 from harness import REFUSED, Format
-from mutants import Hdf5Seed, damage_archive, damage_text, damage_tree, json_text
+from mutants import (
+    Hdf5Seed,
+    damage_archive,
+    damage_bytes,
+    damage_text,
+    damage_tree,
+    json_text,
+)
 
 import mdkern
 from mdkern import calculators
@@ -47,7 +54,7 @@ def _structures(species: tuple[str, ...], cutoff: float) -> list[Atoms]:
 
 
 def _evaluate(calc: Any) -> None:
-    for atoms in _structures(tuple(calc.species), calc.cutoff):
+    for atoms in _structures(tuple(calc.species or ("Cu",)), calc.cutoff):
         if isinstance(calc, calculators.NEPTensor):
             calc.get_property(calc.implemented_properties[0], atoms)
             continue
@@ -277,6 +284,84 @@ def _linear_seeds() -> list[dict[str, bytes]]:
     return out
 
 
+# --- model files of mdkern
+
+
+@cache
+def _stored_seeds() -> list[bytes]:
+    lj = calculators.LennardJones(
+        sigma={"O": 3.0, "H": 2.5}, epsilon={"O": 0.01, "H": 0.02}, rc=6.0
+    )
+    made: list[Any] = [lj, calculators.Morse(D=0.3, alpha=1.5, r0=1.5, rc=5.0)]
+    made.append(calculators.Buckingham(A=1388.8, rho=0.36, C=175.0, rc=5.5))
+    for name, text in _EAM.items():
+        path = f"{_folder()}/seed{_SUFFIX[name]}"
+        Path(path).write_text(text)
+        made.append(calculators.EAM(path))
+    made.append(calculators.EAM.zhou2004(["Cu", "Ni"]))
+    for k, text in enumerate(_nep_seeds()):
+        path = f"{_folder()}/seed{k}.txt"
+        Path(path).write_text(text)
+        calc = calculators._nep(path)
+        if isinstance(calc, calculators.NEP):
+            made.append(calc)
+    for k, tree in enumerate(_trees()[: len(KINDS)]):
+        path = f"{_folder()}/seed{k}.json"
+        Path(path).write_text(json_text(tree))
+        made.append(calculators.DeepPotential(path, tabulate=k % 2 == 0))
+    for seed in _hdf5_seeds():
+        path = f"{_folder()}/seed.dp"
+        Path(path).write_bytes(seed.data)
+        made.append(calculators.DeepPotential(path))
+    out = []
+    for calc in made:
+        calc.potential.export(f"{_folder()}/seed.mdk")
+        out.append(Path(f"{_folder()}/seed.mdk").read_bytes())
+    return out
+
+
+_WEIRD: dict[str, list[Any]] = {
+    "F64": [0.0, -1.0, 1e-300, 1e300, np.nan, np.inf, -np.inf, 2.0**31, 0.5, 3.0, 1e9],
+    "F32": [0.0, -1.0, 1e-30, 1e30, np.nan, np.inf, 3.0],
+    "I64": [0, 1, 2, 3, -1, 7, 100, 2**31 - 1, 2**31, 2**62, -(2**63)],
+    "I32": [0, 1, 2, 3, -1, 7, 100, 2**31 - 1, -(2**31)],
+    "U8": [0, 1, 2, 255],
+}
+_NUMPY = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4", "U8": "u1"}
+
+
+def _stored_mutant(rng: Random) -> bytes:
+    data = rng.choice(_stored_seeds())
+    kind = rng.random()
+    if kind < 0.15:
+        return damage_bytes(rng, data)
+    end = 8 + int.from_bytes(data[:8], "little")
+    header, body = json.loads(data[8:end]), bytearray(data[end:])
+    if kind < 0.35:
+        text = json_text(damage_tree(rng, header)).encode("utf-8", "surrogatepass")
+    else:
+        names = [name for name in header if name != "__metadata__"]
+        numbers = [name for name in names if header[name]["shape"] == []]
+        for _ in range(rng.choice([1, 1, 2, 5])):
+            name = rng.choice(numbers if numbers and rng.random() < 0.5 else names)
+            entry = header[name]
+            begin, stop = entry["data_offsets"]
+            dtype = np.dtype(_NUMPY[entry["dtype"]])
+            size = dtype.itemsize
+            if rng.random() < 0.15:
+                n = (stop - begin) // size  # another shape of as many values
+                entry["shape"] = rng.choice([[n], [n, 1], [1, n], [1, 1, n], [1, 1, n, 1]])
+            elif rng.random() < 0.1:
+                header.pop(name)
+                break
+            elif stop > begin:
+                at = begin + size * rng.randrange((stop - begin) // size)
+                weird = np.array(rng.choice(_WEIRD[entry["dtype"]]), dtype)
+                body[at : at + size] = weird.tobytes()
+        text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(body)
+
+
 # --- checkpoints
 
 
@@ -361,6 +446,7 @@ _add(
         _load(calculators.LinearModel),
     )
 )
+_add(_model("stored", ".mdk", _stored_mutant, _load(calculators.StoredModel)))
 _add(
     Format(
         "checkpoint",

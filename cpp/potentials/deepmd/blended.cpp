@@ -26,8 +26,8 @@ public:
           net_(make_potential(f.group("net"))),
           table_(f.group("table")),
           sel_(f.integer("sel", 0, 1 << 30)),
-          blend_{f.number("length"), f.number("inner"), f.number("outer"),
-                 f.number("r_cut"),  nullptr,           nullptr} {
+          blend_{f.positive("length"), f.number("inner"), f.number("outer"),
+                 f.number("r_cut"),    nullptr,           nullptr} {
         const std::int64_t n = table_.n_types();
         if (net_->traits().n_species != n)
             throw std::invalid_argument(

@@ -42,7 +42,7 @@ struct DeepSpace final : Workspace {
 class DeepPotential final : public Potential {
 public:
     explicit DeepPotential(const Fields& f) {
-        n_types_ = int(std::min<std::int64_t>(f.length("bias", 0), kMaxSpecies + 1));
+        n_types_ = f.length("bias", 0, 1, kMaxSpecies);
         bias_ = f.values("bias", {n_types_});
         single_ = f.flag("single");
         const std::vector<Fields> groups = f.groups("descriptors");

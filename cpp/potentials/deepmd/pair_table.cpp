@@ -6,7 +6,6 @@
 #include <stdexcept>
 
 #include "core/threads.hpp"
-#include "forces/force_blocks.hpp"
 #include "model/potential.hpp"
 
 namespace mdkern {
@@ -52,19 +51,14 @@ void Nearest::find(const Table& table, double r_cut, std::int64_t sel, int threa
 
 PairTableModel::PairTableModel(const Fields& f)
     : fields_(f), r_cut_(f.number("r_cut")), sel_(f.integer("sel", 0, 1 << 30)) {
-    const std::int64_t n = f.length("bias", 0);
-    if (n < 1 || n > kMaxSpecies)
-        throw std::invalid_argument(f.prefix() + "bias: " + std::to_string(n) +
-                                    " types; expected 1 to " + std::to_string(kMaxSpecies));
+    const std::int64_t n = f.length("bias", 0, 1, kMaxSpecies);
     const double* table = f.array<double>("table", {n, n, -1, 4});
     // Rows are addressed by 32-bit numbers.
-    if (f.length("table", 2) < 1 || f.size("table") / 4 >= (1 << 28))
-        throw std::invalid_argument(f.prefix() + "table: " + std::to_string(f.size("table") / 4) +
-                                    " pieces; expected 1 to 2^28");
+    const int n_steps = f.length("table", 2, 1, (1 << 28) / (n * n));
     tab_ = {int(n),
-            int(f.length("table", 2)),
+            n_steps,
             f.number("r_min"),
-            1.0 / f.number("step"),
+            1.0 / f.positive("step"),
             f.number("r_end"),
             table,
             f.array<double>("bias", {n}),

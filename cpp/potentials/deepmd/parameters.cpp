@@ -1,16 +1,12 @@
 #include "potentials/deepmd/parameters.hpp"
 
-#include <cmath>
 #include <stdexcept>
 #include <utility>
 
 namespace mdkern {
 
 Environment::Environment(const Fields& f) {
-    const std::int64_t n = f.length("sel", 0);
-    if (n < 1 || n > kMaxSpecies)
-        throw std::invalid_argument(f.prefix() + "sel: " + std::to_string(n) +
-                                    " types; expected 1 to " + std::to_string(kMaxSpecies));
+    const std::int64_t n = f.length("sel", 0, 1, kMaxSpecies);
     const std::int32_t* sel = f.array<std::int32_t>("sel", {n});
     sel_.assign(sel, sel + n);
     mean_ = f.values("mean", {n});
@@ -37,12 +33,9 @@ Environment::Environment(const Fields& f) {
                                     " places in all; expected at most 2^30");
     env.n_slots = int(n_slots);
     env.n_listed = f.integer("n_listed", 0, 1 << 30);
-    env.r_cut = f.number("r_cut");
+    env.r_cut = f.positive("r_cut");
     env.r_cut_smth = f.number("r_cut_smth");
     env.protection = f.number("protection");
-    if (!(std::isfinite(env.r_cut) && env.r_cut > 0.0))
-        throw std::invalid_argument(f.prefix() + "r_cut: " + std::to_string(env.r_cut) +
-                                    "; expected a positive number");
     env.sel = sel_.data();
     env.mean = mean_.data();
     env.inverse_std = inverse_std_.data();

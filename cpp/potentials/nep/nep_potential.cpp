@@ -42,7 +42,7 @@ class Nep final : public Potential {
 public:
     explicit Nep(const Fields& fields) : fields_(fields) {
         const Fields& f = fields_;
-        p_.n_types = int(f.length("keep", 0));
+        p_.n_types = f.length("keep", 0, 1, kMaxSpecies);
         p_.l_max = f.integer("l_max", 1, kNepMaxL);
         p_.n_radial = f.integer("n_radial", 0, kNepMaxRadial);
         p_.n_angular = f.integer("n_angular", 0, 1 << 10);
@@ -52,12 +52,15 @@ public:
         p_.cutoff = f.number("cutoff");
         p_.uniform_cutoff = f.flag("uniform_cutoff");
         p_.dipole = f.flag("dipole");
-        p_.n_bodies = int(f.length("bodies", 0));
+        p_.n_bodies = f.length("bodies", 0, 0, 64);
         p_.n_descriptors = p_.n_radial + p_.n_angular * (p_.l_max + p_.n_bodies);
         const std::int64_t n = p_.n_types, n_nets = f.length("bias", 0);
-        if (n < 1 || n > kMaxSpecies)
-            throw std::invalid_argument("keep: " + std::to_string(n) + " types; expected 1 to " +
-                                        std::to_string(kMaxSpecies));
+        if (n_nets != 1 && n_nets != n)
+            throw std::invalid_argument(f.prefix() + "bias: of " + std::to_string(n_nets) +
+                                        " nets; expected 1 or " + std::to_string(n));
+        if (p_.n_descriptors < 1)
+            throw std::invalid_argument(f.prefix() +
+                                        "n_radial, n_angular: 0; expected at least one descriptor");
         p_.one_network = n_nets == 1;
         p_.keep = f.array<double>("keep", {n, n});
         p_.map = f.array<std::int32_t>("map", {-1, 2});
@@ -79,7 +82,7 @@ public:
         if (f.has("charge_mode")) {
             coulomb_.mode = f.integer("charge_mode", 1, 3);
             coulomb_.n_types = p_.n_types;
-            coulomb_.r_cut = f.number("charge_range");
+            coulomb_.r_cut = f.positive("charge_range");
             coulomb_.rc2 = f.array<double>("rc2_radial", {n, n});
         }
         single_ = f.flag("single");

@@ -16,14 +16,25 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from mdkern.cli import bench, demo, describe, evaluate, info, md, neighbors, relax, validate
+from mdkern.cli import (
+    bench,
+    demo,
+    describe,
+    evaluate,
+    export,
+    info,
+    md,
+    neighbors,
+    relax,
+    validate,
+)
 from mdkern.cli.options import positive_int, warn_of_many_threads
 from mdkern.cli.output import UsageError, error, one_line, warning
 from mdkern.errors import MDKernError
 
 __all__ = ["main"]
 
-_COMMANDS = (info, neighbors, describe, md, relax, evaluate, validate, demo, bench)
+_COMMANDS = (info, neighbors, describe, md, relax, evaluate, validate, export, demo, bench)
 
 _EPILOG = """\
 examples:

@@ -9,6 +9,7 @@ from mdkern.potentials.lennard_jones import LennardJones
 from mdkern.potentials.linear import LinearModel
 from mdkern.potentials.morse import Morse
 from mdkern.potentials.nep import NEP, NEPTensor
+from mdkern.potentials.stored import StoredModel
 
 __all__ = [
     "EAM",
@@ -22,4 +23,5 @@ __all__ = [
     "NEPTensor",
     "Potential",
     "Result",
+    "StoredModel",
 ]

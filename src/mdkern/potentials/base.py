@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 
 from mdkern import _core
 from mdkern.errors import MDKernWarning
+from mdkern.io.mdk import write_model_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,6 +89,7 @@ class InCore:
     """
 
     core_name: ClassVar[str]
+    species: tuple[str, ...] | None
 
     def fields(self) -> dict[str, Any]:
         """What the core makes the potential from (``cpp/potentials``): arrays, numbers, texts, dicts and lists of such.
@@ -102,6 +105,10 @@ class InCore:
     def make(self) -> None:
         """Make the core's potential from the present parameters."""
         self._kernel: Any = _core.Potential(self.core_fields())
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write a model file (``.mdk``): :func:`mdkern.load` and the C interface read it. An existing file is replaced."""
+        write_model_file(path, self.core_fields(), self.species)
 
     def force_step(self) -> Any:
         """The core's potential: what evaluates without Python in between, for :mod:`mdkern.md`."""

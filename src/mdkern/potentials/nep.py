@@ -179,9 +179,7 @@ def kernel_of(
     model: NepModel, networks: NepNetworks | None = None, *, precision: str = "double"
 ) -> Any:
     """The core's potential for a model, with other networks than its own on request."""
-    return _core.Potential(
-        {"potential": "nep"} | fields_of(model, networks, precision=precision)
-    )
+    return _core.Potential({"potential": "nep"} | fields_of(model, networks, precision=precision))
 
 
 def fields_of(
