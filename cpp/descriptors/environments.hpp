@@ -16,12 +16,6 @@ struct Centers {
     std::int32_t longest = 0;              // neighbors of the center that has most
 };
 
-// Room behind the neighbors of a center in working memory, and doubles that they take in all.
-constexpr std::int64_t kNearRoom = 24;
-static inline constexpr std::int64_t near_scratch(std::int64_t longest, int n_groups) {
-    return 9 * (longest + kNearRoom) + n_groups + 128;
-}
-
 // Gradients of a sum over centers of functions of their neighbors' vectors r_j - r_i.
 struct PairGradients {
     double* pairs = nullptr;   // (entries of the list, 3), at the place of the pair in the list

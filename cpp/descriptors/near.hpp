@@ -2,46 +2,14 @@
 // from kernels only.
 #pragma once
 
-#include <initializer_list>
-
-#include "descriptors/environments.hpp"
+#include "core/types.hpp"
+#include "descriptors/scratch.hpp"
 #include "simd/simd.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
 
-// Hands out pieces of one allocation, 64-byte aligned where it is.
-struct Arena {
-    double* at;
-    double* take(std::int64_t n) {
-        double* r = at;
-        at += (n + 7) / 8 * 8;
-        return r;
-    }
-    std::int32_t* ints(std::int64_t n) { return reinterpret_cast<std::int32_t*>(take(n / 2 + 1)); }
-};
-
 constexpr std::int32_t kLanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-// Vectors r_j - r_i by group, and where they come from. Arrays have room for one vector more.
-struct Near {
-    int n = 0;
-    double *x, *y, *z;
-    std::int32_t* source;  // place in the center's list; -1: the atom on the center
-    std::int32_t* species;
-    std::int32_t* start;   // (n_groups + 1)
-    double *tx, *ty, *tz;  // as they are listed
-    std::int32_t *from, *kind;
-};
-
-inline Near take_near(Arena& arena, std::int64_t longest, int n_groups) {
-    Near k;
-    const std::int64_t room = longest + kNearRoom;
-    for (double** v : {&k.x, &k.y, &k.z, &k.tx, &k.ty, &k.tz}) *v = arena.take(room);
-    for (std::int32_t** v : {&k.source, &k.species, &k.from, &k.kind}) *v = arena.ints(room);
-    k.start = arena.ints(n_groups + 2);
-    return k;
-}
 
 // Neighbors of a row within `cutoff`, inclusive, by group[species]; with `own` also the atom on it,
 // the last of its group.

@@ -177,7 +177,7 @@ void tile_gradients(const SoapParams& p, const Work& k, int n, const double* b) 
 void soap_adjoint_compute(const SoapParams& p, const double* c, const double* weights,
                           double* scratch, double* out) {
     Work batch[kSoapBatch];
-    carve(p, scratch, 0, batch);
+    take_work(p, scratch, 0, batch);
     const Work& k = batch[0];
     adjoint(p, c, weights, nullptr, k, out);
 }

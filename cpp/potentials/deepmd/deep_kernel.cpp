@@ -18,8 +18,8 @@ namespace {
 template <class T> void run_descriptor(const DeepDescriptor<T>& d, bool gradient,
                                        const DeepBlock<T>& block, char* memory) {
     const auto run = [&](const auto& p, auto scratch, const auto& values, const auto& back) {
-        Carver carver{memory};
-        scratch.carve(carver, p, block.work.largest);
+        Arena arena{memory};
+        scratch.carve(arena, p, block.work.largest);
         gradient ? back(p, block, scratch, d.column) : values(p, block, scratch, d.column);
     };
     switch (d.kind) {
@@ -103,10 +103,10 @@ private:
         net_forward(net, n, Matrix<const T>{scratch.x.data, scratch.x.ld}, scratch.tape);
         const T* e = scratch.tape.y[net.n_layers - 1];
         for (int k = 0; k < n; ++k) {
-            energy[rows[k] - begin] += double(e[k * kDenseLanes]);
+            energy[rows[k] - begin] += double(e[k * kPadLanes]);
             const T share = out.centre_weights ? T(out.centre_weights[rows[k]]) : T(1);
-            for (int c = 0; c < kDenseLanes; ++c)
-                scratch.g[k * kDenseLanes + c] = c == 0 ? share : T(0);
+            for (int c = 0; c < kPadLanes; ++c)
+                scratch.g[k * kPadLanes + c] = c == 0 ? share : T(0);
         }
         net_backward(net, n, scratch.g, scratch.x, scratch.tape, model.zeros);
     }

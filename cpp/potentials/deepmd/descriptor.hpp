@@ -3,7 +3,7 @@
 // only.
 //
 // A descriptor NAME with parameters Params<T> is a scratch struct and two functions:
-//   struct NameScratch<T> { void carve(Carver&, const Params<T>&, std::int64_t largest); }
+//   struct NameScratch<T> { void carve(Arena&, const Params<T>&, std::int64_t largest); }
 //   name_values(params, block, scratch, column)    writes columns [column, column + width) of x
 //   name_gradient(params, block, scratch, column)  reads dE/dx there and adds dE/dr of the neighbors
 // deep_kernel.cpp calls them by DeepKind; the scratch lives from the first to the second call.
@@ -147,7 +147,7 @@ template <class T> int gather_neighbors(const DeepEnv& env, const DeepBlock<T>& 
         runs[t].end = removed || excluded ? first : first + of_type;
         first += of_type;
     }
-    for (int l = n; l < n + kDenseLanes; ++l) {
+    for (int l = n; l < n + kPadLanes; ++l) {
         e.dx[at + l] = e.dy[at + l] = e.dz[at + l] = 0.0;
         e.r2[l] = 4.0 * env.r_cut * env.r_cut;
         e.index[at + l] = std::int32_t(i);

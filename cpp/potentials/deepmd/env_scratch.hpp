@@ -25,23 +25,22 @@ template <class T> struct DeepEnvScratch {
     double *r2, *species, *gx;  // gx: (room, 4) dE/dX
     std::int32_t *order, *stays;
 
-    void carve(Carver& carver, const DeepEnv& env, std::int64_t largest, bool wants_switch) {
-        // A compressed store may write a vector beyond the last neighbor.
-        room = (largest + 2 * kDenseLanes) / kDenseLanes * kDenseLanes;
+    void carve(Arena& arena, const DeepEnv& env, std::int64_t largest, bool wants_switch) {
+        room = padded_room(largest);
         const std::size_t n = std::size_t(room) * kDeepBlock;
         double** const arrays[] = {&dx, &dy, &dz, &q, &ds, &dq};
-        for (double** a : arrays) carver.take(*a, n);
-        carver.take(w, wants_switch ? n : 0);
-        carver.take(dw, wants_switch ? n : 0);
+        for (double** a : arrays) arena.take(*a, n);
+        arena.take(w, wants_switch ? n : 0);
+        arena.take(dw, wants_switch ? n : 0);
         if (!wants_switch) w = dw = nullptr;
-        carver.take(index, n);
-        carver.take(x, 4 * n);
-        carver.take(runs, std::size_t(kDeepBlock) * env.n_types);
-        carver.take(r2, std::size_t(room));
-        carver.take(species, std::size_t(room));
-        carver.take(gx, 4 * std::size_t(room));
-        carver.take(order, std::size_t(room));
-        carver.take(stays, std::size_t(room));
+        arena.take(index, n);
+        arena.take(x, 4 * n);
+        arena.take(runs, std::size_t(kDeepBlock) * env.n_types);
+        arena.take(r2, std::size_t(room));
+        arena.take(species, std::size_t(room));
+        arena.take(gx, 4 * std::size_t(room));
+        arena.take(order, std::size_t(room));
+        arena.take(stays, std::size_t(room));
     }
 };
 

@@ -11,9 +11,9 @@ template <class T> struct SeRScratch {
     DeepEnvScratch<T> env;
     NetTape<T> tape;
 
-    void carve(Carver& carver, const SeR<T>& p, std::int64_t largest) {
-        env.carve(carver, p.env, largest, false);
-        carve_tape(carver, p.nets, p.env.n_types, kDeepChunk, true, tape);
+    void carve(Arena& arena, const SeR<T>& p, std::int64_t largest) {
+        env.carve(arena, p.env, largest, false);
+        take_tape(arena, p.nets, p.env.n_types, kDeepChunk, true, tape);
     }
 };
 
@@ -24,12 +24,12 @@ template <class T> struct SeTScratch {
     std::int32_t *j, *k;  // (kDeepChunk)
     NetTape<T> tape;
 
-    void carve(Carver& carver, const SeT<T>& p, std::int64_t largest) {
-        env.carve(carver, p.env, largest, false);
-        carver.take(e, kDeepChunk);
-        carver.take(j, kDeepChunk);
-        carver.take(k, kDeepChunk);
-        carve_tape(carver, p.nets, p.env.n_types * p.env.n_types, kDeepChunk, true, tape);
+    void carve(Arena& arena, const SeT<T>& p, std::int64_t largest) {
+        env.carve(arena, p.env, largest, false);
+        arena.take(e, kDeepChunk);
+        arena.take(j, kDeepChunk);
+        arena.take(k, kDeepChunk);
+        take_tape(arena, p.nets, p.env.n_types * p.env.n_types, kDeepChunk, true, tape);
     }
 };
 
@@ -62,44 +62,44 @@ template <class T> struct Dpa1Scratch {
     T *square, *other;          // (room, room)
     T *z, *h, *packed, *zeros;  // (room, the wider), (room, padded(hidden)), panels, a row
 
-    void carve(Carver& carver, const Dpa1<T>& p, std::int64_t largest) {
-        env.carve(carver, p.env, largest, true);
+    void carve(Arena& arena, const Dpa1<T>& p, std::int64_t largest) {
+        env.carve(arena, p.env, largest, true);
         const std::size_t ld = std::size_t(padded(p.n_channels)), room = std::size_t(env.room),
                           hidden = std::size_t(padded(p.hidden)),
                           n_in = std::size_t(padded(1 + p.n_constants));
-        carver.take(t, 4 * ld * kDeepBlock);
-        carver.take(gt, 4 * ld);
-        carver.take(input, kDeepChunk * n_in);
-        carver.take(direction, n_in);
-        carver.take(member, room);
-        carver.take(slope, room * ld);
-        carver.take(bend, room * ld);
-        for (int l = 0; l <= p.n_layers; ++l) carver.take(g[l], room * ld);
-        carver.take(gg, room * ld);
-        carve_tape(carver, &p.net, 1, kDeepChunk, true, tape);
+        arena.take(t, 4 * ld * kDeepBlock);
+        arena.take(gt, 4 * ld);
+        arena.take(input, kDeepChunk * n_in);
+        arena.take(direction, n_in);
+        arena.take(member, room);
+        arena.take(slope, room * ld);
+        arena.take(bend, room * ld);
+        for (int l = 0; l <= p.n_layers; ++l) arena.take(g[l], room * ld);
+        arena.take(gg, room * ld);
+        take_tape(arena, &p.net, 1, kDeepChunk, true, tape);
         T** const vectors[] = {&w, &gw};
-        for (T** v : vectors) carver.take(*v, room);
-        carver.take(unit, 3 * room);
-        carver.take(gunit, 3 * room);
-        carver.take(bent, room);
+        for (T** v : vectors) arena.take(*v, room);
+        arena.take(unit, 3 * room);
+        arena.take(gunit, 3 * room);
+        arena.take(bent, room);
         if (p.n_layers == 0) return;
         for (int l = 0; l < p.n_layers; ++l) {
             for (int q = 0; q < 3; ++q) {
-                carver.take(layer[l].projected[q], room * hidden);
-                carver.take(layer[l].inverse_length[q], room);
+                arena.take(layer[l].projected[q], room * hidden);
+                arena.take(layer[l].inverse_length[q], room);
             }
-            carver.take(layer[l].logits, room * room);
-            carver.take(layer[l].weights, room * room);
-            carver.take(layer[l].normal, room * ld);
-            carver.take(layer[l].inverse_deviation, room);
+            arena.take(layer[l].logits, room * room);
+            arena.take(layer[l].weights, room * room);
+            arena.take(layer[l].normal, room * ld);
+            arena.take(layer[l].inverse_deviation, room);
         }
-        carver.take(square, room * room);
-        carver.take(other, room * room);
-        carver.take(z, room * (ld > hidden ? ld : hidden));
-        carver.take(h, room * hidden);
+        arena.take(square, room * room);
+        arena.take(other, room * room);
+        arena.take(z, room * (ld > hidden ? ld : hidden));
+        arena.take(h, room * hidden);
         const std::size_t wide = room > hidden ? room : hidden;
-        carver.take(packed, wide * (wide + std::size_t(kPanel<T>)));
-        carver.take(zeros, wide + std::size_t(kPanel<T>));
+        arena.take(packed, wide * (wide + std::size_t(kPanel<T>)));
+        arena.take(zeros, wide + std::size_t(kPanel<T>));
     }
 };
 

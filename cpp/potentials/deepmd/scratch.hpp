@@ -19,63 +19,61 @@ template <class T> struct SeAScratch {
     std::int32_t* inside;  // (kDeepBlock, n_types) neighbors of a run that the table covers
     NetTape<T> tape;
 
-    void carve(Carver& carver, const SeA<T>& p, std::int64_t largest) {
-        env.carve(carver, p.env, largest, false);
+    void carve(Arena& arena, const SeA<T>& p, std::int64_t largest) {
+        env.carve(arena, p.env, largest, false);
         const std::size_t ld = std::size_t(padded(p.n_channels)), room = std::size_t(env.room);
-        carver.take(t, 4 * ld * kDeepBlock);
-        carver.take(gt, 4 * ld);
-        carver.take(outside, 4 * room);
+        arena.take(t, 4 * ld * kDeepBlock);
+        arena.take(gt, 4 * ld);
+        arena.take(outside, 4 * room);
         const std::size_t placed = p.tables ? room * kDeepBlock : 0;
-        carver.take(member, placed);
-        carver.take(step, placed);
-        carver.take(u, placed);
-        carver.take(inside, std::size_t(kDeepBlock) * p.env.n_types);
-        carve_tape(carver, p.nets, p.n_nets(), kDeepChunk, true, tape);
+        arena.take(member, placed);
+        arena.take(step, placed);
+        arena.take(u, placed);
+        arena.take(inside, std::size_t(kDeepBlock) * p.env.n_types);
+        take_tape(arena, p.nets, p.n_nets(), kDeepChunk, true, tape);
     }
 };
 
 template <class T> struct DeepScratch {
     Matrix<T> x;  // (kDeepBlock, padded(width))
-    T* g;         // (kDeepBlock, kDenseLanes) dE/dE of the fitting nets
+    T* g;         // (kDeepBlock, kPadLanes) dE/dE of the fitting nets
     NetTape<T> tape;
     char* descriptor[kMaxDescriptors];  // memory of each
 
     // Returns the bytes of all.
     std::size_t carve(const DeepModel<T>& model, std::int64_t largest, char* memory) {
-        Carver carver{memory};
+        Arena arena{memory};
         x.ld = padded(model.width);
-        carver.take(x.data, std::size_t(kDeepBlock) * std::size_t(x.ld));
-        carver.take(g, std::size_t(kDeepBlock) * kDenseLanes);
-        carve_tape(carver, model.fitting, model.fitting ? (model.one_net ? 1 : model.n_types) : 0,
-                   kDeepBlock, false, tape);
-        for (int d = 0; d < model.n_descriptors; ++d) {
-            descriptor[d] = carver.memory + carver.used;
-            carver.used += descriptor_bytes(model.descriptors[d], largest);
-        }
-        return carver.used;
+        arena.take(x.data, std::size_t(kDeepBlock) * std::size_t(x.ld));
+        arena.take(g, std::size_t(kDeepBlock) * kPadLanes);
+        take_tape(arena, model.fitting, model.fitting ? (model.one_net ? 1 : model.n_types) : 0,
+                  kDeepBlock, false, tape);
+        for (int d = 0; d < model.n_descriptors; ++d)
+            arena.take(descriptor[d], descriptor_bytes(model.descriptors[d], largest));
+        return arena.used;
     }
 
     static std::size_t descriptor_bytes(const DeepDescriptor<T>& d, std::int64_t largest) {
-        Carver carver;
+        Arena arena;
         switch (d.kind) {
             case DeepKind::se_r:
-                carve<SeRScratch<T>, SeR<T>>(carver, d, largest);
+                carve<SeRScratch<T>, SeR<T>>(arena, d, largest);
                 break;
             case DeepKind::se_t:
-                carve<SeTScratch<T>, SeT<T>>(carver, d, largest);
+                carve<SeTScratch<T>, SeT<T>>(arena, d, largest);
                 break;
             case DeepKind::dpa1:
-                carve<Dpa1Scratch<T>, Dpa1<T>>(carver, d, largest);
+                carve<Dpa1Scratch<T>, Dpa1<T>>(arena, d, largest);
                 break;
             default:
-                carve<SeAScratch<T>, SeA<T>>(carver, d, largest);
+                carve<SeAScratch<T>, SeA<T>>(arena, d, largest);
         }
-        return carver.used;
+        return arena.used;
     }
     template <class Scratch, class Params>
-    static void carve(Carver& carver, const DeepDescriptor<T>& d, std::int64_t largest) {
+    static void carve(Arena& arena, const DeepDescriptor<T>& d, std::int64_t largest) {
         Scratch scratch;
-        scratch.carve(carver, *static_cast<const Params*>(d.params), largest);
+        scratch.carve(arena, *static_cast<const Params*>(d.params), largest);
     }
 };
 

@@ -16,6 +16,7 @@
 // the 1/2 into all) and of dP/dx, so that g = fc P and g' = fc' P + fc x' P'.
 #pragma once
 
+#include "core/arena.hpp"
 #include "core/dispatch.hpp"
 #include "core/types.hpp"
 #include "forces/force_blocks.hpp"
@@ -25,7 +26,6 @@ namespace mdkern {
 constexpr int kNepMaxBasis = 32;   // functions f_k
 constexpr int kNepMaxRadial = 32;  // functions g_n
 constexpr int kNepMaxL = 8;
-constexpr int kNepLanes = 16;  // lengths that a vector may read over are multiples of this
 
 enum class NepTask : int {
     energy = 0,      // energies, forces, virial
@@ -66,7 +66,7 @@ struct NepParams {
     int n_basis() const { return 1 + (n_lm() + 3) / 4 * 4; }  // rows of S: constant, then groups
 };
 
-// Arrays in the precision of the kernel. "p" rounds up to kNepLanes.
+// Arrays in the precision of the kernel; p: padded().
 template <class T> struct NepTables {
     const T* inverse_rc_radial = nullptr;   // (n_types, n_types)
     const T* inverse_rc_angular = nullptr;  // (n_types, n_types)

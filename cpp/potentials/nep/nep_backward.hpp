@@ -98,7 +98,7 @@ template <class T> [[gnu::noinline]] void repel(const NepJob<T>& job, const NepL
 
 // Coefficients of sum_n B_n g_n for one pair of types: P and dP/dx.
 template <class T> struct RadialSeries {
-    T p[kNepMaxBasis + kNepLanes], d[kNepMaxBasis + kNepLanes];
+    T p[kNepMaxBasis + kPadLanes], d[kNepMaxBasis + kPadLanes];
 
     RadialSeries(const NepJob<T>& job, const NepScratch<T>& scratch, int l, int type, int of) {
         using V = simd::Vec<T>;

@@ -17,7 +17,7 @@ template <class T, int K> void radial_sums(const NepJob<T>& job, NepScratch<T>& 
     const NepLane<T>& lane = scratch.lane[l];
     const int type = int(job.s.rows[4 * lane.row + 3]), n_radial = job.p.n_radial;
     const int n_k = K ? K : job.p.k_radial, n_padded = padded(n_radial);
-    T q[kNepMaxRadial + kNepLanes] = {};
+    T q[kNepMaxRadial + kPadLanes] = {};
     for (int r = 0, begin = 0; r < lane.n_runs; begin = lane.end[r++]) {
         const int end = lane.end[r];
         V sum[kMost];

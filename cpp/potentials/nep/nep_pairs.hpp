@@ -23,8 +23,6 @@ template <class T> struct NepJob {
     NepTask task;
 };
 
-constexpr int padded(int n) { return (n + kNepLanes - 1) / kNepLanes * kNepLanes; }
-
 // Lanes of the vector at k that lie in [begin, end).
 template <class T> inline simd::Mask<T> in_run(int k, int begin, int end) {
     return simd::first_n<T>(end - k) & simd::not_(simd::first_n<T>(begin - k));
@@ -108,7 +106,7 @@ template <class T> void gather(const NepJob<T>& job, NepScratch<T>& scratch, Nep
     lane.n = n;
     const double far = 4.0 * job.p.cutoff * job.p.cutoff;
     const double last = mixed && n > 0 ? species[n - 1] : 0.0;
-    for (int k = n; k < n + kNepLanes; ++k) {
+    for (int k = n; k < n + kPadLanes; ++k) {
         out[0][k] = out[1][k] = out[2][k] = 0.0;
         out[3][k] = far;
         species[k] = last;
