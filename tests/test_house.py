@@ -22,7 +22,7 @@ FLOORS = {
     "nn": {"core", "simd"},
     "model": {"core", "neighbors"},
     "potentials": {"core", "simd", "neighbors", "forces", "nn", "model"},
-    "descriptors": {"core", "simd"},
+    "descriptors": {"core", "simd", "forces"},
     "md": {"core", "simd", "neighbors"},
 }
 # What is looked for, a sample that breaks the rule (each can fail), and the one place that may have it.

@@ -4,6 +4,7 @@
 
 #include "core/types.hpp"
 #include "descriptors/scratch.hpp"
+#include "forces/near.hpp"
 #include "simd/simd.hpp"
 
 namespace mdkern {
@@ -17,25 +18,19 @@ inline void pack(const System& s, const Neighbors& list, std::int64_t row, doubl
                  const std::int32_t* group, int n_groups, bool own, Near& k) {
     using V = simd::Vec<double>;
     const double* centre = s.rows + 4 * row;
-    const V x0 = centre[0], y0 = centre[1], z0 = centre[2], reach = cutoff * cutoff;
-    const std::int32_t *index = list.index + list.first[row], count = list.count[row];
+    const V reach = cutoff * cutoff;
+    const std::int32_t* begin = list.index + list.first[row];
     const auto lanes = simd::load_int<double>(kLanes);
-    int n = 0;
-    for (int at = 0; at < count; at += V::width) {
-        const auto live = simd::first_n<double>(count - at);
-        V x, y, z, kind;
-        simd::load_rows(s.rows, simd::load_int<double>(index + at, live), x, y, z, kind);
-        x = x - x0;
-        y = y - y0;
-        z = z - z0;
-        const V r2 = simd::fma(x, x, simd::fma(y, y, z * z));
-        const auto in = live & (r2 <= reach) & (V(-0.5) < kind);
-        simd::compress_store(k.tx + n, x, in);
-        simd::compress_store(k.ty + n, y, in);
-        simd::compress_store(k.tz + n, z, in);
-        simd::compress_store(k.from + n, lanes + simd::set_int<double>(at), in);
-        n += simd::compress_store(k.kind + n, simd::to_int(kind), in);
-    }
+    int n = gather_near(
+        s.rows, row, begin, begin + list.count[row],
+        [&](const Listed<double>& v) MDKERN_BODY { return (v.r2 <= reach) & (V(-0.5) < v.w); },
+        [&](const Listed<double>& v, simd::Mask<double> within, const std::int32_t* at, int to)
+            MDKERN_BODY {
+                v.keep_vectors(within, k.tx + to, k.ty + to, k.tz + to);
+                const auto first = simd::set_int<double>(std::int32_t(at - begin));
+                simd::compress_store(k.from + to, lanes + first, within);
+                simd::compress_store(k.kind + to, simd::to_int(v.w), within);
+            });
     if (own && centre[3] > -0.5) {
         k.tx[n] = k.ty[n] = k.tz[n] = 0.0;
         k.from[n] = -1;

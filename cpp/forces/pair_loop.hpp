@@ -18,6 +18,7 @@
 #pragma once
 
 #include "core/types.hpp"
+#include "forces/near.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"
 
@@ -125,28 +126,14 @@ void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n
         BlockTotals totals(s, out, b);
         PairSums<T> sums;
         for (std::int64_t i = b * kPairBlock; i < end; ++i) {
-            const T* p = rows + 4 * i;
-            const V x = p[0], y = p[1], z = p[2];
-            const auto centre = pair.begin(i, p[3]);
-            const std::int32_t *k = list.index + list.first[i], *k_end = k + list.count[i];
-            V dx, dy, dz, w;
-            for (; k + V::width <= k_end; k += V::width) {
-                simd::load_rows(rows, k, dx, dy, dz, w);
-                const V rx = dx - x, ry = dy - y, rz = dz - z;
-                const V r2 = simd::fma(rx, rx, simd::fma(ry, ry, rz * rz));
-                V e, g;
-                const auto within = pair(centre, w, r2, e, g);
-                add_pairs<kTotals>(sums, within, e, g, rx, ry, rz);
-            }
-            if (k < k_end) {
-                const auto live = simd::first_n<T>(k_end - k);
-                simd::load_rows(rows, simd::load_int<T>(k, live), dx, dy, dz, w);
-                const V rx = dx - x, ry = dy - y, rz = dz - z;
-                const V r2 = simd::fma(rx, rx, simd::fma(ry, ry, rz * rz));
-                V e, g;
-                const auto within = pair(centre, w, r2, e, g) & live;
-                add_pairs<kTotals>(sums, within, e, g, rx, ry, rz);
-            }
+            const auto centre = pair.begin(i, rows[4 * i + 3]);
+            const std::int32_t* begin = list.index + list.first[i];
+            for_listed(rows, i, begin, begin + list.count[i],
+                       [&](const Listed<T>& v, auto live, const std::int32_t*) MDKERN_BODY {
+                           V e, g;
+                           const auto within = pair(centre, v.w, v.r2, e, g) & live;
+                           add_pairs<kTotals>(sums, within, e, g, v.dx, v.dy, v.dz);
+                       });
             totals.finish_row(sums, i, kTotals ? pair.own_energy(i) : 0.0);
         }
         totals.finish_block(sums);
@@ -230,8 +217,7 @@ public:
 
 private:
     void add(std::int64_t i) {
-        const double* p = pair.rows + 4 * i;
-        const V x = p[0], y = p[1], z = p[2], w_i = p[3];
+        const V w_i = pair.rows[4 * i + 3];
         const std::int32_t* index = list.index + list.first[i];
         std::int32_t left = list.count[i];
         while (left > 0) {
@@ -239,23 +225,15 @@ private:
             if (n + piece > Tile::capacity || n_segments == kSegments) flush();
             // Whole vectors: what lies behind the piece is overwritten by the next one, or never
             // added to a sum.
-            for (int k = 0; k < piece; k += V::width) {
-                const auto j = simd::load_int<double>(index + k, simd::first_n<double>(piece - k));
-                V dx, dy, dz, w;
-                if (piece - k >= V::width)
-                    simd::load_rows(pair.rows, index + k, dx, dy, dz, w);
-                else
-                    simd::load_rows(pair.rows, j, dx, dy, dz, w);
-                dx = dx - x;
-                dy = dy - y;
-                dz = dz - z;
-                const int at = n + k;
-                simd::store(tile.dx + at, dx);
-                simd::store(tile.dy + at, dy);
-                simd::store(tile.dz + at, dz);
-                simd::store_int(tile.row + at, j);
-                pair.prepare(i, j, w_i, w, simd::fma(dx, dx, simd::fma(dy, dy, dz * dz)), tile, at);
-            }
+            for_listed(pair.rows, i, index, index + piece,
+                       [&](const Listed<double>& v, auto, const std::int32_t* first) MDKERN_BODY {
+                           const int at = n + int(first - index);
+                           simd::store(tile.dx + at, v.dx);
+                           simd::store(tile.dy + at, v.dy);
+                           simd::store(tile.dz + at, v.dz);
+                           simd::store_int(tile.row + at, v.j);
+                           pair.prepare(i, v.j, w_i, v.w, v.r2, tile, at);
+                       });
             left -= piece;
             index += piece;
             segments[n_segments++] = {i, n, n + piece};

@@ -1,6 +1,7 @@
 // EAM over half lists, two passes. Pass 1 tests the listed pairs, keeps those within the cutoff in
 // a shorter list, and looks up f. Pass 2 walks the short list and looks up f and r phi, which share
 // one cache line per cell. Every pair is evaluated once and added to both of its rows.
+#include "forces/near.hpp"
 #include "forces/pair_loop.hpp"
 #include "potentials/eam.hpp"
 #include "simd/math.hpp"
@@ -118,42 +119,27 @@ template <bool kMixed>
 inline int keep_near(const Radial& radial, V cutoff2, const System& s, std::int64_t i,
                      const std::int32_t* k, const std::int32_t* k_end, DensityTile& tile,
                      std::int32_t* kept) {
-    const double* q = s.rows + 4 * i;
-    const V x = q[0], y = q[1], z = q[2];
-    const I species = simd::set_int<double>(std::int32_t(q[3]));
-    int n = 0;
-    auto step = [&](M live, bool whole, std::int32_t* out) {
-        const I j = simd::load_int<double>(k, live);
-        V dx, dy, dz, w;
-        if (whole)
-            simd::load_rows(s.rows, k, dx, dy, dz, w);
-        else
-            simd::load_rows(s.rows, j, dx, dy, dz, w);
-        dx = dx - x;
-        dy = dy - y;
-        dz = dz - z;
-        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-        const M within = live & (r2 < cutoff2);
-        // Before the pairs beyond the cutoff are dropped: the root overlaps with the loads.
-        V fraction;
-        const I cell = radial.locate(simd::sqrt(r2), fraction);
-        const int at = tile.n + n;
-        simd::compress_store(tile.u + at, fraction, within);
-        simd::compress_store(tile.row + at, j, within);
-        if constexpr (kMixed) {
-            const I other = simd::to_int(w);
-            simd::compress_store(tile.tag[0] + at, radial.row<true>(cell, species, other), within);
-            simd::compress_store(tile.tag[1] + at, radial.row<true>(cell, other, species), within);
-        } else {
-            simd::compress_store(tile.tag[0] + at, cell, within);
-        }
-        return simd::compress_store(out, j, within);
-    };
-    // Whole vectors: rows of the list have room for them.
-    const M all = simd::first_n<double>(V::width);
-    for (; k + V::width <= k_end; k += V::width) n += step(all, true, kept + n);
-    if (k < k_end) n += step(simd::first_n<double>(k_end - k), false, kept + n);
-    return n;
+    const I species = simd::set_int<double>(std::int32_t(s.rows[4 * i + 3]));
+    return gather_near(
+        s.rows, i, k, k_end, [&](const Listed<double>& v) MDKERN_BODY { return v.r2 < cutoff2; },
+        [&](const Listed<double>& v, M within, const std::int32_t*, int n) MDKERN_BODY {
+            // Before the pairs beyond the cutoff are dropped: the root overlaps with the loads.
+            V fraction;
+            const I cell = radial.locate(simd::sqrt(v.r2), fraction);
+            const int at = tile.n + n;
+            simd::compress_store(tile.u + at, fraction, within);
+            simd::compress_store(tile.row + at, v.j, within);
+            if constexpr (kMixed) {
+                const I other = simd::to_int(v.w);
+                simd::compress_store(tile.tag[0] + at, radial.row<true>(cell, species, other),
+                                     within);
+                simd::compress_store(tile.tag[1] + at, radial.row<true>(cell, other, species),
+                                     within);
+            } else {
+                simd::compress_store(tile.tag[0] + at, cell, within);
+            }
+            simd::compress_store(kept + n, v.j, within);
+        });
 }
 
 template <bool kMixed> inline void look_up(const Radial& radial, DensityTile& tile) {

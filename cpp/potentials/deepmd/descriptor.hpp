@@ -10,6 +10,7 @@
 #pragma once
 
 #include "forces/force_block.hpp"
+#include "forces/near.hpp"
 #include "nn/dense_net.hpp"
 #include "potentials/deepmd/scratch.hpp"
 
@@ -93,28 +94,18 @@ template <class T> int gather_neighbors(const DeepEnv& env, const DeepBlock<T>& 
                                         DeepEnvScratch<T>& e, int k) {
     using V = simd::Vec<double>;
     const std::int64_t i = block.row[k], at = k * e.room;
-    const double* p = block.s.rows + 4 * i;
-    const V x = p[0], y = p[1], z = p[2], limit = env.r_cut * env.r_cut;
-    const std::int32_t *begin = block.list.index + block.list.first[i],
-                       *end = begin + block.list.count[i];
-    int n = 0;
-    for (const std::int32_t* j = begin; j < end; j += V::width) {
-        const auto live = simd::first_n<double>(end - j);
-        const auto index = simd::load_int<double>(j, live);
-        V dx, dy, dz, type;
-        simd::load_rows(block.s.rows, index, dx, dy, dz, type);
-        dx = dx - x;
-        dy = dy - y;
-        dz = dz - z;
-        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-        const auto within = (r2 < limit) & live;
-        simd::compress_store(e.dx + at + n, dx, within);
-        simd::compress_store(e.dy + at + n, dy, within);
-        simd::compress_store(e.dz + at + n, dz, within);
-        simd::compress_store(e.r2 + n, r2, within);
-        simd::compress_store(e.species + n, type, within);
-        n += simd::compress_store(e.index + at + n, index, within);
-    }
+    const V limit = env.r_cut * env.r_cut;
+    const std::int32_t* begin = block.list.index + block.list.first[i];
+    int n = gather_near(
+        block.s.rows, i, begin, begin + block.list.count[i],
+        [&](const Listed<double>& v) MDKERN_BODY { return v.r2 < limit; },
+        [&](const Listed<double>& v, simd::Mask<double> within, const std::int32_t*, int to)
+            MDKERN_BODY {
+                v.keep_vectors(within, e.dx + at + to, e.dy + at + to, e.dz + at + to);
+                simd::compress_store(e.r2 + to, v.r2, within);
+                simd::compress_store(e.species + to, v.w, within);
+                simd::compress_store(e.index + at + to, v.j, within);
+            });
     DeepRun* runs = e.runs + std::int64_t(k) * env.n_types;
     const auto count = [&] {
         for (int t = 0; t < env.n_types; ++t) runs[t] = {t, 0, 0, env.by_type ? env.sel[t] : 0};
