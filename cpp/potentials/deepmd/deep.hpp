@@ -86,12 +86,7 @@ template <class T> struct DeepModel {
     const T* zeros = nullptr;              // as many as any row
 };
 
-enum class DeepTask : int {
-    energy = 0,      // energies, forces, virial
-    descriptor = 1,  // x only
-    vjp = 2,         // forces and virial of sum_id weight_id x_id; no energy
-    jacobian = 3,    // dx_id/dr_j
-};
+using DeepTask = CentreTask;
 
 struct DeepWork : ForceBlockWork {
     std::int32_t* overflow = nullptr;  // set to 1 when neighbors did not fit into the slots

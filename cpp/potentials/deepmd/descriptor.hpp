@@ -9,7 +9,7 @@
 // deep_kernel.cpp calls them by DeepKind; the scratch lives from the first to the second call.
 #pragma once
 
-#include "forces/force_block.hpp"
+#include "forces/gradient_sink.hpp"
 #include "forces/near.hpp"
 #include "nn/dense_net.hpp"
 #include "potentials/deepmd/scratch.hpp"
@@ -17,36 +17,6 @@
 namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
-
-// Where gradients go: on the entries of neighbors, and into the sums of the centre.
-struct DeepSink {
-    using V = simd::Vec<double>;
-    ForceBlock& block;
-    const Neighbors& list;
-    const FeatureJacobian* jacobian = nullptr;  // where gradients are those of one feature
-    std::int64_t feature = 0;
-    GradientSums<double> sums = {};
-
-    // A vector of neighbors of one centre: rows of the System, r_j - r_i and dE/d(r_j - r_i). Lanes
-    // without a neighbor hold the centre's row and zero gradients.
-    [[gnu::always_inline]] void add(const std::int32_t* index, V dx, V dy, V dz, V px, V py, V pz) {
-        std::int32_t slot[V::width];
-#pragma GCC unroll 8
-        for (int l = 0; l < V::width; ++l) slot[l] = block.slots[index[l]];
-        simd::subtract_rows(block.entries, slot, px, py, pz);
-        sums.add_force(px, py, pz);
-        sums.add_virial(dx, dy, dz, px, py, pz);
-        if (block.virial_entries) block.add_virials(slot, dx, dy, dz, px, py, pz);
-    }
-    // After the last neighbor of a centre.
-    void finish_centre(std::int64_t row) {
-        if (jacobian)
-            block.take_jacobian(*jacobian, list, row, feature);
-        else
-            block.finish_centre(row, sums);
-        sums = {};
-    }
-};
 
 // Up to kDeepBlock centres of one type.
 template <class T> struct DeepBlock {
@@ -57,7 +27,7 @@ template <class T> struct DeepBlock {
     int type, n;
     const std::int64_t* row;  // (n) centres
     Matrix<T> x;              // (n, ..) descriptors, then dE/dx
-    DeepSink& sink;
+    GradientSink<double>& sink;
 };
 
 // stays[k] = 1 for the neighbors that have a slot: the nearest n_listed of all, of these the nearest

@@ -27,14 +27,7 @@ constexpr int kNepMaxBasis = 32;   // functions f_k
 constexpr int kNepMaxRadial = 32;  // functions g_n
 constexpr int kNepMaxL = 8;
 
-enum class NepTask : int {
-    energy = 0,      // energies, forces, virial
-    descriptor = 1,  // q only
-    vjp = 2,         // forces and virial of sum_id weight_id q_id; no energy
-    jacobian = 3,    // dq_id/dr_j
-    charge = 4,      // charges only
-    born = 5,        // Outputs::born; energies: charges
-};
+using NepTask = CentreTask;
 
 struct NepParams {
     int n_types = 1, l_max = 4;

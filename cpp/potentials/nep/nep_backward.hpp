@@ -2,57 +2,13 @@
 // p_ij of all its neighbors. Include from kernels only.
 #pragma once
 
-#include "forces/force_block.hpp"
+#include "forces/gradient_sink.hpp"
 #include "potentials/nep/nep_basis.hpp"
 #include "potentials/nep/nep_pairs.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
-
-// Where a vector of gradients goes: on the neighbors' entries, and into the sums of the centre.
-template <class T> struct GradientSink {
-    using V = simd::Vec<T>;
-    const NepJob<T>& job;
-    ForceBlock& block;
-    GradientSums<T> sums = {};
-
-    // Lanes without a neighbor hold the centre's row and zero gradients.
-    [[gnu::always_inline]] void add(const std::int32_t* index, V dx, V dy, V dz, V px, V py, V pz) {
-        std::int32_t slot[V::width];
-#pragma GCC unroll 16
-        for (int q = 0; q < V::width; ++q) slot[q] = block.slots[index[q]];
-        if (job.task == NepTask::born) return add_born(slot, dx, dy, dz, px, py, pz);
-        simd::subtract_rows(block.entries, slot, px, py, pz);
-        sums.add_force(px, py, pz);
-        if (job.p.dipole) {
-            const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-            sums.wxx = simd::fma(r2, px, sums.wxx);
-            sums.wyy = simd::fma(r2, py, sums.wyy);
-            sums.wzz = simd::fma(r2, pz, sums.wzz);
-            return;
-        }
-        sums.add_virial(dx, dy, dz, px, py, pz);
-        if (block.virial_entries) block.add_virials(slot, dx, dy, dz, px, py, pz);
-    }
-    // Half of r (x) p: from the neighbor, and to the nine sums of the centre.
-    [[gnu::noinline]] void add_born(const std::int32_t* slot, V dx, V dy, V dz, V px, V py, V pz) {
-        const V d[3] = {dx, dy, dz}, p[3] = {px, py, pz};
-        V* const to[9] = {&sums.fx,  &sums.fy,  &sums.fz,  &sums.wxx, &sums.wyy,
-                          &sums.wzz, &sums.wyz, &sums.wxz, &sums.wxy};
-        for (int c = 0; c < 9; ++c) {
-            const V w = V(T(0.5)) * d[c / 3] * p[c % 3];
-            *to[c] = *to[c] + w;
-            T lanes[V::width];
-            simd::store(lanes, w);
-            for (int q = 0; q < V::width; ++q) {
-                const std::int64_t k = slot[q];
-                double& e = c < 3 ? block.entries[4 * k + c] : block.virial_entries[8 * k + c - 3];
-                e -= double(lanes[q]);
-            }
-        }
-    }
-};
 
 // Screened nuclear repulsion of one vector of neighbors of one species: half of energy and slope.
 template <class T> struct Repulsion {
