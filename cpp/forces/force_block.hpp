@@ -37,11 +37,11 @@ template <class T> struct GradientSums {
         wyy = simd::fma(r2, py, wyy);
         wzz = simd::fma(r2, pz, wzz);
     }
-    // All nine, over the lanes.
-    void store(T* nine) const {
-        simd::store_sums4(nine, fx, fy, fz, wxx);
-        simd::store_sums4(nine + 4, wyy, wzz, wyz, wxz);
-        nine[8] = simd::sum(wxy);
+    // All nine, over the lanes; behind them the last one again.
+    void store(T* twelve) const {
+        simd::store_sums4(twelve, fx, fy, fz, wxx);
+        simd::store_sums4(twelve + 4, wyy, wzz, wyz, wxz);
+        simd::store_sums4(twelve + 8, wxy, wxy, wxy, wxy);
     }
 };
 
@@ -129,7 +129,7 @@ struct ForceBlock {
 
     // After the last neighbor of centre i.
     template <class T> void finish_centre(std::int64_t i, const GradientSums<T>& sums) {
-        T w[9];
+        T w[12];
         sums.store(w);
         double* own = entries + 4 * std::int64_t(slots[i]);
         for (int c = 0; c < 3; ++c) own[c] += double(w[c]);
@@ -138,7 +138,7 @@ struct ForceBlock {
 
     // Instead of finish_centre, where the sums are those of Born charges.
     template <class T> void finish_born(std::int64_t i, const GradientSums<T>& sums) {
-        T w[9];
+        T w[12];
         sums.store(w);
         const std::int64_t k = slots[i];
         for (int c = 0; c < 3; ++c) entries[4 * k + c] += double(w[c]);

@@ -149,6 +149,7 @@ private:
         }
         adjoints(job.p, scratch);
         for (int l = 0; l < n; ++l) {
+            GradientSink<T> sink(*this, job.list, job.task, out.jacobian, job.p.dipole);
             backward(job, scratch, l, sink);
             sink.finish_centre(rows[l]);
             double e = scratch.lane[l].energy;
@@ -185,8 +186,9 @@ private:
             for (int k = 0; k < width * V::width; ++k)
                 scratch.slope_q[k] = k / V::width == d ? T(1) : T(0);
             adjoints(job.p, scratch);
-            sink.feature = d;
             for (int l = 0; l < n; ++l) {
+                GradientSink<T> sink(*this, job.list, job.task, out.jacobian, job.p.dipole);
+                sink.feature = d;
                 backward(job, scratch, l, sink);
                 sink.finish_centre(rows[l]);
             }
@@ -197,7 +199,6 @@ private:
     const Outputs& out;
     NepScratch<T> scratch;
     T felt[V::width];
-    GradientSink<T> sink{*this, job.list, job.task, out.jacobian, job.p.dipole};
 };
 
 template <class T> void compute(NepTask task, const NepParams& p, const NepTables<T>& t,
