@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bindings/deepmd.hpp"
-#include "potentials/deepmd/kinds_scratch.hpp"
+#include "potentials/deepmd/deep.hpp"
 
 namespace mdkern {
 

@@ -69,6 +69,17 @@ template <class T> struct Matrix {
 
 namespace {
 
+// The right factor of a product, (rows, columns), in panels: from b, or b transposed.
+template <class T, class From>
+void pack_right(Matrix<const From> b, int rows, int columns, bool transposed, T* out) {
+    for (int first = 0; first < columns; first += kPanel<T>)
+        for (int i = 0; i < rows; ++i)
+            for (int c = 0; c < kPanel<T>; ++c) {
+                const int j = first + c;
+                *out++ = j >= columns ? T(0) : T(transposed ? b.row(j)[i] : b.row(i)[j]);
+            }
+}
+
 // Room for the tape of the larger of many nets, so that they can share it; `tangent`: net_tangent is
 // used.
 template <class T> void take_tape(Arena& arena, const Net<T>* nets, int n_nets, int rows,

@@ -5,9 +5,10 @@
 // read once per block of centres.
 #include "potentials/deepmd/deep.hpp"
 
-#include "potentials/deepmd/dpa1.hpp"
-#include "potentials/deepmd/se_a.hpp"
-#include "potentials/deepmd/se_t.hpp"
+#include "potentials/deepmd/dpa1_kernel.hpp"
+#include "potentials/deepmd/se_a_kernel.hpp"
+#include "potentials/deepmd/se_r_kernel.hpp"
+#include "potentials/deepmd/se_t_kernel.hpp"
 #include "simd/parallel.hpp"
 
 namespace mdkern {
@@ -19,7 +20,7 @@ template <class T> void run_descriptor(const DeepDescriptor<T>& d, bool gradient
                                        const DeepBlock<T>& block, char* memory) {
     const auto run = [&](const auto& p, auto scratch, const auto& values, const auto& back) {
         Arena arena{memory};
-        scratch.carve(arena, p, block.work.largest);
+        scratch.take(arena, p, block.work.largest);
         gradient ? back(p, block, scratch, d.column) : values(p, block, scratch, d.column);
     };
     switch (d.kind) {
@@ -45,7 +46,7 @@ public:
           const ForceBlocks& plan, const DeepWork& work_, const Outputs& out_, std::int64_t block,
           int thread)
         : ForceBlock(s_, block), task(task_), model(model_), list(list_), work(work_), out(out_) {
-        scratch.carve(model, work.largest, work.scratch + thread * work.scratch_bytes);
+        scratch.take(model, work.largest, work.scratch + thread * work.scratch_bytes);
         if (task == DeepTask::descriptor) return;
         open(plan, block, work.slots + thread * s.n_total, work.entries, work.virial_entries);
     }

@@ -3,7 +3,7 @@
 // only.
 //
 // A descriptor NAME with parameters Params<T> is a scratch struct and two functions:
-//   struct NameScratch<T> { void carve(Arena&, const Params<T>&, std::int64_t largest); }
+//   struct NameScratch<T> { void take(Arena&, const Params<T>&, std::int64_t largest); }
 //   name_values(params, block, scratch, column)    writes columns [column, column + width) of x
 //   name_gradient(params, block, scratch, column)  reads dE/dx there and adds dE/dr of the neighbors
 // deep_kernel.cpp calls them by DeepKind; the scratch lives from the first to the second call.
@@ -12,7 +12,7 @@
 #include "forces/gradient_sink.hpp"
 #include "forces/near.hpp"
 #include "nn/dense_net.hpp"
-#include "potentials/deepmd/scratch.hpp"
+#include "potentials/deepmd/deep.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
