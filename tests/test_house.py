@@ -18,11 +18,12 @@ FLOORS = {
     "simd": {"core"},
     "limits": {"core", "simd"},
     "neighbors": {"core", "simd"},
+    "math": {"core", "simd"},
     "forces": {"core", "simd"},
     "nn": {"core", "simd"},
     "model": {"core", "neighbors"},
-    "potentials": {"core", "simd", "neighbors", "forces", "nn", "model"},
-    "descriptors": {"core", "simd", "forces"},
+    "potentials": {"core", "simd", "math", "neighbors", "forces", "nn", "model"},
+    "descriptors": {"core", "simd", "math", "forces"},
     "md": {"core", "simd", "neighbors"},
 }
 # What is looked for, a sample that breaks the rule (each can fail), and the one place that may have it.

@@ -9,6 +9,7 @@
 
 #include "descriptors/acsf_scratch.hpp"
 #include "descriptors/near.hpp"
+#include "math/cutoffs.hpp"
 #include "simd/math.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"

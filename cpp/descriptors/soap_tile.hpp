@@ -8,6 +8,8 @@
 
 #include "descriptors/near.hpp"
 #include "descriptors/soap_scratch.hpp"
+#include "math/cutoffs.hpp"
+#include "math/harmonics.hpp"
 #include "simd/math.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"
@@ -103,38 +105,15 @@ inline void geometry(const SoapParams& p, const Work& k, int j, int n, int at = 
         for (int t = 0; t < n; ++t) k.dw[at + t] = 0.0;
 }
 
-// q_lm, cos and sin parts: S_lm = q_lm a_m, q_lm b_m. `first`: q_00 of each neighbor.
-// q_mm = a q_(m-1)(m-1), q_lm = a z q_(l-1)m - b r^2 q_(l-2)m.
-struct Parts {
-    V q[(kSoapMaxL + 1) * (kSoapMaxL + 2) / 2], a[kSoapMaxL + 1], b[kSoapMaxL + 1];
-};
-inline void harmonic_parts(const SoapParams& p, V x, V y, V z, V first, Parts& o) {
-    const V r2 = simd::fma(x, x, simd::fma(y, y, z * z));
-    o.a[0] = 1.0;
-    o.b[0] = 0.0;
-    for (int m = 1; m <= p.l_max; ++m) {
-        o.a[m] = simd::fnma(y, o.b[m - 1], x * o.a[m - 1]);
-        o.b[m] = simd::fma(x, o.b[m - 1], y * o.a[m - 1]);
-    }
-    o.q[0] = V(p.harmonics[0]) * first;
-    for (int l = 1; l <= p.l_max; ++l) {
-        const int at = l * (l + 1) / 2, up = at - l, upper = up - l + 1;
-        const double* h = p.harmonics + 4 * at;
-        for (int m = 0; m < l - 1; ++m)
-            o.q[at + m] =
-                simd::fnma(V(h[4 * m + 1]) * r2, o.q[upper + m], V(h[4 * m]) * z * o.q[up + m]);
-        o.q[at + l - 1] = V(h[4 * (l - 1)]) * z * o.q[up + l - 1];
-        o.q[at + l] = V(h[4 * l]) * o.q[up + l - 1];
-    }
-}
+using Parts = HarmonicParts<V, kSoapMaxL>;
 
 // Harmonics times weight of a tile, s[lm][tile]; its neighbors are in the slots from `at` on.
 inline void harmonics(const SoapParams& p, const Work& k, int n, int at_slot, double* to) {
     Parts o;
     for (int t = 0; t < n; t += W) {
         const int slot = at_slot + t;
-        harmonic_parts(p, simd::load(k.ux + slot), simd::load(k.uy + slot), simd::load(k.uz + slot),
-                       simd::load(k.w + slot), o);
+        harmonic_parts(p.l_max, p.harmonics, simd::load(k.ux + slot), simd::load(k.uy + slot),
+                       simd::load(k.uz + slot), simd::load(k.w + slot), o);
         for (int l = 0; l <= p.l_max; ++l) {
             const int at = l * (l + 1) / 2;
             double* s = to + l * l * kSoapTile + t;

@@ -7,7 +7,7 @@
 //
 // The kernel works on blocks of up to kDeepBlock centres of one type: neighbors and descriptors, one
 // after the other; the fitting net and its gradient as products of matrices; gradients of the
-// descriptors. A descriptor is three functions (descriptor.hpp); its parameters are a struct here.
+// descriptors. Each descriptor has a header with its parameters and memory and one with its kernel.
 #pragma once
 
 #include "core/dispatch.hpp"

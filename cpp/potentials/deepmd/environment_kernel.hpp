@@ -11,6 +11,7 @@
 
 #include "forces/gradient_sink.hpp"
 #include "forces/near.hpp"
+#include "math/cutoffs.hpp"
 #include "nn/dense_net.hpp"
 #include "potentials/deepmd/deep.hpp"
 

@@ -2,6 +2,7 @@
 // of four numbers; blending adds an exponential and the data of the neighbor, in one more pass.
 #include "forces/near.hpp"
 #include "forces/pair_loop.hpp"
+#include "math/cutoffs.hpp"
 #include "potentials/deepmd/pair_tab.hpp"
 #include "simd/math.hpp"
 

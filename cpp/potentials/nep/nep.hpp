@@ -3,7 +3,7 @@
 //
 //   f_k(r) = (T_k(x) + 1)/2 fc(r), x = 2 (r/rc - 1)^2 - 1, fc = (1 + cos(pi r/rc))/2
 //   g_n(r) = sum_k c_nk f_k(r)                             c depends on both types
-//   radial q_n = sum_j gR_n,  S_nb = sum_j gA_n b(u_ij)    b: monomials, see nep_basis.hpp
+//   radial q_n = sum_j gR_n,  S_nb = sum_j gA_n b(u_ij)    b: monomials, see math/monomials.hpp
 //   q_nl = sum_m C_lm S_nlm^2 and invariants of third order, S_nlm linear in S_nb
 //   U = sum_h w1_h tanh(sum_d w0_hd q_d - b0_h) - bias     one network per type of centre
 //   p_ij = dU_i/dr_ij; F_i += p_ij, F_j -= p_ij; W -= r_ij (x) p_ij

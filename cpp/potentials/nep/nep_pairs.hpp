@@ -7,6 +7,7 @@
 
 #include "core/types.hpp"
 #include "forces/near.hpp"
+#include "math/cutoffs.hpp"
 #include "potentials/nep/nep_scratch.hpp"
 #include "simd/math.hpp"
 #include "simd/simd.hpp"
