@@ -78,6 +78,25 @@ def test_folders_of_the_core_include_only_what_is_below() -> None:
     assert not found
 
 
+def test_what_only_kernels_see() -> None:
+    """Headers with code for one instruction set are not compiled into the baseline."""
+    only = {
+        str(p.relative_to(CORE))
+        for p in CORE.rglob("*.hpp")
+        if "nclude from kernels" in re.sub(r"\n// ", " ", p.read_text())
+        or p.name.endswith("_kernel.hpp")
+    }
+    found = [
+        f"{path.relative_to(ROOT)} includes {name}"
+        for path in sources()
+        if not path.name.endswith("_kernel.cpp") and str(path.relative_to(CORE)) not in only
+        for name in re.findall(r'^#include "(.+)"', path.read_text(), re.MULTILINE)
+        if name in only
+    ]
+    assert len(only) > 15
+    assert not found
+
+
 def test_the_floors_have_an_order() -> None:
     done: set[str] = set()
     while len(done) < len(FLOORS):

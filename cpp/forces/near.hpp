@@ -5,10 +5,6 @@
 #include "core/types.hpp"
 #include "simd/simd.hpp"
 
-// Bodies of loops over neighbors, which are written once and inlined for whole vectors and for the
-// rest of a row.
-#define MDKERN_BODY __attribute__((always_inline))
-
 namespace mdkern {
 namespace MDKERN_ISA {
 namespace {

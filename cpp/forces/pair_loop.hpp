@@ -6,8 +6,10 @@
 // follow each other in a fixed order. Totals are summed over fixed blocks of rows, or tiles, in
 // their order.
 //
-//   F_i = sum_j g_ij (r_j - r_i),  W_i = -1/2 sum_j g_ij (r_j - r_i) (x) (r_j - r_i),  g = (dE/dr)
-//   / r of the pair (both directions together)
+//   F_i = sum_j g_ij (r_j - r_i)
+//   W_i = -1/2 sum_j g_ij (r_j - r_i) (x) (r_j - r_i)
+//
+// where g is (dE/dr) / r of the energy that the pair has from both of its directions together.
 //
 // pair_loop reads full lists and evaluates a vector of neighbors from row to force in one go: best
 // for short formulas. tile_loop reads half lists: each pair is evaluated once and added to both of
@@ -110,11 +112,12 @@ inline void add_pairs(PairSums<T>& sums, simd::Mask<T> within, V e, V g, V dx, V
         sums.add_force(simd::keep(within, g), dx, dy, dz);
 }
 
-// Pair has
-//   rows                                     x, y, z, w per row
-//   Centre begin(i, w)                       constants of row i
-//   Mask operator()(Centre, w, r2, e, g)     pairs within the cutoff; sets the pair energy e and g
-//   (anything in the other lanes) double own_energy(i)
+// A Pair has
+//   rows                                  x, y, z, w per row
+//   Centre begin(i, w)                    constants of row i
+//   Mask operator()(Centre, w, r2, e, g)  which pairs are within the cutoff; sets the pair energy e
+//                                         and g, to anything in the other lanes
+//   double own_energy(i)                  energy of row i beside that of pairs
 // kTotals: energies and virials too, otherwise forces alone.
 template <class T, bool kTotals, class Pair>
 void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n_threads,
@@ -185,12 +188,12 @@ struct alignas(64) Tile {
 };
 
 // Lays the pairs of a tile side by side in the L1 cache, evaluates them in one long loop and adds
-// them to the sums of either row. Pair has
-//   rows                            x, y, z, w per row
-//   prepare(i, j, w_i, w_j, r2, Tile&, k)   a vector of pairs at place k: fills own and tag. Slow
-//   operations whose result says what to load belong here: they overlap with the loads of rows.
-//   evaluate(Tile, k, e, g)
-// All pairs of the list are within the cutoff. kTotals: energies and virials too, otherwise forces
+// them to the sums of either row. A Pair has
+//   rows                                   x, y, z, w per row
+//   prepare(i, j, w_i, w_j, r2, Tile&, k)  fills own and tag of a vector of pairs at place k
+//   evaluate(Tile, k, e, g)                sets the pair energy e and g of such a vector
+// Slow operations whose result says what to load belong into prepare(), where they overlap with the
+// loads of rows. All pairs of the list are within the cutoff. kTotals: energies and virials too, otherwise forces
 // alone.
 template <bool kTotals, class Pair> class TileLoop {
     using V = simd::Vec<double>;

@@ -1,5 +1,6 @@
-// Embedded-atom method: E = sum_i F_i(rho_i) + 1/2 sum_ij phi_ij(r_ij), rho_i = sum_j
-// f_{j->i}(r_ij), in two passes:
+// Embedded-atom method,
+//   E = sum_i F_i(rho_i) + 1/2 sum_ij phi_ij(r_ij),  rho_i = sum_j f_{j->i}(r_ij)
+// in two passes:
 //   1. densities, and from them the embedding energies with their derivatives (own rows),
 //   2. forces, which need F' of every row: images take it from their owner; a domain-decomposed
 //   code would communicate it, as it would send back the sums of its ghosts after either pass.

@@ -74,9 +74,10 @@ inline void embed_table(const EamParams& p, I species, V rho, V& f, V& df) {
     f = simd::fma(df, simd::keep(rho > V(p.rho_max), rho - V(p.rho_max)), f);
 }
 
-// Zhou, Johnson and Wadley 2004: two cubics below rho_o, Fe (1 - eta ln s) s^eta with s = rho /
-// rho_s from there on. Columns of the parameters: rho_n rho_e rho_o rho_s Fn0..3 F0 F1 F2 F3- F3+
-// Fe eta.
+// Zhou, Johnson and Wadley 2004: cubics below rho_o, and from there on
+//   F = Fe (1 - eta ln s) s^eta,  s = rho / rho_s
+// The parameters of a species are rho_n, rho_e, rho_o, rho_s, Fn0 to Fn3, F0, F1, F2, F3 below and
+// above rho_e, Fe and eta.
 inline void embed_zhou2004(const EamParams& p, I species, V rho, V& f, V& df) {
     const I row = species * simd::set_int<double>(16);
     auto c = [&](int k) { return simd::gather(p.embed + k, row); };
@@ -98,10 +99,6 @@ inline void embed_zhou2004(const EamParams& p, I species, V rho, V& f, V& df) {
         df = simd::select(high, -(power * eta * eta * log_s) / (s * c(3)), df);
     }
 }
-
-}  // namespace
-
-namespace {
 
 // Neighbors within the cutoff of several rows, side by side, for one long loop of table look-ups
 // (as in pair_loop.hpp).
@@ -293,8 +290,9 @@ template <bool kMixed> struct EamPair {
         }
     }
 
-    // r phi = z: phi = z / r, phi' = z' / r - phi / r. g = (F_i' f_{j->i}' + F_j' f_{i->j}' + phi')
-    // / r; slopes are per cell of the table.
+    // The table has z = r phi, so that phi = z / r and phi' = (z' - phi) / r. With these
+    //   g = (F_i' f_{j->i}' + F_j' f_{i->j}' + phi') / r
+    // where slopes of the table, which are per cell, are times cells per length.
     void evaluate(const Tile& tile, int k, V& e, V& g) const {
         const V x = simd::load(tile.own[0] + k), inverse_r = simd::load(tile.own[3] + k);
         V c[8];

@@ -1,12 +1,12 @@
 // What descriptors of Deep Potential models have in common: the block of centres that they work on,
-// where gradients go, and neighbors with their rows of the environment matrix. Include from kernels
-// only.
+// and neighbors with their rows of the environment matrix. Include from kernels only.
 //
-// A descriptor NAME with parameters Params<T> is a scratch struct and two functions:
-//   struct NameScratch<T> { void take(Arena&, const Params<T>&, std::int64_t largest); }
-//   name_values(params, block, scratch, column)    writes columns [column, column + width) of x
-//   name_gradient(params, block, scratch, column)  reads dE/dx there and adds dE/dr of the neighbors
-// deep_kernel.cpp calls them by DeepKind; the scratch lives from the first to the second call.
+// A descriptor NAME with parameters Name<T> has working memory and two functions:
+//   NameScratch<T>::take(Arena&, const Name<T>&, largest)  pieces for up to `largest` neighbors
+//   name_values(params, block, scratch, column)            writes its columns of x, from `column` on
+//   name_gradient(params, block, scratch, column)          reads dE/dx there, adds the gradients of
+//                                                          the neighbors to the block's sink
+// deep_kernel.cpp calls them by DeepKind; the memory keeps its contents from one to the other.
 #pragma once
 
 #include "forces/gradient_sink.hpp"

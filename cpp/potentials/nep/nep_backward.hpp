@@ -87,7 +87,7 @@ template <class T, int K> void radial_slopes(const NepJob<T>& job, NepScratch<T>
         for (int k = begin / V::width * V::width; k < end && k < lane.n; k += V::width) {
             const V x = simd::load(lane.x + k);
             V value = series.p[0], slope = series.d[0];
-            chebyshev(n_k, x, V(T(1)), x, [&](int m, V t) __attribute__((always_inline)) {
+            chebyshev(n_k, x, V(T(1)), x, [&](int m, V t) MDKERN_BODY {
                 if (m == 0) return;
                 value = simd::fma(V(series.p[m]), t, value);
                 slope = simd::fma(V(series.d[m]), t, slope);

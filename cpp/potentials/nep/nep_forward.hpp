@@ -28,8 +28,7 @@ template <class T, int K> void radial_sums(const NepJob<T>& job, NepScratch<T>& 
             V fc = simd::load(scratch.fc + k);
             if (k < begin || k + V::width > end) fc = simd::keep(in_run<T>(k, begin, end), fc);
             const V x = simd::load(lane.x + k);
-            chebyshev(n_k, x, fc, fc * x,
-                      [&](int m, V f) __attribute__((always_inline)) { sum[m] = sum[m] + f; });
+            chebyshev(n_k, x, fc, fc * x, [&](int m, V f) MDKERN_BODY { sum[m] = sum[m] + f; });
         }
         T phi[kMost];
 #pragma GCC unroll 8
@@ -56,8 +55,7 @@ template <class T> [[gnu::always_inline]] inline void angular_functions(const Ne
                                                                         int k, int begin, int end) {
     using V = simd::Vec<T>;
     V t[kNepMaxBasis];
-    chebyshev(n_k, f.x, V(T(1)), f.x,
-              [&](int m, V t_m) __attribute__((always_inline)) { t[m] = t_m; });
+    chebyshev(n_k, f.x, V(T(1)), f.x, [&](int m, V t_m) MDKERN_BODY { t[m] = t_m; });
     const bool whole = k >= begin && k + V::width <= end;
     const auto mask = in_run<T>(k, begin, end);
     in_parts<kParts<T>>(n_angular, [&](auto size, int n0) {

@@ -1,14 +1,14 @@
 // NEP in one pass over blocks of rows; formulas in nep.hpp.
 //
 // A block of rows is worked on in batches of as many centres of one species as a vector has lanes:
-//   1. per centre: neighbors, radial descriptors, S_nb              (nep_pairs.hpp,
-//   nep_forward.hpp; lanes: neighbors)
-//   2. per batch:  invariants, network, dU/dq, dU/dS_nb             (nep_atoms.hpp; lanes: centres)
-//   3. per centre: p_ij, added to the block's own rows of forces    (nep_backward.hpp)
+//   1. nep_pairs.hpp, nep_forward.hpp: neighbors of each centre, its radial descriptors and S_nb;
+//      lanes are neighbors
+//   2. nep_atoms.hpp: invariants of the batch, network, dU/dq and dU/dS_nb; lanes are centres
+//   3. nep_backward.hpp: p_ij of each centre, added to the block's own rows of forces; lanes are
+//      neighbors
 // What pass 3 needs of pass 1 stays in the thread's scratch, some 12 kB per centre of the batch.
 //
-// Flops per centre, N_R and N_A neighbors, K functions f_k, M = (L+1)^2 - 1, D descriptors, H
-// neurons:
+// Operations, with K functions f_k, M = (L+1)^2 - 1, D descriptors and H neurons:
 //   radial neighbor   60 + 4 K_R forward, 20 + 6 K_R back
 //   angular neighbor  50 + 4 n_A K_A + 2 n_A M forward, 100 + 4 n_A M + 6 M back
 //   centre            4 D H + 40 H + some 60 n_A L^2
