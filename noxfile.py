@@ -142,9 +142,8 @@ def tidy(session: nox.Session) -> None:
     )  # fmt: skip
     sources = sorted(
         str(p)
-        for part in ("core", "neighbors", "potentials", "bindings")
-        for p in Path("cpp", part).glob("*.cpp")
-        if not p.name.endswith("_kernel.cpp")
+        for p in Path("cpp").rglob("*.cpp")
+        if not p.name.endswith("_kernel.cpp") and "tests" not in p.parts
     )
     session.run("clang-tidy", "--quiet", "-p", str(folder), *sources)
 

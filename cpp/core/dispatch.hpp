@@ -14,9 +14,10 @@ const char* isa_name(Isa isa);
 bool isa_compiled(Isa isa);
 bool isa_supported(Isa isa);  // compiled, and this CPU and OS run it
 Isa active_isa();
-void set_isa(const std::string&
-                 name);  // "auto", "scalar", "avx2", "avx512"; std::invalid_argument otherwise
-void init_isa();         // reads MDKERN_ISA; std::runtime_error names the variable and the value
+// "auto", "scalar", "avx2" or "avx512"; throws std::invalid_argument for others.
+void set_isa(const std::string& name);
+// Reads MDKERN_ISA; throws std::runtime_error with the variable and its value where it is none.
+void init_isa();
 std::string supported_names();  // "auto, scalar, avx2, ..." for messages
 std::string cpu_name();
 
@@ -29,9 +30,10 @@ template <class R, class... A> struct Kernel<R(A...)> {
 
 }  // namespace mdkern
 
-// MDKERN_KERNEL(what_compute, (arguments)) declares void scalar::what_compute(arguments),
-// avx2::..., avx512::... and the callable mdkern::what_compute. Kernel sources include the
-// declaration; they are compiled in namespace MDKERN_ISA.
+// MDKERN_KERNEL(what_compute, (arguments)) declares a function of this name for each instruction
+// set, in the namespaces scalar, avx2 and avx512, and the callable mdkern::what_compute, which runs
+// the one of the active set. Kernel sources include the declaration and define the function in
+// namespace MDKERN_ISA.
 #if defined(MDKERN_ISA)
 #define MDKERN_KERNEL(name, arguments) \
     namespace MDKERN_ISA {             \

@@ -84,8 +84,8 @@ struct Outputs {
 };
 
 constexpr int kMaxSpecies = 128;  // of a potential
-constexpr std::int64_t kPairBlock =
-    64;  // rows per partial sum, fixed: the bits of the totals follow from it
+// Rows of which energies and virials are summed first. Fixed: the bits of the totals follow from it.
+constexpr std::int64_t kPairBlock = 64;
 static inline constexpr std::int64_t n_blocks(std::int64_t n_real) {
     return (n_real + kPairBlock - 1) / kPairBlock;
 }

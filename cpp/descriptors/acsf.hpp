@@ -48,19 +48,12 @@ struct AcsfParams {
     }
 };
 
-static inline constexpr std::int64_t acsf_scratch(const AcsfParams& p, std::int64_t longest,
-                                                  bool jacobian) {
-    const std::int64_t near = longest + kNearRoom;
-    const std::int64_t factors =
-        p.closed.n_eta + p.open.n_eta + 4 * (p.closed.n_angle + p.open.n_angle);
-    return near_scratch(longest, p.n_species) + 12 * near + (14 + factors) * (kAcsfTile + 32) +
-           8 * (p.n_features + p.closed.n + p.open.n + 16) +
-           (jacobian ? 3 * near * p.n_features + longest : 0) + p.n_features + 1024;
-}
+// Doubles of working memory of one thread, for environments of at most `longest` neighbors.
+std::int64_t acsf_scratch(const AcsfParams& p, std::int64_t longest, bool jacobian);
 
 struct AcsfTask {
     Centers centers;
-    double* scratch = nullptr;  // (threads, acsf_scratch)
+    double* scratch = nullptr;  // (threads, scratch_stride), 64-byte aligned
     std::int64_t scratch_stride = 0;
 };
 MDKERN_KERNEL(acsf_values_compute, (const AcsfParams&, const System&, const Neighbors&,

@@ -257,7 +257,7 @@ void acsf_values_compute(const AcsfParams& p, const System& s, const Neighbors& 
                          const AcsfTask& task, int n_threads, double* out, float* single) {
     parallel_for_thread(task.centers.n, n_threads, 4, [&](std::int64_t c, int thread) {
         Work k;
-        carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest, false, k);
+        take_work(p, task, thread, false, k);
         gather(p, s, list, task.centers.row[c], k);
         const std::int64_t at = task.centers.output[c] * p.n_features;
         double* row = single ? k.row : out + at;
@@ -273,7 +273,7 @@ void acsf_vjp_compute(const AcsfParams& p, const System& s, const Neighbors& lis
                       const AcsfTask& task, const AcsfVjpTask& vjp, int n_threads) {
     parallel_for_thread(task.centers.n, n_threads, 4, [&](std::int64_t c, int thread) {
         Work k;
-        carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest, false, k);
+        take_work(p, task, thread, false, k);
         const std::int64_t row = task.centers.row[c];
         double* pairs = vjp.out.pairs + 3 * list.first[row];
         for (std::int64_t i = 0; i < 3 * std::int64_t(list.count[row]); ++i) pairs[i] = 0.0;
@@ -301,7 +301,7 @@ void acsf_jacobian_compute(const AcsfParams& p, const System& s, const Neighbors
                            const AcsfTask& task, const AcsfJacobianTask& job, int n_threads) {
     parallel_for_thread(task.centers.n, n_threads, 1, [&](std::int64_t c, int thread) {
         Work k;
-        carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest, true, k);
+        take_work(p, task, thread, true, k);
         gather(p, s, list, task.centers.row[c], k);
         for (double* g : {k.gx, k.gy, k.gz})
             for (std::int64_t i = 0; i < p.n_features * k.room; ++i) g[i] = 0.0;

@@ -7,8 +7,9 @@
 // per eta, 2 log2(zeta) per angle, 2 per feature. Include from kernels only.
 #pragma once
 
-#include "descriptors/acsf.hpp"
+#include "descriptors/acsf_scratch.hpp"
 #include "descriptors/near.hpp"
+#include "math/cutoffs.hpp"
 #include "simd/math.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"
@@ -20,49 +21,13 @@ namespace acsf {
 using V = simd::Vec<double>;
 constexpr int W = V::width;
 
-struct Segment {
-    std::int32_t j, k;  // neighbors j, and k, k + 1, ...
-    std::int32_t at;    // place in the tile
-    unsigned live;      // lanes
-};
+using Work = AcsfWork;
+using Segment = AcsfSegment;
 
-struct Work : Near {
-    double *r, *inverse_r, *f, *df;  // distance, its inverse, cutoff function and slope
-    double *gx, *gy, *gz;            // gradients of neighbors; of a Jacobian (n_features, room)
-    std::int64_t room;
-    // Triplets: cosine, r_j^2 + r_k^2, third side squared, product of cutoff functions; then what
-    // gradients need: twice the slope by the sum of squares, e of the angle and distances, slope by
-    // the cosine, by the third side.
-    double *cosine, *squares, *side, *cut;
-    double *p2, *e, *pc, *q;
-    double *slope_cut, *inverse_side, *full;  // of the third side
-    double *a, *b, *db, *base;                // functions (n_eta, tile), (n_angle, tile), slopes,
-                                              // (n_lambda, tile)
-    double* sums;                             // (n_features, 8) sums per lane
-    double* row;                              // (n_features)
-    std::int32_t* visited;
-    Segment segments[kAcsfTile];
-    int n_segments, n_tile;
-};
-
-inline void carve(const AcsfParams& p, double* at, std::int64_t longest, bool jacobian, Work& k) {
-    Arena arena{at};
-    static_cast<Near&>(k) = take_near(arena, longest, p.n_species);
-    k.room = (longest + kNearRoom + 7) / 8 * 8;
-    for (double** v : {&k.r, &k.inverse_r, &k.f, &k.df}) *v = arena.take(k.room);
-    const std::int64_t gradients = jacobian ? p.n_features * k.room : k.room;
-    for (double** v : {&k.gx, &k.gy, &k.gz}) *v = arena.take(gradients);
-    const std::int64_t tile = kAcsfTile + 16;
-    for (double** v : {&k.cosine, &k.squares, &k.side, &k.cut, &k.p2, &k.e, &k.pc, &k.q,
-                       &k.slope_cut, &k.inverse_side, &k.full})
-        *v = arena.take(tile);
-    k.a = arena.take((p.closed.n_eta + p.open.n_eta) * kAcsfTile);
-    k.b = arena.take((p.closed.n_angle + p.open.n_angle) * kAcsfTile);
-    k.db = arena.take((p.closed.n_angle + p.open.n_angle) * kAcsfTile);
-    k.base = arena.take((p.closed.n_angle + p.open.n_angle) * kAcsfTile);
-    k.sums = arena.take(8 * (p.closed.n + p.open.n + 1));
-    k.row = arena.take(p.n_features);
-    k.visited = arena.ints(jacobian ? longest + kNearRoom : 0);
+inline void take_work(const AcsfParams& p, const AcsfTask& task, int thread, bool jacobian,
+                      Work& k) {
+    Arena arena{reinterpret_cast<char*>(task.scratch + thread * task.scratch_stride)};
+    k.take(arena, p, task.centers.longest, jacobian);
 }
 
 inline void gather(const AcsfParams& p, const System& s, const Neighbors& list, std::int64_t row,

@@ -16,12 +16,6 @@ struct Centers {
     std::int32_t longest = 0;              // neighbors of the center that has most
 };
 
-// Room behind the neighbors of a center in working memory, and doubles that they take in all.
-constexpr std::int64_t kNearRoom = 24;
-static inline constexpr std::int64_t near_scratch(std::int64_t longest, int n_groups) {
-    return 9 * (longest + kNearRoom) + n_groups + 128;
-}
-
 // Gradients of a sum over centers of functions of their neighbors' vectors r_j - r_i.
 struct PairGradients {
     double* pairs = nullptr;   // (entries of the list, 3), at the place of the pair in the list
@@ -30,8 +24,8 @@ struct PairGradients {
 };
 
 // gradient (n_real, 3) by row: what the pairs of all centers give to each atom, images to their
-// owners, minus the sums of its own center. Atoms are dealt to threads, and each walks over all
-// pairs in their order: the same bits for every number of threads.
+// owners, minus the sums of its own center. Every atom adds its terms in the order of the centers and
+// their lists: the same bits for every number of threads.
 void descriptor_gather(const System& s, const Neighbors& list, const Centers& centers,
                        const PairGradients& in, int n_threads, double* gradient);
 

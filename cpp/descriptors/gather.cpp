@@ -1,26 +1,106 @@
+#include "core/buffers.hpp"
 #include "descriptors/environments.hpp"
 #include "simd/parallel.hpp"
 
 namespace mdkern {
 
+namespace {
+
+// Where the gradients of pairs and centers go, and who adds them.
+class Gather {
+public:
+    Gather(const System& system, const Neighbors& neighbors, const Centers& all,
+           const PairGradients& gradients, double* to)
+        : s(system), list(neighbors), centers(all), in(gradients), out(to) {}
+
+    void run(int n_threads) const {
+        if (n_threads <= 1) {
+            clear(0, s.n_real);
+            for_terms(0, centers.n, [&](std::int64_t atom, std::int64_t term) { add(atom, term); });
+            return;
+        }
+        // Each block of centers sorts its terms by the parts of the atoms, in their order; then the
+        // thread of a part adds those of all blocks.
+        const std::int64_t blocks = n_blocks(centers.n), per_block = n_threads + 1;
+        Buffer<std::int64_t> bounds, sorted;
+        std::int64_t* first = bounds.reserve(std::size_t(blocks * (per_block + 1)));
+        std::int64_t* begin = first + blocks * per_block;
+        std::int64_t n = 0;
+        for (std::int64_t b = 0; b < blocks; ++b) {
+            begin[b] = n;
+            for (std::int64_t c = b * kPairBlock; c < end_of(b); ++c)
+                n += list.count[centers.row[c]] + 1;
+        }
+        std::int64_t* terms = sorted.reserve(std::size_t(n));
+        const auto part_of = [&](std::int64_t atom) { return atom * n_threads / s.n_real; };
+        parallel_for(blocks, n_threads, 0, [&](std::int64_t b) {
+            std::int64_t* at = first + b * per_block;
+            for (int p = 0; p <= n_threads; ++p) at[p] = 0;
+            for_terms(b * kPairBlock, end_of(b),
+                      [&](std::int64_t atom, std::int64_t) { ++at[part_of(atom)]; });
+            std::int64_t end = begin[b];
+            for (int p = 0; p <= n_threads; ++p) {
+                const std::int64_t size = at[p];
+                at[p] = end;
+                end += size;
+            }
+            for_terms(b * kPairBlock, end_of(b), [&](std::int64_t atom, std::int64_t term) {
+                terms[at[part_of(atom)]++] = term;
+            });
+        });
+        parallel_for(n_threads, n_threads, 1, [&](std::int64_t part) {
+            // The atoms whose part this is: part_of() rounds down.
+            clear((s.n_real * part + n_threads - 1) / n_threads,
+                  (s.n_real * (part + 1) + n_threads - 1) / n_threads);
+            for (std::int64_t b = 0; b < blocks; ++b) {
+                const std::int64_t* end = first + b * per_block + part;
+                for (std::int64_t k = part ? end[-1] : begin[b]; k < *end; ++k)
+                    add(atom_of(terms[k]), terms[k]);
+            }
+        });
+    }
+
+private:
+    std::int64_t end_of(std::int64_t block) const {
+        const std::int64_t end = (block + 1) * kPairBlock;
+        return end < centers.n ? end : centers.n;
+    }
+    // body(atom, term) for the terms of the centers [begin, end): places of pairs in the list, and
+    // behind those of center c, on its own atom, -1 - c.
+    template <class Body>
+    void for_terms(std::int64_t begin, std::int64_t end, const Body& body) const {
+        for (std::int64_t c = begin; c < end; ++c) {
+            const std::int64_t row = centers.row[c], first = list.first[row];
+            for (std::int64_t k = first; k < first + list.count[row]; ++k)
+                body(s.home[list.index[k]], k);
+            if (row < s.n_real) body(row, -1 - c);
+        }
+    }
+    std::int64_t atom_of(std::int64_t term) const {
+        return term >= 0 ? s.home[list.index[term]] : centers.row[-1 - term];
+    }
+    void clear(std::int64_t begin, std::int64_t end) const {
+        for (std::int64_t k = 3 * begin; k < 3 * end; ++k) out[k] = 0.0;
+    }
+    void add(std::int64_t atom, std::int64_t term) const {
+        if (term >= 0)
+            for (int x = 0; x < 3; ++x) out[3 * atom + x] += in.pairs[3 * term + x];
+        else
+            for (int x = 0; x < 3; ++x) out[3 * atom + x] -= in.sums[3 * (-1 - term) + x];
+    }
+
+    const System& s;
+    const Neighbors& list;
+    const Centers& centers;
+    const PairGradients& in;
+    double* out;
+};
+
+}  // namespace
+
 void descriptor_gather(const System& s, const Neighbors& list, const Centers& centers,
                        const PairGradients& in, int n_threads, double* gradient) {
-    parallel_for(n_threads, n_threads, 1, [&](std::int64_t part) {
-        const std::int64_t low = s.n_real * part / n_threads;
-        const std::int64_t high = s.n_real * (part + 1) / n_threads;
-        for (std::int64_t k = 3 * low; k < 3 * high; ++k) gradient[k] = 0.0;
-        for (std::int64_t c = 0; c < centers.n; ++c) {
-            const std::int64_t row = centers.row[c], first = list.first[row];
-            for (std::int32_t k = 0; k < list.count[row]; ++k) {
-                const std::int64_t to = s.home[list.index[first + k]];
-                if (to < low || to >= high) continue;
-                const double* g = in.pairs + 3 * (first + k);
-                for (int x = 0; x < 3; ++x) gradient[3 * to + x] += g[x];
-            }
-            if (row >= low && row < high)
-                for (int x = 0; x < 3; ++x) gradient[3 * row + x] -= in.sums[3 * c + x];
-        }
-    });
+    Gather(s, list, centers, in, gradient).run(n_threads);
 }
 
 }  // namespace mdkern

@@ -2,46 +2,15 @@
 // from kernels only.
 #pragma once
 
-#include <initializer_list>
-
-#include "descriptors/environments.hpp"
+#include "core/types.hpp"
+#include "descriptors/scratch.hpp"
+#include "forces/near.hpp"
 #include "simd/simd.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
 
-// Hands out pieces of one allocation, 64-byte aligned where it is.
-struct Arena {
-    double* at;
-    double* take(std::int64_t n) {
-        double* r = at;
-        at += (n + 7) / 8 * 8;
-        return r;
-    }
-    std::int32_t* ints(std::int64_t n) { return reinterpret_cast<std::int32_t*>(take(n / 2 + 1)); }
-};
-
 constexpr std::int32_t kLanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-// Vectors r_j - r_i by group, and where they come from. Arrays have room for one vector more.
-struct Near {
-    int n = 0;
-    double *x, *y, *z;
-    std::int32_t* source;  // place in the center's list; -1: the atom on the center
-    std::int32_t* species;
-    std::int32_t* start;   // (n_groups + 1)
-    double *tx, *ty, *tz;  // as they are listed
-    std::int32_t *from, *kind;
-};
-
-inline Near take_near(Arena& arena, std::int64_t longest, int n_groups) {
-    Near k;
-    const std::int64_t room = longest + kNearRoom;
-    for (double** v : {&k.x, &k.y, &k.z, &k.tx, &k.ty, &k.tz}) *v = arena.take(room);
-    for (std::int32_t** v : {&k.source, &k.species, &k.from, &k.kind}) *v = arena.ints(room);
-    k.start = arena.ints(n_groups + 2);
-    return k;
-}
 
 // Neighbors of a row within `cutoff`, inclusive, by group[species]; with `own` also the atom on it,
 // the last of its group.
@@ -49,25 +18,19 @@ inline void pack(const System& s, const Neighbors& list, std::int64_t row, doubl
                  const std::int32_t* group, int n_groups, bool own, Near& k) {
     using V = simd::Vec<double>;
     const double* centre = s.rows + 4 * row;
-    const V x0 = centre[0], y0 = centre[1], z0 = centre[2], reach = cutoff * cutoff;
-    const std::int32_t *index = list.index + list.first[row], count = list.count[row];
+    const V reach = cutoff * cutoff;
+    const std::int32_t* begin = list.index + list.first[row];
     const auto lanes = simd::load_int<double>(kLanes);
-    int n = 0;
-    for (int at = 0; at < count; at += V::width) {
-        const auto live = simd::first_n<double>(count - at);
-        V x, y, z, kind;
-        simd::load_rows(s.rows, simd::load_int<double>(index + at, live), x, y, z, kind);
-        x = x - x0;
-        y = y - y0;
-        z = z - z0;
-        const V r2 = simd::fma(x, x, simd::fma(y, y, z * z));
-        const auto in = live & (r2 <= reach) & (V(-0.5) < kind);
-        simd::compress_store(k.tx + n, x, in);
-        simd::compress_store(k.ty + n, y, in);
-        simd::compress_store(k.tz + n, z, in);
-        simd::compress_store(k.from + n, lanes + simd::set_int<double>(at), in);
-        n += simd::compress_store(k.kind + n, simd::to_int(kind), in);
-    }
+    int n = gather_near(
+        s.rows, row, begin, begin + list.count[row],
+        [&](const Listed<double>& v) MDKERN_BODY { return (v.r2 <= reach) & (V(-0.5) < v.w); },
+        [&](const Listed<double>& v, simd::Mask<double> within, const std::int32_t* at, int to)
+            MDKERN_BODY {
+                v.keep_vectors(within, k.tx + to, k.ty + to, k.tz + to);
+                const auto first = simd::set_int<double>(std::int32_t(at - begin));
+                simd::compress_store(k.from + to, lanes + first, within);
+                simd::compress_store(k.kind + to, simd::to_int(v.w), within);
+            });
     if (own && centre[3] > -0.5) {
         k.tx[n] = k.ty[n] = k.tz[n] = 0.0;
         k.from[n] = -1;

@@ -75,20 +75,11 @@ static inline constexpr int soap_batch(const SoapParams& p, std::int64_t longest
     return n < 1 ? 1 : n > kSoapBatch ? kSoapBatch : int(n);
 }
 // Doubles of working memory of one thread, for environments of at most `longest` neighbors.
-static inline constexpr std::int64_t soap_scratch(const SoapParams& p, std::int64_t longest) {
-    const std::int64_t batch = soap_batch(p, longest), tiles = batch * soap_tiles(p, longest);
-    const std::int64_t slots = tiles * kSoapTile + 16;
-    return batch *
-               (near_scratch(longest, p.n_channels) + p.n_channels + soap_coefficients(p) + 32) +
-           slots * (soap_lm(p) + 12) + p.n_cells + 4 * tiles +
-           2 * p.n_stride * (soap_radial_rows(p) + slots) + longest + 10 * soap_coefficients(p) +
-           3 * soap_lm(p) * (p.n_stride + 2 * kSoapGroup) + 2 * p.n_max * p.n_stride +
-           (3 * p.n_channels + 1) * soap_factors(p) + p.n_features + 1024;
-}
+std::int64_t soap_scratch(const SoapParams& p, std::int64_t longest);
 
 struct SoapTask {
     Centers centers;
-    double* scratch = nullptr;  // (threads, soap_scratch), 64-byte aligned
+    double* scratch = nullptr;  // (threads, scratch_stride), 64-byte aligned
     std::int64_t scratch_stride = 0;
     bool density = true;  // whether the kernel needs the coefficients of every center
 };

@@ -207,8 +207,8 @@ private:
             radial<true>(p, l, k.cell, k.u, nullptr, n, k.f + l * rows, k.df + l * rows);
         Parts y;
         for (int t = 0; t < n; t += W) {
-            harmonic_parts(p, simd::load(k.ux + t), simd::load(k.uy + t), simd::load(k.uz + t),
-                           V(1.0), y);
+            harmonic_parts(p.l_max, p.harmonics, simd::load(k.ux + t), simd::load(k.uy + t),
+                           simd::load(k.uz + t), V(1.0), y);
             for (int l = 0; l <= p.l_max; ++l) change_factors(p, k, y, l, t, task.factor);
         }
         const bool sum = task.strain || (task.blocks.attach && wanted(task.blocks.own[c]));

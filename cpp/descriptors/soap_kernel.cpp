@@ -20,7 +20,7 @@ void soap_density_compute(const SoapParams& p, const System& s, const Neighbors&
     const std::int64_t size = soap_coefficients(p), per_channel = soap_lm(p) * p.n_stride;
     parallel_for_thread(n_blocks(task.centers.n), n_threads, 1, [&](std::int64_t b, int thread) {
         Work batch[kSoapBatch];
-        carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest, batch);
+        take_work(p, task.scratch + thread * task.scratch_stride, task.centers.longest, batch);
         Work& k = batch[0];
         double* sum = sums + b * size;
         for (std::int64_t i = 0; i < size; ++i) sum[i] = 0.0;

@@ -7,7 +7,9 @@
 #pragma once
 
 #include "descriptors/near.hpp"
-#include "descriptors/soap.hpp"
+#include "descriptors/soap_scratch.hpp"
+#include "math/cutoffs.hpp"
+#include "math/harmonics.hpp"
 #include "simd/math.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"
@@ -20,70 +22,11 @@ using V = simd::Vec<double>;
 constexpr int W = V::width;
 constexpr int kRows = W == 8 ? 14 : 8;  // rows of coefficients that stay in registers
 
-struct SoapTileOf {
-    std::int32_t center, channel, begin, n;  // of the batch; neighbors [begin, begin + n)
-};
+using Work = SoapWork;
 
-// Working memory of one thread, carved out of one allocation. Of a batch every center has neighbors
-// and coefficients of its own, and shares the rest.
-struct Work : Near {
-    std::int32_t* present;                          // (n_channels)
-    double* c;                                      // coefficients
-    double *u, *w, *dw, *ux, *uy, *uz, *inverse_r;  // of tiles
-    std::int32_t *cell, *order, *count;             // cells, slots by cell, slots of each cell
-    std::int32_t* sorted_cell;                      // of the slots by cell
-    double* sorted_u;
-    std::int32_t* tiles;        // (tiles, 4) SoapTileOf
-    double* s;                  // (tiles, lm, tile) harmonics times weight
-    double *f, *df;             // radial functions of tiles, one l
-    double* sums;               // (6, tile)
-    double* adjoint;            // derivatives by the coefficients
-    double *pack, *transposed;  // weights of a block
-    double* features;           // (n_features)
-    double* dc;                 // (9) derivatives of the coefficients, summed over neighbors
-    // Of a Jacobian, for kSoapGroup neighbors and all l: derivatives of one neighbor's
-    // coefficients, and their parts that multiply dF and F; F and dF of one neighbor, and those
-    // parts summed over m with the coefficients.
-    double *change, *along, *across, *radial, *summed;
-    std::int32_t* visited;  // blocks of the present center
-};
-
-inline void carve(const SoapParams& p, double* at, std::int64_t longest, Work* batch) {
-    Arena arena{at};
-    const int n = soap_batch(p, longest);
-    const std::int64_t lm = soap_lm(p), tiles = n * soap_tiles(p, longest);
-    const std::int64_t slots = tiles * kSoapTile + 16;
-    const std::int64_t rows = soap_radial_rows(p) > slots ? soap_radial_rows(p) : slots;
-    Work k;
-    for (double** v : {&k.u, &k.w, &k.dw, &k.ux, &k.uy, &k.uz, &k.inverse_r})
-        *v = arena.take(slots);
-    k.cell = arena.ints(slots);
-    k.order = arena.ints(slots);
-    k.sorted_cell = arena.ints(slots);
-    k.sorted_u = arena.take(slots);
-    k.count = arena.ints(p.n_cells + 1);
-    k.tiles = arena.ints(4 * tiles);
-    k.s = arena.take(tiles * lm * kSoapTile);
-    k.f = arena.take(p.n_stride * rows);
-    k.df = arena.take(p.n_stride * soap_radial_rows(p));
-    k.sums = arena.take(6 * kSoapTile);
-    k.adjoint = arena.take(soap_coefficients(p));
-    k.dc = arena.take(9 * soap_coefficients(p));
-    k.change = arena.take(3 * lm * p.n_stride);
-    k.along = arena.take(3 * lm * kSoapGroup);
-    k.across = arena.take(3 * lm * kSoapGroup);
-    k.radial = arena.take(soap_factors(p));
-    k.summed = arena.take(3 * p.n_channels * soap_factors(p));
-    k.visited = arena.ints(longest + kNearRoom);
-    k.pack = arena.take(p.n_max * p.n_stride);
-    k.transposed = arena.take(p.n_max * p.n_stride);
-    k.features = arena.take(p.n_features);
-    for (int i = 0; i < n; ++i) {
-        batch[i] = k;
-        static_cast<Near&>(batch[i]) = take_near(arena, longest, p.n_channels);
-        batch[i].present = arena.ints(p.n_channels + 2);
-        batch[i].c = arena.take(soap_coefficients(p));
-    }
+inline void take_work(const SoapParams& p, double* scratch, std::int64_t longest, Work* batch) {
+    Arena arena{reinterpret_cast<char*>(scratch)};
+    take_batch(arena, p, longest, batch);
 }
 
 // Neighbors of a row within the cutoff, and the atom on it, grouped by channel.
@@ -162,38 +105,15 @@ inline void geometry(const SoapParams& p, const Work& k, int j, int n, int at = 
         for (int t = 0; t < n; ++t) k.dw[at + t] = 0.0;
 }
 
-// q_lm, cos and sin parts: S_lm = q_lm a_m, q_lm b_m. `first`: q_00 of each neighbor.
-// q_mm = a q_(m-1)(m-1), q_lm = a z q_(l-1)m - b r^2 q_(l-2)m.
-struct Parts {
-    V q[(kSoapMaxL + 1) * (kSoapMaxL + 2) / 2], a[kSoapMaxL + 1], b[kSoapMaxL + 1];
-};
-inline void harmonic_parts(const SoapParams& p, V x, V y, V z, V first, Parts& o) {
-    const V r2 = simd::fma(x, x, simd::fma(y, y, z * z));
-    o.a[0] = 1.0;
-    o.b[0] = 0.0;
-    for (int m = 1; m <= p.l_max; ++m) {
-        o.a[m] = simd::fnma(y, o.b[m - 1], x * o.a[m - 1]);
-        o.b[m] = simd::fma(x, o.b[m - 1], y * o.a[m - 1]);
-    }
-    o.q[0] = V(p.harmonics[0]) * first;
-    for (int l = 1; l <= p.l_max; ++l) {
-        const int at = l * (l + 1) / 2, up = at - l, upper = up - l + 1;
-        const double* h = p.harmonics + 4 * at;
-        for (int m = 0; m < l - 1; ++m)
-            o.q[at + m] =
-                simd::fnma(V(h[4 * m + 1]) * r2, o.q[upper + m], V(h[4 * m]) * z * o.q[up + m]);
-        o.q[at + l - 1] = V(h[4 * (l - 1)]) * z * o.q[up + l - 1];
-        o.q[at + l] = V(h[4 * l]) * o.q[up + l - 1];
-    }
-}
+using Parts = HarmonicParts<V, kSoapMaxL>;
 
 // Harmonics times weight of a tile, s[lm][tile]; its neighbors are in the slots from `at` on.
 inline void harmonics(const SoapParams& p, const Work& k, int n, int at_slot, double* to) {
     Parts o;
     for (int t = 0; t < n; t += W) {
         const int slot = at_slot + t;
-        harmonic_parts(p, simd::load(k.ux + slot), simd::load(k.uy + slot), simd::load(k.uz + slot),
-                       simd::load(k.w + slot), o);
+        harmonic_parts(p.l_max, p.harmonics, simd::load(k.ux + slot), simd::load(k.uy + slot),
+                       simd::load(k.uz + slot), simd::load(k.w + slot), o);
         for (int l = 0; l <= p.l_max; ++l) {
             const int at = l * (l + 1) / 2;
             double* s = to + l * l * kSoapTile + t;
@@ -333,7 +253,7 @@ inline void each_center(const SoapParams& p, const System& s, const Neighbors& l
     const std::int64_t size = soap_batch(p, task.centers.longest), n = task.centers.n;
     parallel_for_thread((n + size - 1) / size, n_threads, 2, [&](std::int64_t b, int thread) {
         Work batch[kSoapBatch];
-        carve(p, task.scratch + thread * task.scratch_stride, task.centers.longest, batch);
+        take_work(p, task.scratch + thread * task.scratch_stride, task.centers.longest, batch);
         const std::int64_t first = b * size, count = n - first < size ? n - first : size;
         for (std::int64_t i = 0; i < count; ++i)
             gather(p, s, list, task.centers.row[first + i], batch[i]);

@@ -144,8 +144,8 @@ void tile_gradients(const SoapParams& p, const Work& k, int n, const double* b) 
     Angular o;
     int vectors = 0;
     for (int t = 0; t < n; t += W, ++vectors) {
-        harmonic_parts(p, simd::load(k.ux + t), simd::load(k.uy + t), simd::load(k.uz + t), V(1.0),
-                       y[vectors]);
+        harmonic_parts(p.l_max, p.harmonics, simd::load(k.ux + t), simd::load(k.uy + t),
+                       simd::load(k.uz + t), V(1.0), y[vectors]);
         const V zero = 0.0;
         s[vectors] = {zero, zero, zero, zero, zero, zero};
     }
@@ -177,7 +177,7 @@ void tile_gradients(const SoapParams& p, const Work& k, int n, const double* b) 
 void soap_adjoint_compute(const SoapParams& p, const double* c, const double* weights,
                           double* scratch, double* out) {
     Work batch[kSoapBatch];
-    carve(p, scratch, 0, batch);
+    take_work(p, scratch, 0, batch);
     const Work& k = batch[0];
     adjoint(p, c, weights, nullptr, k, out);
 }

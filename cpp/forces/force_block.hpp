@@ -10,7 +10,8 @@ namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
 
-// What the gradients p = dE/d(r_j - r_i) of one centre add up to: its force, and sum r p.
+// What the gradients p = dE/d(r_j - r_i) of one centre add up to: its force, and sum r p. (PairSums
+// get their forces as products with r, which they fuse into the sums.)
 template <class T> struct GradientSums {
     using V = simd::Vec<T>;
     V fx = T(0), fy = T(0), fz = T(0);
@@ -29,6 +30,19 @@ template <class T> struct GradientSums {
         wxz = simd::fma(dx, pz, wxz);
         wxy = simd::fma(dx, py, wxy);
     }
+    // sum r^2 p instead.
+    [[gnu::always_inline]] void add_dipole(V dx, V dy, V dz, V px, V py, V pz) {
+        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+        wxx = simd::fma(r2, px, wxx);
+        wyy = simd::fma(r2, py, wyy);
+        wzz = simd::fma(r2, pz, wzz);
+    }
+    // All nine, over the lanes; behind them the last one again.
+    void store(T* twelve) const {
+        simd::store_sums4(twelve, fx, fy, fz, wxx);
+        simd::store_sums4(twelve + 4, wyy, wzz, wyz, wxz);
+        simd::store_sums4(twelve + 8, wxy, wxy, wxy, wxy);
+    }
 };
 
 struct ForceBlock {
@@ -36,6 +50,7 @@ struct ForceBlock {
         : s(system), begin(block * force_block_rows(system.n_real)) {
         const std::int64_t last = begin + force_block_rows(s.n_real);
         end = last < s.n_real ? last : s.n_real;
+        for (double& e : energy) e = 0.0;
         for (double& x : virial) x = 0.0;
     }
 
@@ -56,12 +71,39 @@ struct ForceBlock {
     int type_of(std::int64_t i) const { return int(s.rows[4 * i + 3]); }
     std::int64_t caller(std::int64_t i) const { return s.order ? s.order[i] : i; }
 
-    // Rows by type, those of one type in order. Afterwards at[t] is the end of type t.
-    void sort_rows(int n_types, int* at) {
-        for (int t = 0; t <= n_types; ++t) at[t] = 0;
-        for (std::int64_t i = begin; i < end; ++i) ++at[type_of(i) + 1];
-        for (int t = 0; t < n_types; ++t) at[t + 1] += at[t];
-        for (std::int64_t i = begin; i < end; ++i) row[at[type_of(i)]++] = i;
+    // body(type, rows, n) for the centres of the block, in batches of one type and at most `most`,
+    // which are as equal as can be; of a Jacobian, which may be null, those that it wants.
+    template <class Body> void for_batches(int n_types, int most, const FeatureJacobian* jacobian,
+                                           const Body& body) {
+        int at[kMaxSpecies + 1];
+        sort_rows(n_types, at);
+        for (int t = 0, k = 0; t < n_types; ++t) {
+            int n = at[t] - k;
+            const std::int64_t* rows = row + k;
+            k = at[t];
+            if (jacobian) n = keep_wanted(*jacobian, row + k - n, n);
+            for (int parts = (n + most - 1) / most; parts > 0; --parts) {
+                const int size = (n + parts - 1) / parts;
+                body(t, rows, size);
+                rows += size;
+                n -= size;
+            }
+        }
+    }
+
+    // Features of a batch into the results, or their weights into the place of dE/dx. place(k, c)
+    // refers to feature c of the k-th centre.
+    template <class Place> void write_features(const Outputs& out, const std::int64_t* rows, int n,
+                                               int width, const Place& place) const {
+        for (int k = 0; k < n; ++k)
+            for (int c = 0; c < width; ++c)
+                out.features[caller(rows[k]) * width + c] = double(place(k, c));
+    }
+    template <class Place> void read_weights(const Outputs& out, const std::int64_t* rows, int n,
+                                             int width, const Place& place) const {
+        for (int k = 0; k < n; ++k)
+            for (int c = 0; c < width; ++c)
+                place(k, c) = out.feature_weights[caller(rows[k]) * width + c];
     }
 
     // Virials of the neighbors of one vector, symmetric part.
@@ -86,14 +128,21 @@ struct ForceBlock {
     }
 
     // After the last neighbor of centre i.
-    template <class T> void finish_centre(std::int64_t i, const GradientSums<T>& a) {
+    template <class T> void finish_centre(std::int64_t i, const GradientSums<T>& sums) {
         T w[12];
-        simd::store_sums4(w, a.fx, a.fy, a.fz, a.wxx);
-        simd::store_sums4(w + 4, a.wyy, a.wzz, a.wyz, a.wxz);
-        simd::store_sums4(w + 8, a.wxy, a.wxy, a.wxy, a.wxy);
+        sums.store(w);
         double* own = entries + 4 * std::int64_t(slots[i]);
         for (int c = 0; c < 3; ++c) own[c] += double(w[c]);
         for (int c = 0; c < 6; ++c) virial[c] -= double(w[3 + c]);
+    }
+
+    // Instead of finish_centre, where the sums are those of Born charges.
+    template <class T> void finish_born(std::int64_t i, const GradientSums<T>& sums) {
+        T w[12];
+        sums.store(w);
+        const std::int64_t k = slots[i];
+        for (int c = 0; c < 3; ++c) entries[4 * k + c] += double(w[c]);
+        for (int c = 0; c < 6; ++c) virial_entries[8 * k + c] += double(w[3 + c]);
     }
 
     // Instead of finish_centre, where p is dx/d(r_j - r_i) of one feature of a wanted centre i: moves
@@ -141,7 +190,37 @@ struct ForceBlock {
     double *entries = nullptr, *virial_entries = nullptr;
     std::int64_t row[kMostBlock];
     double energy[kMostBlock], virial[6];
+
+private:
+    // Rows by type, those of one type in order. Afterwards at[t] is the end of type t.
+    void sort_rows(int n_types, int* at) {
+        for (int t = 0; t <= n_types; ++t) at[t] = 0;
+        for (std::int64_t i = begin; i < end; ++i) ++at[type_of(i) + 1];
+        for (int t = 0; t < n_types; ++t) at[t + 1] += at[t];
+        for (std::int64_t i = begin; i < end; ++i) row[at[type_of(i)]++] = i;
+    }
+    int keep_wanted(const FeatureJacobian& jacobian, std::int64_t* rows, int n) const {
+        int kept = 0;
+        for (int k = 0; k < n; ++k)
+            if (jacobian.centre_at[caller(rows[k])] >= 0) rows[kept++] = rows[k];
+        return kept;
+    }
 };
+
+// After all blocks: from their entries to what is wanted of the atoms.
+static inline void gather_entries(CentreTask task, const System& s, const ForceBlocks& plan,
+                                  const ForceBlockWork& work, int n_threads, const Outputs& out) {
+    const auto gather = [&](const double* entries, int stride, int width, double* to, int row) {
+        force_blocks_gather_compute(s, plan, entries, stride, width, n_threads, to, row);
+    };
+    if (task == CentreTask::born) {
+        gather(work.entries, 4, 3, out.born, 9);
+        gather(work.virial_entries, 8, 6, out.born + 3, 9);
+    }
+    if (task != CentreTask::energy && task != CentreTask::vjp) return;
+    if (out.forces) gather(work.entries, 4, 3, out.forces, 3);
+    if (out.virials) gather(work.virial_entries, 8, 6, out.virials, 6);
+}
 
 }  // namespace
 }  // namespace MDKERN_ISA

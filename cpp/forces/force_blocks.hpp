@@ -32,6 +32,16 @@ static inline constexpr std::int64_t n_force_blocks(std::int64_t n_real) {
     return (n_real + force_block_rows(n_real) - 1) / force_block_rows(n_real);
 }
 
+// What is asked of a potential whose centres have features x_i that follow from their neighbors.
+enum class CentreTask : int {
+    energy = 0,      // energies, forces, virial
+    descriptor = 1,  // x only
+    vjp = 2,         // forces and virial of sum_id weight_id x_id; no energy
+    jacobian = 3,    // dx_id/dr_j
+    charge = 4,      // charges only
+    born = 5,        // Outputs::born; energies: charges
+};
+
 struct ForceBlocks {
     std::int64_t n_blocks = 0, n_entries = 0;
     const std::int64_t* first = nullptr;  // (n_blocks + 1) entries of each block

@@ -6,8 +6,10 @@
 // follow each other in a fixed order. Totals are summed over fixed blocks of rows, or tiles, in
 // their order.
 //
-//   F_i = sum_j g_ij (r_j - r_i),  W_i = -1/2 sum_j g_ij (r_j - r_i) (x) (r_j - r_i),  g = (dE/dr)
-//   / r of the pair (both directions together)
+//   F_i = sum_j g_ij (r_j - r_i)
+//   W_i = -1/2 sum_j g_ij (r_j - r_i) (x) (r_j - r_i)
+//
+// where g is (dE/dr) / r of the energy that the pair has from both of its directions together.
 //
 // pair_loop reads full lists and evaluates a vector of neighbors from row to force in one go: best
 // for short formulas. tile_loop reads half lists: each pair is evaluated once and added to both of
@@ -18,6 +20,7 @@
 #pragma once
 
 #include "core/types.hpp"
+#include "forces/near.hpp"
 #include "simd/parallel.hpp"
 #include "simd/simd.hpp"
 
@@ -109,11 +112,12 @@ inline void add_pairs(PairSums<T>& sums, simd::Mask<T> within, V e, V g, V dx, V
         sums.add_force(simd::keep(within, g), dx, dy, dz);
 }
 
-// Pair has
-//   rows                                     x, y, z, w per row
-//   Centre begin(i, w)                       constants of row i
-//   Mask operator()(Centre, w, r2, e, g)     pairs within the cutoff; sets the pair energy e and g
-//   (anything in the other lanes) double own_energy(i)
+// A Pair has
+//   rows                                  x, y, z, w per row
+//   Centre begin(i, w)                    constants of row i
+//   Mask operator()(Centre, w, r2, e, g)  which pairs are within the cutoff; sets the pair energy e
+//                                         and g, to anything in the other lanes
+//   double own_energy(i)                  energy of row i beside that of pairs
 // kTotals: energies and virials too, otherwise forces alone.
 template <class T, bool kTotals, class Pair>
 void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n_threads,
@@ -125,28 +129,14 @@ void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n
         BlockTotals totals(s, out, b);
         PairSums<T> sums;
         for (std::int64_t i = b * kPairBlock; i < end; ++i) {
-            const T* p = rows + 4 * i;
-            const V x = p[0], y = p[1], z = p[2];
-            const auto centre = pair.begin(i, p[3]);
-            const std::int32_t *k = list.index + list.first[i], *k_end = k + list.count[i];
-            V dx, dy, dz, w;
-            for (; k + V::width <= k_end; k += V::width) {
-                simd::load_rows(rows, k, dx, dy, dz, w);
-                const V rx = dx - x, ry = dy - y, rz = dz - z;
-                const V r2 = simd::fma(rx, rx, simd::fma(ry, ry, rz * rz));
-                V e, g;
-                const auto within = pair(centre, w, r2, e, g);
-                add_pairs<kTotals>(sums, within, e, g, rx, ry, rz);
-            }
-            if (k < k_end) {
-                const auto live = simd::first_n<T>(k_end - k);
-                simd::load_rows(rows, simd::load_int<T>(k, live), dx, dy, dz, w);
-                const V rx = dx - x, ry = dy - y, rz = dz - z;
-                const V r2 = simd::fma(rx, rx, simd::fma(ry, ry, rz * rz));
-                V e, g;
-                const auto within = pair(centre, w, r2, e, g) & live;
-                add_pairs<kTotals>(sums, within, e, g, rx, ry, rz);
-            }
+            const auto centre = pair.begin(i, rows[4 * i + 3]);
+            const std::int32_t* begin = list.index + list.first[i];
+            for_listed(rows, i, begin, begin + list.count[i],
+                       [&](const Listed<T>& v, auto live, const std::int32_t*) MDKERN_BODY {
+                           V e, g;
+                           const auto within = pair(centre, v.w, v.r2, e, g) & live;
+                           add_pairs<kTotals>(sums, within, e, g, v.dx, v.dy, v.dz);
+                       });
             totals.finish_row(sums, i, kTotals ? pair.own_energy(i) : 0.0);
         }
         totals.finish_block(sums);
@@ -198,12 +188,12 @@ struct alignas(64) Tile {
 };
 
 // Lays the pairs of a tile side by side in the L1 cache, evaluates them in one long loop and adds
-// them to the sums of either row. Pair has
-//   rows                            x, y, z, w per row
-//   prepare(i, j, w_i, w_j, r2, Tile&, k)   a vector of pairs at place k: fills own and tag. Slow
-//   operations whose result says what to load belong here: they overlap with the loads of rows.
-//   evaluate(Tile, k, e, g)
-// All pairs of the list are within the cutoff. kTotals: energies and virials too, otherwise forces
+// them to the sums of either row. A Pair has
+//   rows                                   x, y, z, w per row
+//   prepare(i, j, w_i, w_j, r2, Tile&, k)  fills own and tag of a vector of pairs at place k
+//   evaluate(Tile, k, e, g)                sets the pair energy e and g of such a vector
+// Slow operations whose result says what to load belong into prepare(), where they overlap with the
+// loads of rows. All pairs of the list are within the cutoff. kTotals: energies and virials too, otherwise forces
 // alone.
 template <bool kTotals, class Pair> class TileLoop {
     using V = simd::Vec<double>;
@@ -230,8 +220,7 @@ public:
 
 private:
     void add(std::int64_t i) {
-        const double* p = pair.rows + 4 * i;
-        const V x = p[0], y = p[1], z = p[2], w_i = p[3];
+        const V w_i = pair.rows[4 * i + 3];
         const std::int32_t* index = list.index + list.first[i];
         std::int32_t left = list.count[i];
         while (left > 0) {
@@ -239,23 +228,15 @@ private:
             if (n + piece > Tile::capacity || n_segments == kSegments) flush();
             // Whole vectors: what lies behind the piece is overwritten by the next one, or never
             // added to a sum.
-            for (int k = 0; k < piece; k += V::width) {
-                const auto j = simd::load_int<double>(index + k, simd::first_n<double>(piece - k));
-                V dx, dy, dz, w;
-                if (piece - k >= V::width)
-                    simd::load_rows(pair.rows, index + k, dx, dy, dz, w);
-                else
-                    simd::load_rows(pair.rows, j, dx, dy, dz, w);
-                dx = dx - x;
-                dy = dy - y;
-                dz = dz - z;
-                const int at = n + k;
-                simd::store(tile.dx + at, dx);
-                simd::store(tile.dy + at, dy);
-                simd::store(tile.dz + at, dz);
-                simd::store_int(tile.row + at, j);
-                pair.prepare(i, j, w_i, w, simd::fma(dx, dx, simd::fma(dy, dy, dz * dz)), tile, at);
-            }
+            for_listed(pair.rows, i, index, index + piece,
+                       [&](const Listed<double>& v, auto, const std::int32_t* first) MDKERN_BODY {
+                           const int at = n + int(first - index);
+                           simd::store(tile.dx + at, v.dx);
+                           simd::store(tile.dy + at, v.dy);
+                           simd::store(tile.dz + at, v.dz);
+                           simd::store_int(tile.row + at, v.j);
+                           pair.prepare(i, v.j, w_i, v.w, v.r2, tile, at);
+                       });
             left -= piece;
             index += piece;
             segments[n_segments++] = {i, n, n + piece};

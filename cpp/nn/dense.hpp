@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/arena.hpp"
+
 namespace mdkern {
 
 enum class Activation : int {
@@ -28,10 +30,6 @@ enum class Skip : int { none = 0, same, twice };
 
 template <class T> constexpr int kLine = 64 / int(sizeof(T));  // entries of a cache line
 template <class T> constexpr int kPanel = 3 * kLine<T>;
-constexpr int kDenseLanes = 16;
-static inline constexpr int padded(int n) {
-    return (n + kDenseLanes - 1) / kDenseLanes * kDenseLanes;
-}
 
 template <class T> struct Layer {
     int n_in = 0, n_out = 0;
@@ -71,31 +69,32 @@ template <class T> struct Matrix {
 
 namespace {
 
-// Memory that is handed out piece by piece; with a null pointer it only counts.
-struct Carver {
-    char* memory = nullptr;
-    std::size_t used = 0;
-    template <class U> void take(U*& pointer, std::size_t n) {
-        pointer = reinterpret_cast<U*>(memory + used);
-        used += (n * sizeof(U) + 63) / 64 * 64;
-    }
-};
+// The right factor of a product, (rows, columns), in panels: from b, or b transposed.
+template <class T, class From>
+void pack_right(Matrix<const From> b, int rows, int columns, bool transposed, T* out) {
+    for (int first = 0; first < columns; first += kPanel<T>)
+        for (int i = 0; i < rows; ++i)
+            for (int c = 0; c < kPanel<T>; ++c) {
+                const int j = first + c;
+                *out++ = j >= columns ? T(0) : T(transposed ? b.row(j)[i] : b.row(i)[j]);
+            }
+}
 
 // Room for the tape of the larger of many nets, so that they can share it; `tangent`: net_tangent is
 // used.
-template <class T> void carve_tape(Carver& carver, const Net<T>* nets, int n_nets, int rows,
-                                   bool tangent, NetTape<T>& tape) {
+template <class T> void take_tape(Arena& arena, const Net<T>* nets, int n_nets, int rows,
+                                  bool tangent, NetTape<T>& tape) {
     int widest = 0;
     for (int l = 0; l < kMaxLayers; ++l) {
         int n = 0;
         for (int k = 0; k < n_nets; ++k)
             if (l < nets[k].n_layers && padded(nets[k].layers[l].n_out) > n)
                 n = padded(nets[k].layers[l].n_out);
-        carver.take(tape.y[l], std::size_t(rows) * n);
-        carver.take(tape.slope[l], std::size_t(rows) * n);
+        arena.take(tape.y[l], std::size_t(rows) * n);
+        arena.take(tape.slope[l], std::size_t(rows) * n);
         if (n > widest) widest = n;
     }
-    for (T*& x : tape.extra) carver.take(x, tangent ? std::size_t(rows) * widest : 0);
+    for (T*& x : tape.extra) arena.take(x, tangent ? std::size_t(rows) * widest : 0);
 }
 
 }  // namespace

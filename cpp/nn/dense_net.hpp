@@ -128,7 +128,7 @@ template <class T> void net_backward(const Net<T>& net, int rows, T* gy, Matrix<
         const Matrix<const T> start = layer.skip == Skip::none ? Matrix<const T>{zeros, 0}
                                                                : Matrix<const T>{out.data, out.ld};
         gemm<T>(rows, n_in, layer.n_out, Matrix<const T>{tape.slope[l], ld}, layer.w_transposed,
-                start, out, [](int, int, int, int) {});
+                start, out, NoFinish());
         gy = out.data;
     }
 }

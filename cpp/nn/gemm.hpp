@@ -88,6 +88,10 @@ template <class T, int kVecs, class Finish>
     }
 }
 
+struct NoFinish {
+    void operator()(int, int, int, int) const {}
+};
+
 // C (m, n) = start (m, n) + A (m, depth) B. start.ld = 0 starts every row alike. finish(first row,
 // rows, first column, columns) is called once for each part of C when it is complete, columns
 // rounded up to whole vectors.
@@ -118,6 +122,14 @@ void gemm(int m, int n, int depth, Matrix<const T> a, const T* b, Matrix<const T
                 gemm_strip<T, 1>(m, part, left, panel, s, out, next, done);
         }
     }
+}
+
+// C (m, n) = A (m, depth) B for a B that is no weight of a model: b, or b transposed, is packed into
+// `packed` first. zeros: a row of them.
+template <class T> void multiply(int m, int n, int depth, Matrix<const T> a, Matrix<const T> b,
+                                 bool transposed, T* packed, const T* zeros, Matrix<T> c) {
+    pack_right(b, depth, n, transposed, packed);
+    gemm<T>(m, n, depth, a, packed, Matrix<const T>{zeros, 0}, c, NoFinish());
 }
 
 }  // namespace

@@ -186,14 +186,8 @@ std::size_t packed_size(int rows, int columns, int panel) {
 
 template <class T>
 void pack_panels(const double* w, int rows, int columns, bool transposed, T* out) {
-    for (int first = 0; first < columns; first += kPanel<T>)
-        for (int i = 0; i < rows; ++i)
-            for (int c = 0; c < kPanel<T>; ++c) {
-                const int j = first + c;
-                const std::size_t at =
-                    transposed ? std::size_t(j) * rows + i : std::size_t(i) * columns + j;
-                *out++ = j < columns ? T(w[at]) : T(0);
-            }
+    pack_right(Matrix<const double>{w, transposed ? rows : columns}, rows, columns, transposed,
+               out);
 }
 template void pack_panels(const double*, int, int, bool, double*);
 template void pack_panels(const double*, int, int, bool, float*);

@@ -2,6 +2,7 @@
 // atoms, 64 of them at a time, whose powers of exp(i b r) stay in the L1 cache while all lines pass.
 #include "potentials/coulomb.hpp"
 
+#include "forces/near.hpp"
 #include "forces/pair_loop.hpp"
 #include "simd/math.hpp"
 #include "simd/parallel.hpp"
@@ -19,30 +20,25 @@ void row_pairs(const System& s, const Neighbors& list, const CoulombPairs& t,
                const CoulombRows& out, std::int64_t i) {
     const double* own = s.rows + 4 * i;
     const double* rc2 = t.rc2 + std::int64_t(own[3]) * t.n_types;
-    const V x = own[0], y = own[1], z = own[2], alpha = t.alpha;
+    const V alpha = t.alpha;
     PairSums<double> sums;
-    const std::int32_t *k = list.index + list.first[i], *end = k + list.count[i];
-    for (; k < end; k += V::width) {
-        const auto live = simd::first_n<double>(end - k);
-        const auto j = simd::load_int<double>(k, live);
-        V dx, dy, dz, type;
-        simd::load_rows(s.rows, j, dx, dy, dz, type);
-        dx = dx - x;
-        dy = dy - y;
-        dz = dz - z;
-        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-        const V limit = t.n_types == 1 ? V(rc2[0]) : simd::gather(rc2, simd::to_int(type));
-        const auto within = (r2 < limit) & live;
-        if (!simd::any<double>(within)) continue;
-        const V safe = simd::select(within, r2, limit);
-        const V inverse = math::rsqrt(safe), r = safe * inverse;
-        const auto e = math::erfc_with_derivative(alpha * r);
-        const V bare = e.value * inverse;
-        const V phi = bare + simd::fma(V(t.shift_slope), r, V(t.shift_value));
-        const V slope = simd::fma(simd::fma(alpha, e.derivative, -bare), inverse, V(t.shift_slope));
-        const V q = simd::keep(within, simd::gather(out.charge, j));
-        sums.add(q * phi, q * slope * inverse, dx, dy, dz);
-    }
+    const std::int32_t* begin = list.index + list.first[i];
+    for_listed(s.rows, i, begin, begin + list.count[i],
+               [&](const Listed<double>& v, auto live, const std::int32_t*) MDKERN_BODY {
+                   const V limit =
+                       t.n_types == 1 ? V(rc2[0]) : simd::gather(rc2, simd::to_int(v.w));
+                   const auto within = (v.r2 < limit) & live;
+                   if (!simd::any<double>(within)) return;
+                   const V safe = simd::select(within, v.r2, limit);
+                   const V inverse = math::rsqrt(safe), r = safe * inverse;
+                   const auto e = math::erfc_with_derivative(alpha * r);
+                   const V bare = e.value * inverse;
+                   const V phi = bare + simd::fma(V(t.shift_slope), r, V(t.shift_value));
+                   const V slope =
+                       simd::fma(simd::fma(alpha, e.derivative, -bare), inverse, V(t.shift_slope));
+                   const V q = simd::keep(within, simd::gather(out.charge, v.j));
+                   sums.add(q * phi, q * slope * inverse, v.dx, v.dy, v.dz);
+               });
     double sum[4], virial[6];
     simd::store_sums4(sum, sums.e, sums.fx, sums.fy, sums.fz);
     sums.take_virial(virial);

@@ -1,5 +1,6 @@
-// Embedded-atom method: E = sum_i F_i(rho_i) + 1/2 sum_ij phi_ij(r_ij), rho_i = sum_j
-// f_{j->i}(r_ij), in two passes:
+// Embedded-atom method,
+//   E = sum_i F_i(rho_i) + 1/2 sum_ij phi_ij(r_ij),  rho_i = sum_j f_{j->i}(r_ij)
+// in two passes:
 //   1. densities, and from them the embedding energies with their derivatives (own rows),
 //   2. forces, which need F' of every row: between the passes, rows behind the real ones get that of
 //      the atom that they stand for (Table::forward).

@@ -1,6 +1,7 @@
 // EAM over half lists, two passes. Pass 1 tests the listed pairs, keeps those within the cutoff in
 // a shorter list, and looks up f. Pass 2 walks the short list and looks up f and r phi, which share
 // one cache line per cell. Every pair is evaluated once and added to both of its rows.
+#include "forces/near.hpp"
 #include "forces/pair_loop.hpp"
 #include "potentials/eam.hpp"
 #include "simd/math.hpp"
@@ -73,9 +74,10 @@ inline void embed_table(const EamParams& p, I species, V rho, V& f, V& df) {
     f = simd::fma(df, simd::keep(rho > V(p.rho_max), rho - V(p.rho_max)), f);
 }
 
-// Zhou, Johnson and Wadley 2004: two cubics below rho_o, Fe (1 - eta ln s) s^eta with s = rho /
-// rho_s from there on. Columns of the parameters: rho_n rho_e rho_o rho_s Fn0..3 F0 F1 F2 F3- F3+
-// Fe eta.
+// Zhou, Johnson and Wadley 2004: cubics below rho_o, and from there on
+//   F = Fe (1 - eta ln s) s^eta,  s = rho / rho_s
+// The parameters of a species are rho_n, rho_e, rho_o, rho_s, Fn0 to Fn3, F0, F1, F2, F3 below and
+// above rho_e, Fe and eta.
 inline void embed_zhou2004(const EamParams& p, I species, V rho, V& f, V& df) {
     const I row = species * simd::set_int<double>(16);
     auto c = [&](int k) { return simd::gather(p.embed + k, row); };
@@ -98,10 +100,6 @@ inline void embed_zhou2004(const EamParams& p, I species, V rho, V& f, V& df) {
     }
 }
 
-}  // namespace
-
-namespace {
-
 // Neighbors within the cutoff of several rows, side by side, for one long loop of table look-ups
 // (as in pair_loop.hpp).
 struct alignas(64) DensityTile {
@@ -118,42 +116,27 @@ template <bool kMixed>
 inline int keep_near(const Radial& radial, V cutoff2, const System& s, std::int64_t i,
                      const std::int32_t* k, const std::int32_t* k_end, DensityTile& tile,
                      std::int32_t* kept) {
-    const double* q = s.rows + 4 * i;
-    const V x = q[0], y = q[1], z = q[2];
-    const I species = simd::set_int<double>(std::int32_t(q[3]));
-    int n = 0;
-    auto step = [&](M live, bool whole, std::int32_t* out) {
-        const I j = simd::load_int<double>(k, live);
-        V dx, dy, dz, w;
-        if (whole)
-            simd::load_rows(s.rows, k, dx, dy, dz, w);
-        else
-            simd::load_rows(s.rows, j, dx, dy, dz, w);
-        dx = dx - x;
-        dy = dy - y;
-        dz = dz - z;
-        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-        const M within = live & (r2 < cutoff2);
-        // Before the pairs beyond the cutoff are dropped: the root overlaps with the loads.
-        V fraction;
-        const I cell = radial.locate(simd::sqrt(r2), fraction);
-        const int at = tile.n + n;
-        simd::compress_store(tile.u + at, fraction, within);
-        simd::compress_store(tile.row + at, j, within);
-        if constexpr (kMixed) {
-            const I other = simd::to_int(w);
-            simd::compress_store(tile.tag[0] + at, radial.row<true>(cell, species, other), within);
-            simd::compress_store(tile.tag[1] + at, radial.row<true>(cell, other, species), within);
-        } else {
-            simd::compress_store(tile.tag[0] + at, cell, within);
-        }
-        return simd::compress_store(out, j, within);
-    };
-    // Whole vectors: rows of the list have room for them.
-    const M all = simd::first_n<double>(V::width);
-    for (; k + V::width <= k_end; k += V::width) n += step(all, true, kept + n);
-    if (k < k_end) n += step(simd::first_n<double>(k_end - k), false, kept + n);
-    return n;
+    const I species = simd::set_int<double>(std::int32_t(s.rows[4 * i + 3]));
+    return gather_near(
+        s.rows, i, k, k_end, [&](const Listed<double>& v) MDKERN_BODY { return v.r2 < cutoff2; },
+        [&](const Listed<double>& v, M within, const std::int32_t*, int n) MDKERN_BODY {
+            // Before the pairs beyond the cutoff are dropped: the root overlaps with the loads.
+            V fraction;
+            const I cell = radial.locate(simd::sqrt(v.r2), fraction);
+            const int at = tile.n + n;
+            simd::compress_store(tile.u + at, fraction, within);
+            simd::compress_store(tile.row + at, v.j, within);
+            if constexpr (kMixed) {
+                const I other = simd::to_int(v.w);
+                simd::compress_store(tile.tag[0] + at, radial.row<true>(cell, species, other),
+                                     within);
+                simd::compress_store(tile.tag[1] + at, radial.row<true>(cell, other, species),
+                                     within);
+            } else {
+                simd::compress_store(tile.tag[0] + at, cell, within);
+            }
+            simd::compress_store(kept + n, v.j, within);
+        });
 }
 
 template <bool kMixed> inline void look_up(const Radial& radial, DensityTile& tile) {
@@ -303,8 +286,9 @@ template <bool kMixed> struct EamPair {
         }
     }
 
-    // r phi = z: phi = z / r, phi' = z' / r - phi / r. g = (F_i' f_{j->i}' + F_j' f_{i->j}' + phi')
-    // / r; slopes are per cell of the table.
+    // The table has z = r phi, so that phi = z / r and phi' = (z' - phi) / r. With these
+    //   g = (F_i' f_{j->i}' + F_j' f_{i->j}' + phi') / r
+    // where slopes of the table, which are per cell, are times cells per length.
     void evaluate(const Tile& tile, int k, V& e, V& g) const {
         const V x = simd::load(tile.own[0] + k), inverse_r = simd::load(tile.own[3] + k);
         V c[8];

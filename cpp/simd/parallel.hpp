@@ -57,9 +57,9 @@ private:
     const std::int64_t chunk;
 };
 
-// body(k, thread) for k in [0, n), thread < n_threads: for scratch. `chunk` iterations at a time are
-// taken; 0: so many that each thread takes some. The body must not throw, and what it writes must not
-// depend on who runs it.
+// body(k, thread) for k in [0, n); thread < n_threads says whose scratch may be used. Threads take
+// `chunk` iterations at a time, or with 0 so many that each takes several times. The body must not
+// throw, and what it writes must not depend on who runs it.
 template <class Body> inline void parallel_for_thread(std::int64_t n, int n_threads, int chunk,
                                                       const Body& body) {
     if (n_threads > n) n_threads = int(n);
@@ -79,8 +79,8 @@ template <class Body> inline void parallel_for(std::int64_t n, int n_threads, in
     parallel_for_thread(n, n_threads, chunk, [&](std::int64_t k, int) { body(k); });
 }
 
-// body(k) for k in [0, n), k only after the body of all before[first[k]] to before[first[k + 1] - 1],
-// which are lower. Threads take the next k in order; where those before it were taken long ago,
+// body(k) for k in [0, n), each after those that `before` has for it from first[k] up to, and without,
+// first[k + 1]; these are lower than k. Threads take the next k in order; where those before it were taken long ago,
 // nobody waits. `done` is scratch, (n).
 template <class Body>
 inline void parallel_ordered(std::int64_t n, int n_threads, const std::int32_t* first,

@@ -83,3 +83,6 @@
 #else
 #error "compile kernels through mdkern_isa() of CMakeLists.txt, which defines the ISA"
 #endif
+
+// For bodies of loops that are passed as lambdas: [&](int k) MDKERN_BODY { ... } is always inlined.
+#define MDKERN_BODY __attribute__((always_inline))

@@ -122,11 +122,11 @@ struct OwnTape {
     NetTape<T> tape;
     std::vector<T> memory;
     OwnTape(const Net<T>& net, int rows) {
-        Carver count;
-        carve_tape(count, &net, 1, rows, true, tape);
+        Arena count;
+        take_tape(count, &net, 1, rows, true, tape);
         memory.resize(count.used / sizeof(T));
-        Carver carver{reinterpret_cast<char*>(memory.data())};
-        carve_tape(carver, &net, 1, rows, true, tape);
+        Arena arena{reinterpret_cast<char*>(memory.data())};
+        take_tape(arena, &net, 1, rows, true, tape);
     }
 };
 

@@ -1,6 +1,7 @@
 // Accuracy of math.hpp in ULP for the ISA of this compilation: sweeps against libm in long double
 // (for double) or double (for float), values that std:: fixes exactly, and the bounds that the
 // header states.
+#include "math/cutoffs.hpp"
 #include "simd/math.hpp"
 
 #include <cmath>

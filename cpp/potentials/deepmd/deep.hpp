@@ -7,65 +7,19 @@
 //
 // The kernel works on blocks of up to kDeepBlock centres of one type: neighbors and descriptors, one
 // after the other; the fitting net and its gradient as products of matrices; gradients of the
-// descriptors. A descriptor is three functions (descriptor.hpp); its parameters are a struct here.
+// descriptors. Each descriptor has a header with its parameters and memory and one with its kernel.
 #pragma once
 
 #include "core/dispatch.hpp"
-#include "core/types.hpp"
 #include "forces/force_blocks.hpp"
-#include "nn/dense.hpp"
-#include "nn/quintic_table.hpp"
+#include "potentials/deepmd/dpa1.hpp"
+#include "potentials/deepmd/se_a.hpp"
+#include "potentials/deepmd/se_r.hpp"
+#include "potentials/deepmd/se_t.hpp"
 
 namespace mdkern {
 
-constexpr int kDeepBlock = 128;
 constexpr int kMaxDescriptors = 16;  // side by side
-
-// Neighbors of a centre and their rows of the environment matrix, with u = (r - r_cut_smth) / (r_cut
-// - r_cut_smth), w = 1 - 10 u^3 + 15 u^4 - 6 u^5, s = w / (r + protection), q = s / (r +
-// protection):
-//   X = ((s - mean) / std_0, q dx / std_1, q dy / std_2, q dz / std_3)
-// Each type has sel slots. An empty one has X = (-mean / std_0, 0, 0, 0), a neighbor of an excluded
-// pair X = 0. Neighbors of a removed pair leave an empty slot.
-struct DeepEnv {
-    int n_types = 1, n_slots = 0;
-    int n_listed = 0;  // the nearest of all types, from which slots are filled
-    double r_cut = 0.0, r_cut_smth = 0.0, protection = 0.0;
-    bool by_type = true;                     // false: the slots are shared by all types
-    const std::int32_t* sel = nullptr;       // (n_types)
-    const double* mean = nullptr;            // (n_types) of the centre
-    const double* inverse_std = nullptr;     // (n_types, 4)
-    const std::uint8_t* excluded = nullptr;  // (n_types, n_types)
-    const std::uint8_t* removed = nullptr;   // (n_types, n_types)
-};
-
-// How T T_<^T lies in x, T_< the first `axis` rows of T: row m begins at begin(m). The first `axis`
-// rows are symmetric: with `half` their lower triangle alone is kept, and the fitting net has the
-// sums of the weights of equal numbers, 1480 instead of 1600 for 100 channels and axis 16.
-struct OuterRows {
-    int axis = 0;
-    bool half = false;
-    constexpr int begin(int m) const {
-        if (!half) return m * axis;
-        return m < axis ? m * (m + 1) / 2 : m * axis - axis * (axis - 1) / 2;
-    }
-    constexpr int columns(int m) const { return half && m < axis ? m + 1 : axis; }
-};
-
-// Smooth edition with angles, se_e2_a: T = 1/N sum over slots G(X_0) X, x = T T_<^T.
-template <class T> struct SeA {
-    DeepEnv env;
-    int n_channels = 0;
-    OuterRows outer;
-    bool one_side = true;          // net of the neighbor's type, else of (centre, neighbor)
-    const Net<T>* nets = nullptr;  // one side: (n_types), else net (t_i, t_j) at t_i + t_j n_types
-    const QuinticTable<T>* tables = nullptr;  // as nets, or null
-    const T* padding = nullptr;  // (n_types, n_types, padded(n_channels)) X_0 G of an empty slot
-    int n_nets() const { return one_side ? env.n_types : env.n_types * env.n_types; }
-    int net_of(int centre, int neighbor) const {
-        return one_side ? neighbor : centre + neighbor * env.n_types;
-    }
-};
 
 enum class DeepKind : int { se_a = 0, se_r, se_t, dpa1 };
 
@@ -86,12 +40,7 @@ template <class T> struct DeepModel {
     const T* zeros = nullptr;              // as many as any row
 };
 
-enum class DeepTask : int {
-    energy = 0,      // energies, forces, virial
-    descriptor = 1,  // x only
-    vjp = 2,         // forces and virial of sum_id weight_id x_id; no energy
-    jacobian = 3,    // dx_id/dr_j
-};
+using DeepTask = CentreTask;
 
 struct DeepWork : ForceBlockWork {
     std::int32_t* overflow = nullptr;  // set to 1 when neighbors did not fit into the slots
@@ -107,4 +56,51 @@ MDKERN_KERNEL(deep_single_compute,
               (DeepTask, const DeepModel<float>&, const System&, const Neighbors&,
                const ForceBlocks&, const DeepWork&, int n_threads, const Outputs&))
 
+namespace {
+
+// Working memory of one thread.
+template <class T> struct DeepScratch {
+    Matrix<T> x;  // (kDeepBlock, padded(width))
+    T* g;         // (kDeepBlock, kPadLanes) dE/dE of the fitting nets
+    NetTape<T> tape;
+    char* descriptor[kMaxDescriptors];  // memory of each
+
+    // Returns the bytes of all.
+    std::size_t take(const DeepModel<T>& model, std::int64_t largest, char* memory) {
+        Arena arena{memory};
+        x.ld = padded(model.width);
+        arena.take(x.data, std::size_t(kDeepBlock) * std::size_t(x.ld));
+        arena.take(g, std::size_t(kDeepBlock) * kPadLanes);
+        take_tape(arena, model.fitting, model.fitting ? (model.one_net ? 1 : model.n_types) : 0,
+                  kDeepBlock, false, tape);
+        for (int d = 0; d < model.n_descriptors; ++d)
+            arena.take(descriptor[d], descriptor_bytes(model.descriptors[d], largest));
+        return arena.used;
+    }
+
+    static std::size_t descriptor_bytes(const DeepDescriptor<T>& d, std::int64_t largest) {
+        Arena arena;
+        switch (d.kind) {
+            case DeepKind::se_r:
+                take<SeRScratch<T>, SeR<T>>(arena, d, largest);
+                break;
+            case DeepKind::se_t:
+                take<SeTScratch<T>, SeT<T>>(arena, d, largest);
+                break;
+            case DeepKind::dpa1:
+                take<Dpa1Scratch<T>, Dpa1<T>>(arena, d, largest);
+                break;
+            default:
+                take<SeAScratch<T>, SeA<T>>(arena, d, largest);
+        }
+        return arena.used;
+    }
+    template <class Scratch, class Params>
+    static void take(Arena& arena, const DeepDescriptor<T>& d, std::int64_t largest) {
+        Scratch scratch;
+        scratch.take(arena, *static_cast<const Params*>(d.params), largest);
+    }
+};
+
+}  // namespace
 }  // namespace mdkern

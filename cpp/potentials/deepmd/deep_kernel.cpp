@@ -5,9 +5,10 @@
 // read once per block of centres.
 #include "potentials/deepmd/deep.hpp"
 
-#include "potentials/deepmd/dpa1.hpp"
-#include "potentials/deepmd/se_a.hpp"
-#include "potentials/deepmd/se_t.hpp"
+#include "potentials/deepmd/dpa1_kernel.hpp"
+#include "potentials/deepmd/se_a_kernel.hpp"
+#include "potentials/deepmd/se_r_kernel.hpp"
+#include "potentials/deepmd/se_t_kernel.hpp"
 #include "simd/parallel.hpp"
 
 namespace mdkern {
@@ -18,8 +19,8 @@ namespace {
 template <class T> void run_descriptor(const DeepDescriptor<T>& d, bool gradient,
                                        const DeepBlock<T>& block, char* memory) {
     const auto run = [&](const auto& p, auto scratch, const auto& values, const auto& back) {
-        Carver carver{memory};
-        scratch.carve(carver, p, block.work.largest);
+        Arena arena{memory};
+        scratch.take(arena, p, block.work.largest);
         gradient ? back(p, block, scratch, d.column) : values(p, block, scratch, d.column);
     };
     switch (d.kind) {
@@ -45,41 +46,23 @@ public:
           const ForceBlocks& plan, const DeepWork& work_, const Outputs& out_, std::int64_t block,
           int thread)
         : ForceBlock(s_, block), task(task_), model(model_), list(list_), work(work_), out(out_) {
-        scratch.carve(model, work.largest, work.scratch + thread * work.scratch_bytes);
+        scratch.take(model, work.largest, work.scratch + thread * work.scratch_bytes);
         if (task == DeepTask::descriptor) return;
         open(plan, block, work.slots + thread * s.n_total, work.entries, work.virial_entries);
     }
 
-    // Centres by type, those of one type in parts as equal as possible.
     void run() {
-        int at[kMaxSpecies + 1];
-        sort_rows(model.n_types, at);
-        if (task == DeepTask::jacobian) keep_wanted(at);
-        for (int t = 0, k = 0; t < model.n_types; ++t) {
-            const int n = at[t] - k, parts = (n + kDeepBlock - 1) / kDeepBlock;
-            for (int part = 0; part < parts; ++part) {
-                const int size = (at[t] - k + parts - part - 1) / (parts - part);
-                centres(t, row + k, size);
-                k += size;
-            }
-        }
+        for_batches(model.n_types, kDeepBlock, task == DeepTask::jacobian ? &out.jacobian : nullptr,
+                    [&](int type, const std::int64_t* rows, int n) { centres(type, rows, n); });
         finish(out);
     }
 
 private:
-    // Leaves the rows whose features are differentiated.
-    void keep_wanted(int* at) {
-        int n = 0;
-        for (int t = 0, k = 0; t < model.n_types; ++t) {
-            for (; k < at[t]; ++k)
-                if (out.jacobian.centre_at[caller(row[k])] >= 0) row[n++] = row[k];
-            at[t] = n;
-        }
-    }
     void centres(int type, const std::int64_t* rows, int n) {
-        for (int k = 0; k < n; ++k)
-            energy[rows[k] - begin] = task == DeepTask::energy ? model.bias[type] : 0.0;
-        if (task == DeepTask::energy && model.silent && model.silent[type]) return;
+        if (task == DeepTask::energy) {
+            for (int k = 0; k < n; ++k) energy[rows[k] - begin] = model.bias[type];
+            if (model.silent && model.silent[type]) return;
+        }
         const DeepBlock<T> block{s, list, work, model.zeros, type, n, rows, scratch.x, sink};
         for (int d = 0; d < model.n_descriptors; ++d)
             run_descriptor(model.descriptors[d], false, block, scratch.descriptor[d]);
@@ -87,10 +70,11 @@ private:
         for (int k = 0; k < n && model.n_tail > 0; ++k)
             for (int c = 0; c < model.n_tail; ++c)
                 scratch.x.row(k)[first + c] = model.tail[type * model.n_tail + c];
-        if (task == DeepTask::descriptor) return write_descriptors(rows, n);
+        const auto place = [&](int k, int c) -> T& { return scratch.x.row(k)[c]; };
+        if (task == DeepTask::descriptor) return write_features(out, rows, n, model.width, place);
         if (task == DeepTask::jacobian) return write_jacobian(block);
         if (task == DeepTask::vjp)
-            read_weights(rows, n);
+            read_weights(out, rows, n, model.width, place);
         else
             fit(type, rows, n);
         for (int d = 0; d < model.n_descriptors; ++d)
@@ -103,21 +87,15 @@ private:
         net_forward(net, n, Matrix<const T>{scratch.x.data, scratch.x.ld}, scratch.tape);
         const T* e = scratch.tape.y[net.n_layers - 1];
         for (int k = 0; k < n; ++k) {
-            energy[rows[k] - begin] += double(e[k * kDenseLanes]);
+            energy[rows[k] - begin] += double(e[k * kPadLanes]);
             const T share = out.centre_weights ? T(out.centre_weights[rows[k]]) : T(1);
-            for (int c = 0; c < kDenseLanes; ++c)
-                scratch.g[k * kDenseLanes + c] = c == 0 ? share : T(0);
+            for (int c = 0; c < kPadLanes; ++c)
+                scratch.g[k * kPadLanes + c] = c == 0 ? share : T(0);
         }
         net_backward(net, n, scratch.g, scratch.x, scratch.tape, model.zeros);
     }
-    void write_descriptors(const std::int64_t* rows, int n) {
-        for (int k = 0; k < n; ++k)
-            for (int c = 0; c < model.width; ++c)
-                out.features[caller(rows[k]) * model.width + c] = double(scratch.x.row(k)[c]);
-    }
     // One unit vector dE/dx after the other.
     void write_jacobian(const DeepBlock<T>& block) {
-        sink.jacobian = &out.jacobian;
         for (int d = 0; d < model.n_descriptors; ++d) {
             const int last =
                 d + 1 < model.n_descriptors ? model.descriptors[d + 1].column : model.width;
@@ -128,12 +106,6 @@ private:
                 run_descriptor(model.descriptors[d], true, block, scratch.descriptor[d]);
             }
         }
-        sink.jacobian = nullptr;
-    }
-    void read_weights(const std::int64_t* rows, int n) {
-        for (int k = 0; k < n; ++k)
-            for (int c = 0; c < model.width; ++c)
-                scratch.x.row(k)[c] = T(out.feature_weights[caller(rows[k]) * model.width + c]);
     }
 
     DeepTask task;
@@ -142,7 +114,7 @@ private:
     const DeepWork& work;
     const Outputs& out;
     DeepScratch<T> scratch;
-    DeepSink sink{*this, list};
+    GradientSink<double> sink{*this, list, task, out.jacobian};
 };
 
 template <class T> void compute(DeepTask task, const DeepModel<T>& model, const System& s,
@@ -151,11 +123,7 @@ template <class T> void compute(DeepTask task, const DeepModel<T>& model, const 
     parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
         Block<T>(task, model, s, list, plan, work, out, b, thread).run();
     });
-    if (task == DeepTask::descriptor) return;
-    if (out.forces)
-        force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces, 3);
-    if (out.virials && work.virial_entries)
-        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials, 6);
+    gather_entries(task, s, plan, work, n_threads, out);
 }
 
 }  // namespace

@@ -1,187 +1,85 @@
-// The descriptor dpa1 (se_atten); formulas in kinds.hpp. Include from kernels only.
-//
-// G of all neighbors of a centre is kept, (n, channels), since attention mixes them; the gradient
-// makes it again instead of keeping that of a whole block of centres. Embedding nets work on
-// kDeepChunk neighbors of one type at a time.
+// Parameters and working memory of the descriptor dpa1 (se_atten).
 #pragma once
 
 #include "potentials/deepmd/attention.hpp"
 #include "potentials/deepmd/se_a.hpp"
 
 namespace mdkern {
-namespace MDKERN_ISA {
+
+// dpa1, se_atten: T and x as those of se_e2_a, with slots that all types share, and
+//   G_j = net(X_0, constants of the types of i and j)  times  1 + factor_ij [times w_j]
+// and attention layers over that.
+template <class T> struct Dpa1 {
+    DeepEnv env;
+    int n_channels = 0, n_constants = 0, n_tail = 0, n_layers = 0, hidden = 0;
+    OuterRows outer;
+    Net<T> net;
+    // Of the net as a function of X_0: one, or with constants (n_types, n_types) [j][i]; or null.
+    const QuinticTable<T>* tables = nullptr;
+    const T* constants = nullptr;  // (n_types, n_types, n_constants) [i][j]
+    const T* factor = nullptr;     // (n_types, n_types, padded(n_channels)) [i][j], or null
+    const T* padding = nullptr;    // (n_types, padded(n_channels)) X_0 G of an empty slot
+    const T* tail = nullptr;       // (n_types, n_tail) last columns of x, by the centre's type
+    const AttentionLayer<T>* layers = nullptr;
+    bool smooth = false, normalize = false, dotr = false;
+    const QuinticTable<T>* table(int centre, int neighbor) const {
+        if (!tables || n_constants == 0) return tables;
+        return tables + centre + neighbor * env.n_types;
+    }
+};
+
 namespace {
 
-template <class T> const DeepRun* runs_of(const Dpa1<T>& p, const Dpa1Scratch<T>& s, int k) {
-    return s.env.runs + std::int64_t(k) * p.env.n_types;
-}
+template <class T> struct Dpa1Scratch {
+    DeepEnvScratch<T> env;
+    T* t;                     // (kDeepBlock, 4, ld), ld = padded(n_channels)
+    T* gt;                    // (4, ld)
+    T* input;                 // (kDeepChunk, padded(n_in))
+    T* direction;             // (padded(n_in)) 1, 0, 0, ...
+    std::int32_t* member;     // (room) neighbors with a row of G
+    T *slope, *bend;          // (room, ld) dG/dX_0, dG/dw
+    T* g[kMaxAttention + 1];  // (room, ld) before, between and behind the layers
+    T* gg;                    // (room, ld) dE/dG
+    NetTape<T> tape;
+    T *w, *gw;        // (room) switch and dE/dw
+    T *unit, *gunit;  // (3, room) directions of neighbors, dE/d of them
+    double* bent;     // (room) (dE/dw) w'/r
+    // Attention.
+    AttentionTape<T> layer[kMaxAttention];
+    T *square, *other;          // (room, room)
+    T *z, *h, *packed, *zeros;  // (room, the wider), (room, padded(hidden)), panels, a row
 
-// 1 / |u|, as DeePMD-kit limits it.
-inline double inverse_length(const double* u) {
-    const simd::Vec<double> r2 = u[0] * u[0] + u[1] * u[1] + u[2] * u[2];
-    double lanes[simd::Vec<double>::width];
-    simd::store(lanes,
-                simd::Vec<double>(1.0) / simd::max(simd::sqrt(r2), simd::Vec<double>(1e-12)));
-    return lanes[0];
-}
-
-// Adds to dE/dX what comes from the direction of neighbor i, u = X / |X|: (gu - u (u . gu)) / |X|.
-template <class T>
-void add_direction(const Dpa1Scratch<T>& s, const T* x, int i, int room, double* gx) {
-    const double d[3] = {double(x[1]), double(x[2]), double(x[3])}, inverse = inverse_length(d);
-    double along = 0.0;
-    for (int c = 0; c < 3; ++c)
-        along += double(s.unit[c * room + i]) * double(s.gunit[c * room + i]);
-    for (int c = 0; c < 3; ++c)
-        gx[1 + c] +=
-            inverse * (double(s.gunit[c * room + i]) - double(s.unit[c * room + i]) * along);
-}
-
-// G of neighbors [first, first + n) of type `type`, rows from `to` on; their derivatives too.
-template <class T> void embed_chunk(const Dpa1<T>& p, const DeepBlock<T>& block,
-                                    const Dpa1Scratch<T>& s, int k, int type, int first, int n,
-                                    int to, bool derivatives) {
-    using V = simd::Vec<T>;
-    const int ld = padded(p.n_channels), n_in = padded(1 + p.n_constants);
-    const std::int64_t pair = block.type * p.env.n_types + type, at = k * s.env.room + first;
-    for (int i = 0; i < n; ++i) {
-        T* row = s.input + i * std::int64_t(n_in);
-        row[0] = s.env.x[4 * (at + i)];
-        for (int c = 0; c < p.n_constants; ++c) row[1 + c] = p.constants[pair * p.n_constants + c];
+    void take(Arena& arena, const Dpa1<T>& p, std::int64_t largest) {
+        env.take(arena, p.env, largest, true);
+        const std::size_t ld = std::size_t(padded(p.n_channels)), room = std::size_t(env.room),
+                          hidden = std::size_t(padded(p.hidden)),
+                          n_in = std::size_t(padded(1 + p.n_constants));
+        arena.take(t, 4 * ld * kDeepBlock);
+        arena.take(gt, 4 * ld);
+        arena.take(input, kDeepChunk * n_in);
+        arena.take(direction, n_in);
+        arena.take(member, room);
+        arena.take(slope, room * ld);
+        arena.take(bend, room * ld);
+        for (int l = 0; l <= p.n_layers; ++l) arena.take(g[l], room * ld);
+        arena.take(gg, room * ld);
+        take_tape(arena, &p.net, 1, kDeepChunk, true, tape);
+        T** const vectors[] = {&w, &gw};
+        for (T** v : vectors) arena.take(*v, room);
+        arena.take(unit, 3 * room);
+        arena.take(gunit, 3 * room);
+        arena.take(bent, room);
+        if (p.n_layers == 0) return;
+        for (int l = 0; l < p.n_layers; ++l) layer[l].take(arena, room, hidden, ld);
+        arena.take(square, room * room);
+        arena.take(other, room * room);
+        arena.take(z, room * (ld > hidden ? ld : hidden));
+        arena.take(h, room * hidden);
+        const std::size_t wide = room > hidden ? room : hidden;
+        arena.take(packed, wide * (wide + std::size_t(kPanel<T>)));
+        arena.take(zeros, wide + std::size_t(kPanel<T>));
     }
-    const Embedded<T> embedded =
-        embed_rows(p.net, p.table(block.type, type), n, Matrix<const T>{s.input, n_in}, s.tape,
-                   block.zeros, derivatives, s.direction);
-    const T *values = embedded.values, *slopes = embedded.slopes;
-    for (int i = 0; i < n; ++i) {
-        const std::int64_t from = i * std::int64_t(ld), row = (to + i) * std::int64_t(ld);
-        const V w = p.smooth ? T(s.env.w[at + i]) : T(1);
-        for (int m = 0; m < p.n_channels; m += V::width) {
-            const V g = simd::load(values + from + m);
-            const V f = p.factor ? simd::load(p.factor + pair * ld + m) : V(T(0));
-            const V times = simd::fma(w, f, V(T(1)));
-            simd::store(s.g[0] + row + m, g * times);
-            if (!derivatives) continue;
-            simd::store(s.slope + row + m, simd::load(slopes + from + m) * times);
-            simd::store(s.bend + row + m, g * f);
-        }
-    }
-}
-
-// G behind all layers for the neighbors of centre k, with members, switches and directions. Returns
-// their number.
-template <class T> int embed(const Dpa1<T>& p, const DeepBlock<T>& block, const Dpa1Scratch<T>& s,
-                             int k, bool derivatives) {
-    const std::int64_t at = k * s.env.room;
-    for (int c = 0; c < padded(1 + p.n_constants); ++c) s.direction[c] = T(c == 0);
-    int n = 0;
-    for (int r = 0; r < p.env.n_types; ++r) {
-        const DeepRun& run = runs_of(p, s, k)[r];
-        for (int l = run.begin; l < run.end; l += kDeepChunk) {
-            const int part = run.end - l < kDeepChunk ? run.end - l : kDeepChunk;
-            embed_chunk(p, block, s, k, run.type, l, part, n, derivatives);
-            for (int i = 0; i < part; ++i) s.member[n + i] = l + i;
-            n += part;
-        }
-    }
-    const int room = int(s.env.room);
-    for (int i = 0; i < room; ++i) s.w[i] = i < n ? T(s.env.w[at + s.member[i]]) : T(0);
-    if (p.n_layers == 0) return n;
-    const int wide = room > padded(p.hidden) ? room : padded(p.hidden);
-    for (int c = 0; c < wide + kPanel<T>; ++c) s.zeros[c] = T(0);
-    for (int i = 0; i < room; ++i) {
-        double u[3] = {0.0, 0.0, 0.0};
-        for (int c = 0; c < 3 && i < n; ++c) u[c] = double(s.env.x[4 * (at + s.member[i]) + 1 + c]);
-        const double inverse = inverse_length(u);
-        for (int c = 0; c < 3; ++c) s.unit[c * room + i] = T(u[c] * inverse);
-    }
-    for (int l = 0; l < p.n_layers; ++l) attention_values(p, s, l, n, p.env.n_slots - n);
-    return n;
-}
-
-template <class T> void dpa1_values(const Dpa1<T>& p, const DeepBlock<T>& block, Dpa1Scratch<T>& s,
-                                    int column) {
-    using V = simd::Vec<T>;
-    const int ld = padded(p.n_channels);
-    for (int k = 0; k < block.n; ++k) {
-        environment(p.env, block, s.env, k);
-        const int n = embed(p, block, s, k, false);
-        T* t = s.t + std::int64_t(k) * 4 * ld;
-        int empty = p.env.n_slots;
-        for (int r = 0; r < p.env.n_types; ++r) empty += runs_of(p, s, k)[r].empty;
-        const T *g = s.g[p.n_layers], *x = s.env.x + 4 * (k * s.env.room);
-        const V scale = T(1.0 / p.env.n_slots);
-        for (int m = 0; m < p.n_channels; m += V::width) {
-            V sum[4] = {T(0), T(0), T(0), T(0)};
-            if (p.padding)
-                sum[0] = V(T(empty)) * simd::load(p.padding + block.type * std::int64_t(ld) + m);
-            for (int i = 0; i < n; ++i) {
-                const V value = simd::load(g + i * std::int64_t(ld) + m);
-                const T* row = x + 4 * s.member[i];
-                for (int c = 0; c < 4; ++c) sum[c] = simd::fma(value, V(row[c]), sum[c]);
-            }
-            for (int c = 0; c < 4; ++c) simd::store(t + c * ld + m, sum[c] * scale);
-        }
-        T* to = block.x.row(k) + column;
-        outer_product(t, ld, p.n_channels, p.outer, to);
-        for (int c = 0; c < p.n_tail; ++c)
-            to[p.outer.begin(p.n_channels) + c] = p.tail[block.type * p.n_tail + c];
-    }
-}
-
-template <class T> void dpa1_gradient(const Dpa1<T>& p, const DeepBlock<T>& block,
-                                      Dpa1Scratch<T>& s, int column) {
-    using V = simd::Vec<T>;
-    const int ld = padded(p.n_channels), room = int(s.env.room);
-    for (int k = 0; k < block.n; ++k) {
-        outer_product_gradient(s.t + std::int64_t(k) * 4 * ld, ld, p.n_channels, p.outer,
-                               block.x.row(k) + column, T(1.0 / p.env.n_slots), s.gt);
-        const int n = embed(p, block, s, k, true);
-        const std::int64_t at = k * s.env.room;
-        const T *g = s.g[p.n_layers], *x = s.env.x + 4 * at;
-        for (int i = 0; i < room; ++i) s.gw[i] = T(0);
-        for (int i = 0; i < 3 * room; ++i) s.gunit[i] = T(0);
-        for (int i = 0; i < n; ++i) {
-            const T* row = x + 4 * s.member[i];
-            V sum[4] = {T(0), T(0), T(0), T(0)};
-            for (int m = 0; m < p.n_channels; m += V::width) {
-                const V value = simd::load(g + i * std::int64_t(ld) + m);
-                V back = T(0);
-                for (int c = 0; c < 4; ++c) {
-                    const V gt = simd::load(s.gt + c * ld + m);
-                    sum[c] = simd::fma(value, gt, sum[c]);
-                    back = simd::fma(V(row[c]), gt, back);
-                }
-                simd::store(s.gg + i * std::int64_t(ld) + m, back);
-            }
-            T gx[4];
-            simd::store_sums4(gx, sum[0], sum[1], sum[2], sum[3]);
-            for (int c = 0; c < 4; ++c) s.env.gx[4 * s.member[i] + c] = double(gx[c]);
-        }
-        for (int l = p.n_layers; l-- > 0;) attention_gradient(p, s, l, n);
-        for (int i = 0; i < n; ++i) {
-            const std::int64_t row = i * std::int64_t(ld);
-            V along = T(0), bent = T(0);
-            for (int m = 0; m < p.n_channels; m += V::width) {
-                const auto live = simd::first_n<T>(p.n_channels - m);
-                const V back = simd::load(s.gg + row + m, live);
-                along = simd::fma(back, simd::load(s.slope + row + m, live), along);
-                bent = simd::fma(back, simd::load(s.bend + row + m, live), bent);
-            }
-            const int l = s.member[i];
-            s.env.gx[4 * l] += double(simd::sum(along));
-            const double gw = p.smooth ? double(s.gw[i]) + double(simd::sum(bent)) : 0.0;
-            s.bent[l] = gw * s.env.dw[at + l];
-            if (p.n_layers > 0 && p.dotr) add_direction(s, x + 4 * l, i, room, s.env.gx + 4 * l);
-        }
-        for (int r = 0; r < p.env.n_types; ++r) {
-            const DeepRun& run = runs_of(p, s, k)[r];
-            add_gradients(p.env, block, s.env, k, run.begin, run.end, s.bent);
-        }
-        block.sink.finish_centre(block.row[k]);
-    }
-}
+};
 
 }  // namespace
-}  // namespace MDKERN_ISA
 }  // namespace mdkern

@@ -1,6 +1,8 @@
 // Pair tables over full lists; formulas in pair_tab.hpp. A pair costs a root, a division and one row
 // of four numbers; blending adds an exponential and the data of the neighbor, in one more pass.
+#include "forces/near.hpp"
 #include "forces/pair_loop.hpp"
+#include "math/cutoffs.hpp"
 #include "potentials/deepmd/pair_tab.hpp"
 #include "simd/math.hpp"
 
@@ -165,26 +167,22 @@ void pair_blend_weights_compute(const PairTab& p, const PairBlend& blend, const 
         for (std::int64_t i = b * kPairBlock; i < end; ++i) {
             const double* x = s.rows + 4 * i;
             const auto centre = pair.begin(i, x[3]);
-            const std::int32_t *j = list.index + list.first[i], *j_end = j + list.count[i];
+            const std::int32_t* begin = list.index + list.first[i];
             const V limit = p.limit ? p.limit[i] : __builtin_inf(),
                     sum_limit = blend.limit ? blend.limit[i] : __builtin_inf();
             V energy = 0.0, weights = 0.0, distances = 0.0;
-            for (; j < j_end; j += V::width) {
-                const M live = simd::first_n<double>(j_end - j);
-                V dx, dy, dz, species, e, g;
-                simd::load_rows(s.rows, simd::load_int<double>(j, live), dx, dy, dz, species);
-                dx = dx - V(x[0]);
-                dy = dy - V(x[1]);
-                dz = dz - V(x[2]);
-                const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz)), r = simd::sqrt(r2);
-                const M covered = pair(centre, species, r2, e, g) & (r2 <= limit) & live;
-                energy = energy + simd::keep(covered, e);
-                const V w = simd::keep((r2 < r_cut2) & (r2 <= sum_limit) & live,
-                                       math::exp(-(r * inverse_length))) *
-                            presence(blend, centre.types + simd::to_int(species));
-                weights = weights + w;
-                distances = simd::fma(w, r, distances);
-            }
+            for_listed(s.rows, i, begin, begin + list.count[i],
+                       [&](const Listed<double>& v, auto live, const std::int32_t*) MDKERN_BODY {
+                           V e, g;
+                           const V r = simd::sqrt(v.r2);
+                           const M covered = pair(centre, v.w, v.r2, e, g) & (v.r2 <= limit) & live;
+                           energy = energy + simd::keep(covered, e);
+                           const V w = simd::keep((v.r2 < r_cut2) & (v.r2 <= sum_limit) & live,
+                                                  math::exp(-(r * inverse_length))) *
+                                       presence(blend, centre.types + simd::to_int(v.w));
+                           weights = weights + w;
+                           distances = simd::fma(w, r, distances);
+                       });
             double sums[4];
             simd::store_sums4(sums, energy, weights, distances, distances);
             // Nothing near: the net alone, as in DeePMD-kit.

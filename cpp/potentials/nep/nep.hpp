@@ -3,7 +3,7 @@
 //
 //   f_k(r) = (T_k(x) + 1)/2 fc(r), x = 2 (r/rc - 1)^2 - 1, fc = (1 + cos(pi r/rc))/2
 //   g_n(r) = sum_k c_nk f_k(r)                             c depends on both types
-//   radial q_n = sum_j gR_n,  S_nb = sum_j gA_n b(u_ij)    b: monomials, see nep_basis.hpp
+//   radial q_n = sum_j gR_n,  S_nb = sum_j gA_n b(u_ij)    b: monomials, see math/monomials.hpp
 //   q_nl = sum_m C_lm S_nlm^2 and invariants of third order, S_nlm linear in S_nb
 //   U = sum_h w1_h tanh(sum_d w0_hd q_d - b0_h) - bias     one network per type of centre
 //   p_ij = dU_i/dr_ij; F_i += p_ij, F_j -= p_ij; W -= r_ij (x) p_ij
@@ -16,6 +16,7 @@
 // the 1/2 into all) and of dP/dx, so that g = fc P and g' = fc' P + fc x' P'.
 #pragma once
 
+#include "core/arena.hpp"
 #include "core/dispatch.hpp"
 #include "core/types.hpp"
 #include "forces/force_blocks.hpp"
@@ -25,16 +26,8 @@ namespace mdkern {
 constexpr int kNepMaxBasis = 32;   // functions f_k
 constexpr int kNepMaxRadial = 32;  // functions g_n
 constexpr int kNepMaxL = 8;
-constexpr int kNepLanes = 16;  // lengths that a vector may read over are multiples of this
 
-enum class NepTask : int {
-    energy = 0,      // energies, forces, virial
-    descriptor = 1,  // q only
-    vjp = 2,         // forces and virial of sum_id weight_id q_id; no energy
-    jacobian = 3,    // dq_id/dr_j
-    charge = 4,      // charges only
-    born = 5,        // Outputs::born; energies: charges
-};
+using NepTask = CentreTask;
 
 struct NepParams {
     int n_types = 1, l_max = 4;
@@ -66,7 +59,7 @@ struct NepParams {
     int n_basis() const { return 1 + (n_lm() + 3) / 4 * 4; }  // rows of S: constant, then groups
 };
 
-// Arrays in the precision of the kernel. "p" rounds up to kNepLanes.
+// Arrays in the precision of the kernel; p: padded().
 template <class T> struct NepTables {
     const T* inverse_rc_radial = nullptr;   // (n_types, n_types)
     const T* inverse_rc_angular = nullptr;  // (n_types, n_types)

@@ -10,7 +10,8 @@ namespace MDKERN_ISA {
 namespace {
 
 // out[j] = sum_k in[k] w[k ld + j], j < n_out (a multiple of eight is computed), lanes side by
-// side.
+// side. Not gemm(): there lanes are columns and weights are packed; here they are centres, which the
+// steps before and after want side by side, and a weight is one number for all of them.
 template <class T, class Finish> void product(const T* w, int ld, const T* in, int n_in, int n_out,
                                               const Finish& finish) {
     using V = simd::Vec<T>;

@@ -2,57 +2,14 @@
 // p_ij of all its neighbors. Include from kernels only.
 #pragma once
 
-#include "forces/force_block.hpp"
-#include "potentials/nep/nep_basis.hpp"
+#include "forces/gradient_sink.hpp"
+#include "math/chebyshev.hpp"
+#include "math/monomials.hpp"
 #include "potentials/nep/nep_pairs.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
-
-// Where a vector of gradients goes: on the neighbors' entries, and into the sums of the centre.
-template <class T> struct GradientSink {
-    using V = simd::Vec<T>;
-    const NepJob<T>& job;
-    ForceBlock& block;
-    GradientSums<T> sums = {};
-
-    // Lanes without a neighbor hold the centre's row and zero gradients.
-    [[gnu::always_inline]] void add(const std::int32_t* index, V dx, V dy, V dz, V px, V py, V pz) {
-        std::int32_t slot[V::width];
-#pragma GCC unroll 16
-        for (int q = 0; q < V::width; ++q) slot[q] = block.slots[index[q]];
-        if (job.task == NepTask::born) return add_born(slot, dx, dy, dz, px, py, pz);
-        simd::subtract_rows(block.entries, slot, px, py, pz);
-        sums.add_force(px, py, pz);
-        if (job.p.dipole) {
-            const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-            sums.wxx = simd::fma(r2, px, sums.wxx);
-            sums.wyy = simd::fma(r2, py, sums.wyy);
-            sums.wzz = simd::fma(r2, pz, sums.wzz);
-            return;
-        }
-        sums.add_virial(dx, dy, dz, px, py, pz);
-        if (block.virial_entries) block.add_virials(slot, dx, dy, dz, px, py, pz);
-    }
-    // Half of r (x) p: from the neighbor, and to the nine sums of the centre.
-    [[gnu::noinline]] void add_born(const std::int32_t* slot, V dx, V dy, V dz, V px, V py, V pz) {
-        const V d[3] = {dx, dy, dz}, p[3] = {px, py, pz};
-        V* const to[9] = {&sums.fx,  &sums.fy,  &sums.fz,  &sums.wxx, &sums.wyy,
-                          &sums.wzz, &sums.wyz, &sums.wxz, &sums.wxy};
-        for (int c = 0; c < 9; ++c) {
-            const V w = V(T(0.5)) * d[c / 3] * p[c % 3];
-            *to[c] = *to[c] + w;
-            T lanes[V::width];
-            simd::store(lanes, w);
-            for (int q = 0; q < V::width; ++q) {
-                const std::int64_t k = slot[q];
-                double& e = c < 3 ? block.entries[4 * k + c] : block.virial_entries[8 * k + c - 3];
-                e -= double(lanes[q]);
-            }
-        }
-    }
-};
 
 // Screened nuclear repulsion of one vector of neighbors of one species: half of energy and slope.
 template <class T> struct Repulsion {
@@ -98,7 +55,7 @@ template <class T> [[gnu::noinline]] void repel(const NepJob<T>& job, const NepL
 
 // Coefficients of sum_n B_n g_n for one pair of types: P and dP/dx.
 template <class T> struct RadialSeries {
-    T p[kNepMaxBasis + kNepLanes], d[kNepMaxBasis + kNepLanes];
+    T p[kNepMaxBasis + kPadLanes], d[kNepMaxBasis + kPadLanes];
 
     RadialSeries(const NepJob<T>& job, const NepScratch<T>& scratch, int l, int type, int of) {
         using V = simd::Vec<T>;
@@ -128,20 +85,13 @@ template <class T, int K> void radial_slopes(const NepJob<T>& job, NepScratch<T>
         const int end = r + 1 < lane.n_runs ? lane.end[r] : lane.n + V::width;
         const RadialSeries<T> series(job, scratch, l, type, lane.species[r]);
         for (int k = begin / V::width * V::width; k < end && k < lane.n; k += V::width) {
-            const V x = simd::load(lane.x + k), two_x = x + x;
-            V t0 = T(1), t1 = x, value = series.p[0], slope = series.d[0];
-            if (n_k > 1) {
-                value = simd::fma(V(series.p[1]), x, value);
-                slope = simd::fma(V(series.d[1]), x, slope);
-            }
-#pragma GCC unroll 32
-            for (int m = 2; m < n_k; ++m) {
-                const V t2 = simd::fma(two_x, t1, -t0);
-                value = simd::fma(V(series.p[m]), t2, value);
-                slope = simd::fma(V(series.d[m]), t2, slope);
-                t0 = t1;
-                t1 = t2;
-            }
+            const V x = simd::load(lane.x + k);
+            V value = series.p[0], slope = series.d[0];
+            chebyshev(n_k, x, V(T(1)), x, [&](int m, V t) MDKERN_BODY {
+                if (m == 0) return;
+                value = simd::fma(V(series.p[m]), t, value);
+                slope = simd::fma(V(series.d[m]), t, slope);
+            });
             V s = simd::fma(simd::load(lane.dfc + k), value, simd::load(lane.slope + k) * slope);
             if (k < begin || k + V::width > end) {
                 s = simd::keep(in_run<T>(k, begin, end), s);
@@ -211,9 +161,9 @@ template <class T, int L> void angular_backward(const NepJob<T>& job, NepScratch
     for (int k = 0; k < stride; k += V::width) {
         const V ux = simd::load(lane.ux + k), uy = simd::load(lane.uy + k),
                 uz = simd::load(lane.uz + k);
-        V b[Basis<L>::padded], w[Basis<L>::padded];
-        for (int i = Basis<L>::n; i < Basis<L>::padded; ++i) b[i] = T(0);
-        basis<L>(ux, uy, uz, [&](int i, V v) { b[i] = v; });
+        V b[Monomials<L>::padded], w[Monomials<L>::padded];
+        for (int i = Monomials<L>::n; i < Monomials<L>::padded; ++i) b[i] = T(0);
+        monomials<L>(ux, uy, uz, [&](int i, V v) { b[i] = v; });
         // The constant has no gradient: it only counts in s.
         V s4[4] = {T(0), T(0), T(0), T(0)};
         for (int n = 0; n < n_angular; ++n)
@@ -222,13 +172,13 @@ template <class T, int L> void angular_backward(const NepJob<T>& job, NepScratch
         // Sixteen accumulators where there are registers for them.
         constexpr int kGroup = sizeof(V) >= 64 ? 8 : 4;
         int q = 0;
-        for (; q + kGroup <= Basis<L>::padded; q += kGroup)
+        for (; q + kGroup <= Monomials<L>::padded; q += kGroup)
             adjoint_group<kGroup>(lane, adjoint, n_angular, n_basis, k, q, b, w, s4);
-        if (q < Basis<L>::padded)
+        if (q < Monomials<L>::padded)
             adjoint_group<4>(lane, adjoint, n_angular, n_basis, k, q, b, w, s4);
         const V s = (s4[0] + s4[1]) + (s4[2] + s4[3]);
         V vx, vy, vz;
-        basis_gradient<L, T>(w, b, vx, vy, vz);
+        monomials_gradient<L, T>(w, b, vx, vy, vz);
         // p = u s + (v - u (u v)) / d
         const V inverse = simd::load(lane.a_inverse + k), d = simd::load(lane.d + k);
         const V along = simd::fma(ux, vx, simd::fma(uy, vy, uz * vz));

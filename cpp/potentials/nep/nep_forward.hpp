@@ -2,7 +2,8 @@
 // descriptors and the sums S_nb of one centre. Include from kernels only.
 #pragma once
 
-#include "potentials/nep/nep_basis.hpp"
+#include "math/chebyshev.hpp"
+#include "math/monomials.hpp"
 #include "potentials/nep/nep_pairs.hpp"
 
 namespace mdkern {
@@ -17,7 +18,7 @@ template <class T, int K> void radial_sums(const NepJob<T>& job, NepScratch<T>& 
     const NepLane<T>& lane = scratch.lane[l];
     const int type = int(job.s.rows[4 * lane.row + 3]), n_radial = job.p.n_radial;
     const int n_k = K ? K : job.p.k_radial, n_padded = padded(n_radial);
-    T q[kNepMaxRadial + kNepLanes] = {};
+    T q[kNepMaxRadial + kPadLanes] = {};
     for (int r = 0, begin = 0; r < lane.n_runs; begin = lane.end[r++]) {
         const int end = lane.end[r];
         V sum[kMost];
@@ -26,17 +27,8 @@ template <class T, int K> void radial_sums(const NepJob<T>& job, NepScratch<T>& 
         for (int k = begin / V::width * V::width; k < end; k += V::width) {
             V fc = simd::load(scratch.fc + k);
             if (k < begin || k + V::width > end) fc = simd::keep(in_run<T>(k, begin, end), fc);
-            const V x = simd::load(lane.x + k), two_x = x + x;
-            V t0 = fc, t1 = fc * x;
-            sum[0] = sum[0] + t0;
-            if (n_k > 1) sum[1] = sum[1] + t1;
-#pragma GCC unroll 32
-            for (int m = 2; m < n_k; ++m) {
-                const V t2 = simd::fma(two_x, t1, -t0);
-                sum[m] = sum[m] + t2;
-                t0 = t1;
-                t1 = t2;
-            }
+            const V x = simd::load(lane.x + k);
+            chebyshev(n_k, x, fc, fc * x, [&](int m, V f) MDKERN_BODY { sum[m] = sum[m] + f; });
         }
         T phi[kMost];
 #pragma GCC unroll 8
@@ -63,10 +55,7 @@ template <class T> [[gnu::always_inline]] inline void angular_functions(const Ne
                                                                         int k, int begin, int end) {
     using V = simd::Vec<T>;
     V t[kNepMaxBasis];
-    const V two_x = f.x + f.x;
-    t[0] = T(1);
-    if (n_k > 1) t[1] = f.x;
-    for (int m = 2; m < n_k; ++m) t[m] = simd::fma(two_x, t[m - 1], -t[m - 2]);
+    chebyshev(n_k, f.x, V(T(1)), f.x, [&](int m, V t_m) MDKERN_BODY { t[m] = t_m; });
     const bool whole = k >= begin && k + V::width <= end;
     const auto mask = in_run<T>(k, begin, end);
     in_parts<kParts<T>>(n_angular, [&](auto size, int n0) {
@@ -160,12 +149,12 @@ template <class T, int L> void angular_forward(const NepJob<T>& job, NepScratch<
                               n_k, k, begin, end);
     }
     for (int k = 0; k < stride; k += V::width) {
-        basis<L>(simd::load(lane.ux + k), simd::load(lane.uy + k), simd::load(lane.uz + k),
-                 [&](int b, V v) { simd::store(scratch.basis + b * stride + k, v); });
-        for (int b = Basis<L>::n; b < Basis<L>::padded; ++b)
+        monomials<L>(simd::load(lane.ux + k), simd::load(lane.uy + k), simd::load(lane.uz + k),
+                     [&](int b, V v) { simd::store(scratch.basis + b * stride + k, v); });
+        for (int b = Monomials<L>::n; b < Monomials<L>::padded; ++b)
             simd::store(scratch.basis + b * stride + k, V(T(0)));
     }
-    angular_sums(job, scratch, l, Basis<L>::padded);
+    angular_sums(job, scratch, l, Monomials<L>::padded);
 }
 
 }  // namespace

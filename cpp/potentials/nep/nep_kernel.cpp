@@ -1,14 +1,14 @@
 // NEP in one pass over blocks of rows; formulas in nep.hpp.
 //
 // A block of rows is worked on in batches of as many centres of one species as a vector has lanes:
-//   1. per centre: neighbors, radial descriptors, S_nb              (nep_pairs.hpp,
-//   nep_forward.hpp; lanes: neighbors)
-//   2. per batch:  invariants, network, dU/dq, dU/dS_nb             (nep_atoms.hpp; lanes: centres)
-//   3. per centre: p_ij, added to the block's own rows of forces    (nep_backward.hpp)
+//   1. nep_pairs.hpp, nep_forward.hpp: neighbors of each centre, its radial descriptors and S_nb;
+//      lanes are neighbors
+//   2. nep_atoms.hpp: invariants of the batch, network, dU/dq and dU/dS_nb; lanes are centres
+//   3. nep_backward.hpp: p_ij of each centre, added to the block's own rows of forces; lanes are
+//      neighbors
 // What pass 3 needs of pass 1 stays in the thread's scratch, some 12 kB per centre of the batch.
 //
-// Flops per centre, N_R and N_A neighbors, K functions f_k, M = (L+1)^2 - 1, D descriptors, H
-// neurons:
+// Operations, with K functions f_k, M = (L+1)^2 - 1, D descriptors and H neurons:
 //   radial neighbor   60 + 4 K_R forward, 20 + 6 K_R back
 //   angular neighbor  50 + 4 n_A K_A + 2 n_A M forward, 100 + 4 n_A M + 6 M back
 //   centre            4 D H + 40 H + some 60 n_A L^2
@@ -117,45 +117,45 @@ public:
     }
 
     void run() {
-        int at[kMaxSpecies + 1];
-        sort_rows(job.p.n_types, at);
-        for (int k = 0; k < int(end - begin);) {
-            const int type = type_of(row[k]);
-            int n = 0;
-            while (n < V::width && k + n < int(end - begin) && type_of(row[k + n]) == type) {
-                scratch.lane[n].row = row[k + n];
-                ++n;
-            }
-            batch(type, n);
-            k += n;
-        }
+        for_batches(job.p.n_types, V::width,
+                    job.task == NepTask::jacobian ? &out.jacobian : nullptr,
+                    [&](int type, const std::int64_t* rows, int n) { batch(type, rows, n); });
         finish(out);
     }
 
 private:
-    void batch(int type, int n) {
-        for (int l = 0; l < n; ++l) forward(job, scratch, l);
+    void batch(int type, const std::int64_t* rows, int n) {
+        for (int l = 0; l < n; ++l) {
+            scratch.lane[l].row = rows[l];
+            forward(job, scratch, l);
+        }
         for (int l = n; l < V::width; ++l) copy_lane(l);
         invariants(job.p, scratch);
+        const int width = job.p.n_descriptors;
+        const auto slope = [&](int l, int d) -> T& { return scratch.slope_q[d * V::width + l]; };
         T energies[V::width];
         for (T& e : energies) e = T(0);
-        if (job.task == NepTask::descriptor) return write_descriptors(n);
-        if (job.task == NepTask::jacobian) return write_jacobian(n);
-        if (job.task == NepTask::charge) return write_charges(type, n);
-        if (job.task == NepTask::vjp)
-            read_weights(n);
-        else
-            simd::store(energies, network(job, scratch, type, read_felt(n)));
+        if (job.task == NepTask::descriptor)
+            return write_features(out, rows, n, width,
+                                  [&](int l, int d) { return scratch.q[d * V::width + l]; });
+        if (job.task == NepTask::charge) return write_charges(type, rows, n);
+        if (job.task == NepTask::jacobian) return write_jacobian(rows, n);
+        if (job.task == NepTask::vjp) {
+            read_weights(out, rows, n, width, slope);
+            for (int l = n; l < V::width; ++l)
+                for (int d = 0; d < width; ++d) slope(l, d) = slope(0, d);
+        } else {
+            simd::store(energies, network(job, scratch, type, read_felt(rows, n)));
+        }
         adjoints(job.p, scratch);
         for (int l = 0; l < n; ++l) {
-            const std::int64_t i = scratch.lane[l].row;
-            GradientSink<T> sink{job, *this};
+            GradientSink<T> sink(*this, job.list, job.task, out.jacobian, job.p.dipole);
             backward(job, scratch, l, sink);
+            sink.finish_centre(rows[l]);
             double e = scratch.lane[l].energy;
             e += double(energies[l]);
             if (job.task == NepTask::energy) e -= job.t.bias[job.p.one_network ? 0 : type];
-            energy[i - begin] = e;
-            job.task == NepTask::born ? finish_born(i, sink.sums) : finish_centre(i, sink.sums);
+            energy[rows[l] - begin] = e;
         }
     }
 
@@ -167,64 +167,32 @@ private:
         copy(scratch.q, job.p.n_radial);
         copy(scratch.sums, job.p.n_angular * job.p.n_basis());
     }
-    void write_descriptors(int n) {
-        for (int l = 0; l < n; ++l) {
-            const std::int64_t i = scratch.lane[l].row, o = caller(i);
-            for (int d = 0; d < job.p.n_descriptors; ++d)
-                out.features[o * job.p.n_descriptors + d] = double(scratch.q[d * V::width + l]);
-            energy[i - begin] = 0.0;
-        }
-    }
-    void write_charges(int type, int n) {
+    void write_charges(int type, const std::int64_t* rows, int n) {
         T charges[V::width];
         simd::store(charges, charge_of(job, scratch, type));
-        for (int l = 0; l < n; ++l) {
-            const std::int64_t i = scratch.lane[l].row;
-            job.work.charges[i] = double(charges[l]);
-            energy[i - begin] = 0.0;
-        }
+        for (int l = 0; l < n; ++l) job.work.charges[rows[l]] = double(charges[l]);
     }
     // dE/dQ of the batch, or null without charges.
-    const T* read_felt(int n) {
+    const T* read_felt(const std::int64_t* rows, int n) {
         if (!job.work.charge_slope) return nullptr;
         for (int l = 0; l < V::width; ++l)
-            felt[l] = l < n ? T(job.work.charge_slope[scratch.lane[l].row]) : T(0);
+            felt[l] = l < n ? T(job.work.charge_slope[rows[l]]) : T(0);
         return felt;
     }
-    void read_weights(int n) {
-        for (int l = 0; l < V::width; ++l) {
-            const std::int64_t o = caller(scratch.lane[l < n ? l : 0].row);
-            for (int d = 0; d < job.p.n_descriptors; ++d)
-                scratch.slope_q[d * V::width + l] =
-                    T(out.feature_weights[o * job.p.n_descriptors + d]);
-        }
-    }
-    // One unit vector dU/dq after the other. The sink leaves -dq/dr_j in the entries of neighbors.
-    void write_jacobian(int n) {
-        const int n_d = job.p.n_descriptors;
-        for (int d = 0; d < n_d; ++d) {
-            for (int k = 0; k < n_d * V::width; ++k)
+    // One unit vector dU/dq after the other.
+    void write_jacobian(const std::int64_t* rows, int n) {
+        const int width = job.p.n_descriptors;
+        for (int d = 0; d < width; ++d) {
+            for (int k = 0; k < width * V::width; ++k)
                 scratch.slope_q[k] = k / V::width == d ? T(1) : T(0);
             adjoints(job.p, scratch);
             for (int l = 0; l < n; ++l) {
-                const std::int64_t i = scratch.lane[l].row;
-                energy[i - begin] = 0.0;
-                if (out.jacobian.centre_at[caller(i)] < 0) continue;
-                GradientSink<T> sink{job, *this};
+                GradientSink<T> sink(*this, job.list, job.task, out.jacobian, job.p.dipole);
+                sink.feature = d;
                 backward(job, scratch, l, sink);
-                take_jacobian(out.jacobian, job.list, i, d);
+                sink.finish_centre(rows[l]);
             }
         }
-    }
-    // The nine sums of add_born.
-    void finish_born(std::int64_t i, const GradientSums<T>& a) {
-        T w[12];
-        simd::store_sums4(w, a.fx, a.fy, a.fz, a.wxx);
-        simd::store_sums4(w + 4, a.wyy, a.wzz, a.wyz, a.wxz);
-        simd::store_sums4(w + 8, a.wxy, a.wxy, a.wxy, a.wxy);
-        const std::int64_t k = slots[i];
-        for (int c = 0; c < 3; ++c) entries[4 * k + c] += double(w[c]);
-        for (int c = 0; c < 6; ++c) virial_entries[8 * k + c] += double(w[3 + c]);
     }
 
     const NepJob<T>& job;
@@ -240,15 +208,7 @@ template <class T> void compute(NepTask task, const NepParams& p, const NepTable
     parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
         Block<T>(job, plan, out, b, thread).run();
     });
-    if (task == NepTask::born) {
-        force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.born, 9);
-        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.born + 3, 9);
-    }
-    if (task != NepTask::energy && task != NepTask::vjp) return;
-    if (out.forces)
-        force_blocks_gather_compute(s, plan, work.entries, 4, 3, n_threads, out.forces, 3);
-    if (out.virials)
-        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials, 6);
+    gather_entries(task, s, plan, work, n_threads, out);
 }
 
 }  // namespace

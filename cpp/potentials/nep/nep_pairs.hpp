@@ -6,6 +6,8 @@
 #pragma once
 
 #include "core/types.hpp"
+#include "forces/near.hpp"
+#include "math/cutoffs.hpp"
 #include "potentials/nep/nep_scratch.hpp"
 #include "simd/math.hpp"
 #include "simd/simd.hpp"
@@ -22,8 +24,6 @@ template <class T> struct NepJob {
     const NepWork& work;
     NepTask task;
 };
-
-constexpr int padded(int n) { return (n + kNepLanes - 1) / kNepLanes * kNepLanes; }
 
 // Lanes of the vector at k that lie in [begin, end).
 template <class T> inline simd::Mask<T> in_run(int k, int begin, int end) {
@@ -77,38 +77,27 @@ template <class T> void find_runs(const NepJob<T>& job, const double* staged, Ne
 // the row itself, as if beyond every cutoff, of the last neighbor's species.
 template <class T> void gather(const NepJob<T>& job, NepScratch<T>& scratch, NepLane<T>& lane) {
     using V = simd::Vec<double>;
-    const System& s = job.s;
     const std::int64_t i = lane.row;
-    const double* p = s.rows + 4 * i;
-    const V x = p[0], y = p[1], z = p[2];
-    const double* keep = job.p.keep + std::int64_t(p[3]) * job.p.n_types;
+    const double* keep = job.p.keep + std::int64_t(job.s.rows[4 * i + 3]) * job.p.n_types;
     const bool uniform = job.p.uniform_cutoff, mixed = job.p.n_types > 1;
-    const std::int32_t *begin = job.list.index + job.list.first[i],
-                       *end = begin + job.list.count[i];
     double **out = scratch.staged, *species = scratch.staged_species;
-    int n = 0;
-    for (const std::int32_t* k = begin; k < end; k += V::width) {
-        const auto live = simd::first_n<double>(end - k);
-        const auto j = simd::load_int<double>(k, live);
-        V dx, dy, dz, w;
-        simd::load_rows(s.rows, j, dx, dy, dz, w);
-        dx = dx - x;
-        dy = dy - y;
-        dz = dz - z;
-        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-        const V limit = uniform ? V(keep[0]) : simd::gather(keep, simd::to_int(w));
-        const auto within = (r2 < limit) & live;
-        simd::compress_store(out[0] + n, dx, within);
-        simd::compress_store(out[1] + n, dy, within);
-        simd::compress_store(out[2] + n, dz, within);
-        simd::compress_store(out[3] + n, r2, within);
-        if (mixed) simd::compress_store(species + n, w, within);
-        n += simd::compress_store(lane.index + n, j, within);
-    }
+    const std::int32_t* begin = job.list.index + job.list.first[i];
+    const int n = gather_near(
+        job.s.rows, i, begin, begin + job.list.count[i],
+        [&](const Listed<double>& v) MDKERN_BODY {
+            return v.r2 < (uniform ? V(keep[0]) : simd::gather(keep, simd::to_int(v.w)));
+        },
+        [&](const Listed<double>& v, simd::Mask<double> within, const std::int32_t*, int at)
+            MDKERN_BODY {
+                v.keep_vectors(within, out[0] + at, out[1] + at, out[2] + at);
+                simd::compress_store(out[3] + at, v.r2, within);
+                if (mixed) simd::compress_store(species + at, v.w, within);
+                simd::compress_store(lane.index + at, v.j, within);
+            });
     lane.n = n;
     const double far = 4.0 * job.p.cutoff * job.p.cutoff;
     const double last = mixed && n > 0 ? species[n - 1] : 0.0;
-    for (int k = n; k < n + kNepLanes; ++k) {
+    for (int k = n; k < n + kPadLanes; ++k) {
         out[0][k] = out[1][k] = out[2][k] = 0.0;
         out[3][k] = far;
         species[k] = last;

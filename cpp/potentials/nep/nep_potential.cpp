@@ -13,8 +13,6 @@ namespace {
 
 constexpr double kPairNs = 30.0;  // of a listed pair, for team_size()
 
-std::int64_t padded(int n) { return (n + kNepLanes - 1) / kNepLanes * kNepLanes; }
-
 template <class T> NepTables<T> tables(const NepParams& p, const Fields& f, std::int64_t n_nets) {
     const std::int64_t n = p.n_types, hidden = padded(p.hidden), n_d = padded(p.n_descriptors);
     NepTables<T> t;

@@ -38,43 +38,29 @@ template <class T> struct NepScratch {
 
     static std::size_t layout(const NepParams& p, std::int64_t largest, char* memory,
                               NepScratch& s) {
-        Walk walk{memory};
-        // A compressed store may write a vector beyond the last neighbor.
-        const std::size_t room = std::size_t(largest + 2 * kNepLanes) / kNepLanes * kNepLanes;
-        for (double*& x : s.staged) walk.take(x, room);
-        walk.take(s.staged_species, room);
-        walk.take(s.fc, room);
+        Arena arena{memory};
+        const std::size_t room = std::size_t(padded_room(largest));
+        for (double*& x : s.staged) arena.take(x, room);
+        arena.take(s.staged_species, room);
+        arena.take(s.fc, room);
         for (NepLane<T>& l : s.lane) {
             T** const arrays[] = {&l.dx, &l.dy, &l.dz, &l.inverse, &l.dfc, &l.slope,
                                   &l.x,  &l.ux, &l.uy, &l.uz,      &l.d,   &l.a_inverse};
-            for (T** x : arrays) walk.take(*x, room);
-            walk.take(l.g, room * p.n_angular);
-            walk.take(l.dg, room * p.n_angular);
-            walk.take(l.index, room);
-            walk.take(l.a_index, room);
+            for (T** x : arrays) arena.take(*x, room);
+            arena.take(l.g, room * p.n_angular);
+            arena.take(l.dg, room * p.n_angular);
+            arena.take(l.index, room);
+            arena.take(l.a_index, room);
             std::int32_t** const runs[] = {&l.species, &l.end, &l.a_end};
-            for (std::int32_t** x : runs) walk.take(*x, std::size_t(p.n_types));
+            for (std::int32_t** x : runs) arena.take(*x, std::size_t(p.n_types));
         }
-        walk.take(s.basis, room * p.n_basis());
-        walk.take(s.q, padded(p.n_descriptors) * kLanes);
-        walk.take(s.slope_q, padded(p.n_descriptors) * kLanes);
-        walk.take(s.hidden, padded(p.hidden) * kLanes);
+        arena.take(s.basis, room * p.n_basis());
+        arena.take(s.q, std::size_t(padded(p.n_descriptors)) * kLanes);
+        arena.take(s.slope_q, std::size_t(padded(p.n_descriptors)) * kLanes);
+        arena.take(s.hidden, std::size_t(padded(p.hidden)) * kLanes);
         T** const tensors[] = {&s.sums, &s.harmonics, &s.adjoint};
-        for (T** x : tensors) walk.take(*x, std::size_t(p.n_angular) * p.n_basis() * kLanes);
-        return walk.used;
-    }
-
-private:
-    struct Walk {
-        char* memory;
-        std::size_t used = 0;
-        template <class U> void take(U*& pointer, std::size_t n) {
-            pointer = reinterpret_cast<U*>(memory + used);
-            used += (n * sizeof(U) + 63) / 64 * 64;
-        }
-    };
-    static std::size_t padded(int n) {
-        return std::size_t(n + kNepLanes - 1) / kNepLanes * kNepLanes;
+        for (T** x : tensors) arena.take(*x, std::size_t(p.n_angular) * p.n_basis() * kLanes);
+        return arena.used;
     }
 };
 

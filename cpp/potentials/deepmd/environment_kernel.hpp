@@ -1,51 +1,23 @@
 // What descriptors of Deep Potential models have in common: the block of centres that they work on,
-// where gradients go, and neighbors with their rows of the environment matrix. Include from kernels
-// only.
+// and neighbors with their rows of the environment matrix. Include from kernels only.
 //
-// A descriptor NAME with parameters Params<T> is a scratch struct and two functions:
-//   struct NameScratch<T> { void carve(Carver&, const Params<T>&, std::int64_t largest); }
-//   name_values(params, block, scratch, column)    writes columns [column, column + width) of x
-//   name_gradient(params, block, scratch, column)  reads dE/dx there and adds dE/dr of the neighbors
-// deep_kernel.cpp calls them by DeepKind; the scratch lives from the first to the second call.
+// A descriptor NAME with parameters Name<T> has working memory and two functions:
+//   NameScratch<T>::take(Arena&, const Name<T>&, largest)  pieces for up to `largest` neighbors
+//   name_values(params, block, scratch, column)            writes its columns of x, from `column` on
+//   name_gradient(params, block, scratch, column)          reads dE/dx there, adds the gradients of
+//                                                          the neighbors to the block's sink
+// deep_kernel.cpp calls them by DeepKind; the memory keeps its contents from one to the other.
 #pragma once
 
-#include "forces/force_block.hpp"
+#include "forces/gradient_sink.hpp"
+#include "forces/near.hpp"
+#include "math/cutoffs.hpp"
 #include "nn/dense_net.hpp"
-#include "potentials/deepmd/scratch.hpp"
+#include "potentials/deepmd/deep.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
-
-// Where gradients go: on the entries of neighbors, and into the sums of the centre.
-struct DeepSink {
-    using V = simd::Vec<double>;
-    ForceBlock& block;
-    const Neighbors& list;
-    const FeatureJacobian* jacobian = nullptr;  // where gradients are those of one feature
-    std::int64_t feature = 0;
-    GradientSums<double> sums = {};
-
-    // A vector of neighbors of one centre: rows of the System, r_j - r_i and dE/d(r_j - r_i). Lanes
-    // without a neighbor hold the centre's row and zero gradients.
-    [[gnu::always_inline]] void add(const std::int32_t* index, V dx, V dy, V dz, V px, V py, V pz) {
-        std::int32_t slot[V::width];
-#pragma GCC unroll 8
-        for (int l = 0; l < V::width; ++l) slot[l] = block.slots[index[l]];
-        simd::subtract_rows(block.entries, slot, px, py, pz);
-        sums.add_force(px, py, pz);
-        sums.add_virial(dx, dy, dz, px, py, pz);
-        if (block.virial_entries) block.add_virials(slot, dx, dy, dz, px, py, pz);
-    }
-    // After the last neighbor of a centre.
-    void finish_centre(std::int64_t row) {
-        if (jacobian)
-            block.take_jacobian(*jacobian, list, row, feature);
-        else
-            block.finish_centre(row, sums);
-        sums = {};
-    }
-};
 
 // Up to kDeepBlock centres of one type.
 template <class T> struct DeepBlock {
@@ -56,7 +28,7 @@ template <class T> struct DeepBlock {
     int type, n;
     const std::int64_t* row;  // (n) centres
     Matrix<T> x;              // (n, ..) descriptors, then dE/dx
-    DeepSink& sink;
+    GradientSink<double>& sink;
 };
 
 // stays[k] = 1 for the neighbors that have a slot: the nearest n_listed of all, of these the nearest
@@ -93,28 +65,18 @@ template <class T> int gather_neighbors(const DeepEnv& env, const DeepBlock<T>& 
                                         DeepEnvScratch<T>& e, int k) {
     using V = simd::Vec<double>;
     const std::int64_t i = block.row[k], at = k * e.room;
-    const double* p = block.s.rows + 4 * i;
-    const V x = p[0], y = p[1], z = p[2], limit = env.r_cut * env.r_cut;
-    const std::int32_t *begin = block.list.index + block.list.first[i],
-                       *end = begin + block.list.count[i];
-    int n = 0;
-    for (const std::int32_t* j = begin; j < end; j += V::width) {
-        const auto live = simd::first_n<double>(end - j);
-        const auto index = simd::load_int<double>(j, live);
-        V dx, dy, dz, type;
-        simd::load_rows(block.s.rows, index, dx, dy, dz, type);
-        dx = dx - x;
-        dy = dy - y;
-        dz = dz - z;
-        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-        const auto within = (r2 < limit) & live;
-        simd::compress_store(e.dx + at + n, dx, within);
-        simd::compress_store(e.dy + at + n, dy, within);
-        simd::compress_store(e.dz + at + n, dz, within);
-        simd::compress_store(e.r2 + n, r2, within);
-        simd::compress_store(e.species + n, type, within);
-        n += simd::compress_store(e.index + at + n, index, within);
-    }
+    const V limit = env.r_cut * env.r_cut;
+    const std::int32_t* begin = block.list.index + block.list.first[i];
+    int n = gather_near(
+        block.s.rows, i, begin, begin + block.list.count[i],
+        [&](const Listed<double>& v) MDKERN_BODY { return v.r2 < limit; },
+        [&](const Listed<double>& v, simd::Mask<double> within, const std::int32_t*, int to)
+            MDKERN_BODY {
+                v.keep_vectors(within, e.dx + at + to, e.dy + at + to, e.dz + at + to);
+                simd::compress_store(e.r2 + to, v.r2, within);
+                simd::compress_store(e.species + to, v.w, within);
+                simd::compress_store(e.index + at + to, v.j, within);
+            });
     DeepRun* runs = e.runs + std::int64_t(k) * env.n_types;
     const auto count = [&] {
         for (int t = 0; t < env.n_types; ++t) runs[t] = {t, 0, 0, env.by_type ? env.sel[t] : 0};
@@ -147,7 +109,7 @@ template <class T> int gather_neighbors(const DeepEnv& env, const DeepBlock<T>& 
         runs[t].end = removed || excluded ? first : first + of_type;
         first += of_type;
     }
-    for (int l = n; l < n + kDenseLanes; ++l) {
+    for (int l = n; l < n + kPadLanes; ++l) {
         e.dx[at + l] = e.dy[at + l] = e.dz[at + l] = 0.0;
         e.r2[l] = 4.0 * env.r_cut * env.r_cut;
         e.index[at + l] = std::int32_t(i);

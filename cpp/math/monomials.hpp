@@ -1,6 +1,6 @@
-// Angular basis of the NEP kernel: monomials z^k Re (x + i y)^m and z^k Im (x + i y)^m of the unit
-// vector, k = 0 .. L - m, m = 0 .. L. They span the same space as the real harmonics up to L, are
-// their own derivatives' basis, and need no table of polynomials. Include from kernels only.
+// Monomials z^k Re (x + i y)^m and z^k Im (x + i y)^m of a unit vector, k = 0 .. L - m, m = 0 .. L.
+// They span the same space as the real harmonics up to L, their derivatives are monomials too, and
+// they need no table. Include from kernels only.
 #pragma once
 
 #include "simd/simd.hpp"
@@ -9,7 +9,7 @@ namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
 
-template <int L> struct Basis {
+template <int L> struct Monomials {
     static constexpr int n = (L + 1) * (L + 1) - 1;  // without the constant
     static constexpr int padded = (n + 3) / 4 * 4;
     // Place of z^k Re/Im (x + i y)^m; -1 is the constant.
@@ -22,9 +22,9 @@ template <int L> struct Basis {
 };
 
 // put(place, value) for every function but the constant.
-template <int L, class V, class Put> [[gnu::always_inline]] inline void basis(V x, V y, V z,
-                                                                              const Put& put) {
-    using B = Basis<L>;
+template <int L, class V, class Put> [[gnu::always_inline]] inline void monomials(V x, V y, V z,
+                                                                                  const Put& put) {
+    using B = Monomials<L>;
     V power[L + 1];
     power[1] = z;
     put(B::at(0, 0, 1), z);
@@ -51,9 +51,9 @@ template <int L, class V, class Put> [[gnu::always_inline]] inline void basis(V 
 
 // Gradient of sum w b with x, y, z as free variables; b are the values of the functions.
 //   d/dz z^k = k z^(k-1);  d/dx (x + i y)^m = m (x + i y)^(m-1), d/dy the same times i
-template <int L, class T, class V = simd::Vec<T>> [[gnu::always_inline]] inline void basis_gradient(
-    const V* w, const V* b, V& vx, V& vy, V& vz) {
-    using B = Basis<L>;
+template <int L, class T, class V = simd::Vec<T>> [[gnu::always_inline]] inline void
+monomials_gradient(const V* w, const V* b, V& vx, V& vy, V& vz) {
+    using B = Monomials<L>;
     V x = T(0), y = T(0), z = w[B::at(0, 0, 1)];
 #pragma GCC unroll 8
     for (int k = 2; k <= L; ++k)

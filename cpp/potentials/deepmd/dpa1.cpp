@@ -1,8 +1,8 @@
-// Attention descriptors with type embeddings, se_atten.
-#include "potentials/deepmd/kinds_scratch.hpp"
-#include "potentials/deepmd/parameters.hpp"
+#include "potentials/deepmd/dpa1.hpp"
 
 #include <stdexcept>
+
+#include "potentials/deepmd/parameters.hpp"
 
 namespace mdkern {
 
