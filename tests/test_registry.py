@@ -295,7 +295,7 @@ def test_the_toy_potential_touches_no_file() -> None:
     for wanted in (
         r"cpp/potentials/\w+_kernel\.cpp", r"cpp/potentials/soft_sphere\.cpp", r"src/mdkern/potentials/\w+\.py",
         r"src/mdkern/registry/\w+\.py", r"src/mdkern/reference/\w+\.py", r"src/mdkern/bench/cases/\w+\.py",
-        r"tests/test_\w+\.py", r"benchmarks/bench_\w+\.py", r"docs/potentials/\w+\.md",
+        r"tests/test_\w+\.py", r"tests/data/classical/cases_\w+\.json", r"tools/lammps_\w+\.py", r"benchmarks/bench_\w+\.py", r"docs/potentials/\w+\.md",
     ):  # fmt: skip
         assert any(re.fullmatch(wanted, path) for path in there), wanted
     assert mdkern.registry is registry

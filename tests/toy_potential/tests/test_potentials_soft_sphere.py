@@ -12,7 +12,8 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.io import read, write
-from contracts import PotentialContract
+from contracts import PotentialContract, evaluate
+from reference_data import all_cases, case_id
 
 import mdkern
 from mdkern import _core, reference
@@ -25,6 +26,7 @@ from mdkern.md import VelocityVerlet
 from mdkern.registry import entries
 
 K, RC = 2.0, 4.6
+VOIGT = [[0, 5, 4], [5, 1, 3], [4, 3, 2]]
 
 
 def definition(atoms: Atoms) -> reference.Result:
@@ -37,6 +39,19 @@ class TestSoftSphere(PotentialContract):
     make = staticmethod(lambda **kw: SoftSphere(k=K, rc=RC, **kw))
     reference = staticmethod(definition)
     continuous = "forces"
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "tag", "atoms", "stored"), all_cases("soft_"), ids=case_id
+)
+def test_lammps(
+    name: str, kwargs: dict[str, Any], tag: str, atoms: Atoms, stored: dict[str, Any]
+) -> None:
+    del name, tag
+    got = evaluate(SoftSphere(**kwargs), atoms)
+    assert abs(got["energy"] - stored["energy"]) <= 1e-10 * len(atoms)
+    assert np.abs(got["forces"] - stored["forces"]).max() <= 1e-9
+    assert np.abs(got["virial"] - stored["virial"][VOIGT]).max() <= 1e-9 * len(atoms)
 
 
 @pytest.fixture
