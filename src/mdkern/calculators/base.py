@@ -338,11 +338,12 @@ class Calculator(AseCalculator):
 
 def is_native(calculator: Any) -> bool:
     """Whether its potential alone gives energy, forces and stress: one of ours, unless a subclass has another `calculate`."""
-    kind = type(calculator)
     if not isinstance(calculator, Calculator):
         return False
-    ours = [x.__module__.partition(".")[0] == "mdkern" for x in (kind, kind.calculate)]
-    return kind.calculate is Calculator.calculate or all(ours)
+    kind = type(calculator)
+    return kind.calculate is Calculator.calculate or all(
+        x.__module__.partition(".")[0] == "mdkern" for x in (kind, kind.calculate)
+    )
 
 
 def _same(value: Any, parameter: Any) -> bool:
