@@ -13,6 +13,7 @@ FUZZ = Path(__file__).parent / "fuzz"
 FORMATS = (
     *("eam_alloy", "eam_fs", "eam_funcfl", "nep", "dp", "json", "yaml", "linear", "checkpoint"),
     "h5md",
+    *sorted(path.stem.partition("_")[2] for path in FUZZ.glob("formats_*.py")),
 )
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 

@@ -129,13 +129,13 @@ print(json.dumps({{
     "listed": ["Spring" in x.__all__ for x in (calculators, potentials)] + ["springs" in reference.__all__],
     "drift": abs(atoms.get_total_energy() - first) / len(atoms),
     "plugins": [(x.name, x.citation, x.implementation is calculators.Spring) for x in __ase_plugins__ if "spring" in x.name],
-    "kernels": list(KERNELS)[-1],
+    "kernels": list(KERNELS),
     "cite": printed("info", "--cite"),
     "cited": printed("info", "--cite", "a.spring"),
     "info": printed("info", "a.spring"),
     "evaluate": printed("evaluate", "in.extxyz", "--potential", "spring:k=1,rc=3", "--json"),
     "help": __import__("mdkern.cli.potential").cli.potential.HELP,
-    "formats": mdkern.registry.file_formats()[-1],
+    "formats": mdkern.registry.file_formats(),
 }}))
 """
 
@@ -172,15 +172,15 @@ def check_spring(run: subprocess.CompletedProcess[str]) -> None:
     paper = "M. Born and J. E. Mayer, Z. Phys. 75, 1 (1932)"
     if __ase_plugins__:  # an ASE that has them
         assert seen["plugins"] == [["other-spring", paper, True]]
-    assert seen["kernels"] == "spring"
+    assert "spring" in seen["kernels"]
     assert paper in seen["cite"]
     assert seen["cited"].splitlines()[-1] == f"Springs         {paper}"
     assert "springs (.spring)" in seen["info"]
     assert json.loads(seen["evaluate"])["frames"] == 1
     row = "\n  spring:k=1,rc=3                         Springs (eV/Angstrom^2, Angstrom)\n"
     assert row in seen["help"]
-    assert seen["formats"] == "springs (.spring)"
-    assert "linear models (.npz),\n" + 59 * " " + "springs (.spring)\n" in seen["help"]
+    assert "springs (.spring)" in seen["formats"]
+    assert f",\n{'':59}springs (.spring)" in seen["help"]
 
 
 def test_a_potential_of_another_package(tmp_path: Path) -> None:
@@ -253,7 +253,9 @@ def test_entries_are_complete() -> None:
 
 def test_files_are_asked_in_the_order_of_their_marks() -> None:
     asked = [entry.name for entry, _ in registry.entries_with_files()]
-    assert asked == ["linear", "nep_tensor", "nep", "deepmd", "eam"]
+    known = ["linear", "nep_tensor", "nep", "deepmd", "eam"]
+    assert [name for name in asked if name in known] == known
+    assert asked[-1] == "eam"
 
 
 def test_names_that_are_not_there() -> None:
@@ -295,7 +297,7 @@ def test_the_toy_potential_touches_no_file() -> None:
     for wanted in (
         r"cpp/potentials/\w+_kernel\.cpp", r"cpp/potentials/soft_sphere\.cpp", r"src/mdkern/potentials/\w+\.py",
         r"src/mdkern/registry/\w+\.py", r"src/mdkern/reference/\w+\.py", r"src/mdkern/bench/cases/\w+\.py",
-        r"tests/test_\w+\.py", r"tests/data/classical/cases_\w+\.json", r"tools/lammps_\w+\.py", r"benchmarks/bench_\w+\.py", r"docs/potentials/\w+\.md",
+        r"tests/test_\w+\.py", r"tests/fuzz/formats_\w+\.py", r"tests/data/classical/cases_\w+\.json", r"tools/lammps_\w+\.py", r"benchmarks/bench_\w+\.py", r"docs/potentials/\w+\.md",
     ):  # fmt: skip
         assert any(re.fullmatch(wanted, path) for path in there), wanted
     assert mdkern.registry is registry

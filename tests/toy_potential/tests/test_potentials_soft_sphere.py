@@ -110,7 +110,9 @@ def test_messages(tmp_path: Path) -> None:
         SoftSphere(k=-1, rc=2)
     path = tmp_path / "bad.soft"
     path.write_text("soft-sphere\nk 1e999\nrc -1\n")
-    with pytest.raises(FormatError, match=r"bad\.soft:3: expected 'rc' and a positive number"):
+    with pytest.raises(
+        FormatError, match=r"bad\.soft:2: expected 'k' and a number above 0, at most 100"
+    ):
         mdkern.load(path)
 
 

@@ -14,6 +14,7 @@ from mdkern.potentials.base import InCore
 __all__ = ["SoftSphere", "is_soft_sphere"]
 
 _MARK = b"soft-sphere"
+_MOST = 100.0  # of either parameter; more is a damaged file
 
 
 class SoftSphere(InCore):
@@ -73,9 +74,12 @@ def _read(path: str | os.PathLike[str]) -> tuple[float, float]:
         text = lines[line - 1] if line <= len(lines) else b""
         match = re.fullmatch(rf"\s*{name}\s+([\d.eE+-]{{1,40}})\s*".encode(), text)
         try:
-            found.append(float(match[1]) if match else float("nan"))
+            value = float(match[1]) if match else 0.0
         except ValueError:
-            found.append(float("nan"))
-        if not found[-1] > 0.0:
-            raise FormatError(f"expected {name!r} and a positive number", path, line)
+            value = 0.0
+        if not 0.0 < value <= _MOST:
+            raise FormatError(
+                f"expected {name!r} and a number above 0, at most {_MOST:g}", path, line
+            )
+        found.append(value)
     return found[0], found[1]
