@@ -12,12 +12,9 @@ from typing import Any
 
 import pytest
 
-import mdkern
 from mdkern import calculators, potentials, reference, registry
 from mdkern._ase_plugin import __ase_plugins__
 from mdkern.bench.kernels import KERNELS
-
-pytestmark = pytest.mark.quick
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY = Path(__file__).resolve().parent / "toy_potential"
@@ -96,7 +93,6 @@ from ase.build import bulk
 from ase.io import write
 
 {before}
-import mdkern
 from mdkern import calculators, potentials, reference
 from mdkern._ase_plugin import __ase_plugins__
 from mdkern.bench.kernels import KERNELS
@@ -183,6 +179,7 @@ def check_spring(run: subprocess.CompletedProcess[str]) -> None:
     assert f",\n{'':59}springs (.spring)" in seen["help"]
 
 
+@pytest.mark.quick
 def test_a_potential_of_another_package(tmp_path: Path) -> None:
     (tmp_path / "other_package.py").write_text(PACKAGE)
     (tmp_path / "other_package_entry.py").write_text(ENTRY)
@@ -228,6 +225,7 @@ def test_an_entry_that_is_no_good_is_left_out(
 # --- the entries of mdkern -----------------------------------------------------------------------
 
 
+@pytest.mark.quick
 def test_entries_are_complete() -> None:
     own = [e for e in registry.entries() if e.potential.startswith("mdkern.")]
     assert len(own) >= 9
@@ -247,10 +245,14 @@ def test_entries_are_complete() -> None:
         if entry.form is not None:
             assert entry.form.example.partition(":")[0] == entry.form.name
             assert not entry.form.make or callable(registry.resolve(entry.form.make))
+    names = [x for e in own for x in {e.name, e.calculator, e.ase_name, *e.words}]
+    names += [name for name in registry.forms() if name not in names]
+    assert len(set(names)) == len(names)
     pages = {entry.page for entry in own}
     assert {f"potentials/{p.name}" for p in (ROOT / "docs" / "potentials").glob("*.md")} <= pages
 
 
+@pytest.mark.quick
 def test_files_are_asked_in_the_order_of_their_marks() -> None:
     asked = [entry.name for entry, _ in registry.entries_with_files()]
     known = ["linear", "nep_tensor", "nep", "deepmd", "eam"]
@@ -287,6 +289,7 @@ assert len(found) == 8 and len(set(found)) == 1 and found[0] is calculators.Mors
 # --- a potential with a kernel, laid over the tree: built and run by .ci/run ---------------------
 
 
+@pytest.mark.quick
 def test_the_toy_potential_touches_no_file() -> None:
     files = [
         p.relative_to(TOY) for p in TOY.rglob("*") if p.is_file() and "__pycache__" not in p.parts
@@ -300,4 +303,3 @@ def test_the_toy_potential_touches_no_file() -> None:
         r"tests/test_\w+\.py", r"tests/fuzz/formats_\w+\.py", r"tests/data/classical/cases_\w+\.json", r"tools/lammps_\w+\.py", r"benchmarks/bench_\w+\.py", r"docs/potentials/\w+\.md",
     ):  # fmt: skip
         assert any(re.fullmatch(wanted, path) for path in there), wanted
-    assert mdkern.registry is registry

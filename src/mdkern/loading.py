@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mdkern.errors import FormatError
 from mdkern.io.foreign import refusal
-from mdkern.registry import Entry, entries, entries_with_files, resolve
+from mdkern.registry import Entry, entries, entries_with_files, recognised
 
 __all__ = ["entry_of"]
 
@@ -28,10 +28,9 @@ def entry_of(path: str | os.PathLike[str]) -> Entry:
     for entry in entries():
         if name in entry.words:
             return entry
-    if not Path(path).is_dir():
-        for entry, files in entries_with_files():
-            if resolve(files.recognise)(path):
-                return entry
+    found = recognised(path)
+    if found is not None:
+        return found
     error = refusal(path)
     if isinstance(error, FormatError):
         for entry, files in entries_with_files():

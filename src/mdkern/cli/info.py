@@ -20,7 +20,7 @@ from mdkern.cli.output import (
     warning,
 )
 from mdkern.cli.potential import sha256
-from mdkern.registry import Description, Entry, entries_with_files, papers, resolve
+from mdkern.registry import Description, Entry, papers, recognised, resolve
 
 HELP = "the installation, or what is in a potential or structure file"
 DESCRIPTION = (
@@ -118,7 +118,7 @@ def _cite(args: argparse.Namespace) -> None:
         if args.file == "zhou2004":
             topics += ["EAM", "EAM, zhou2004"]
         else:
-            entry = _entry_of(args.file)
+            entry = recognised(args.file) if Path(args.file).is_file() else None
             # Of what nobody recognises, the reader of EAM says what is wrong.
             found = describe_eam(args.file) if entry is None else _description(args.file, entry)
             known |= {} if entry is None else {entry.title: entry.citation}
@@ -157,14 +157,6 @@ def _zhou2004(as_json: bool) -> None:
     )
 
 
-def _entry_of(path: str) -> Entry | None:
-    """The potential whose file it is, told by its content."""
-    if not Path(path).is_file():
-        return None
-    entries = (e for e, files in entries_with_files() if resolve(files.recognise)(path))
-    return next(entries, None)
-
-
 def _file(args: argparse.Namespace) -> None:
     from mdkern.errors import FormatError, UnsupportedError
     from mdkern.io.eam_facts import describe_eam
@@ -178,7 +170,7 @@ def _file(args: argparse.Namespace) -> None:
     if not Path(path).exists():
         raise UsageError(f"{path}: no such file")
     refuse_empty(path)
-    entry = _entry_of(path)
+    entry = recognised(path) if Path(path).is_file() else None
     # Files of EAM have no mark: what looks like one may be something else, and what nobody recognises is tried as one.
     marked = None if entry is None or entry.name == "eam" else entry
     if marked is not None and marked.files is not None and marked.files.describe:

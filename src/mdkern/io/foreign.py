@@ -13,7 +13,7 @@ from typing import Literal
 
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.text import read_head, show
-from mdkern.registry import entries_with_files, file_formats, resolve
+from mdkern.registry import file_formats, recognised
 
 __all__ = ["Foreign", "check_foreign", "members", "recognise", "refusal"]
 
@@ -246,12 +246,10 @@ def refusal(path: str | os.PathLike[str]) -> UnsupportedError | FormatError:
 
 def _own(path: str | os.PathLike[str]) -> Foreign | None:
     """A potential that mdkern reads, where another of its readers was called."""
-    if Path(path).is_dir():
+    entry = recognised(path)
+    if entry is None or entry.files is None:
         return None
-    for _, files in entries_with_files():
-        if resolve(files.recognise)(path):
-            return Foreign(files.formats, "mdkern.load takes it")
-    return None
+    return Foreign(entry.files.formats, "mdkern.load takes it")
 
 
 def _folder(path: Path) -> Foreign | None:

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import pkgutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "file_formats",
     "forms",
     "papers",
+    "recognised",
     "resolve",
 ]
 
@@ -232,6 +235,20 @@ def entries_with_files() -> list[tuple[Entry, Files]]:
     """In the order in which they are asked whether a file is theirs."""
     found = [(entry, entry.files) for entry in entries() if entry.files is not None]
     return sorted(found, key=lambda x: x[1].rank)
+
+
+def recognised(path: str | os.PathLike[str]) -> Entry | None:
+    """The potential whose model a file holds, told by its content; None: no file, or nobody's.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    if Path(path).is_dir():
+        return None
+    asked = (entry for entry, files in entries_with_files() if resolve(files.recognise)(path))
+    return next(asked, None)
 
 
 def file_formats() -> tuple[str, ...]:
