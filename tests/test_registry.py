@@ -93,6 +93,7 @@ from ase.build import bulk
 from ase.io import write
 
 {before}
+import mdkern
 from mdkern import calculators, potentials, reference
 from mdkern._ase_plugin import __ase_plugins__
 from mdkern.bench.kernels import KERNELS
