@@ -41,7 +41,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("codespell")
-    sources = sorted(str(p) for p in Path("cpp").rglob("*.?pp"))
+    folders = (Path("cpp"), Path("tests", "toy_potential"))
+    sources = sorted(str(p) for folder in folders for p in folder.rglob("*.?pp"))
     session.run("clang-format", "--dry-run", "-Werror", *sources)
 
 

@@ -22,8 +22,8 @@ import numpy as np
 import mdkern
 from mdkern import _core
 from mdkern.bench import environment
+from mdkern.bench.cases.neighbors import same_pairs
 from mdkern.bench.interleave import interleave
-from mdkern.bench.kernels import same_pairs
 from mdkern.bench.peers import NeighborPeer, neighbor_peers
 from mdkern.bench.systems import SYSTEMS, System, make
 

@@ -9,8 +9,9 @@ from functools import cache, partial
 from typing import Any
 
 import mdkern
+from mdkern.bench.case import Case
 from mdkern.bench.interleave import Turns, interleave
-from mdkern.bench.kernels import KERNELS, Case
+from mdkern.bench.kernels import KERNELS
 from mdkern.bench.peers import neighbor_peers
 from mdkern.bench.systems import make
 

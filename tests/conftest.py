@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 import mdkern
 
+collect_ignore = ["toy_potential"]  # its tests run where it is built in: .ci/run
+
 pytest.register_assert_rewrite(
     "cli_checks", "contracts", "descriptor_checks", "md_checks", "neighbor_checks"
 )

@@ -1,6 +1,7 @@
 """Reference numbers for the tests: our own in tests/data, larger sets outside the repository.
 
-Both folders hold ``cases.json``, ``NAME.extxyz`` and ``NAME.npz`` in one layout. The outside one
+Both folders hold ``cases.json``, ``NAME.extxyz`` and ``NAME.npz`` in one layout; a potential that came later may have its list
+in a ``cases_POTENTIAL.json`` of its own. The outside one
 is ``$MDKERN_TEST_DATA/potentials/cases``; without that variable `shared_cases` yields nothing, and
 pytest skips what is parametrised with it.
 """
@@ -57,8 +58,8 @@ def case_id(value: object) -> str | None:
 
 @cache
 def _case_list(folder: Path) -> list[dict[str, Any]]:
-    loaded: list[dict[str, Any]] = json.loads((folder / "cases.json").read_text())
-    return loaded
+    lists = [folder / "cases.json", *sorted(folder.glob("cases_*.json"))]
+    return [case for path in lists for case in json.loads(path.read_text())]
 
 
 def _cases(folder: Path, files: Path, prefix: str) -> Iterator[Case]:

@@ -17,7 +17,9 @@ import mdkern
 from mdkern import _core
 from mdkern.bench import interleave as turns
 from mdkern.bench import limits, systems
-from mdkern.bench.kernels import _EXP, COUNTS, KERNELS, _ready_list, same_pairs
+from mdkern.bench.case import EXP, ready_list
+from mdkern.bench.cases.neighbors import same_pairs
+from mdkern.bench.kernels import COUNTS, KERNELS
 from mdkern.cli.bench import run
 from mdkern.cli.output import UsageError
 
@@ -317,7 +319,7 @@ def test_counts_are_those_of_the_arithmetic(name: str, arithmetic: Any) -> None:
 def test_count_of_the_exponential() -> None:
     total = [0]
     exponential(Tally(total))
-    assert total[0] == _EXP
+    assert total[0] == EXP
 
 
 def test_list_writes_what_it_returns() -> None:
@@ -386,7 +388,7 @@ def test_baseline_gets_its_list_for_nothing(monkeypatch: Any) -> None:
 
 def test_unused_ready_list_is_an_error() -> None:
     unused = "asked 0 times for its pairs; expected once"
-    with pytest.raises(RuntimeError, match=unused), _ready_list((None, None, None)):
+    with pytest.raises(RuntimeError, match=unused), ready_list((None, None, None)):
         pass
     assert mdkern.reference.neighbor_list("d", [[0, 0, 0], [1, 0, 0]], np.eye(3), False, 2.0).size
 

@@ -226,10 +226,10 @@ def test_a_bad_value_leaves_everything(bad: dict[str, Any], tmp_path: Path) -> N
     calc = NEP(str(write_nep(tmp_path / "nep.txt")), threads=3)
     atoms = copper()
     energy = calc.get_potential_energy(atoms)
-    kept = (dict(calc.parameters), calc.potential, calc.results, calc._n_threads, calc._table)
+    kept = (dict(calc.parameters), calc.potential, calc.results, calc.n_threads, calc._table)
     with pytest.raises((ValueError, OSError)):
         calc.set(**bad)
-    assert kept == (calc.parameters, calc.potential, calc.results, calc._n_threads, calc._table)
+    assert kept == (calc.parameters, calc.potential, calc.results, calc.n_threads, calc._table)
     assert not calc.calculation_required(atoms, ["energy"])
     assert calc.get_potential_energy(atoms) == energy
 

@@ -18,6 +18,7 @@ import importlib
 import io
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -242,9 +243,35 @@ def test_links_lead_to_files(page: Path) -> None:
         assert file.exists(), f"{name(page)}: {target}"
 
 
-def test_every_page_is_in_the_navigation() -> None:
+@pytest.fixture(scope="module")
+def hook() -> dict[str, Any]:
+    """What mkdocs calls to list the potentials."""
+    return runpy.run_path(str(ROOT / "tools" / "site_potentials.py"))
+
+
+def test_every_page_is_in_the_navigation(hook: dict[str, Any]) -> None:
     listed = re.findall(r":\s*(\S+\.md)\s*$", (ROOT / "mkdocs.yml").read_text(), flags=re.MULTILINE)
-    assert sorted(listed) == sorted(name(page).removeprefix("docs/") for page in PAGES[1:])
+    assert not [page for page in listed if page.startswith("potentials/")]
+    nav = hook["on_config"]({"nav": [{"Start": "index.md"}, {"Potentials": []}]})["nav"]
+    assert nav[0] == {"Start": "index.md"}
+    of_potentials = [page for item in nav[1]["Potentials"] for page in item.values()]
+    assert "potentials/eam.md" in of_potentials
+    pages = sorted(name(page).removeprefix("docs/") for page in PAGES[1:])
+    assert sorted([*listed, *of_potentials]) == pages
+
+
+def test_tables_of_potentials_are_those_of_the_registry(hook: dict[str, Any]) -> None:
+    """No line of them is out of date; a new potential's line may be missing where the site's hook has not run."""
+    seen = set()
+    for page in PAGES:
+        for match in hook["MARKED"].finditer(page.read_text(encoding="utf-8")):
+            lines = [line for line in match[0].splitlines()[1:-1] if line]
+            made = hook["TABLES"][match[2]]()
+            assert len(lines) > 3
+            assert set(lines) <= set(made), name(page)
+            assert [line for line in made if line in lines] == lines
+            seen.add(match[2])
+    assert seen == set(hook["TABLES"])
 
 
 def test_commands_of_the_readme() -> None:

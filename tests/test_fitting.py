@@ -204,8 +204,8 @@ def test_fits_agree_between_forms_of_derivatives() -> None:
     atoms = bulk("Cu", cubic=True)
     atoms.symbols[:2] = "Ag"
     atoms.rattle(0.1, seed=1)
-    env = d._environments(atoms, [0, 2, 3], 0)
-    for a, b in zip(d._summed(env, 0), Descriptor._summed(d, env, 0), strict=True):
+    env = d.environments(atoms, [0, 2, 3], 0)
+    for a, b in zip(d.summed(env, 0), Descriptor.summed(d, env, 0), strict=True):
         assert np.abs(a - b).max() <= 1e-12 * np.abs(b).max()
 
 

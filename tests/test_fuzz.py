@@ -14,6 +14,7 @@ FORMATS = (
     *("eam_alloy", "eam_fs", "eam_funcfl", "nep", "dp", "json", "yaml", "linear", "checkpoint"),
     "h5md",
     "stored",
+    *sorted(path.stem.partition("_")[2] for path in FUZZ.glob("formats_*.py")),
 )
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 

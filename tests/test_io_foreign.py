@@ -22,9 +22,11 @@ import mdkern
 from mdkern.calculators import EAM, NEP, DeepPotential, LinearModel
 from mdkern.cli import main
 from mdkern.errors import FormatError, UnsupportedError
-from mdkern.io.foreign import READ, recognise
+from mdkern.io.foreign import recognise
 from mdkern.io.text import HEAD_BYTES
+from mdkern.registry import file_formats
 
+READ = file_formats()
 READS = f"mdkern reads {', '.join(READ[:-1])} and {READ[-1]}"
 CONVERT = "dp convert-backend MODEL model.dp"
 NUMBERS = [str(0.5 + k) for k in range(40)]

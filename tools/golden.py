@@ -104,7 +104,8 @@ def classical_cases() -> Cases:
     if SHARED:
         folders.append((Path(SHARED, "potentials", "cases"), Path(SHARED, "potentials")))
     for folder, files in folders:
-        for case in json.loads((folder / "cases.json").read_text()):
+        lists = [json.loads(path.read_text()) for path in sorted(folder.glob("cases*.json"))]
+        for case in (case for cases in lists for case in cases):
             kind = getattr(calculators, case["calculator"], None)
             if kind is None:
                 continue

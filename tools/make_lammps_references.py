@@ -1,7 +1,10 @@
 """Write structures and LAMMPS reference numbers to tests/data/classical.
 
-usage: python tools/make_lammps_references.py
+usage: python tools/make_lammps_references.py [CASES.py]
 needs: numpy, ase, the `lammps` Python module (serial run, double precision)
+
+Without an argument: the cases below, listed in cases.json. With a file `tools/lammps_NAME.py`, which brings the cases of another
+potential as its function ``cases(add)``: those, listed in cases_NAME.json; tests read all lists.
 
 The stored decimals of the extxyz files are the positions that LAMMPS evaluated.
 """
@@ -9,6 +12,8 @@ The stored decimals of the extxyz files are the positions that LAMMPS evaluated.
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +136,7 @@ def evaluate(atoms: Atoms, commands: list[str], elements: list[str]) -> dict[str
     return result
 
 
-def cases() -> list[dict[str, Any]]:
+def cases(source: str | None) -> list[dict[str, Any]]:
     """Constructor arguments and the LAMMPS commands that mean the same."""
     out: list[dict[str, Any]] = []
 
@@ -149,6 +154,9 @@ def cases() -> list[dict[str, Any]]:
             }
         )
 
+    if source is not None:
+        runpy.run_path(source)["cases"](add)
+        return out
     ar = {"sigma": 3.405, "epsilon": 0.0103}
     coeff = "pair_coeff 1 1 0.0103 3.405"
     add("lj_cut", "LennardJones", {**ar, "rc": 7.5, "shift": False}, ["Ar"], 5.26,
@@ -207,8 +215,10 @@ def cases() -> list[dict[str, Any]]:
 
 
 def main() -> None:
+    source = sys.argv[1] if len(sys.argv) > 1 else None
+    of = "" if source is None else Path(source).stem.replace("lammps", "", 1)
     stored = []
-    for case in cases():
+    for case in cases(source):
         name, elements = case["name"], case["elements"]
         path = OUT / f"{name}.extxyz"
         made = frames(case.pop("lattice_constant"), elements, case.pop("seed"))
@@ -224,7 +234,7 @@ def main() -> None:
         case["lammps"] = [line.replace(f"{OUT}/", "") for line in case["lammps"]]
         stored.append({**case, "frames": tags})
         print(name, [f"{float(data[f'{k}_energy']):.4f}" for k in range(len(tags))], flush=True)
-    (OUT / "cases.json").write_text(json.dumps(stored, indent=1) + "\n")
+    (OUT / f"cases{of}.json").write_text(json.dumps(stored, indent=1) + "\n")
 
 
 if __name__ == "__main__":

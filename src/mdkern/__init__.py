@@ -59,6 +59,7 @@ _MODULES = (
     "models",
     "potentials",
     "reference",
+    "registry",
 )
 
 # A bad value must not wait for the first use to be reported. The command line reports it itself, in one line; it also may

@@ -188,9 +188,9 @@ def _rows(a: Atoms, k: int, descriptor: Descriptor, weights: Any, team: int) -> 
         at = np.flatnonzero(a.numbers == number)
         if not len(at):
             continue
-        env = descriptor._environments(a, at, team)
+        env = descriptor.environments(a, at, team)
         part = slice(z * f, (z + 1) * f)
-        energy[part], gradient, strain = descriptor._summed(env, team)
+        energy[part], gradient, strain = descriptor.summed(env, team)
         energy[len(species) * f + z] = len(at)
         forces[:, part] = -gradient.reshape(3 * n, f)
         stress[:, :, part] = strain

@@ -3,6 +3,7 @@
 # ruff: noqa: SIM905 - words
 from __future__ import annotations
 
+import importlib
 import json
 import tempfile
 import zipfile
@@ -54,7 +55,7 @@ def _structures(species: tuple[str, ...], cutoff: float) -> list[Atoms]:
 
 
 def _evaluate(calc: Any) -> None:
-    for atoms in _structures(tuple(calc.species or ("Cu",)), calc.cutoff):
+    for atoms in _structures(calc.species or ("Ar",), calc.cutoff):
         if isinstance(calc, calculators.NEPTensor):
             calc.get_property(calc.implemented_properties[0], atoms)
             continue
@@ -66,16 +67,19 @@ def _evaluate(calc: Any) -> None:
             assert np.isfinite(atoms.get_stress()).all()
 
 
-def _load(kind: Callable[..., Any], **kwargs: Any) -> Callable[[str, Random], Any]:
+def reader(kind: Callable[..., Any], **kwargs: Any) -> Callable[[str, Random], Any]:
+    """By the class of a calculator, or by :func:`mdkern.load`."""
+
     def read(path: str, rng: Random) -> Any:
         return (kind if rng.random() < 0.5 else mdkern.load)(path, **kwargs)
 
     return read
 
 
-def _model(
+def model_format(
     name: str, suffix: str, mutant: Callable[[Random], bytes], read: Callable[[str, Random], Any]
 ) -> Format:
+    """Of a potential, whose models are evaluated."""
     return Format(name, suffix, mutant, read, _evaluate, unusable=(NonFiniteError, AtomsError))
 
 
@@ -302,7 +306,7 @@ def _stored_seeds() -> list[bytes]:
     for k, text in enumerate(_nep_seeds()):
         path = f"{_folder()}/seed{k}.txt"
         Path(path).write_text(text)
-        calc = calculators._nep(path)
+        calc = mdkern.load(path)
         if isinstance(calc, calculators.NEP):
             made.append(calc)
     for k, tree in enumerate(_trees()[: len(KINDS)]):
@@ -423,30 +427,30 @@ def _add(kind: Format) -> None:
 
 for _name, _text in _EAM.items():
     _add(
-        _model(
-            _name, _SUFFIX[_name], lambda rng, t=_text: damage_text(rng, t), _load(calculators.EAM)
+        model_format(
+            _name, _SUFFIX[_name], lambda rng, t=_text: damage_text(rng, t), reader(calculators.EAM)
         )
     )
 _add(
-    _model(
+    model_format(
         "nep",
         ".txt",
         lambda rng: damage_text(rng, rng.choice(_nep_seeds()), rng.choice([(), _NEP_WORDS])),
-        _load(calculators._nep),
+        reader(mdkern.load),
     )
 )
-_add(_model("dp", ".dp", lambda rng: rng.choice(_hdf5_seeds()).damaged(rng), _deep))
-_add(_model("json", ".json", _json_mutant, _deep))
-_add(_model("yaml", ".yaml", _yaml_mutant, _deep))
+_add(model_format("dp", ".dp", lambda rng: rng.choice(_hdf5_seeds()).damaged(rng), _deep))
+_add(model_format("json", ".json", _json_mutant, _deep))
+_add(model_format("yaml", ".yaml", _yaml_mutant, _deep))
 _add(
-    _model(
+    model_format(
         "linear",
         ".npz",
         lambda rng: damage_archive(rng, rng.choice(_linear_seeds()), "descriptor.npy"),
-        _load(calculators.LinearModel),
+        reader(calculators.LinearModel),
     )
 )
-_add(_model("stored", ".mdk", _stored_mutant, _load(calculators.StoredModel)))
+_add(model_format("stored", ".mdk", _stored_mutant, reader(calculators.StoredModel)))
 _add(
     Format(
         "checkpoint",
@@ -467,6 +471,10 @@ _add(
         refused=(*REFUSED, UsageError),
     )
 )
+
+# Formats of later potentials, in files of their own.
+for _path in sorted(Path(__file__).parent.glob("formats_*.py")):
+    _add(importlib.import_module(_path.stem).FORMAT)
 
 
 def missing(name: str) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mdkern.bench.interleave import Ratio
 
 if TYPE_CHECKING:
-    from mdkern.bench.kernels import Case
+    from mdkern.bench.case import Case
     from mdkern.bench.limits import Limits
 
 __all__ = ["Measurement", "environment", "measure_case"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mdkern.cli import info_deepmd, info_nep, info_own
+from mdkern.cli import info_own
 from mdkern.cli.options import add_reading, refuse_empty, warn_of_many_threads
 from mdkern.cli.output import (
     UsageError,
@@ -19,9 +19,8 @@ from mdkern.cli.output import (
     print_table,
     warning,
 )
-
-if TYPE_CHECKING:
-    from mdkern.io.eam import EamTables
+from mdkern.cli.potential import sha256
+from mdkern.registry import Description, Entry, papers, recognised, resolve
 
 HELP = "the installation, or what is in a potential or structure file"
 DESCRIPTION = (
@@ -41,26 +40,13 @@ examples:
   mdkern info --cite                    papers to cite
 """
 
-_FORMATS = {
-    "funcfl": "EAM, funcfl (.eam)",
-    "alloy": "EAM, setfl (.eam.alloy)",
-    "fs": "EAM, Finnis-Sinclair (.eam.fs)",
-}
-
 # What a result obtained with mdkern rests on, by topic.
 PAPERS = {
     "ASE": "A. Hjorth Larsen et al., J. Phys.: Condens. Matter 29, 273002 (2017)",
     "NumPy": "C. R. Harris et al., Nature 585, 357 (2020)",
     "neighbor lists": "L. Verlet, Phys. Rev. 159, 98 (1967); "
     "B. Quentrec and C. Brot, J. Comput. Phys. 13, 430 (1973)",
-    "Lennard-Jones": "J. E. Lennard-Jones, Proc. Phys. Soc. 43, 461 (1931)",
-    "Morse": "P. M. Morse, Phys. Rev. 34, 57 (1929)",
-    "Buckingham": "R. A. Buckingham, Proc. R. Soc. London A 168, 264 (1938)",
-    "EAM": "M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984)",
-    "EAM, Finnis-Sinclair": "M. W. Finnis and J. E. Sinclair, Phil. Mag. A 50, 45 (1984)",
-    "EAM, zhou2004": "X. W. Zhou, R. A. Johnson and H. N. G. Wadley, Phys. Rev. B 69, 144113 (2004)",
-    **info_nep.PAPERS,
-    **info_deepmd.PAPERS,
+    **papers(),
     "velocity Verlet": "W. C. Swope et al., J. Chem. Phys. 76, 637 (1982)",
     "Bussi thermostat": "G. Bussi, D. Donadio and M. Parrinello, J. Chem. Phys. 126, 014101 (2007)",
     "Langevin thermostat": "E. Vanden-Eijnden and G. Ciccotti, Chem. Phys. Lett. 429, 310 (2006)",
@@ -123,24 +109,27 @@ def _installation(args: argparse.Namespace) -> None:
 
 
 def _cite(args: argparse.Namespace) -> None:
-    topics = list(PAPERS)
+    from mdkern.io.eam_facts import describe_eam
+
+    topics, known = list(PAPERS), dict(PAPERS)
     comment: list[str] = []
     if args.file is not None:
         topics = ["ASE", "NumPy", "neighbor lists"]
-        other = args.file != "zhou2004" and _other(args.file)
-        topics += other[0](args.file) if other else ["EAM"]
         if args.file == "zhou2004":
-            topics.append("EAM, zhou2004")
-        elif not other:
-            tables = _read_potential(args.file)
-            topics += ["EAM, Finnis-Sinclair"] if tables.kind == "fs" else []
-            comment = _comment(args.file, tables.kind)
+            topics += ["EAM", "EAM, zhou2004"]
+        else:
+            entry = recognised(args.file) if Path(args.file).is_file() else None
+            # Of what nobody recognises, the reader of EAM says what is wrong.
+            found = describe_eam(args.file) if entry is None else _description(args.file, entry)
+            known |= {} if entry is None else {entry.title: entry.citation}
+            topics += found.topics
+            comment = _comment(found)
     if args.json:
-        print_json({"papers": {topic: PAPERS[topic] for topic in topics}, "comment": comment})
+        print_json({"papers": {topic: known[topic] for topic in topics}, "comment": comment})
         return
     width = max(map(len, topics))
     for topic in topics:
-        print(f"{topic:{width}}  {PAPERS[topic]}")
+        print(f"{topic:{width}}  {known[topic]}")
     for line in comment:
         print(f"{'the file says':{width}}  {line}")
 
@@ -168,27 +157,9 @@ def _zhou2004(as_json: bool) -> None:
     )
 
 
-def _read_potential(path: str) -> EamTables:
-    from mdkern.io.eam import read_eam
-
-    return read_eam(path)
-
-
-def _other(path: str) -> tuple[Callable[[str], list[str]], Callable[[str, bool], None]] | None:
-    """Papers and table of files that have a mark of their own."""
-    from mdkern.io.deepmd import is_deepmd
-    from mdkern.io.nep import is_nep
-
-    if not Path(path).is_file():
-        return None
-    if is_nep(path):
-        return info_nep.nep_topics, info_nep.print_nep
-    return (info_deepmd.deepmd_topics, info_deepmd.print_deepmd) if is_deepmd(path) else None
-
-
 def _file(args: argparse.Namespace) -> None:
     from mdkern.errors import FormatError, UnsupportedError
-    from mdkern.io.eam import is_eam
+    from mdkern.io.eam_facts import describe_eam
     from mdkern.io.foreign import recognise
     from mdkern.io.structures import format_of
 
@@ -199,21 +170,26 @@ def _file(args: argparse.Namespace) -> None:
     if not Path(path).exists():
         raise UsageError(f"{path}: no such file")
     refuse_empty(path)
-    other = _other(path)
-    if other:
-        other[1](path, as_json)
+    entry = recognised(path) if Path(path).is_file() else None
+    # Files of EAM have no mark: what looks like one may be something else, and what nobody recognises is tried as one.
+    marked = None if entry is None or entry.name == "eam" else entry
+    if marked is not None and marked.files is not None and marked.files.describe:
+        _print(path, _description(path, marked), as_json)
         return
     if info_own.print_own(path, as_json):
         return
+    if marked is not None:
+        _print(path, _description(path, marked), as_json)
+        return
     try:
-        tables = _read_potential(path)
+        found = describe_eam(path)
     except (FormatError, UnsupportedError) as e:
-        kind = None if is_eam(path) else recognise(path)
+        kind = recognise(path) if entry is None else None
         if isinstance(e, UnsupportedError) and (kind is None or kind.kind == "potential"):
             raise
         no_potential = e
     else:
-        _potential(path, tables, as_json)
+        _print(path, found, as_json)
         return
     if format_of(path):
         _structure(args)
@@ -224,49 +200,42 @@ def _file(args: argparse.Namespace) -> None:
         raise UsageError(f"not a potential ({no_potential}), nor a structure ({e})") from e
 
 
-def _comment(path: str, kind: str) -> list[str]:
-    """What the file says about itself: its first lines, which are free text."""
-    with Path(path).open(encoding="utf-8", errors="replace") as file:
-        lines = [one_line(file.readline(2000), 300) for _ in range(1 if kind == "funcfl" else 3)]
-    return [line for line in lines if line]
+def _description(path: str, entry: Entry) -> Description:
+    """By the potential's own function; without one, what every potential has."""
+    if entry.files is not None and entry.files.describe:
+        found: Description = resolve(entry.files.describe)(path)
+        return found
+    from mdkern import calculators
 
-
-def _potential(path: str, t: EamTables, as_json: bool) -> None:
-    from mdkern.cli.potential import sha256
-
+    model = getattr(calculators, entry.calculator)(path)
     facts: dict[str, Any] = {
-        "path": path,
-        "format": _FORMATS[t.kind],
-        "species": list(t.species),
-        "masses_amu": t.masses.tolist(),
-        "cutoff_A": t.cutoff,
-        "tables": {
-            "n_r": t.r_phi.shape[-1],
-            "dr_A": t.dr,
-            "n_rho": t.embedding.shape[-1],
-            "drho": t.drho,
-            "rho_max": t.rho_max,
-        },
-        "comment": _comment(path, t.kind),
-        "bytes": Path(path).stat().st_size,
-        "sha256": sha256(path),
+        "format": "" if entry.files is None else entry.files.formats,
+        "species": None if model.species is None else list(model.species),
+        "cutoff_A": model.cutoff,
     }
-    if as_json:
-        print_json(facts)
-        return
-    masses = (f"{s} {m:.5g}" for s, m in zip(t.species, t.masses.tolist(), strict=True))
     fields = {
         "format": facts["format"],
-        "species": ", ".join(t.species),
-        "masses": ", ".join(masses) + " amu",
-        "cutoff": f"{t.cutoff:.6g} A",
-        "r tables": f"{t.r_phi.shape[-1]} knots, spacing {t.dr:.6g} A",
-        "density tables": f"{t.embedding.shape[-1]} knots, spacing {t.drho:.6g}, F up to {t.rho_max:.6g}",
-        "size": f"{facts['bytes']:,} bytes",
-        "sha256": facts["sha256"],
+        "species": "any" if model.species is None else ", ".join(model.species),
+        "cutoff": f"{model.cutoff:.6g} A",
     }
-    fields.update({f"line {k + 1}": line for k, line in enumerate(facts["comment"])})
+    return Description(facts=facts, fields=fields, topics=tuple(entry.papers) or (entry.title,))
+
+
+def _print(path: str, found: Description, as_json: bool) -> None:
+    comment = _comment(found)
+    facts = {"path": path, **found.facts, **({"comment": comment} if found.comment else {})}
+    size, digest = Path(path).stat().st_size, sha256(path)
+    if as_json:
+        print_json({**facts, "bytes": size, "sha256": digest})
+        return
+    fields = {**found.fields, "size": f"{size:,} bytes", "sha256": digest}
+    fields.update({f"line {k + 1}": line for k, line in enumerate(comment)})
     print_fields(one_line(path), fields)
+
+
+def _comment(found: Description) -> list[str]:
+    """What a file says about itself, in printable lines."""
+    return [line for line in (one_line(x, 300) for x in found.comment) if line]
 
 
 def _named(keys: Mapping[str, str]) -> str:

@@ -10,46 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli.options import refuse_empty
 from mdkern.cli.output import UsageError
-from mdkern.io.foreign import READ
+from mdkern.registry import NUMBER, SWITCH, WORD, file_formats, forms, resolve
 
 if TYPE_CHECKING:
     from mdkern.calculators import Calculator
 
 __all__ = ["HELP", "Potential", "is_built_in", "make_potential", "sha256"]
 
-_FILES = (",\n" + 59 * " ").join(READ)
-HELP = f"""\
-potentials:
-  FILE                                    told by content: {_FILES}
-  zhou2004                                built-in EAM: Cu Ag Au Ni Pd Pt Al Pb Fe Mo Ta W Mg Co Ti Zr
-  lj:epsilon=0.0103,sigma=3.405,rc=8.5    Lennard-Jones (eV, Angstrom); also ro, shift, force_shift,
-                                          smooth, mixing, precision; by element: sigma.Ar=3.4,...
-  morse:D=0.3429,alpha=1.3588,r0=2.866,rc=8   Morse (eV, 1/Angstrom, Angstrom); also shift
-  buckingham:A=1388.8,rho=0.3623,C=175,rc=5.5 Buckingham (eV, Angstrom); also shift
-  A file named like a built-in potential is reached by ./NAME.
-"""
+
+def _help() -> str:
+    """Files and built-in potentials in two columns."""
+    told = "told by content: "
+    formats = (",\n" + " " * len(told)).join(file_formats())
+    rows = [("FILE", told + formats)]
+    rows += [(form.example, "\n".join(form.help)) for _, form in forms().values()]
+    lines = ["potentials:"]
+    for text, about in rows:
+        width = max(40, 4 * (len(text) // 4 + 1))
+        first, *more = about.split("\n")
+        lines.append(f"  {text:{width}}{first}")
+        lines += [f"  {'':40}{line}" for line in more]
+    return "\n".join([*lines, "  A file named like a built-in potential is reached by ./NAME.", ""])
 
 
-_NUMBER, _WORD, _SWITCH = "a number", "a word", "true or false"
-_PARAMETERS = {
-    "zhou2004": {"cutoff": _NUMBER, "precision": _WORD},
-    "lj": {
-        **dict.fromkeys(("sigma", "epsilon", "rc", "ro"), _NUMBER),
-        **dict.fromkeys(("shift", "force_shift", "smooth"), _SWITCH),
-        **dict.fromkeys(("mixing", "precision"), _WORD),
-    },
-    "morse": {
-        **dict.fromkeys(("D", "alpha", "r0", "rc"), _NUMBER),
-        "shift": _SWITCH,
-        "precision": _WORD,
-    },
-    "buckingham": {
-        **dict.fromkeys(("A", "rho", "C", "rc"), _NUMBER),
-        "shift": _SWITCH,
-        "precision": _WORD,
-    },
-}
-BUILT_IN = tuple(_PARAMETERS)
+HELP = _help()
+_KINDS = {NUMBER: float, SWITCH: bool, WORD: str}
 
 
 @dataclass(frozen=True)
@@ -64,7 +49,7 @@ class Potential:
 
 def is_built_in(spec: str) -> bool:
     """Whether a ``--potential`` text names no file."""
-    return spec.partition(":")[0] in BUILT_IN
+    return spec.partition(":")[0] in forms()
 
 
 def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
@@ -82,27 +67,22 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
     name, _, rest = spec.partition(":")
     if not is_built_in(spec):
         if not Path(spec).exists():
-            raise UsageError(
-                f"--potential {spec}: no such file; built in are {', '.join(BUILT_IN)}"
-            )
+            raise UsageError(f"--potential {spec}: no such file; built in are {', '.join(forms())}")
         refuse_empty(spec, "--potential")
         calculator = calculators.load(spec, skin=skin)
         if "forces" not in calculator.implemented_properties:
             what = ", ".join(calculator.implemented_properties)
             raise UsageError(f"--potential {spec}: a model of {what}, which has no energy")
         return Potential(calculator, spec, str(Path(spec).resolve()), sha256(spec))
+    entry, form = forms()[name]
     parameters = _parameters(name, rest)
-    _check_parameters(spec, parameters, _PARAMETERS[name])
-    made: Calculator
+    _check_parameters(spec, parameters, form.parameters)
     try:
-        if name == "lj":
-            made = calculators.LennardJones(skin=skin, **parameters)
-        elif name == "morse":
-            made = calculators.Morse(skin=skin, **parameters)
-        elif name == "buckingham":
-            made = calculators.Buckingham(skin=skin, **parameters)
+        made: Calculator
+        if form.make:
+            made = resolve(form.make)(sorted(set(symbols)), skin=skin, **parameters)
         else:
-            made = calculators.EAM.zhou2004(sorted(set(symbols)), skin=skin, **parameters)
+            made = getattr(calculators, entry.calculator)(skin=skin, **parameters)
     except (TypeError, ValueError) as e:
         raise UsageError(f"--potential {spec}: {e}") from e
     return Potential(made, spec, None, None)
@@ -130,7 +110,7 @@ def _check_parameters(spec: str, parameters: Mapping[str, Any], known: Mapping[s
             raise UsageError(
                 f"--potential {spec}: no parameter {key!r}; expected {', '.join(known)}"
             )
-        kind = {_NUMBER: float, _SWITCH: bool, _WORD: str}[known[key]]
+        kind = _KINDS[known[key]]
         for value in given.values() if isinstance(given, dict) else [given]:
             if not isinstance(value, kind):
                 raise UsageError(f"--potential {spec}: {key}: {value!r}; expected {known[key]}")

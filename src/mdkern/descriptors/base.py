@@ -173,7 +173,7 @@ class Descriptor:
         if not checks.is_structure(a):
             pairs = checks.paired("a", a, "centers", centers)
             return [self.create(x, c, threads=team or None) for x, c in pairs]
-        env = self._environments(cast("Atoms", a), centers, team)
+        env = self.environments(cast("Atoms", a), centers, team)
         return self._output(self._values(env, team))
 
     def _output(self, values: Any) -> Any:
@@ -258,7 +258,7 @@ class Descriptor:
             )
             d = jacobian.to_sparse()
             return (d, self.create(a, centers, threads=team or None)) if return_descriptor else d
-        env = self._environments(a, centers, team)
+        env = self.environments(a, centers, team)
         wanted = _included(env.n_atoms, include, exclude)
         moving = self._attached(attach)
         rows = 1 if self.average != "off" else env.n_centers
@@ -289,7 +289,7 @@ class Descriptor:
             The blocks would not fit; raised before the memory is taken.
         """
         team = checks.threads(threads)
-        env = self._environments(a, centers, team)
+        env = self.environments(a, centers, team)
         wanted = _included(env.n_atoms, include, exclude)
         moving = self._attached(attach)
         features = self.get_number_of_features()
@@ -315,7 +315,7 @@ class Descriptor:
         Element ``[c, x, y]`` is the change with ``strain[x, y]``; one row where the descriptor averages over centers.
         """
         team = checks.threads(threads)
-        env = self._environments(a, centers, team)
+        env = self.environments(a, centers, team)
         check_memory(
             (env.n_centers, 3, 3, self.get_number_of_features()), np.dtype(float), "fewer centers"
         )
@@ -347,7 +347,7 @@ class Descriptor:
             ``-dE/d(strain)``, as the virial of a potential.
         """
         team = checks.threads(threads)
-        env = self._environments(a, centers, team)
+        env = self.environments(a, centers, team)
         w = checks.numbers("weights", weights)
         features = self.get_number_of_features()
         rows = 1 if self.average != "off" else env.n_centers
@@ -399,7 +399,7 @@ class Descriptor:
             return SparseJacobian(center, atom, values, packing[0], shape)
         return SparseJacobian.whole(center, atom, values, shape)
 
-    def _summed(self, env: Environments, team: int) -> tuple[Float, Float, Float]:
+    def summed(self, env: Environments, team: int) -> tuple[Float, Float, Float]:
         """Features summed over the centers (n_features,), and derivatives of the sum by positions (n_atoms, 3, n_features) and strain."""
         shape = (env.n_centers, env.n_atoms, 3, self.get_number_of_features())
         jacobian = self._neighbor_blocks(env, np.arange(env.n_atoms), True, False, shape, team)
@@ -416,7 +416,8 @@ class Descriptor:
     def _attached(self, attach: bool | None) -> bool:
         return self._attach if attach is None else checks.flag("attach", attach)
 
-    def _environments(self, a: Atoms, centers: Any, team: int) -> Environments:
+    def environments(self, a: Atoms, centers: Any, team: int) -> Environments:
+        """The structure as the core has it, with its neighbors and centers; `team` is a number of threads, 0: the package's."""
         checks.structure("a", a)
         positions, numbers = checks.positions(a.positions), checks.atomic_numbers(a.numbers)
         n = len(positions)
@@ -462,7 +463,7 @@ class Descriptor:
                 for sign in (1, -1):
                     moved = a.copy()
                     moved.positions[atom, x] += sign * _STEP
-                    d = self._values(self._environments(moved, centers, team), team)
+                    d = self._values(self.environments(moved, centers, team), team)
                     out[:, column, x] += sign * d.reshape(shape[0], -1) / (2 * _STEP)
         return out.astype(self.dtype)
 

@@ -239,7 +239,7 @@ class SOAP(Descriptor):
             env.table, env.centers, column, attach, mean, factor, average, out, team
         )
 
-    def _summed(self, env: Environments, team: int) -> tuple[Float, Float, Float]:
+    def summed(self, env: Environments, team: int) -> tuple[Float, Float, Float]:
         f = self.get_number_of_features()
         gradient = np.zeros((1, env.n_atoms, 3, f))
         column = np.arange(env.n_atoms, dtype=np.int32)

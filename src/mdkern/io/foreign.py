@@ -13,16 +13,9 @@ from typing import Literal
 
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.text import read_head, show
+from mdkern.registry import file_formats, recognised
 
-__all__ = ["READ", "Foreign", "check_foreign", "members", "recognise", "refusal"]
-
-READ = (
-    "EAM (.eam, .eam.alloy, .eam.fs)",
-    "NEP (nep.txt)",
-    "Deep Potential (.dp, .yaml, .json)",
-    "linear models (.npz)",
-)
-"""Formats of potential files that are read."""
+__all__ = ["Foreign", "check_foreign", "members", "recognise", "refusal"]
 
 _CONVERT = "'dp convert-backend MODEL model.dp' makes a file that is read"
 _ELSEWHERE = "a method that mdkern does not have"
@@ -238,7 +231,8 @@ def check_foreign(path: str | os.PathLike[str]) -> None:
 
 def refusal(path: str | os.PathLike[str]) -> UnsupportedError | FormatError:
     """The exception for a file that is of no format that is read: what it looks like, the way out, the formats."""
-    reads = f"mdkern reads {', '.join(READ[:-1])} and {READ[-1]}"
+    formats = file_formats()
+    reads = f"mdkern reads {', '.join(formats[:-1])} and {formats[-1]}"
     kind = _own(path) or recognise(path)
     if kind is not None:
         out = f": {kind.remedy}" if kind.remedy else ""
@@ -252,17 +246,10 @@ def refusal(path: str | os.PathLike[str]) -> UnsupportedError | FormatError:
 
 def _own(path: str | os.PathLike[str]) -> Foreign | None:
     """A potential that mdkern reads, where another of its readers was called."""
-    from mdkern.io.deepmd import is_deepmd
-    from mdkern.io.eam import is_eam
-    from mdkern.io.nep import is_nep
-    from mdkern.potentials.linear import is_linear
-
-    if Path(path).is_dir():
+    entry = recognised(path)
+    if entry is None or entry.files is None:
         return None
-    for name, test in zip(READ, (is_eam, is_nep, is_deepmd, is_linear), strict=True):
-        if test(path):
-            return Foreign(name, "mdkern.load takes it")
-    return None
+    return Foreign(entry.files.formats, "mdkern.load takes it")
 
 
 def _folder(path: Path) -> Foreign | None:

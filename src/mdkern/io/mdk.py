@@ -20,8 +20,15 @@ from numpy.typing import NDArray
 
 from mdkern import _core
 from mdkern.io.files import FileModel
+from mdkern.registry import Description
 
-__all__ = ["ModelFile", "is_model_file", "read_model_file", "write_model_file"]
+__all__ = [
+    "ModelFile",
+    "describe_model_file",
+    "is_model_file",
+    "read_model_file",
+    "write_model_file",
+]
 
 _MARK = b'"mdkern.model"'
 _TYPES = {"float64": "F64", "float32": "F32", "int64": "I64", "int32": "I32", "uint8": "U8"}
@@ -65,6 +72,28 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     name = os.fspath(path)
     fields, species = _core.read_model_file(name)
     return ModelFile(name, tuple(species) or None, fields)
+
+
+def describe_model_file(path: str | os.PathLike[str]) -> Description:
+    """What a model file holds, for ``mdkern info``."""
+    model = read_model_file(path)
+    arrays = [x for x in model.fields.values() if not isinstance(x, str)]
+    facts: dict[str, Any] = {
+        "format": "model file of mdkern (.mdk)",
+        "potential": model.fields["potential"],
+        "species": None if model.species is None else list(model.species),
+        "cutoff_A": _core.Potential(model.fields).cutoff,
+        "arrays": len(arrays),
+        "numbers": int(sum(x.size for x in arrays)),
+    }
+    fields = {
+        "format": facts["format"],
+        "potential": facts["potential"],
+        "species": "any, all alike" if model.species is None else ", ".join(model.species),
+        "cutoff": f"{facts['cutoff_A']:.6g} A",
+        "fields": f"{facts['arrays']} arrays, {facts['numbers']:,} numbers",
+    }
+    return Description(facts=facts, fields=fields, topics=())
 
 
 def write_model_file(

@@ -21,7 +21,16 @@ from mdkern.io.files import FileModel
 from mdkern.io.foreign import check_foreign
 from mdkern.io.text import read_head, read_text, show
 
-__all__ = ["BODY_ORDERS", "NepCharge", "NepModel", "NepNetworks", "NepZbl", "is_nep", "read_nep"]
+__all__ = [
+    "BODY_ORDERS",
+    "NepCharge",
+    "NepModel",
+    "NepNetworks",
+    "NepZbl",
+    "is_nep",
+    "is_nep_tensor",
+    "read_nep",
+]
 
 # Flags of the line l_max in the order of the file, and the l that each couples.
 BODY_ORDERS: dict[str, tuple[int, ...]] = {
@@ -178,6 +187,12 @@ def is_nep(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins as a ``nep.txt`` does."""
     words = read_head(path)[:200].split(maxsplit=1)
     return bool(words) and re.fullmatch(rb"nep[0-9]*(_[a-z0-9]+)*", words[0]) is not None
+
+
+def is_nep_tensor(path: str | os.PathLike[str]) -> bool:
+    """Whether the file begins as a ``nep.txt`` of dipoles or polarizabilities does."""
+    tag = read_head(path)[:200].split(maxsplit=1)[:1]
+    return is_nep(path) and tag[0].endswith((b"_dipole", b"_polarizability"))
 
 
 def read_nep(path: str | os.PathLike[str]) -> NepModel:

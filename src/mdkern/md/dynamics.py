@@ -212,7 +212,7 @@ class NativeDynamics(MolecularDynamics):
         if made != self._made:
             self._make(calc, skin, (numbers, masses, pbc, mobile, fix_com))
             self._made = made
-        self._loop.set_threads(calc._n_threads)
+        self._loop.set_threads(calc.n_threads)
         self._loop.steps = self.nsteps
         self._configure()
         self._place(positions, cell)
@@ -226,14 +226,14 @@ class NativeDynamics(MolecularDynamics):
             raise AtomsError(f"masses[{k}] is {masses[k]}; expected a positive finite number (amu)")
         self._needs()
         try:
-            kinds = calc._kinds(numbers)
+            kinds = calc.species_map(numbers)
         except ValueError as e:
             raise AtomsError(str(e)) from None
         if self._loop is not None:
             self._variables = self._loop.variables
         table = _core.NeighborTable(calc.cutoff, skin)
         make: Any = getattr(calc.potential, "force_step", lambda: None)
-        loop = _core.MdLoop(table, make(), calc.potential, calc._n_threads)
+        loop = _core.MdLoop(table, make(), calc.potential, calc.n_threads)
         n_dof = float(self.atoms.get_number_of_degrees_of_freedom())
         loop.set_atoms(masses, mobile, kinds, pbc, n_dof, fix_com)
         self._loop, self._configured = loop, ()
@@ -294,7 +294,7 @@ class NativeDynamics(MolecularDynamics):
             energy, energies, forces, virial, None, charges, deviation=deviation
         )
         calc = self._calculator()
-        calc._accept(result, _core.Snapshot(*checks.arrays(self.atoms)))
+        calc.accept(result, _core.Snapshot(*checks.arrays(self.atoms)))
         warn_of(calc.potential, self._loop.overflow)
 
     # --- the loop

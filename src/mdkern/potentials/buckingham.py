@@ -58,6 +58,7 @@ class Buckingham(InCore):
         shift: bool = False,
         precision: str = "double",
     ) -> None:
+        # Every potential takes it; this one has no choice to offer.
         if precision != "double":
             raise ValueError(f"precision: {precision!r}; Buckingham is offered in 'double' only")
         if pairs is not None and not (A is None and rho is None and C is None):

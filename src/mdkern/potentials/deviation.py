@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mdkern.loading import entry_of
 from mdkern.potentials.base import Result
+from mdkern.registry import resolve
 
 __all__ = ["ModelDeviation"]
 
@@ -69,9 +71,7 @@ class ModelDeviation:
 
 def _potential(model: Any) -> Any:
     if isinstance(model, (str, os.PathLike)):
-        from mdkern.calculators import load
-
-        model = load(model)
+        model = resolve(entry_of(model).potential)(model)
     potential = getattr(model, "potential", model)
     if not hasattr(potential, "compute") or not hasattr(potential, "species"):
         raise ValueError(f"models: {model!r}; expected a file or one of mdkern's calculators")

@@ -58,6 +58,7 @@ class EAM(InCore):
     ) -> None:
         #: The tables as read, of all elements; None where the functions are built in.
         self.source: EamTables | None = None
+        # Every potential takes it; this one has no choice to offer.
         if precision != "double":
             raise ValueError(f"precision: {precision!r}; EAM is offered in 'double' only")
         if isinstance(path, str) and path == "zhou2004":

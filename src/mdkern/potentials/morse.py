@@ -58,6 +58,7 @@ class Morse(InCore):
         rcut2: float | None = None,
         precision: str = "double",
     ) -> None:
+        # Every potential takes it; this one has no choice to offer.
         if precision != "double":
             raise ValueError(f"precision: {precision!r}; Morse is offered in 'double' only")
         if (D is not None and epsilon is not None) or (alpha is not None and rho0 is not None):

@@ -1,49 +1,20 @@
-"""``mdkern info`` of a ``nep.txt``."""
+"""What a ``nep.txt`` holds, for ``mdkern info``."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import os
+from typing import Any
 
-from mdkern.cli.output import one_line, print_fields, print_json
+from mdkern.io.nep import NepModel, read_nep
+from mdkern.registry import Description
 
-if TYPE_CHECKING:
-    from mdkern.io.nep import NepModel
-
-__all__ = ["PAPERS", "nep_topics", "print_nep"]
-
-PAPERS = {
-    "NEP3, the descriptor": "Z. Fan et al., J. Chem. Phys. 157, 114801 (2022)",
-    "NEP4": "K. Song et al., Nat. Commun. 15, 10208 (2024)",
-    "NEP, GPUMD 4": "K. Xu et al., MGE Advances 3, e70028 (2025)",
-    "NEP, tensors": "N. Xu et al., J. Chem. Theory Comput. 20, 3273 (2024)",
-    "Ewald sum": "P. P. Ewald, Ann. Phys. 369, 253 (1921)",
-    "ZBL": "J. F. Ziegler, J. P. Biersack and U. Littmark, The Stopping and Range of Ions in "
-    "Solids, Pergamon (1985)",
-}
+__all__ = ["describe_nep"]
 
 
-def nep_topics(path: str) -> list[str]:
-    """Keys of `PAPERS` that a model rests on."""
-    from mdkern.io.nep import read_nep
-
-    model = read_nep(path)
-    topics = ["NEP3, the descriptor"]
-    topics += ["NEP4"] if model.version >= 4 else []
-    topics += ["NEP, GPUMD 4"] if model.version >= 5 else []
-    topics += ["NEP, tensors"] if model.kind != "potential" else []
-    topics += ["Ewald sum"] if model.charge is not None else []
-    return topics + (["ZBL"] if model.zbl is not None else [])
-
-
-def print_nep(path: str, as_json: bool) -> None:
-    """What the file holds, as a table or as JSON."""
-    from mdkern.cli.potential import sha256
-    from mdkern.io.nep import read_nep
-
+def describe_nep(path: str | os.PathLike[str]) -> Description:
+    """Of a model that is a potential, or one of dipoles or polarizabilities."""
     model = read_nep(path)
     facts: dict[str, Any] = {
-        "path": path,
         "format": f"NEP{model.version}, {model.tag}",
         "kind": model.kind,
         "species": list(model.species),
@@ -60,18 +31,13 @@ def print_nep(path: str, as_json: bool) -> None:
         "n_parameters": model.n_values,
         "charge_mode": None if model.charge is None else model.charge.mode,
         "zbl": _zbl(model),
-        "bytes": Path(path).stat().st_size,
-        "sha256": sha256(path),
     }
-    if as_json:
-        print_json(facts)
-        return
     networks = (
         "one network" if len(model.networks.w0) == 1 else f"{len(model.networks.w0)} networks"
     )
-    print_fields(
-        one_line(path),
-        {
+    return Description(
+        facts=facts,
+        fields={
             "format": facts["format"],
             "predicts": _predicts(model),
             "species": ", ".join(model.species),
@@ -85,10 +51,20 @@ def print_nep(path: str, as_json: bool) -> None:
             "parameters": f"{model.n_values:,}",
             "ZBL": facts["zbl"] or "no",
             **({} if model.charge is None else {"charges": _CHARGES[model.charge.mode]}),
-            "size": f"{facts['bytes']:,} bytes",
-            "sha256": facts["sha256"],
         },
+        topics=_topics(model),
     )
+
+
+def _topics(model: NepModel) -> tuple[str, ...]:
+    """Papers of the registry's entry that a model rests on."""
+    topics = ["NEP3, the descriptor"]
+    topics += ["NEP4"] if model.version >= 4 else []
+    topics += ["NEP, GPUMD 4"] if model.version >= 5 else []
+    topics += ["NEP, tensors"] if model.kind != "potential" else []
+    topics += ["Ewald sum"] if model.charge is not None else []
+    topics += ["ZBL"] if model.zbl is not None else []
+    return tuple(topics)
 
 
 _CHARGES = {

@@ -1,4 +1,4 @@
-"""Potentials as ASE calculators. One adapter serves all of them."""
+"""The adapter that makes an ASE calculator of any potential."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import inspect
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,31 +14,12 @@ from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, InputError, all_changes, equal
 from ase.calculators.calculator import Calculator as AseCalculator
 
-from mdkern import _core, checks, potentials
-from mdkern.errors import FormatError, MDKernError
-from mdkern.io.deepmd import is_deepmd
-from mdkern.io.eam import is_eam
+from mdkern import _core, checks
+from mdkern.errors import MDKernError
 from mdkern.io.files import FileModel
-from mdkern.io.foreign import refusal
-from mdkern.io.mdk import is_model_file
-from mdkern.io.nep import is_nep, read_nep
-from mdkern.potentials.base import SpeciesMap, not_finite, volume_of
-from mdkern.potentials.linear import is_linear
+from mdkern.potentials.base import Result, SpeciesMap, not_finite, volume_of
 
-__all__ = [
-    "EAM",
-    "NEP",
-    "Buckingham",
-    "Calculator",
-    "DeepPotential",
-    "LennardJones",
-    "LinearModel",
-    "ModelDeviation",
-    "Morse",
-    "NEPTensor",
-    "StoredModel",
-    "load",
-]
+__all__ = ["AtomsError", "Calculator", "NonFiniteError", "is_native"]
 
 
 class AtomsError(MDKernError, InputError, ValueError):
@@ -78,6 +58,10 @@ class Calculator(AseCalculator):
         Angstrom.
     species : tuple of str or None
         Elements that the potential has; None: any.
+    species_map : SpeciesMap
+        From atomic numbers to the numbers of these species.
+    n_threads : int
+        Threads of each evaluation; 0: the package's setting.
     virial : (3, 3) array
         ``-dE/d(strain)`` of the last evaluation in eV, also for free clusters.
     n_builds : int
@@ -151,11 +135,11 @@ class Calculator(AseCalculator):
         """Take over a potential and the present threads and skin."""
         n_threads = checks.threads(self.parameters["threads"])
         skin = checks.not_negative("skin", self.parameters["skin"], unit="Angstrom")
-        self._n_threads = n_threads
+        self.n_threads = n_threads
         self.potential = potential
         self.cutoff: float = potential.cutoff
         self.species: tuple[str, ...] | None = potential.species
-        self._kinds = SpeciesMap(self.species)
+        self.species_map = SpeciesMap(self.species)
         if self._table_of != (potential, skin):
             self._table, self._table_of = None, (potential, skin)
         self._last: Any = None  # Result of the last evaluation
@@ -256,7 +240,7 @@ class Calculator(AseCalculator):
         try:
             if self._table is None:
                 self._table = _core.NeighborTable(self.cutoff, self.parameters["skin"])
-            self._table.update(snapshot, self._kinds(numbers), self._n_threads)
+            self._table.update(snapshot, self.species_map(numbers), self.n_threads)
         except ValueError as e:
             raise AtomsError(str(e)) from None
         return snapshot
@@ -273,16 +257,16 @@ class Calculator(AseCalculator):
             snapshot = self._take(atoms)
             try:
                 r = self.potential.compute(
-                    self._table, virials="stresses" in properties, threads=self._n_threads
+                    self._table, virials="stresses" in properties, threads=self.n_threads
                 )
             except ValueError as e:
                 raise AtomsError(str(e)) from None
             if not math.isfinite(r.energy + sum(r.virial.tolist())):
                 raise NonFiniteError(not_finite(r, snapshot.arrays()[0]))
-            self._accept(r, snapshot)
+            self.accept(r, snapshot)
 
-    def _accept(self, r: potentials.Result, snapshot: Any) -> None:
-        """Make these the results, and the atoms of the snapshot those that they belong to."""
+    def accept(self, r: Result, snapshot: Any) -> None:
+        """Make these the results, and the atoms of the snapshot those that they belong to: for who evaluates the potential."""
         results = {
             "energy": r.energy,
             "free_energy": r.energy,
@@ -354,9 +338,11 @@ class Calculator(AseCalculator):
 
 def is_native(calculator: Any) -> bool:
     """Whether its potential alone gives energy, forces and stress: one of ours, unless a subclass has another `calculate`."""
+    if not isinstance(calculator, Calculator):
+        return False
     kind = type(calculator)
-    return isinstance(calculator, Calculator) and (
-        kind.calculate is Calculator.calculate or kind.__module__.partition(".")[0] == "mdkern"
+    return kind.calculate is Calculator.calculate or all(
+        x.__module__.partition(".")[0] == "mdkern" for x in (kind, kind.calculate)
     )
 
 
@@ -383,158 +369,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value.item() if isinstance(value, np.generic) else value
-
-
-class LennardJones(Calculator, potential=potentials.LennardJones, ase_name="mdkern-lj"):
-    pass
-
-
-class Morse(Calculator, potential=potentials.Morse, ase_name="mdkern-morse"):
-    pass
-
-
-class Buckingham(Calculator, potential=potentials.Buckingham, ase_name="mdkern-buckingham"):
-    pass
-
-
-class EAM(Calculator, potential=potentials.EAM, ase_name="mdkern-eam"):
-    @classmethod
-    def zhou2004(
-        cls, elements: Sequence[str], *, cutoff: float | None = None, **kwargs: Any
-    ) -> EAM:
-        """Built-in EAM of sixteen metals and their alloys; see :meth:`mdkern.potentials.EAM.zhou2004`."""
-        return cls("zhou2004", elements=list(elements), cutoff=cutoff, **kwargs)
-
-
-class DeepPotential(Calculator, potential=potentials.DeepPotential, ase_name="mdkern-deepmd"):
-    pass
-
-
-class ModelDeviation(
-    Calculator, potential=potentials.ModelDeviation, ase_name="mdkern-model-deviation"
-):
-    @property
-    def deviation(self) -> dict[str, Any]:
-        """Deviations of the last evaluation, see :meth:`mdkern.potentials.ModelDeviation.compute`; empty before the first.
-
-        Where threads share the calculator: of the last evaluation that this thread asked for.
-        """
-        last = self._last_result()
-        return {} if last is None else dict(last.deviation or {})
-
-
-class NEP(Calculator, potential=potentials.NEP, ase_name="mdkern-nep"):
-    def _apply(self, potential: Any) -> None:
-        super()._apply(potential)
-        charged = potential.model.charge is not None
-        of_charges = ["charges", "born_effective_charges"] if charged else []
-        self.implemented_properties = [*Calculator.implemented_properties, *of_charges]  # type: ignore[misc]
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        """Evaluate everything in one call; `stresses` and `born_effective_charges` only where asked for."""
-        with self.lock:
-            super().calculate(atoms, properties, system_changes)
-            if "born_effective_charges" in properties:
-                self.results["born_effective_charges"] = self.potential.born_effective_charges(
-                    self._table, threads=self._n_threads
-                )
-
-    def get_property(
-        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
-    ) -> Any:
-        """As ASE's; Born effective charges do not stay in `results`, where ASE's writer of extended XYZ fails on them."""
-        with self.lock:
-            value = super().get_property(name, atoms, allow_calculation)
-            if name == "born_effective_charges":
-                self.results.pop(name, None)
-            return value
-
-
-class NEPTensor(Calculator, potential=potentials.NEPTensor, ase_name="mdkern-nep-tensor"):
-    """No energy, no forces: ``results`` has "dipole" (3,) or "polarizability" (3, 3), as the model is trained for."""
-
-    def _apply(self, potential: Any) -> None:
-        super()._apply(potential)
-        self.implemented_properties = [potential.kind]  # type: ignore[misc]
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = (),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        """Evaluate the tensor; the units are those of the training data."""
-        del properties, system_changes
-        with self.lock:
-            snapshot = self._take(atoms)
-            value = self.potential.compute(self._table, threads=self._n_threads)
-            if not np.isfinite(value).all():
-                raise NonFiniteError(f"{self.potential.kind} {value}; expected finite numbers")
-            self._store({self.potential.kind: value}, None, snapshot)
-
-    def get_polarizability(self, atoms: Atoms | None = None) -> Any:
-        """Polarizability, (3, 3)."""
-        return self.get_property("polarizability", atoms)
-
-
-class LinearModel(Calculator, potential=potentials.LinearModel, ase_name="mdkern-linear"):
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model; see :meth:`mdkern.potentials.LinearModel.save`."""
-        self.potential.save(path)
-
-
-class StoredModel(Calculator, potential=potentials.StoredModel, ase_name="mdkern-stored"):
-    pass
-
-
-def _nep(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
-    model = read_nep(path)
-    return NEPTensor(model, **kwargs) if model.kind != "potential" else NEP(model, **kwargs)
-
-
-# How files are told apart: by a mark in their content.
-_LOADERS: tuple[tuple[Callable[[Any], bool], Callable[..., Calculator]], ...] = (
-    (is_model_file, StoredModel),
-    (is_linear, LinearModel),
-    (is_nep, _nep),
-    (is_deepmd, DeepPotential),
-    (is_eam, EAM),
-)
-
-
-def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
-    """The calculator for a potential file, chosen by the file's content.
-
-    Parameters
-    ----------
-    path : str
-        An EAM file (.eam, .eam.alloy, .eam.fs), a ``nep.txt``, a DeePMD-kit model (.dp, .yaml, .json), a linear model (.npz), a model file of mdkern (.mdk), or the word "zhou2004" for the
-        built-in EAM (with ``elements=[...]``).
-    **kwargs
-        Passed to the calculator.
-
-    Raises
-    ------
-    UnsupportedError
-        The file is of another kind, such as a frozen graph (.pb), MACE, Tersoff, atoms: the message says what it looks like, the way out, and
-        what is read.
-    FormatError
-        No reader recognises the content, or the file is damaged.
-    OSError
-        The file cannot be read.
-    """
-    if os.fspath(path) == "zhou2004":
-        return EAM(path, **kwargs)
-    if not Path(path).is_dir():
-        for is_of_kind, calculator in _LOADERS:
-            if is_of_kind(path):
-                return calculator(path, **kwargs)
-    error = refusal(path)
-    if isinstance(error, FormatError) and ".eam" in Path(path).name.lower():
-        return EAM(path, **kwargs)  # its reader says what is wrong
-    raise error

@@ -1,20 +1,24 @@
-"""NEP for the benchmarks: work per atom, and random models of the public models' sizes."""
+"""NEP: random models of the public models' sizes."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
+from mdkern import reference
+from mdkern.bench.case import ATOM, INDEX, ROW, Case, Counts, Kernel, potential_case
 from mdkern.bench.nep_models import PUBLIC_SIZES, random_nep
 from mdkern.bench.scratch import scratch_folder
+from mdkern.bench.systems import System
+from mdkern.potentials.nep import NEP
 
-__all__ = ["NEP_SIZES", "nep_flops", "nep_kinds", "nep_path"]
+__all__ = ["KERNELS"]
 
 # Kernel name, size of the model, neighbors of an atom within the radial and the angular cutoff in the
 # system it is timed on.
-NEP_SIZES: dict[str, tuple[str, float, float]] = {
+_SIZES: dict[str, tuple[str, float, float]] = {
     "nep": ("UNEP-v1", 78.0, 42.0),
     "nep_single": ("UNEP-v1", 78.0, 42.0),
     "nep_alloy": ("UNEP-v1", 78.0, 42.0),
@@ -23,12 +27,10 @@ NEP_SIZES: dict[str, tuple[str, float, float]] = {
     "nep_water": ("water", 90.7, 26.9),
     "nep_charges": ("water, charges", 90.7, 26.9),
 }
-
-
 _WAVES = 9000  # reciprocal vectors of 3,000 atoms of water
 
 
-def nep_flops(size: str, radial: float, angular: float) -> float:
+def _flops(size: str, radial: float, angular: float) -> float:
     """Operations per atom, as cpp/potentials/nep/nep_kernel.cpp counts them.
 
     Chebyshev series of one species; the sums over functions n and over the M = (l_max + 1)^2 - 1 angular
@@ -50,16 +52,50 @@ def nep_flops(size: str, radial: float, angular: float) -> float:
 
 
 @cache
-def nep_path(size: str) -> str:
+def _path(size: str) -> str:
     """File of a random model of this size, written once per process."""
     model: dict[str, Any] = PUBLIC_SIZES[size]
     return random_nep(scratch_folder() / f"{size}.txt", **model)
 
 
-def nep_kinds(kernel: str, species: tuple[str, ...], atoms: Any) -> np.ndarray:
+def _kinds(kernel: str, species: tuple[str, ...], atoms: Any) -> np.ndarray:
     """Species numbers: by symbol; any of them at random for an alloy."""
     n = len(atoms)
     if kernel == "nep_alloy":
         return np.random.default_rng(4).integers(0, len(species), n)
     places = {symbol: k for k, symbol in enumerate(species)}
     return np.array([places.get(s, 0) for s in atoms.get_chemical_symbols()], dtype=np.int64)
+
+
+def _case(kernel: str, system: System) -> Case:
+    path, single = _path(_SIZES[kernel][0]), kernel == "nep_single"
+    potential = NEP(path, precision="single" if single else "double")
+
+    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
+        return reference.nep(positions, cell, pbc, species, potential.model)
+
+    kinds = _kinds(kernel, potential.species, system.atoms)
+    return potential_case(
+        kernel, COUNTS[kernel], system, potential, formula, 2e-5 if single else 1e-11, kinds
+    )
+
+
+# Some ten entries of forces per atom, written twice and read once (force_blocks.hpp).
+COUNTS = {
+    name: Counts(_flops(size, n_r, n_a) / n_r, INDEX + 2 * ROW, INDEX, ATOM + 30 * ROW)
+    for name, (size, n_r, n_a) in _SIZES.items()
+}
+_SYSTEMS = {
+    "nep_silicon": ("silicon-1000", "silicon-216"),
+    "nep_carbon": ("diamond-1000", "diamond-216"),
+    "nep_water": ("water-3000", "water-375"),
+    "nep_charges": ("water-3000", "water-375"),
+}
+KERNELS = {
+    name: Kernel(
+        partial(_case, name),
+        COUNTS[name],
+        *((x,) for x in _SYSTEMS.get(name, ("copper-4000", "cell-256"))),
+    )
+    for name in _SIZES
+}

@@ -1,47 +1,21 @@
-"""``mdkern info`` of a model of DeePMD-kit."""
+"""What a model of DeePMD-kit holds, for ``mdkern info``."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import os
+from typing import Any
 
-from mdkern.cli.output import one_line, print_fields, print_json
+from mdkern.io.deepmd import read_deepmd
+from mdkern.io.deepmd_models import DeepModel
+from mdkern.registry import Description
 
-if TYPE_CHECKING:
-    from mdkern.io.deepmd_models import DeepModel
-
-__all__ = ["PAPERS", "deepmd_topics", "print_deepmd"]
-
-PAPERS = {
-    "Deep Potential": "L. Zhang et al., Phys. Rev. Lett. 120, 143001 (2018)",
-    "Deep Potential, se_e2_a": "L. Zhang et al., Adv. Neural Inf. Process. Syst. 31 (2018)",
-    "DeePMD-kit": "J. Zeng et al., J. Chem. Phys. 159, 054801 (2023)",
-    "Deep Potential, tables": "D. Lu et al., J. Chem. Theory Comput. 18, 5559 (2022)",
-    "Deep Potential, dpa1": "D. Zhang et al., npj Comput. Mater. 10, 94 (2024)",
-    "Deep Potential, zbl": "H. Wang et al., Appl. Phys. Lett. 114, 244101 (2019)",
-}
+__all__ = ["describe_deepmd"]
 
 
-def deepmd_topics(path: str) -> list[str]:
-    """Keys of `PAPERS` that a model rests on."""
-    from mdkern.io.deepmd import read_deepmd
-
-    model = read_deepmd(path)
-    kinds = {x["kind"] for x in _descriptors(model.model)}
-    topics = ["Deep Potential", "DeePMD-kit", "Deep Potential, tables"]
-    topics += ["Deep Potential, se_e2_a"] if "se_e2_a" in kinds else []
-    topics += ["Deep Potential, dpa1"] if "dpa1" in kinds else []
-    return topics + (["Deep Potential, zbl"] if model.model.kind == "zbl" else [])
-
-
-def print_deepmd(path: str, as_json: bool) -> None:
-    """What the file holds, as a table or as JSON."""
-    from mdkern.cli.potential import sha256
-    from mdkern.io.deepmd import read_deepmd
-
+def describe_deepmd(path: str | os.PathLike[str]) -> Description:
+    """Of a model of any kind that is read."""
     model = read_deepmd(path)
     facts: dict[str, Any] = {
-        "path": path,
         "format": f"DeePMD-kit model, {model.format}",
         "written_by": " ".join(x for x in ("DeePMD-kit", model.version, model.backend) if x),
         "kind": model.model.kind,
@@ -52,12 +26,7 @@ def print_deepmd(path: str, as_json: bool) -> None:
         "options": _options(model),
         "min_nbor_dist_A": model.min_nbor_dist,
         "n_parameters": model.n_parameters,
-        "bytes": Path(path).stat().st_size,
-        "sha256": sha256(path),
     }
-    if as_json:
-        print_json(facts)
-        return
     fields = {
         "format": f"{facts['format']}, {facts['written_by']}",
         "kind": facts["kind"],
@@ -74,12 +43,18 @@ def print_deepmd(path: str, as_json: bool) -> None:
     fields["options"] = ", ".join(facts["options"]) or "none"
     if model.min_nbor_dist is not None:
         fields["shortest trained"] = f"{model.min_nbor_dist:.4g} A"
-    fields |= {
-        "parameters": f"{model.n_parameters:,}",
-        "size": f"{facts['bytes']:,} bytes",
-        "sha256": facts["sha256"],
-    }
-    print_fields(one_line(path), fields)
+    fields["parameters"] = f"{model.n_parameters:,}"
+    return Description(facts=facts, fields=fields, topics=_topics(model))
+
+
+def _topics(model: DeepModel) -> tuple[str, ...]:
+    """Papers of the registry's entry that a model rests on."""
+    kinds = {x["kind"] for x in _descriptors(model.model)}
+    topics = ["Deep Potential", "DeePMD-kit", "Deep Potential, tables"]
+    topics += ["Deep Potential, se_e2_a"] if "se_e2_a" in kinds else []
+    topics += ["Deep Potential, dpa1"] if "dpa1" in kinds else []
+    topics += ["Deep Potential, zbl"] if model.model.kind == "zbl" else []
+    return tuple(topics)
 
 
 def _parts(model: Any) -> list[Any]:

@@ -1,21 +1,25 @@
-"""Deep Potential for the benchmarks: work per atom, and a random model of the standard size."""
+"""Deep Potential: a random model of the standard size, in both precisions."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
+from mdkern import reference
+from mdkern.bench.case import ATOM, INDEX, ROW, Case, Counts, Kernel, potential_case
 from mdkern.bench.deepmd_models import random_deepmd
 from mdkern.bench.scratch import scratch_folder
+from mdkern.bench.systems import System
+from mdkern.potentials.deepmd import DeepPotential
 
-__all__ = ["DEEP_NEIGHBORS", "deep_flops", "deep_kinds", "deep_path"]
+__all__ = ["KERNELS"]
 
-DEEP_NEIGHBORS = 90.7  # of an atom of water within 6 Angstrom
+_NEIGHBORS = 90.7  # of an atom of water within 6 Angstrom
 
 
-def deep_flops(neighbors: float, tabulated: bool = True) -> float:
+def _flops(neighbors: float, tabulated: bool = True) -> float:
     """Operations per atom of the standard size, 25-50-100 with 16 axes and 240-240-240; a multiply-add is two.
 
     Of a neighbor: value and slope of 100 channels, from quintic pieces (5 and 4 multiply-adds) or through the nets (6275
@@ -32,14 +36,36 @@ def deep_flops(neighbors: float, tabulated: bool = True) -> float:
 
 
 @cache
-def deep_path() -> str:
+def _path() -> str:
     """File of the random model, written once per process."""
     return random_deepmd(scratch_folder() / "standard.json")
 
 
-def deep_kinds(species: tuple[str, ...], atoms: Any) -> np.ndarray:
+def _kinds(species: tuple[str, ...], atoms: Any) -> np.ndarray:
     """Species numbers: by symbol, or one third O and two thirds H where the system is no water."""
     symbols = atoms.get_chemical_symbols()
     if set(symbols) <= set(species):
         return np.array([species.index(s) for s in symbols], dtype=np.int64)
     return np.minimum(np.arange(len(symbols)) % 3, 1)
+
+
+def _case(precision: str, system: System) -> Case:
+    potential = DeepPotential(_path(), precision=precision)
+
+    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
+        return reference.deepmd(positions, cell, pbc, species, potential.model)
+
+    name, tolerance = (
+        ("deep_potential", 1e-9) if precision == "double" else ("deep_potential_single", 2e-5)
+    )
+    kinds = _kinds(potential.species, system.atoms)
+    return potential_case(name, COUNTS, system, potential, formula, tolerance, kinds)
+
+
+COUNTS = Counts(_flops(_NEIGHBORS) / _NEIGHBORS, INDEX + 2 * ROW, INDEX, ATOM + 30 * ROW)
+KERNELS = {
+    "deep_potential": Kernel(partial(_case, "double"), COUNTS, ("water-375",), ("water-375",)),
+    "deep_potential_single": Kernel(
+        partial(_case, "single"), COUNTS, ("water-375",), ("water-375",)
+    ),
+}

@@ -1,0 +1,1 @@
+"""Cases of benchmarks, one file for neighbor lists and one for each potential, which `mdkern.registry` names."""

@@ -1,0 +1,39 @@
+"""Which potential a file belongs to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mdkern.errors import FormatError
+from mdkern.io.foreign import refusal
+from mdkern.registry import Entry, entries, entries_with_files, recognised
+
+__all__ = ["entry_of"]
+
+
+def entry_of(path: str | os.PathLike[str]) -> Entry:
+    """The potential whose model a file holds, told by its content, or that a word such as "zhou2004" stands for.
+
+    Raises
+    ------
+    UnsupportedError
+        The file is of a kind that is not read: the message says what it looks like, the way out, and what is read.
+    FormatError
+        No reader recognises the content.
+    OSError
+        The file cannot be read.
+    """
+    name = os.fspath(path)
+    for entry in entries():
+        if name in entry.words:
+            return entry
+    found = recognised(path)
+    if found is not None:
+        return found
+    error = refusal(path)
+    if isinstance(error, FormatError):
+        for entry, files in entries_with_files():
+            if any(part in Path(path).name.lower() for part in files.names):
+                return entry  # its reader says what is wrong
+    raise error
