@@ -49,17 +49,17 @@ def of_species(species: tuple[str, ...] | None) -> Atoms:
 
 
 def lennard_jones(**options: Any) -> Any:
-    return calculators.LennardJones(epsilon=0.01, sigma=2.3, rc=6.0, **options)
+    return calculators.LennardJones(epsilon=0.01, sigma=2.3, rc=6.0, ro=4.5, smooth=True, **options)
 
 
 MADE: dict[str, Any] = {
     "lj": lennard_jones,
     "lj_single": lambda: lennard_jones(precision="single"),
     "lj_mixture": lambda: calculators.LennardJones(
-        epsilon={"Cu": 0.01, "Ni": 0.02}, sigma={"Cu": 2.2, "Ni": 2.1}, rc=6.0
+        epsilon={"Cu": 0.01, "Ni": 0.02}, sigma={"Cu": 2.2, "Ni": 2.1}, rc=6.0, shift=True
     ),
-    "morse": lambda: calculators.Morse(D=0.3429, alpha=1.3588, r0=2.866, rc=6),
-    "buckingham": lambda: calculators.Buckingham(A=1388.8, rho=0.3623, C=17.0, rc=5.5),
+    "morse": lambda: calculators.Morse(D=0.3429, alpha=1.3588, r0=2.866, rc=10, shift=True),
+    "buckingham": lambda: calculators.Buckingham(A=1388.8, rho=0.3623, C=17.0, rc=7.5, shift=True),
     "eam": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.alloy"),
     "eam_fs": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.fs"),
     "zhou2004": lambda: calculators.EAM.zhou2004(["Cu", "Ni"]),
@@ -482,3 +482,37 @@ def test_safetensors_layout(tmp_path: Path) -> None:
     begin, end = entry["data_offsets"]
     radial = np.frombuffer(data[8 + n :][begin:end], "<f8").reshape(entry["shape"])
     np.testing.assert_array_equal(radial, calc.potential.fields()["radial"])
+
+
+# --- potentials in C++ ------------------------------------------------------------------------------
+
+
+def test_potentials_in_cpp(tmp_path: Path) -> None:
+    """cpp/tests/test_potentials.cpp, linked to the installed library: every potential by its contract, without Python."""
+    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+    if compiler is None or not (ROOT / "cpp").is_dir():
+        pytest.skip("no C++ compiler, or no sources")
+    library = mdkern.get_library()
+    program = tmp_path / "test_potentials"
+    flags = ["-std=c++17", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'cpp'}"]
+    if SANITIZED:
+        flags += ["-fsanitize=address,undefined", "-g1"]
+    if "avx512" in mdkern.info()["isas_compiled"]:
+        flags += ["-DMDKERN_HAVE_AVX2=1", "-DMDKERN_HAVE_AVX512=1"]
+    source = str(ROOT / "cpp" / "tests" / "test_potentials.cpp")
+    link = [library, f"-Wl,-rpath,{Path(library).parent}", "-lpthread"]
+    subprocess.run([compiler, *flags, source, *link, "-o", str(program)], check=True)
+    for name, make in MADE.items():
+        make().potential.export(tmp_path / f"{name}.mdk")
+    models = sorted(f"{name}.mdk" for name in MADE)
+    environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+    done = subprocess.run(
+        [str(program), *models],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "MDKERN_ISA": mdkern.get_isa()},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(models)} models, 0 failures" in done.stdout

@@ -34,16 +34,22 @@ AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, cons
     return a;
 }
 
-PyResult::PyResult(std::int64_t n, bool want_virials, bool want_charges)
+PyResult::PyResult(std::int64_t n, bool want_virials, bool want_charges, int n_members)
     : energies(n),
       forces(py::array::ShapeContainer{n, std::int64_t(3)}),
       charges(want_charges ? n : 0),
+      deviation(n_members ? n : 0),
+      members(py::array::ShapeContainer{std::int64_t(n_members), std::int64_t(kMemberNumbers)}),
       n_blocks(mdkern::n_blocks(n)) {
     blocks.reset(new double[7 * n_blocks + 1]);
     view.energies = energies.mutable_data();
     view.forces = forces.mutable_data();
     view.block_totals = blocks.get();
     if (want_charges) view.charges = charges.mutable_data();
+    if (n_members) {
+        view.deviation = deviation.mutable_data();
+        view.members = members.mutable_data();
+    }
     if (want_virials) {
         virials = DoubleArray(py::array::ShapeContainer{n, std::int64_t(6)});
         view.virials = virials.mutable_data();
@@ -61,8 +67,10 @@ py::tuple PyResult::finish() {
     const auto where = [](bool wanted, const DoubleArray& a) {
         return wanted ? py::object(a) : py::object(py::none());
     };
-    return py::make_tuple(energy, energies, forces, virial, where(view.virials != nullptr, virials),
-                          where(view.charges != nullptr, charges), overflow);
+    return py::make_tuple(
+        energy, energies, forces, virial, where(view.virials != nullptr, virials),
+        where(view.charges != nullptr, charges), overflow,
+        view.members ? py::object(py::make_tuple(deviation, members)) : py::object(py::none()));
 }
 
 Workspace& PyNeighborTable::workspace(const std::shared_ptr<const Potential>& potential) {

@@ -40,7 +40,8 @@ struct PyMdLoop {
     py::object table, potential;
     std::shared_ptr<const Potential> native;  // null: the potential is reached through Python
     std::unique_ptr<Workspace> space;
-    Buffer<double> charges;  // of the last evaluation, by row
+    Buffer<double> charges;             // of the last evaluation, by row
+    Buffer<double> deviation, members;  // of the last evaluation with energies
     std::unique_ptr<MdLoop> loop;
     py::object last = py::none();  // what a potential in Python returned last
 
@@ -51,10 +52,15 @@ struct PyMdLoop {
         MdForce force;
         if (native) {
             space = native->workspace();
-            force = [this, &neighbors, charged = native->traits().charges](int team,
-                                                                           const Outputs& out) {
+            force = [this, &neighbors, traits = native->traits()](int team, const Outputs& out) {
                 Outputs wanted = out;
-                if (charged) wanted.charges = charges.reserve(std::size_t(neighbors.table.n()));
+                const auto n = std::size_t(neighbors.table.n());
+                if (traits.charges) wanted.charges = charges.reserve(n);
+                if (traits.n_members && out.energies) {
+                    wanted.deviation = deviation.reserve(n);
+                    wanted.members =
+                        members.reserve(std::size_t(traits.n_members * kMemberNumbers));
+                }
                 native->compute(neighbors.table, *space, wanted, team);
             };
         } else {
@@ -134,14 +140,21 @@ struct PyMdLoop {
         if (!loop->has_energies()) nogil.emplace();
         loop->results(e, f, w);
         nogil.reset();
-        py::object by_atom = py::none();
-        if (native && native->traits().charges) {
-            DoubleArray q(loop->n());
+        const auto by_atom = [&](const Buffer<double>& by_row) {
+            DoubleArray x(loop->n());
             const std::int32_t* order = own_table().table.caller_order();
-            for (std::int64_t i = 0; i < loop->n(); ++i) q.mutable_data()[order[i]] = charges[i];
-            by_atom = q;
+            for (std::int64_t i = 0; i < loop->n(); ++i) x.mutable_data()[order[i]] = by_row[i];
+            return x;
+        };
+        const Traits traits = native ? native->traits() : Traits();
+        py::object q = py::none(), spread = py::none();
+        if (traits.charges) q = by_atom(charges);
+        if (traits.n_members) {
+            DoubleArray numbers = new_array({traits.n_members, kMemberNumbers});
+            std::copy_n(members.data(), numbers.size(), numbers.mutable_data());
+            spread = py::make_tuple(by_atom(deviation), numbers);
         }
-        return py::make_tuple(loop->energy(), energies, forces, virial, by_atom);
+        return py::make_tuple(loop->energy(), energies, forces, virial, q, spread);
     }
     DoubleArray take_samples() {
         const TableUse use(own_table());

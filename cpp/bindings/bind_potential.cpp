@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bindings/bindings.hpp"
+#include "model/committee.hpp"
 #include "model/model_file.hpp"
 
 namespace mdkern {
@@ -73,7 +74,7 @@ void run(const Shared& p, PyNeighborTable& neighbors, PyResult& out, int threads
 
 py::tuple compute(const Shared& p, PyNeighborTable& neighbors, bool virials, int threads) {
     const TableUse use(neighbors);
-    PyResult out(neighbors.table.n(), virials, p->traits().charges);
+    PyResult out(neighbors.table.n(), virials, p->traits().charges, p->traits().n_members);
     run(p, neighbors, out, threads);
     return out.finish();
 }
@@ -167,6 +168,12 @@ void bind_potential(py::module_& m) {
                                [](const Potential& p) { return p.traits().n_features; })
         .def_property_readonly("tabulated",
                                [](const Potential& p) { return p.traits().tabulated; });
+    m.def(
+        "committee",
+        [](const std::vector<Shared>& parts) {
+            return std::const_pointer_cast<Potential>(make_committee({parts.begin(), parts.end()}));
+        },
+        py::arg("parts"));
     m.def("potential_names", &potential_names);
     m.def("read_model_file", &read_file, py::arg("path"));
 }

@@ -96,18 +96,20 @@ private:
 
 // Output arrays of a potential.
 struct PyResult {
-    DoubleArray energies, forces, virials, charges;
+    DoubleArray energies, forces, virials, charges, deviation, members;
     std::unique_ptr<double[]> blocks;
     Outputs view;
     std::int64_t n_blocks = 0;
     bool overflow = false;
-    PyResult(std::int64_t n, bool want_virials, bool want_charges = false);
+    // n_members: of a committee whose deviation is wanted, else 0.
+    PyResult(std::int64_t n, bool want_virials, bool want_charges = false, int n_members = 0);
     void evaluate(const Potential& potential, NeighborTable& table, Workspace& space, int threads) {
         space.overflow = 0;
         potential.compute(table, space, view, threads);
         overflow = space.overflow != 0;
     }
-    // (energy, energies, forces, virial (6), virials or None, charges or None, overflow)
+    // (energy, energies, forces, virial (6), virials or None, charges or None, overflow,
+    // (deviation (n), members (n_members, kMemberNumbers)) or None)
     py::tuple finish();
 };
 

@@ -72,6 +72,10 @@ struct Outputs {
     // energies nor virials are wanted, and for potentials that say so (Traits::forces_alone).
     double* block_totals = nullptr;
     double* charges = nullptr;  // (n_real), of a model with charges
+    // Of a committee, both or none, with everything above that they are made of: by how much the forces
+    // of its members deviate, (n_real); energy, virial and overflow of each, (n_members,
+    // kMemberNumbers).
+    double *deviation = nullptr, *members = nullptr;
     // One of the following at a time, instead of the energy and its derivatives:
     double* born = nullptr;      // (n_real, 9) half of sum_j (r_ij p_ij - r_ji p_ji) with
                                  // p_ij = dQ_i/dr_ij; `energies` are the charges Q
@@ -83,6 +87,7 @@ struct Outputs {
     const double* centre_weights = nullptr;
 };
 
+constexpr int kMemberNumbers = 8;
 constexpr int kMaxSpecies = 128;  // of a potential
 // Rows of which energies and virials are summed first. Fixed: the bits of the totals follow from it.
 constexpr std::int64_t kPairBlock = 64;

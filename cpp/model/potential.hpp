@@ -21,6 +21,7 @@ struct Traits {
     bool forces_alone = false;
     bool charges = false;    // Outputs::charges, and Outputs::born
     int n_features = 0;      // columns of Outputs::features; 0: none
+    int n_members = 0;       // of a committee: Outputs::deviation
     int exchanges = 0;       // calls of Table::forward per evaluation
     bool tabulated = false;  // nets are evaluated from tables that were made with the potential
 };

@@ -20,6 +20,7 @@ __all__: list[str] = [
     "available_cpus",
     "available_memory",
     "build_info",
+    "committee",
     "dense_gemm",
     "evaluate_frames",
     "format_rows",
@@ -381,6 +382,7 @@ class Acsf:
 def available_cpus() -> int: ...
 def available_memory() -> float: ...
 def build_info() -> dict[str, typing.Any]: ...
+def committee(parts: collections.abc.Sequence[Potential]) -> Potential: ...
 def dense_gemm(
     a: numpy.typing.NDArray[numpy.float64],
     b: numpy.typing.NDArray[numpy.float64],

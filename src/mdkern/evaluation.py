@@ -130,10 +130,10 @@ class _Native:
 
     @classmethod
     def of(cls, potential: Any) -> _Native | None:
-        make = getattr(potential, "force_step", None)
-        if make is None:
+        step = getattr(potential, "force_step", lambda: None)()
+        if step is None:
             return None
-        return cls(make(), potential.cutoff, SpeciesMap(potential.species), potential)
+        return cls(step, potential.cutoff, SpeciesMap(potential.species), potential)
 
 
 def _many(

@@ -288,12 +288,15 @@ class NativeDynamics(MolecularDynamics):
 
     def _publish_results(self) -> None:
         """The core's energy, forces, virial, and charges where the model has some, as the calculator's results."""
-        energy, energies, forces, virial, charges = self._loop.results()
-        deviation = getattr(self._loop.last, "deviation", None)
+        energy, energies, forces, virial, charges, spread = self._loop.results()
+        calc = self._calculator()
+        if spread is None:
+            deviation = getattr(self._loop.last, "deviation", None)
+        else:
+            deviation = calc.potential.deviation_of(*spread)
         result = potentials.Result(
             energy, energies, forces, virial, None, charges, deviation=deviation
         )
-        calc = self._calculator()
         calc.accept(result, _core.Snapshot(*checks.arrays(self.atoms)))
         warn_of(calc.potential, self._loop.overflow)
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mdkern import _core
 from mdkern.loading import entry_of
-from mdkern.potentials.base import Result
+from mdkern.potentials.base import Result, warn_of
 from mdkern.registry import resolve
 
 __all__ = ["ModelDeviation"]
+
+Array = NDArray[np.float64]
 
 
 class ModelDeviation:
@@ -53,6 +56,27 @@ class ModelDeviation:
             if p.species != self.species:
                 raise ValueError(f"models[{k}]: species {p.species}; expected {self.species}")
         self.cutoff: float = max(p.cutoff for p in self.potentials)
+        self._make()
+
+    def _make(self) -> None:
+        """The committee of the core, where it evaluates all of the models; else None."""
+        steps: list[Any] = [getattr(p, "force_step", lambda: None)() for p in self.potentials]
+        self._kernel: Any = None if None in steps else _core.committee(steps)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_kernel"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make()
+
+    def force_step(self) -> Any:
+        """The core's committee, for :mod:`mdkern.md`, where the deviation is made for the steps that are looked at; or None."""
+        return self._kernel
+
+    def warn(self, overflow: bool) -> None:
+        """Say once what :attr:`Result.overflow` of the first model means."""
+        warn_of(self.potentials[0], overflow)
 
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Result of the first model, with the deviation.
@@ -64,9 +88,21 @@ class ModelDeviation:
             atoms in eV/Angstrom; ``max_devi_v``, ``min_devi_v`` and ``avg_devi_v`` (root mean square) over the nine
             components of the virial per atom in eV; ``devi_e`` of the energy per atom in eV.
         """
+        if self._kernel is not None:
+            result = Result(*self._kernel.compute(neighbors, virials, threads))
+            forces, members = cast("tuple[Array, Array]", result.deviation)
+            return replace(result, deviation=self.deviation_of(forces, members))
         first: Result = self.potentials[0].compute(neighbors, virials=virials, threads=threads)
         results = [first] + [p.compute(neighbors, threads=threads) for p in self.potentials[1:]]
-        return replace(first, deviation=_deviation(results))
+        spread = np.std(np.stack([r.forces for r in results]), axis=0)
+        members = np.array([(r.energy, *r.virial.tolist()) for r in results])
+        return replace(first, deviation=_summary(np.sqrt((spread**2).sum(axis=1)), members))
+
+    def deviation_of(self, forces: Array, members: Array) -> dict[str, Any]:
+        """:attr:`Result.deviation`, from what the core's committee gives: deviation of forces, (energy, virial, overflow) of models."""
+        for potential, overflow in zip(self.potentials, members[:, 7], strict=True):
+            warn_of(potential, bool(overflow))
+        return _summary(forces, members)
 
 
 def _potential(model: Any) -> Any:
@@ -78,12 +114,11 @@ def _potential(model: Any) -> Any:
     return potential
 
 
-def _deviation(results: Sequence[Result]) -> dict[str, Any]:
-    n = max(1, len(results[0].energies))
-    spread = np.std(np.stack([r.forces for r in results]), axis=0)
-    forces: NDArray[np.float64] = np.sqrt((spread**2).sum(axis=1))
+def _summary(forces: Array, members: Array) -> dict[str, Any]:
+    """From the deviation of forces, and energy and virial of each model."""
+    n = max(1, len(forces))
     # Nine components: those off the diagonal twice.
-    virial = np.std(np.stack([r.virial for r in results]), axis=0)[[0, 1, 2, 3, 4, 5, 3, 4, 5]] / n
+    virial = np.std(members[:, 1:7], axis=0)[[0, 1, 2, 3, 4, 5, 3, 4, 5]] / n
     return {
         "forces": forces,
         "max_devi_f": float(forces.max(initial=0.0)),
@@ -92,5 +127,5 @@ def _deviation(results: Sequence[Result]) -> dict[str, Any]:
         "max_devi_v": float(virial.max()),
         "min_devi_v": float(virial.min()),
         "avg_devi_v": float(np.sqrt((virial**2).mean())),
-        "devi_e": float(np.std([r.energy for r in results])) / n,
+        "devi_e": float(np.std(members[:, 0])) / n,
     }

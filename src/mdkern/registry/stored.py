@@ -8,6 +8,7 @@ ENTRY = Entry(
     calculator="StoredModel",
     potential="mdkern.potentials.stored:StoredModel",
     ase_name="mdkern-stored",
+    citation="the papers of the potential in the file",
     files=Files(
         formats="model files of mdkern (.mdk)",
         recognise="mdkern.io.mdk:is_model_file",

@@ -17,7 +17,7 @@ public:
     }
     Traits traits() const override { return traits_; }
     std::unique_ptr<Workspace> workspace() const override { return std::make_unique<Workspace>(); }
-    void compute(NeighborTable& table, Workspace&, const Outputs& out, int threads) const override {
+    void compute(Table& table, Workspace&, const Outputs& out, int threads) const override {
         const Neighbors list = table.neighbors();
         soft_sphere_compute(params_, table.system(), list,
                             team_size(threads, list.n_pairs, kPairNs), out);

@@ -1,0 +1,243 @@
+// Potentials through their contract and through the C interface, without Python:
+//
+//   test_potentials MODEL.mdk ...
+//
+// Of each model: forces and virial against finite differences, sums, the same bits for other numbers of
+// threads, for a workspace that was used before and for threads that share the potential; and a cluster
+// through the C interface.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "capi/mdkern.h"
+#include "core/start.hpp"
+#include "model/model_file.hpp"
+#include "model/potential.hpp"
+#include "neighbors/table.hpp"
+
+using namespace mdkern;
+
+namespace {
+
+int failures = 0;
+std::string where;
+
+void check(bool good, const char* what, double found = 0.0, double allowed = 0.0) {
+    if (good) return;
+    ++failures;
+    std::printf("%s: %s: %g, allowed %g\n", where.c_str(), what, found, allowed);
+}
+
+constexpr int kSide = 4, kAtoms = kSide * kSide * kSide;
+constexpr double kSpacing = 2.6;
+
+struct Atoms {
+    std::vector<double> x;
+    std::vector<std::int32_t> species;
+    double cell[9] = {kSide * kSpacing, 0, 0, 0.7, kSide * kSpacing, 0, -0.4, 0.3,
+                      kSide * kSpacing};
+    bool pbc[3] = {true, true, true};
+
+    explicit Atoms(int n_species) {
+        std::mt19937 random(7);
+        std::uniform_real_distribution<double> jitter(-0.25, 0.25);
+        for (int k = 0; k < kAtoms; ++k) {
+            const int at[3] = {k % kSide, k / kSide % kSide, k / kSide / kSide};
+            for (int c = 0; c < 3; ++c) x.push_back(kSpacing * at[c] + jitter(random));
+            species.push_back(std::int32_t(random() % unsigned(n_species)));
+        }
+    }
+    AtomsView view() const { return {kAtoms, x.data(), cell, pbc, species.data()}; }
+};
+
+struct Results {
+    double energy = 0.0, virial[6] = {};
+    std::vector<double> energies, forces, virials;
+    bool operator==(const Results& o) const {
+        const auto same = [](const std::vector<double>& a, const std::vector<double>& b) {
+            return a.size() == b.size() &&
+                   std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
+        };
+        return energy == o.energy && std::equal(virial, virial + 6, o.virial) &&
+               same(energies, o.energies) && same(forces, o.forces) && same(virials, o.virials);
+    }
+};
+
+// A table and a workspace, as whoever evaluates has them.
+struct Place {
+    NeighborTable table;
+    std::unique_ptr<Workspace> space;
+
+    Results evaluate(const Potential& potential, const Atoms& atoms, int threads) {
+        TableOptions options;
+        options.cutoff = potential.traits().cutoff;
+        if (!space) space = potential.workspace();
+        table.build(atoms.view(), options, threads);
+        Results r;
+        r.energies.resize(kAtoms);
+        r.forces.resize(3 * kAtoms);
+        r.virials.resize(6 * kAtoms);
+        std::vector<double> totals(std::size_t(7 * n_blocks(kAtoms)));
+        Outputs out;
+        out.energies = r.energies.data();
+        out.forces = r.forces.data();
+        out.virials = r.virials.data();
+        out.block_totals = totals.data();
+        potential.compute(table, *space, out, threads);
+        for (std::size_t b = 0; b < totals.size(); b += 7) {
+            r.energy += totals[b];
+            for (int c = 0; c < 6; ++c) r.virial[c] += totals[b + 1 + std::size_t(c)];
+        }
+        return r;
+    }
+};
+
+double largest(const std::vector<double>& x) {
+    double most = 0.0;
+    for (double value : x) most = std::max(most, std::fabs(value));
+    return most;
+}
+
+void check_derivatives(const Potential& p, const Results& r, const Atoms& atoms) {
+    // Of single precision only sums can be seen. Steps of single nets are beyond rounding.
+    const double h = 1e-3, force = std::max(largest(r.forces), 1e-3);
+    Place place;
+    for (int k : {0, 17, 100, 191}) {
+        const auto at = [&](double step) {
+            Atoms moved = atoms;
+            moved.x[std::size_t(k)] += step;
+            return place.evaluate(p, moved, 1).energy;
+        };
+        const double slope = (at(-2 * h) - 8 * at(-h) + 8 * at(h) - at(2 * h)) / (12 * h);
+        const double error = std::fabs(r.forces[std::size_t(k)] + slope);
+        check(error < 2e-5 * force, "force against finite differences", error, 2e-5 * force);
+    }
+    const int pairs[6][2] = {{0, 0}, {1, 1}, {2, 2}, {1, 2}, {0, 2}, {0, 1}};
+    double most = 0.0;
+    for (double w : r.virial) most = std::max(most, std::fabs(w));
+    for (int v = 0; v < 6; ++v) {
+        const auto at = [&](double step) {
+            Atoms strained = atoms;
+            const int a = pairs[v][0], b = pairs[v][1];
+            const auto strain = [&](double* x) {
+                const double xa = x[a], xb = x[b];
+                x[a] += 0.5 * step * xb;
+                x[b] += 0.5 * step * xa;
+            };
+            for (int i = 0; i < kAtoms; ++i) strain(strained.x.data() + 3 * i);
+            for (int i = 0; i < 3; ++i) strain(strained.cell + 3 * i);
+            return place.evaluate(p, strained, 1).energy;
+        };
+        const double e = 1e-4, slope = (at(-2 * e) - 8 * at(-e) + 8 * at(e) - at(2 * e)) / (12 * e);
+        const double error = std::fabs(r.virial[v] + slope);
+        check(error < 5e-5 * most, "virial against finite differences", error, 5e-5 * most);
+    }
+}
+
+void check_sums(const Results& r) {
+    double energy = 0.0, force[3] = {}, virial[6] = {};
+    for (int i = 0; i < kAtoms; ++i) {
+        energy += r.energies[std::size_t(i)];
+        for (int c = 0; c < 3; ++c) force[c] += r.forces[std::size_t(3 * i + c)];
+        for (int c = 0; c < 6; ++c) virial[c] += r.virials[std::size_t(6 * i + c)];
+    }
+    const double unit = std::max(largest(r.forces), 1e-3);
+    check(std::fabs(energy - r.energy) <= 1e-11 * kAtoms * largest(r.energies), "sum of energies",
+          energy - r.energy);
+    for (double f : force) check(std::fabs(f) < 1e-4 * unit, "sum of forces", f, 1e-4 * unit);
+    for (int c = 0; c < 6; ++c)
+        check(std::fabs(virial[c] - r.virial[c]) < 1e-4 * kAtoms * unit, "sum of virials",
+              virial[c] - r.virial[c]);
+}
+
+void check_bits(const Potential& p, const Results& r, const Atoms& atoms) {
+    Place again;
+    check(again.evaluate(p, atoms, 2) == r, "two threads have other bits");
+    check(again.evaluate(p, atoms, 1) == r, "a workspace that was used has other bits");
+    // Threads share the potential; each has its own table and workspace.
+    bool same[4] = {};
+    std::vector<std::thread> threads;
+    for (bool& mine : same)
+        threads.emplace_back([&] {
+            Place own;
+            mine = own.evaluate(p, atoms, 1) == r && own.evaluate(p, atoms, 1) == r;
+        });
+    for (std::thread& t : threads) t.join();
+    check(std::all_of(same, same + 4, [](bool x) { return x; }),
+          "threads that share the potential have other bits");
+}
+
+int nothing_to_exchange(void*, double*, int, int) { return 0; }
+
+// A free cluster with all pairs in the list, against the potential itself.
+void check_c_interface(const char* path, const Potential& p, Atoms atoms) {
+    std::fill(atoms.pbc, atoms.pbc + 3, false);
+    Place place;
+    const bool charged = p.traits().charges;  // of which a free cluster has no energy
+    const Results expected = charged ? Results() : place.evaluate(p, atoms, 1);
+    mdkern_model* model = nullptr;
+    mdkern_workspace* workspace = nullptr;
+    check(mdkern_model_open(path, &model) == MDKERN_OK &&
+              mdkern_workspace_create(model, &workspace) == MDKERN_OK,
+          mdkern_error_message());
+    std::vector<std::int64_t> first{0};
+    std::vector<std::int32_t> index;
+    for (int i = 0; i < kAtoms; ++i) {
+        for (int j = 0; j < kAtoms; ++j)
+            if (j != i) index.push_back(j);
+        first.push_back(std::int64_t(index.size()));
+    }
+    std::vector<double> energies(kAtoms), forces(3 * kAtoms), virials(6 * kAtoms);
+    mdkern_atoms rows = {kAtoms, kAtoms, atoms.x.data(), atoms.species.data()};
+    mdkern_list list = {first.data(), index.data(), nullptr, nullptr, nullptr, 0, 1};
+    mdkern_exchange exchange = {nothing_to_exchange, nullptr};
+    mdkern_results results = {0.0, {}, energies.data(), forces.data(), virials.data(), 0};
+    for (int threads : {1, 2}) {
+        const int status =
+            mdkern_compute(model, workspace, &rows, &list, &exchange, threads, &results);
+        if (charged) {
+            check(status == MDKERN_INVALID, "charges of a parallel code are taken");
+            continue;
+        }
+        check(status == MDKERN_OK, mdkern_error_message());
+        list.changed = 0;
+        // In single precision the order of neighbors is seen.
+        const double unit = std::max(largest(expected.forces), 1e-3);
+        double error = 0.0;
+        for (std::size_t k = 0; k < forces.size(); ++k)
+            error = std::max(error, std::fabs(forces[k] - expected.forces[k]));
+        check(error < 1e-4 * unit, "forces of the C interface", error, 1e-4 * unit);
+        check(std::fabs(results.energy - expected.energy) <
+                  1e-6 * kAtoms * (largest(energies) + 1e-3),
+              "energy of the C interface", results.energy - expected.energy);
+    }
+    mdkern_workspace_destroy(workspace);
+    mdkern_model_close(model);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    start();
+    for (int k = 1; k < argc; ++k) {
+        where = argv[k];
+        const ModelFile file = read_model_file(argv[k]);
+        const auto potential = make_model(file, argv[k]);
+        const Atoms atoms(std::max(potential->traits().n_species, 1));
+        Place place;
+        const Results r = place.evaluate(*potential, atoms, 1);
+        const bool single = where.find("single") != std::string::npos;
+        if (!single) check_derivatives(*potential, r, atoms);
+        check_sums(r);
+        check_bits(*potential, r, atoms);
+        check_c_interface(argv[k], *potential, atoms);
+    }
+    std::printf("%d models, %d failures\n", argc - 1, failures);
+    return failures != 0;
+}
