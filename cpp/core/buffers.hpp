@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <new>
 #include <utility>
 
 #if defined(__linux__)
@@ -12,6 +11,9 @@
 #endif
 
 namespace mdkern {
+
+// Kernels see this header and are compiled without exceptions.
+[[noreturn]] void throw_bad_alloc();
 
 // A growing array of plain values, 64-byte aligned, never initialised, content dropped on growth.
 // From 4 MB on it asks for huge pages: fresh 4 kB pages cost four times as much to fill. Untouched
@@ -41,7 +43,7 @@ public:
             const std::size_t align = want * sizeof(T) >= 2 * kHuge ? kHuge : 64;
             const std::size_t bytes = (want * sizeof(T) + align - 1) / align * align;
             data_ = static_cast<T*>(std::aligned_alloc(align, bytes));
-            if (!data_) throw std::bad_alloc();
+            if (!data_) throw_bad_alloc();
 #if defined(__linux__)
             if (align == kHuge) madvise(data_, bytes, MADV_HUGEPAGE);
 #endif

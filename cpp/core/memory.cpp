@@ -2,11 +2,16 @@
 
 #include <algorithm>
 #include <fstream>
+#include <new>
 #include <string>
 
 #include <unistd.h>
 
+#include "core/buffers.hpp"
+
 namespace mdkern {
+
+void throw_bad_alloc() { throw std::bad_alloc(); }
 
 double available_memory() {
     double bytes = 0.0;

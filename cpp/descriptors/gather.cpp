@@ -1,4 +1,7 @@
-#include "core/buffers.hpp"
+#include <memory>
+#include <vector>
+
+#include "core/pool.hpp"
 #include "descriptors/environments.hpp"
 #include "simd/parallel.hpp"
 
@@ -14,32 +17,41 @@ public:
         : s(system), list(neighbors), centers(all), in(gradients), out(to) {}
 
     void run(int n_threads) const {
-        if (n_threads <= 1) {
+        // To sort the terms costs twice what it costs to add them: not worth it for two threads.
+        if (n_threads <= 2 || s.n_real == 0) {
             clear(0, s.n_real);
             for_terms(0, centers.n, [&](std::int64_t atom, std::int64_t term) { add(atom, term); });
             return;
         }
-        // Each block of centers sorts its terms by the parts of the atoms, in their order; then the
-        // thread of a part adds those of all blocks.
-        const std::int64_t blocks = n_blocks(centers.n), per_block = n_threads + 1;
-        Buffer<std::int64_t> bounds, sorted;
-        std::int64_t* first = bounds.reserve(std::size_t(blocks * (per_block + 1)));
-        std::int64_t* begin = first + blocks * per_block;
-        std::int64_t n = 0;
+        // Each block of centers sorts its terms, stably, by the parts of the atoms: those of part p
+        // end at end_of_part[block n_threads + p]. Then whoever has a part adds its terms of all blocks.
+        const std::int64_t blocks = n_blocks(centers.n);
+        std::vector<std::int64_t> bounds(std::size_t(blocks * (n_threads + 1)));
+        std::int64_t *end_of_part = bounds.data(), *begin = end_of_part + blocks * n_threads, n = 0;
         for (std::int64_t b = 0; b < blocks; ++b) {
             begin[b] = n;
             for (std::int64_t c = b * kPairBlock; c < end_of(b); ++c)
                 n += list.count[centers.row[c]] + 1;
         }
-        std::int64_t* terms = sorted.reserve(std::size_t(n));
-        const auto part_of = [&](std::int64_t atom) { return atom * n_threads / s.n_real; };
+        // Of the pool, as a call is mostly like the one before: mapping new pages would take as long
+        // as adding the terms.
+        const std::unique_ptr<void, void (*)(void*)> memory(
+            pool_take(std::size_t(n) * sizeof(std::int64_t)), [](void* p) { pool_give(p); });
+        auto* terms = static_cast<std::int64_t*>(memory.get());
+        // Without divisions, one of which would cost more than all else of a term.
+        const std::int64_t per_atom = (std::int64_t(n_threads) << 32) / s.n_real;
+        const auto part_of = [&](std::int64_t atom) { return atom * per_atom >> 32; };
+        const auto begin_of = [&](std::int64_t part) {
+            const std::int64_t atom = ((part << 32) + per_atom - 1) / per_atom;
+            return part < n_threads && atom < s.n_real ? atom : s.n_real;
+        };
         parallel_for(blocks, n_threads, 0, [&](std::int64_t b) {
-            std::int64_t* at = first + b * per_block;
-            for (int p = 0; p <= n_threads; ++p) at[p] = 0;
+            std::int64_t* at = end_of_part + b * n_threads;
+            for (int p = 0; p < n_threads; ++p) at[p] = 0;
             for_terms(b * kPairBlock, end_of(b),
                       [&](std::int64_t atom, std::int64_t) { ++at[part_of(atom)]; });
             std::int64_t end = begin[b];
-            for (int p = 0; p <= n_threads; ++p) {
+            for (int p = 0; p < n_threads; ++p) {
                 const std::int64_t size = at[p];
                 at[p] = end;
                 end += size;
@@ -49,11 +61,9 @@ public:
             });
         });
         parallel_for(n_threads, n_threads, 1, [&](std::int64_t part) {
-            // The atoms whose part this is: part_of() rounds down.
-            clear((s.n_real * part + n_threads - 1) / n_threads,
-                  (s.n_real * (part + 1) + n_threads - 1) / n_threads);
+            clear(begin_of(part), begin_of(part + 1));
             for (std::int64_t b = 0; b < blocks; ++b) {
-                const std::int64_t* end = first + b * per_block + part;
+                const std::int64_t* end = end_of_part + b * n_threads + part;
                 for (std::int64_t k = part ? end[-1] : begin[b]; k < *end; ++k)
                     add(atom_of(terms[k]), terms[k]);
             }
