@@ -501,11 +501,13 @@ def test_potentials_in_cpp(tmp_path: Path) -> None:
         flags += ["-DMDKERN_HAVE_AVX2=1", "-DMDKERN_HAVE_AVX512=1"]
     source = str(ROOT / "cpp" / "tests" / "test_potentials.cpp")
     link = [library, f"-Wl,-rpath,{Path(library).parent}", "-lpthread"]
-    subprocess.run([compiler, *flags, source, *link, "-o", str(program)], check=True)
+    environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+    subprocess.run(
+        [compiler, *flags, source, *link, "-o", str(program)], check=True, env=environment
+    )
     for name, make in MADE.items():
         make().potential.export(tmp_path / f"{name}.mdk")
     models = sorted(f"{name}.mdk" for name in MADE)
-    environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
     done = subprocess.run(
         [str(program), *models],
         cwd=tmp_path,

@@ -517,7 +517,7 @@ def test_load_says_what_it_reads(tmp_path: Path) -> None:
         load(path)
     assert str(e.value) == (
         f"{path}: begins with 'nothing of this': no format that is known; mdkern reads EAM (.eam, .eam.alloy, .eam.fs), "
-        "NEP (nep.txt), Deep Potential (.dp, .yaml, .json) and linear models (.npz)"
+        "NEP (nep.txt), Deep Potential (.dp, .yaml, .json), linear models (.npz) and model files of mdkern (.mdk)"
     )
     assert e.value.path == str(path)
     named = path.rename(tmp_path / "x.eam.alloy")

@@ -129,3 +129,12 @@ def test_no_potential_changes_the_order_of_the_tables_list() -> None:
     before = values(pairs.compute(table))
     net.compute(table)
     assert values(pairs.compute(table)) == before
+
+
+def test_a_table_for_potentials_has_no_arrays() -> None:
+    """It keeps no positions by which the pairs of its skin could be pruned."""
+    atoms = bulk("Cu")
+    table = _core.NeighborTable(4.0, 0.3)
+    table.update(atoms.positions, atoms.cell.array, atoms.pbc, np.zeros(1, np.int32), 1)
+    with pytest.raises(ValueError, match="exact: False, of a table with a skin; expected True"):
+        table.arrays("ij", 1)

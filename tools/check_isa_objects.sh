@@ -3,7 +3,7 @@
 #
 #   tools/check_isa_objects.sh BUILD_DIR
 #
-# BUILD_DIR holds the object files of _core (scikit-build-core's build/{wheel_tag}). Two mistakes make
+# BUILD_DIR holds the object files of the library and of _core (scikit-build-core's build/{wheel_tag}). Two mistakes make
 # a library crash on older CPUs although every kernel is chosen at run time:
 # - an object compiled for AVX-512 defines a shared symbol, such as std::vector<double>::resize, and
 #   the linker keeps that copy for everybody;
@@ -52,8 +52,8 @@ objects_of() { find "$build" -path "*/$1.dir/*" -name '*.o' | sort; }
 
 x86=
 kernels=$(find "$root/cpp" -name '*_kernel.cpp' | wc -l)
-baseline=$(objects_of _core && objects_of bindings)
-[[ -n $baseline ]] || { echo "no objects of _core below $build" >&2; exit 1; }
+baseline=$(objects_of mdkern && objects_of _core)
+[[ -n $baseline ]] || { echo "no objects of the library below $build" >&2; exit 1; }
 if [[ $(objdump -f "${baseline%%$'\n'*}") == *x86-64* ]]; then x86=yes; fi
 
 for object in $baseline; do

@@ -20,7 +20,7 @@ CXX=$compiler CXXFLAGS='-fsanitize=thread -g1' LDFLAGS='-fsanitize=thread -share
     "$python" -m pip install --quiet --no-deps ${TSAN_PIP_OPTIONS:-} --target "$target/site" .
 
 runtime=$("$compiler" -print-file-name=libclang_rt.tsan-x86_64.so)
-openmp=$(ldd "$target"/site/mdkern/_core*.so | awk '/libomp/ { print $3 }')
+openmp=$(ldd "$target"/site/mdkern/libmdkern.so | awk '/libomp/ { print $3 }')
 archer=$(dirname "$(readlink -f "$openmp")")/libarcher.so
 for file in "$runtime" "$archer"; do
     [[ -e $file ]] || { echo "tsan.sh: $file: not there; expected clang with its sanitizers and OpenMP" >&2; exit 2; }

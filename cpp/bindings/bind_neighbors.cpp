@@ -417,6 +417,9 @@ void bind_neighbors(py::module_& m) {
                 check_quantities(quantities);
                 const TableUse use(t);
                 const bool skin = t.options.skin > 0.0;
+                if (skin && !t.options.exact)  // positions from which pairs are pruned are not kept
+                    throw std::invalid_argument(
+                        "exact: False, of a table with a skin; expected True for arrays");
                 std::int64_t n_pairs;
                 {
                     py::gil_scoped_release nogil;

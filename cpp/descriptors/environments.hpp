@@ -24,7 +24,7 @@ struct PairGradients {
 };
 
 // gradient (n_real, 3) by row: what the pairs of all centers give to each atom, images to their
-// owners, minus the sums of its own center. Every atom adds its terms in the order of the centers and
+// homes, minus the sums of its own center. Every atom adds its terms in the order of the centers and
 // their lists: the same bits for every number of threads.
 void descriptor_gather(const System& s, const Neighbors& list, const Centers& centers,
                        const PairGradients& in, int n_threads, double* gradient);

@@ -40,8 +40,6 @@ template <class T> struct DeepModel {
     const T* zeros = nullptr;              // as many as any row
 };
 
-using DeepTask = CentreTask;
-
 struct DeepWork : ForceBlockWork {
     std::int32_t* overflow = nullptr;  // set to 1 when neighbors did not fit into the slots
 };
@@ -50,10 +48,10 @@ struct DeepWork : ForceBlockWork {
 template <class T> std::size_t deep_scratch_bytes(const DeepModel<T>& model, std::int64_t largest);
 
 MDKERN_KERNEL(deep_double_compute,
-              (DeepTask, const DeepModel<double>&, const System&, const Neighbors&,
+              (CentreTask, const DeepModel<double>&, const System&, const Neighbors&,
                const ForceBlocks&, const DeepWork&, int n_threads, const Outputs&))
 MDKERN_KERNEL(deep_single_compute,
-              (DeepTask, const DeepModel<float>&, const System&, const Neighbors&,
+              (CentreTask, const DeepModel<float>&, const System&, const Neighbors&,
                const ForceBlocks&, const DeepWork&, int n_threads, const Outputs&))
 
 namespace {

@@ -42,24 +42,25 @@ template <class T> void run_descriptor(const DeepDescriptor<T>& d, bool gradient
 // One block of rows on one thread.
 template <class T> class Block : ForceBlock {
 public:
-    Block(DeepTask task_, const DeepModel<T>& model_, const System& s_, const Neighbors& list_,
+    Block(CentreTask task_, const DeepModel<T>& model_, const System& s_, const Neighbors& list_,
           const ForceBlocks& plan, const DeepWork& work_, const Outputs& out_, std::int64_t block,
           int thread)
         : ForceBlock(s_, block), task(task_), model(model_), list(list_), work(work_), out(out_) {
         scratch.take(model, work.largest, work.scratch + thread * work.scratch_bytes);
-        if (task == DeepTask::descriptor) return;
+        if (task == CentreTask::descriptor) return;
         open(plan, block, work.slots + thread * s.n_total, work.entries, work.virial_entries);
     }
 
     void run() {
-        for_batches(model.n_types, kDeepBlock, task == DeepTask::jacobian ? &out.jacobian : nullptr,
+        for_batches(model.n_types, kDeepBlock,
+                    task == CentreTask::jacobian ? &out.jacobian : nullptr,
                     [&](int type, const std::int64_t* rows, int n) { centres(type, rows, n); });
         finish(out);
     }
 
 private:
     void centres(int type, const std::int64_t* rows, int n) {
-        if (task == DeepTask::energy) {
+        if (task == CentreTask::energy) {
             for (int k = 0; k < n; ++k) energy[rows[k] - begin] = model.bias[type];
             if (model.silent && model.silent[type]) return;
         }
@@ -71,9 +72,9 @@ private:
             for (int c = 0; c < model.n_tail; ++c)
                 scratch.x.row(k)[first + c] = model.tail[type * model.n_tail + c];
         const auto place = [&](int k, int c) -> T& { return scratch.x.row(k)[c]; };
-        if (task == DeepTask::descriptor) return write_features(out, rows, n, model.width, place);
-        if (task == DeepTask::jacobian) return write_jacobian(block);
-        if (task == DeepTask::vjp)
+        if (task == CentreTask::descriptor) return write_features(out, rows, n, model.width, place);
+        if (task == CentreTask::jacobian) return write_jacobian(block);
+        if (task == CentreTask::vjp)
             read_weights(out, rows, n, model.width, place);
         else
             fit(type, rows, n);
@@ -108,7 +109,7 @@ private:
         }
     }
 
-    DeepTask task;
+    CentreTask task;
     const DeepModel<T>& model;
     const Neighbors& list;
     const DeepWork& work;
@@ -117,7 +118,7 @@ private:
     GradientSink<double> sink{*this, list, task, out.jacobian};
 };
 
-template <class T> void compute(DeepTask task, const DeepModel<T>& model, const System& s,
+template <class T> void compute(CentreTask task, const DeepModel<T>& model, const System& s,
                                 const Neighbors& list, const ForceBlocks& plan,
                                 const DeepWork& work, int n_threads, const Outputs& out) {
     parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
@@ -128,12 +129,12 @@ template <class T> void compute(DeepTask task, const DeepModel<T>& model, const 
 
 }  // namespace
 
-void deep_double_compute(DeepTask task, const DeepModel<double>& model, const System& s,
+void deep_double_compute(CentreTask task, const DeepModel<double>& model, const System& s,
                          const Neighbors& list, const ForceBlocks& plan, const DeepWork& work,
                          int n_threads, const Outputs& out) {
     compute(task, model, s, list, plan, work, n_threads, out);
 }
-void deep_single_compute(DeepTask task, const DeepModel<float>& model, const System& s,
+void deep_single_compute(CentreTask task, const DeepModel<float>& model, const System& s,
                          const Neighbors& list, const ForceBlocks& plan, const DeepWork& work,
                          int n_threads, const Outputs& out) {
     compute(task, model, s, list, plan, work, n_threads, out);

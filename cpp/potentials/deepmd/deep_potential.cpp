@@ -92,11 +92,11 @@ public:
     void compute(Table& table, Workspace& workspace, const Outputs& out,
                  int threads) const override {
         auto& space = static_cast<DeepSpace&>(workspace);
-        const DeepTask task = out.features          ? DeepTask::descriptor
-                              : out.feature_weights ? DeepTask::vjp
-                              : out.jacobian.values ? DeepTask::jacobian
-                                                    : DeepTask::energy;
-        if (has_net_ != (task == DeepTask::energy))
+        const CentreTask task = out.features          ? CentreTask::descriptor
+                                : out.feature_weights ? CentreTask::vjp
+                                : out.jacobian.values ? CentreTask::jacobian
+                                                      : CentreTask::energy;
+        if (has_net_ != (task == CentreTask::energy))
             throw std::invalid_argument(
                 has_net_ ? "features: a model with fitting nets; expected one of descriptors alone"
                          : "fitting: a model of descriptors alone has no energy; expected nets");
@@ -107,7 +107,7 @@ public:
         const ForceBlocks plan = space.blocks.blocks();
         const Neighbors& grouped = space.blocks.list();
         const std::int64_t largest = space.blocks.largest_count();
-        const bool gradients = task != DeepTask::descriptor;
+        const bool gradients = task != CentreTask::descriptor;
         DeepWork work;
         static_cast<ForceBlockWork&>(work) =
             space.blocks.work(s, team,

@@ -8,9 +8,9 @@
 //   U = sum_h w1_h tanh(sum_d w0_hd q_d - b0_h) - bias     one network per type of centre
 //   p_ij = dU_i/dr_ij; F_i += p_ij, F_j -= p_ij; W -= r_ij (x) p_ij
 //
-// With charges the hidden layer has a second output, Q = sum_h w1c_h tanh(...). NepTask::charge
+// With charges the hidden layer has a second output, Q = sum_h w1c_h tanh(...). CentreTask::charge
 // gives it; what it feels, D = dE/dQ (coulomb.hpp), then makes the last weights of its atom
-// w1_h + D w1c_h in the way back of NepTask::energy.
+// w1_h + D w1c_h in the way back of CentreTask::energy.
 //
 // The series in T_k come as coefficients of P = sum_k c'_k T_k (the + 1 of f_k folded into k = 0,
 // the 1/2 into all) and of dP/dx, so that g = fc P and g' = fc' P + fc x' P'.
@@ -26,8 +26,6 @@ namespace mdkern {
 constexpr int kNepMaxBasis = 32;   // functions f_k
 constexpr int kNepMaxRadial = 32;  // functions g_n
 constexpr int kNepMaxL = 8;
-
-using NepTask = CentreTask;
 
 struct NepParams {
     int n_types = 1, l_max = 4;
@@ -75,18 +73,18 @@ template <class T> struct NepTables {
 };
 
 struct NepWork : ForceBlockWork {
-    double* charges = nullptr;             // (n) by row: NepTask::charge
-    const double* charge_slope = nullptr;  // (n) by row: NepTask::energy of a model with charges
+    double* charges = nullptr;             // (n) by row: CentreTask::charge
+    const double* charge_slope = nullptr;  // (n) by row: CentreTask::energy of a model with charges
 };
 
 // Bytes of scratch per thread.
 std::size_t nep_scratch_bytes(const NepParams& p, std::int64_t largest, std::size_t real_bytes);
 
 MDKERN_KERNEL(nep_double_compute,
-              (NepTask, const NepParams&, const NepTables<double>&, const System&, const Neighbors&,
-               const ForceBlocks&, const NepWork&, int n_threads, const Outputs&))
+              (CentreTask, const NepParams&, const NepTables<double>&, const System&,
+               const Neighbors&, const ForceBlocks&, const NepWork&, int n_threads, const Outputs&))
 MDKERN_KERNEL(nep_single_compute,
-              (NepTask, const NepParams&, const NepTables<float>&, const System&, const Neighbors&,
-               const ForceBlocks&, const NepWork&, int n_threads, const Outputs&))
+              (CentreTask, const NepParams&, const NepTables<float>&, const System&,
+               const Neighbors&, const ForceBlocks&, const NepWork&, int n_threads, const Outputs&))
 
 }  // namespace mdkern

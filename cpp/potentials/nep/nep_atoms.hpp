@@ -132,7 +132,7 @@ template <class T> [[gnu::noinline]] simd::Vec<T> network(const NepJob<T>& job,
     const int net = p.one_network ? 0 : type, hidden = padded(p.hidden),
               n_d = padded(p.n_descriptors);
     const T *b0 = job.t.b0 + net * hidden,
-            *w1 = (job.task == NepTask::born ? job.t.w1_charge : job.t.w1) + net * hidden;
+            *w1 = (job.task == CentreTask::born ? job.t.w1_charge : job.t.w1) + net * hidden;
     const T* w1_charge = felt ? job.t.w1_charge + net * hidden : w1;
     const V factor = felt ? simd::load(felt) : V(T(0));
     V energy = T(0);

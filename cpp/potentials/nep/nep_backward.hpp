@@ -109,7 +109,7 @@ template <class T, int K> void radial_backward(const NepJob<T>& job, NepScratch<
     const NepParams& p = job.p;
     const int type = int(job.s.rows[4 * lane.row + 3]);
     radial_slopes<T, K>(job, scratch, l, type);
-    const bool repels = p.zbl_phi && job.task == NepTask::energy;
+    const bool repels = p.zbl_phi && job.task == CentreTask::energy;
     const V near = repels ? V(T(1.0 / p.zbl_range)) : V(T(0));
     V energy = T(0);
     for (int k = 0; k < lane.n; k += V::width) {

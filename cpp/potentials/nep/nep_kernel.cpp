@@ -111,14 +111,14 @@ public:
         : ForceBlock(j.s, block), job(j), out(o) {
         NepScratch<T>::layout(job.p, job.work.largest,
                               job.work.scratch + thread * job.work.scratch_bytes, scratch);
-        if (job.task == NepTask::descriptor || job.task == NepTask::charge) return;
+        if (job.task == CentreTask::descriptor || job.task == CentreTask::charge) return;
         open(plan, block, job.work.slots + thread * s.n_total, job.work.entries,
              job.work.virial_entries);
     }
 
     void run() {
         for_batches(job.p.n_types, V::width,
-                    job.task == NepTask::jacobian ? &out.jacobian : nullptr,
+                    job.task == CentreTask::jacobian ? &out.jacobian : nullptr,
                     [&](int type, const std::int64_t* rows, int n) { batch(type, rows, n); });
         finish(out);
     }
@@ -135,12 +135,12 @@ private:
         const auto slope = [&](int l, int d) -> T& { return scratch.slope_q[d * V::width + l]; };
         T energies[V::width];
         for (T& e : energies) e = T(0);
-        if (job.task == NepTask::descriptor)
+        if (job.task == CentreTask::descriptor)
             return write_features(out, rows, n, width,
                                   [&](int l, int d) { return scratch.q[d * V::width + l]; });
-        if (job.task == NepTask::charge) return write_charges(type, rows, n);
-        if (job.task == NepTask::jacobian) return write_jacobian(rows, n);
-        if (job.task == NepTask::vjp) {
+        if (job.task == CentreTask::charge) return write_charges(type, rows, n);
+        if (job.task == CentreTask::jacobian) return write_jacobian(rows, n);
+        if (job.task == CentreTask::vjp) {
             read_weights(out, rows, n, width, slope);
             for (int l = n; l < V::width; ++l)
                 for (int d = 0; d < width; ++d) slope(l, d) = slope(0, d);
@@ -154,7 +154,7 @@ private:
             sink.finish_centre(rows[l]);
             double e = scratch.lane[l].energy;
             e += double(energies[l]);
-            if (job.task == NepTask::energy) e -= job.t.bias[job.p.one_network ? 0 : type];
+            if (job.task == CentreTask::energy) e -= job.t.bias[job.p.one_network ? 0 : type];
             energy[rows[l] - begin] = e;
         }
     }
@@ -201,7 +201,7 @@ private:
     T felt[V::width];
 };
 
-template <class T> void compute(NepTask task, const NepParams& p, const NepTables<T>& t,
+template <class T> void compute(CentreTask task, const NepParams& p, const NepTables<T>& t,
                                 const System& s, const Neighbors& list, const ForceBlocks& plan,
                                 const NepWork& work, int n_threads, const Outputs& out) {
     const NepJob<T> job{p, t, s, list, work, task};
@@ -213,12 +213,12 @@ template <class T> void compute(NepTask task, const NepParams& p, const NepTable
 
 }  // namespace
 
-void nep_double_compute(NepTask task, const NepParams& p, const NepTables<double>& t,
+void nep_double_compute(CentreTask task, const NepParams& p, const NepTables<double>& t,
                         const System& s, const Neighbors& list, const ForceBlocks& plan,
                         const NepWork& work, int n_threads, const Outputs& out) {
     compute(task, p, t, s, list, plan, work, n_threads, out);
 }
-void nep_single_compute(NepTask task, const NepParams& p, const NepTables<float>& t,
+void nep_single_compute(CentreTask task, const NepParams& p, const NepTables<float>& t,
                         const System& s, const Neighbors& list, const ForceBlocks& plan,
                         const NepWork& work, int n_threads, const Outputs& out) {
     compute(task, p, t, s, list, plan, work, n_threads, out);

@@ -22,7 +22,7 @@ template <class T> struct NepJob {
     const System& s;
     const Neighbors& list;
     const NepWork& work;
-    NepTask task;
+    CentreTask task;
 };
 
 // Lanes of the vector at k that lie in [begin, end).

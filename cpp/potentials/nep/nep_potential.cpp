@@ -102,14 +102,14 @@ public:
     void compute(Table& table, Workspace& workspace, const Outputs& out,
                  int threads) const override {
         auto& space = static_cast<NepSpace&>(workspace);
-        if (out.features) return run(NepTask::descriptor, table, space, {}, threads, out);
-        if (out.feature_weights) return run(NepTask::vjp, table, space, {}, threads, out);
-        if (out.jacobian.values) return run(NepTask::jacobian, table, space, {}, threads, out);
+        if (out.features) return run(CentreTask::descriptor, table, space, {}, threads, out);
+        if (out.feature_weights) return run(CentreTask::vjp, table, space, {}, threads, out);
+        if (out.jacobian.values) return run(CentreTask::jacobian, table, space, {}, threads, out);
         if (coulomb_.mode == 0) {
             if (out.born) throw std::invalid_argument("born: a model without charges");
-            return run(NepTask::energy, table, space, {}, threads, out);
+            return run(CentreTask::energy, table, space, {}, threads, out);
         }
-        if (out.born) return run(NepTask::born, table, space, {}, threads, out);
+        if (out.born) return run(CentreTask::born, table, space, {}, threads, out);
         const Box box = table.box();
         if (!box.cell)
             throw std::invalid_argument(
@@ -123,11 +123,11 @@ public:
         Coulomb& c = space.coulomb;
         NepWork work;
         work.charges = c.raw(s.n_real);
-        run(NepTask::charge, table, space, work, threads, out);
+        run(CentreTask::charge, table, space, work, threads, out);
         const int team = team_size(threads, table.neighbors().n_pairs, kPairNs);
         c.begin(coulomb_, table, space.blocks.list(), team);
         work.charge_slope = c.slope();
-        run(NepTask::energy, table, space, work, threads, out);
+        run(CentreTask::energy, table, space, work, threads, out);
         c.finish(s, out, team);
         if (!out.charges) return;
         for (std::int64_t i = 0; i < s.n_real; ++i)
@@ -157,7 +157,7 @@ private:
         }
     }
     // `work` names the task's own input and output.
-    void run(NepTask task, const Table& table, NepSpace& space, NepWork work, int threads,
+    void run(CentreTask task, const Table& table, NepSpace& space, NepWork work, int threads,
              const Outputs& out) const {
         const System s = table.system();
         const Neighbors list = table.neighbors();
@@ -165,11 +165,11 @@ private:
                                              team_size(threads, list.n_pairs, kPairNs));
         const ForceBlocks plan = space.blocks.blocks();
         const Neighbors& grouped = space.blocks.list();
-        const bool gradients = task != NepTask::descriptor && task != NepTask::charge;
+        const bool gradients = task != CentreTask::descriptor && task != CentreTask::charge;
         const std::size_t bytes = nep_scratch_bytes(p_, space.blocks.largest_count(),
                                                     single_ ? sizeof(float) : sizeof(double));
         static_cast<ForceBlockWork&>(work) = space.blocks.work(
-            s, team, bytes, gradients, gradients && (out.virials || task == NepTask::born));
+            s, team, bytes, gradients, gradients && (out.virials || task == CentreTask::born));
         if (single_)
             nep_single_compute(task, p_, narrow_, s, grouped, plan, work, team, out);
         else
