@@ -37,23 +37,20 @@ AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, cons
 PyResult::PyResult(std::int64_t n, bool want_virials, bool want_charges, int n_members)
     : energies(n),
       forces(py::array::ShapeContainer{n, std::int64_t(3)}),
-      charges(want_charges ? n : 0),
-      deviation(n_members ? n : 0),
-      members(py::array::ShapeContainer{std::int64_t(n_members), std::int64_t(kMemberNumbers)}),
       n_blocks(mdkern::n_blocks(n)) {
     blocks.reset(new double[7 * n_blocks + 1]);
     view.energies = energies.mutable_data();
     view.forces = forces.mutable_data();
     view.block_totals = blocks.get();
-    if (want_charges) view.charges = charges.mutable_data();
+    const auto make = [](std::optional<DoubleArray>& array, py::array::ShapeContainer shape) {
+        return array.emplace(std::move(shape)).mutable_data();
+    };
+    if (want_charges) view.charges = make(charges, {n});
     if (n_members) {
-        view.deviation = deviation.mutable_data();
-        view.members = members.mutable_data();
+        view.deviation = make(deviation, {n});
+        view.members = make(members, {std::int64_t(n_members), std::int64_t(kMemberNumbers)});
     }
-    if (want_virials) {
-        virials = DoubleArray(py::array::ShapeContainer{n, std::int64_t(6)});
-        view.virials = virials.mutable_data();
-    }
+    if (want_virials) view.virials = make(virials, {n, std::int64_t(6)});
 }
 
 py::tuple PyResult::finish() {
@@ -64,13 +61,12 @@ py::tuple PyResult::finish() {
         energy += blocks[7 * b];
         for (int c = 0; c < 6; ++c) w[c] += blocks[7 * b + 1 + c];
     }
-    const auto where = [](bool wanted, const DoubleArray& a) {
-        return wanted ? py::object(a) : py::object(py::none());
+    const auto where = [](const std::optional<DoubleArray>& a) {
+        return a ? py::object(*a) : py::object(py::none());
     };
     return py::make_tuple(
-        energy, energies, forces, virial, where(view.virials != nullptr, virials),
-        where(view.charges != nullptr, charges), overflow,
-        view.members ? py::object(py::make_tuple(deviation, members)) : py::object(py::none()));
+        energy, energies, forces, virial, where(virials), where(charges), overflow,
+        members ? py::object(py::make_tuple(*deviation, *members)) : py::object(py::none()));
 }
 
 Workspace& PyNeighborTable::workspace(const std::shared_ptr<const Potential>& potential) {

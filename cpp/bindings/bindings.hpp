@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -96,7 +97,9 @@ private:
 
 // Output arrays of a potential.
 struct PyResult {
-    DoubleArray energies, forces, virials, charges, deviation, members;
+    DoubleArray energies, forces;
+    std::optional<DoubleArray> virials, charges, deviation,
+        members;  // an empty array takes time too
     std::unique_ptr<double[]> blocks;
     Outputs view;
     std::int64_t n_blocks = 0;

@@ -152,9 +152,10 @@ inline void radial_rows(const SoapParams& p, const double* table, const std::int
         }
     }
 }
+// Not inlined: the loop wants all registers for its own pointers.
 template <bool kSlope>
-inline void radial(const SoapParams& p, int l, const std::int32_t* cell, const double* u,
-                   const std::int32_t* to, int n, double* f, double* df) {
+[[gnu::noinline]] void radial(const SoapParams& p, int l, const std::int32_t* cell, const double* u,
+                              const std::int32_t* to, int n, double* f, double* df) {
     const double* table = p.table + std::int64_t(l) * kSoapOrder * p.n_stride;
     if (p.n_stride == 8)
         radial_rows<8, kSlope>(p, table, cell, u, to, n, f, df);
