@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import mdkern
 from mdkern import calculators
+from mdkern.descriptors import ACSF, SOAP
 from mdkern.errors import FormatError
 from mdkern.io.mdk import read_model_file, write_model_file
 
@@ -52,6 +53,12 @@ def lennard_jones(**options: Any) -> Any:
     return calculators.LennardJones(epsilon=0.01, sigma=2.3, rc=6.0, ro=4.5, smooth=True, **options)
 
 
+def linear(descriptor: Any) -> Any:
+    n = descriptor.get_number_of_features()
+    weights = np.random.default_rng(5).normal(scale=1e-3, size=(2, n))
+    return calculators.LinearModel(descriptor, weights, [0.3, -0.2])
+
+
 MADE: dict[str, Any] = {
     "lj": lennard_jones,
     "lj_single": lambda: lennard_jones(precision="single"),
@@ -66,6 +73,19 @@ MADE: dict[str, Any] = {
     "nep": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_highorder.txt"),
     "nep_single": lambda: calculators.NEP(
         DATA / "nep" / "synthetic_nep4_highorder.txt", precision="single"
+    ),
+    "linear_soap": lambda: linear(
+        SOAP(["Cu", "Ni"], r_cut=4.0, n_max=3, l_max=2, sigma=0.5, periodic=True, smooth_cutoff=1.0)
+    ),
+    "linear_acsf": lambda: linear(
+        ACSF(
+            ["Cu", "Ni"],
+            r_cut=4.5,
+            g2_params=[[1.0, 2.0]],
+            g4_params=[[0.1, 2.0, 1.0], [0.2, 1.0, -1.0]],
+            g5_params=[[0.1, 2.0, 1.0]],
+            periodic=True,
+        )
     ),
     "nep_charges": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_charge2.txt"),
     **{

@@ -24,7 +24,7 @@ FLOORS = {
     "forces": {"core", "simd"},
     "nn": {"core", "simd"},
     "model": {"core"},
-    "potentials": {"core", "simd", "math", "forces", "nn", "model"},
+    "potentials": {"core", "simd", "math", "forces", "nn", "descriptors", "model"},
     "capi": {"core", "neighbors", "model"},
     "descriptors": {"core", "simd", "math", "forces"},
     "md": {"core", "simd", "neighbors"},

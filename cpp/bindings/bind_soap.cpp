@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "bindings/descriptors.hpp"
-#include "descriptors/soap.hpp"
+#include "descriptors/soap_model.hpp"
 
 namespace mdkern {
 
@@ -12,19 +12,21 @@ namespace {
 constexpr double kCenterNs = 8e3;  // of one center, for team_size()
 
 struct PySoap {
-    DoubleArray table, harmonics, species_weight;
-    IntArray channel;
-    std::vector<SoapBlock> blocks;
+    SoapModel model;
     std::vector<std::int32_t> place;  // of SoapJacobianTask
     std::vector<std::int64_t> width;
-    SoapParams params;
+    const SoapParams& params;
+
+    explicit PySoap(const py::dict& values) : model(fields_of(values)), params(model.params()) {
+        place_blocks();
+    }
 
     SoapTask task(PyNeighborTable& neighbors, const CenterRows& centers, int team,
                   bool density = true) const {
         SoapTask t;
         t.density = density;
         t.centers = centers.view();
-        t.scratch_stride = (soap_scratch(params, centers.longest) + 7) / 8 * 8;
+        t.scratch_stride = model.scratch(centers.longest);
         t.scratch =
             neighbors.descriptor_scratch.reserve(std::size_t(team) * std::size_t(t.scratch_stride));
         return t;
@@ -35,19 +37,15 @@ struct PySoap {
         j.width = width.data();
         return j;
     }
-    std::int64_t block_features(const SoapBlock& b) const {
-        const int n = params.n_max;
-        return std::int64_t(params.l_max + 1) * (b.triangle ? n * (n + 1) / 2 : n * n);
-    }
     void place_blocks() {
         for (int kind = 0; kind <= params.n_channels; ++kind) {
             std::int64_t at = 0;
-            for (const SoapBlock& b : blocks) {
+            for (const SoapBlock& b : model.blocks()) {
                 const bool here = kind == params.n_channels || b.first == kind ||
                                   b.second == kind || b.first == params.total ||
                                   b.second == params.total;
                 place.push_back(here ? std::int32_t(at) : -1);
-                if (here) at += block_features(b);
+                if (here) at += model.block_features(b);
             }
             width.push_back(at);
         }
@@ -133,69 +131,13 @@ py::tuple sparse_jacobian(const PySoap& soap, PyNeighborTable& neighbors, const 
     for (std::size_t kind = 0; kind < packing.of_kind.size(); ++kind) {
         if (packing.of_kind[kind].empty()) continue;
         std::vector<std::int64_t> features;
-        for (std::size_t q = 0; q < soap.blocks.size(); ++q)
-            if (soap.place[kind * soap.blocks.size() + q] >= 0)
-                for (std::int64_t i = 0; i < soap.block_features(soap.blocks[q]); ++i)
-                    features.push_back(soap.blocks[q].offset + i);
+        for (std::size_t q = 0; q < soap.model.blocks().size(); ++q)
+            if (soap.place[kind * soap.model.blocks().size() + q] >= 0)
+                for (std::int64_t i = 0; i < soap.model.block_features(soap.model.blocks()[q]); ++i)
+                    features.push_back(soap.model.blocks()[q].offset + i);
         parts.append(py::make_tuple(copy_of(packing.of_kind[kind]), copy_of(features)));
     }
     return py::make_tuple(copy_of(pattern.center), copy_of(pattern.column), values, parts);
-}
-
-std::unique_ptr<PySoap> make_soap(int n_max, int l_max, double cutoff, const DoubleArray& table,
-                                  const DoubleArray& harmonics, const IntArray& channel,
-                                  const DoubleArray& species_weight, const IntArray& blocks,
-                                  int total, int weighting, const std::vector<double>& numbers,
-                                  const py::object& w0, double switch_width) {
-    auto s = std::make_unique<PySoap>();
-    SoapParams& p = s->params;
-    p.n_stride = (n_max + 7) / 8 * 8;
-    if (n_max < 1 || l_max < 0 || l_max > kSoapMaxL || weighting < 0 || weighting > 3)
-        throw std::invalid_argument("Soap: n_max, l_max or weighting out of range");
-    check_shape(table, "table", {-1, l_max + 1, kSoapOrder, p.n_stride});
-    check_shape(harmonics, "harmonics", {(l_max + 1) * (l_max + 2) / 2, 4});
-    check_shape(species_weight, "species_weight", {channel.shape(0)});
-    check_shape(blocks, "blocks", {-1, 2});
-    if (numbers.size() != 4) throw std::invalid_argument("numbers: expected c, d, m, r0");
-    s->table = table;
-    s->harmonics = harmonics;
-    s->channel = channel;
-    s->species_weight = species_weight;
-    p.n_max = n_max;
-    p.l_max = l_max;
-    p.n_species = int(channel.shape(0));
-    for (int z = 0; z < p.n_species; ++z)
-        p.n_channels = std::max(p.n_channels, channel.data()[z] + 1);
-    if (total >= 0) p.n_channels = total + 1;
-    p.total = total;
-    p.cutoff = cutoff;
-    p.n_cells = table.shape(0);
-    p.weighting = SoapWeight(weighting);
-    p.c = numbers[0];
-    p.d = numbers[1];
-    p.m = numbers[2];
-    p.r0 = numbers[3];
-    p.has_w0 = !w0.is_none();
-    if (p.has_w0) p.w0 = w0.cast<double>();
-    p.switch_width = switch_width;
-    std::int64_t offset = 0;
-    for (py::ssize_t q = 0; q < blocks.shape(0); ++q) {
-        const std::int32_t a = blocks.data()[2 * q], b = blocks.data()[2 * q + 1];
-        if (a < 0 || b < 0 || a >= p.n_channels || b >= p.n_channels)
-            throw std::invalid_argument("blocks: no such channel");
-        s->blocks.push_back({a, b, a == b, std::int32_t(offset)});
-        offset += std::int64_t(l_max + 1) * (a == b ? n_max * (n_max + 1) / 2 : n_max * n_max);
-        if (offset > INT32_MAX) throw std::invalid_argument("Soap: too many features");
-    }
-    p.n_features = offset;
-    p.n_blocks = int(s->blocks.size());
-    p.blocks = s->blocks.data();
-    s->place_blocks();
-    p.channel = s->channel.data();
-    p.species_weight = s->species_weight.data();
-    p.table = s->table.data();
-    p.harmonics = s->harmonics.data();
-    return s;
 }
 
 py::array values(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
@@ -272,11 +214,7 @@ py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& 
 
 void bind_soap(py::module_& m) {
     py::class_<PySoap>(m, "Soap")
-        .def(py::init(&make_soap), py::arg("n_max"), py::arg("l_max"), py::arg("cutoff"),
-             py::arg("table").noconvert(), py::arg("harmonics").noconvert(),
-             py::arg("channel").noconvert(), py::arg("species_weight").noconvert(),
-             py::arg("blocks").noconvert(), py::arg("total"), py::arg("weighting"),
-             py::arg("numbers"), py::arg("w0"), py::arg("switch_width"))
+        .def(py::init<const py::dict&>(), py::arg("fields"))
         .def_property_readonly("n_features", [](const PySoap& s) { return s.params.n_features; })
         .def("values", &values, py::arg("neighbors"), py::arg("centers"), py::arg("single"),
              py::arg("threads"))

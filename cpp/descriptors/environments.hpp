@@ -23,7 +23,7 @@ struct PairGradients {
     double* virial = nullptr;  // (n_centers, 9) - sum r (x) g
 };
 
-// gradient (n_real, 3) by row: what the pairs of all centers give to each atom, images to their
+// gradient (n_homes, 3): what the pairs of all centers give to each row, images to their
 // homes, minus the sums of its own center. Every atom adds its terms in the order of the centers and
 // their lists: the same bits for every number of threads.
 void descriptor_gather(const System& s, const Neighbors& list, const Centers& centers,

@@ -18,8 +18,8 @@ public:
 
     void run(int n_threads) const {
         // To sort the terms costs twice what it costs to add them: not worth it for two threads.
-        if (n_threads <= 2 || s.n_real == 0) {
-            clear(0, s.n_real);
+        if (n_threads <= 2 || s.n_homes == 0) {
+            clear(0, s.n_homes);
             for_terms(0, centers.n, [&](std::int64_t atom, std::int64_t term) { add(atom, term); });
             return;
         }
@@ -39,11 +39,11 @@ public:
             pool_take(std::size_t(n) * sizeof(std::int64_t)), [](void* p) { pool_give(p); });
         auto* terms = static_cast<std::int64_t*>(memory.get());
         // Without divisions, one of which would cost more than all else of a term.
-        const std::int64_t per_atom = (std::int64_t(n_threads) << 32) / s.n_real;
+        const std::int64_t per_atom = (std::int64_t(n_threads) << 32) / s.n_homes;
         const auto part_of = [&](std::int64_t atom) { return atom * per_atom >> 32; };
         const auto begin_of = [&](std::int64_t part) {
             const std::int64_t atom = ((part << 32) + per_atom - 1) / per_atom;
-            return part < n_threads && atom < s.n_real ? atom : s.n_real;
+            return part < n_threads && atom < s.n_homes ? atom : s.n_homes;
         };
         parallel_for(blocks, n_threads, 0, [&](std::int64_t b) {
             std::int64_t* at = end_of_part + b * n_threads;

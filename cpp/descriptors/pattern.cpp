@@ -15,7 +15,9 @@ CenterRows center_rows(const System& s, const Neighbors& list, const std::int32_
     if (!atoms) {
         out.row.resize(std::size_t(s.n_real));
         std::iota(out.row.begin(), out.row.end(), 0);
-        out.output.assign(s.order, s.order + s.n_real);
+        out.output.resize(std::size_t(s.n_real));
+        for (std::int64_t i = 0; i < s.n_real; ++i)
+            out.output[std::size_t(i)] = s.order ? s.order[i] : i;
     } else {
         std::vector<std::int32_t> rank(std::size_t(s.n_real));
         for (std::int64_t i = 0; i < s.n_real; ++i) rank[s.order[i]] = std::int32_t(i);

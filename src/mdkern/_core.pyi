@@ -255,22 +255,7 @@ class MdLoop:
     def variables(self, arg1: typing.Annotated[numpy.typing.ArrayLike, numpy.float64]) -> None: ...
 
 class Soap:
-    def __init__(
-        self,
-        n_max: typing.SupportsInt | typing.SupportsIndex,
-        l_max: typing.SupportsInt | typing.SupportsIndex,
-        cutoff: typing.SupportsFloat | typing.SupportsIndex,
-        table: numpy.typing.NDArray[numpy.float64],
-        harmonics: numpy.typing.NDArray[numpy.float64],
-        channel: numpy.typing.NDArray[numpy.int32],
-        species_weight: numpy.typing.NDArray[numpy.float64],
-        blocks: numpy.typing.NDArray[numpy.int32],
-        total: typing.SupportsInt | typing.SupportsIndex,
-        weighting: typing.SupportsInt | typing.SupportsIndex,
-        numbers: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex],
-        w0: typing.Any,
-        switch_width: typing.SupportsFloat | typing.SupportsIndex,
-    ) -> None: ...
+    def __init__(self, fields: dict[str, typing.Any]) -> None: ...
     def dense_jacobian(
         self,
         neighbors: NeighborTable,
@@ -328,15 +313,7 @@ class Soap:
     def n_features(self) -> int: ...
 
 class Acsf:
-    def __init__(
-        self,
-        n_species: typing.SupportsInt | typing.SupportsIndex,
-        cutoff: typing.SupportsFloat | typing.SupportsIndex,
-        g2: numpy.typing.NDArray[numpy.float64],
-        g3: numpy.typing.NDArray[numpy.float64],
-        closed: dict[str, typing.Any],
-        open: dict[str, typing.Any],
-    ) -> None: ...
+    def __init__(self, fields: dict[str, typing.Any]) -> None: ...
     def dense_jacobian(
         self,
         neighbors: NeighborTable,

@@ -303,6 +303,11 @@ def _stored_seeds() -> list[bytes]:
         Path(path).write_text(text)
         made.append(calculators.EAM(path))
     made.append(calculators.EAM.zhou2004(["Cu", "Ni"]))
+    for k, members in enumerate(_linear_seeds()):
+        with zipfile.ZipFile(f"{_folder()}/seed{k}.npz", "w") as archive:
+            for name, data in members.items():
+                archive.writestr(name, data)
+        made.append(calculators.LinearModel(f"{_folder()}/seed{k}.npz"))
     for k, text in enumerate(_nep_seeds()):
         path = f"{_folder()}/seed{k}.txt"
         Path(path).write_text(text)

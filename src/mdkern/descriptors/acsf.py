@@ -75,9 +75,19 @@ class ACSF(Descriptor):
         self.g5 = _angular("g5_params", g5_params)
         if (self.g2[:, 0] <= 0).any():
             raise ValueError(f"g2_params: eta {self.g2[:, 0].min()}; expected positive numbers")
-        self._kernels = _core.Acsf(
-            len(self.species), end, self.g2, self.g3, _factors(self.g4), _factors(self.g5)
-        )
+        self._kernels = _core.Acsf(self.core_fields())
+
+    def core_fields(self) -> dict[str, Any]:
+        """What the core makes the descriptor from (``cpp/descriptors/acsf_model.hpp``)."""
+        return {
+            "kind": "acsf",
+            "n_species": len(self.species),
+            "cutoff": float(self.reach),
+            "g2": self.g2,
+            "g3": self.g3,
+            "closed": _factors(self.g4),
+            "open": _factors(self.g5),
+        }
 
     def __repr__(self) -> str:
         names = ", ".join(f"{k}={v!r}" for k, v in self._arguments.items() if v is not None)

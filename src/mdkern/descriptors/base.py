@@ -362,12 +362,6 @@ class Descriptor:
         gradient, virials, _ = self._gradients(env, w, row, team)
         return gradient[: env.n_atoms], virials.sum(axis=0).reshape(3, 3)
 
-    def weighted(self, table: Any, weights: Float, threads: int = 0) -> tuple[Float, Float, Float]:
-        """Of ``sum_i weights[species of i] . D_i`` on a neighbor table: gradient (n, 3), virials (n, 9) and values (n,) of the atoms."""
-        env = Environments(table, None, 0, 0)
-        gradient, virials, values = self._weighted(env, weights, None, threads)
-        return gradient, virials, values
-
     # --- what a descriptor may do its own way
 
     def _gradients(self, env: Environments, w: Float, row: Any, team: int) -> Any:

@@ -108,7 +108,7 @@ class SOAP(Descriptor):
         if self.smooth_cutoff > end:
             raise ValueError(f"smooth_cutoff: {smooth_cutoff}; expected at most the reach, {end:g}")
         self.mode, self.species_weights = self._check_compression(compression)
-        self._kernels = self._make_kernels()
+        self._kernels = _core.Soap(self.core_fields())
 
     def __repr__(self) -> str:
         names = ", ".join(f"{k}={v!r}" for k, v in self._arguments.items() if v is not None)
@@ -153,27 +153,30 @@ class SOAP(Descriptor):
         blocks = [(a, b) for a, b, _ in power_blocks(n, self.mode)]
         return [(0, 0)] if self.mode == "mu2" else blocks
 
-    def _make_kernels(self) -> Any:
+    def core_fields(self) -> dict[str, Any]:
+        """What the core makes the descriptor from (``cpp/descriptors/soap_model.hpp``)."""
         n = len(self.species)
         w = self.weighting
         table = _table(self.rbf, self.r_cut, self.n_max, self.l_max, self.sigma)
         self.radial_error = float(table.bound.max())
         channel = np.zeros(n) if self.mode == "mu2" else np.arange(n)
-        return _core.Soap(
-            self.n_max,
-            self.l_max,
-            self.reach,
-            table.table,
-            _harmonics(self.l_max),
-            channel.astype(np.int32),
-            self.species_weights,
-            np.array(self._blocks(), dtype=np.int32),
-            n if self.mode == "mu1nu1" else -1,
-            _WEIGHTS[w.get("function")],
-            [float(w.get(key, 1.0)) for key in ("c", "d", "m", "r0")],
-            w.get("w0"),
-            self.smooth_cutoff,
-        )
+        w0 = w.get("w0")
+        return {
+            "kind": "soap",
+            "n_max": int(self.n_max),
+            "l_max": int(self.l_max),
+            "cutoff": float(self.reach),
+            "table": table.table,
+            "harmonics": _harmonics(self.l_max),
+            "channel": channel.astype(np.int32),
+            "species_weight": self.species_weights,
+            "blocks": np.reshape(np.array(self._blocks(), dtype=np.int32), (-1, 2)),
+            "total": n if self.mode == "mu1nu1" else -1,
+            "weighting": int(_WEIGHTS[w.get("function")]),
+            **{f"weight_{key}": float(w.get(key, 1.0)) for key in ("c", "d", "m", "r0")},
+            "weight_w0": None if w0 is None else float(w0),
+            "switch_width": float(self.smooth_cutoff),
+        }
 
     def get_location(self, species: tuple[Any, Any]) -> slice:
         """Where the features of a pair of species are.

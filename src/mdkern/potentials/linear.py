@@ -17,14 +17,14 @@ from mdkern.errors import FormatError
 from mdkern.io.archive import read_archive
 from mdkern.io.documents import json_of
 from mdkern.io.foreign import check_foreign, members
-from mdkern.potentials.base import Result
+from mdkern.potentials.base import InCore
 
 __all__ = ["LinearModel", "is_linear"]
 
 _FORMAT = "mdkern-linear-1"
 
 
-class LinearModel:
+class LinearModel(InCore):
     r"""Energy of every atom linear in the descriptor of its environment, with weights of its element.
 
     .. math:: E = \sum_i \left( b_{Z_i} + w_{Z_i} \cdot D_i \right)
@@ -48,6 +48,8 @@ class LinearModel:
     FormatError
         The file is not a model.
     """
+
+    core_name = "linear"
 
     def __init__(
         self,
@@ -93,6 +95,15 @@ class LinearModel:
         self.intercepts: NDArray[np.float64] = b.copy()
         self.species: tuple[str, ...] = tuple(chemical_symbols[z] for z in descriptor.species)
         self.cutoff = float(descriptor.reach)
+        self.make()
+
+    def fields(self) -> dict[str, Any]:
+        """What the core makes the potential from (``cpp/potentials/linear.cpp``)."""
+        return {
+            "descriptor": self.descriptor.core_fields(),
+            "weights": self.weights,
+            "intercepts": self.intercepts,
+        }
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an ``.npz`` file: descriptor as JSON, weights, intercepts. An existing file is replaced."""
@@ -103,22 +114,6 @@ class LinearModel:
                 descriptor=np.array(json.dumps(self.descriptor.to_dict())),
                 weights=self.weights,
                 intercepts=self.intercepts,
-            )
-
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
-        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        gradient, per_atom, energies = self.descriptor.weighted(neighbors, self.weights, threads)
-        with np.errstate(over="ignore", invalid="ignore"):  # the calculator says what is not finite
-            energies = energies + self.intercepts[neighbors.species]
-            w = per_atom.reshape(-1, 3, 3)
-            w = 0.5 * (w + w.transpose(0, 2, 1))
-            voigt = w[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-            return Result(
-                float(energies.sum()),
-                energies,
-                -gradient,
-                voigt.sum(axis=0),
-                voigt if virials else None,
             )
 
 
