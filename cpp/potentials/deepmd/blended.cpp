@@ -76,7 +76,9 @@ public:
             pairs.block_totals = space.totals.reserve(std::size_t(7 * n_blocks(s.n_real)));
         double* energies = space.energies.reserve(n);
         pair_blend_terms_compute(s, team, of_table, of_net.energies, atoms, energies);
-        table.forward(atoms, 4, 4, team);
+        // Not the species, by which tables are addressed: rows have it, whatever a callback gives.
+        table.forward(atoms, 3, 4, team);
+        for (std::int64_t r = s.n_real; r < s.n_total; ++r) atoms[4 * r + 3] = s.rows[4 * r + 3];
         pair_blend_compute(tab, blend, s, list, team, atoms,
                            space.rows.reserve(std::size_t(4 * s.n_total)), energies, pairs);
         // Energies are those of the pairs, blended: of the net only its derivatives are left.
