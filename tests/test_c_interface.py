@@ -408,8 +408,29 @@ def test_bad_input(change: dict[str, Any], status: int, message: str, eam: Model
     found = eam.cluster(wanted.pop("x"), wanted.pop("kinds"), wanted.pop("lists"), **wanted)
     assert found[0] == status, eam.message()
     assert message in eam.message()
+    # The list of a call that failed is none, and what it left behind is not taken for one.
+    if wanted.get("changed") != 0 and status == INVALID:
+        kept = eam.cluster(TRIANGLE, [0, 1, 0], [[], [], []], forward=nothing, changed=0)
+        assert kept[0] == INVALID
+        assert "there is no list" in eam.message()
     # And the workspace goes on after it.
     assert eam.cluster(TRIANGLE, [0, 1, 0], ALL, forward=nothing)[0] == OK, eam.message()
+
+
+def test_a_list_of_fewer_atoms_is_not_taken_for_one_of_more(eam: Model) -> None:
+    assert eam.cluster(TRIANGLE[:2], [0, 1], [[1], [0]], forward=nothing)[0] == OK
+    bad = eam.cluster(TRIANGLE * [1, np.nan, 1], [0, 1, 0], ALL, forward=nothing)
+    assert bad[0] == INVALID
+    kept = eam.cluster(TRIANGLE, [0, 1, 0], [[], [], []], forward=nothing, changed=0)
+    assert kept[0] == INVALID
+    assert "there is no list" in eam.message()
+    # One that failed for its positions alone, with changed 0, leaves the list.
+    assert eam.cluster(TRIANGLE, [0, 1, 0], ALL, forward=nothing)[0] == OK
+    bad = eam.cluster(TRIANGLE * [1, np.nan, 1], [0, 1, 0], ALL, forward=nothing, changed=0)
+    assert bad[0] == INVALID
+    again = eam.cluster(TRIANGLE, [0, 1, 0], [[], [], []], forward=nothing, changed=0)
+    assert again[0] == OK, eam.message()
+    assert np.abs(again[3]).max() > 0.0
 
 
 def test_charges_need_all_atoms_in_one_process(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ namespace {
 // Kernels write whole vectors behind the neighbors of a row, which must not reach those of the next:
 // another thread may have written them.
 constexpr std::int64_t kRowRoom = 16;
-constexpr std::int64_t kTileRows = 256;
+constexpr std::int64_t kTileRows = 64;
 constexpr std::int64_t kMostRows = std::int64_t(1) << 29;  // a row number times four fits 32 bits
 
 [[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
@@ -30,21 +30,19 @@ void GhostTable::update(const mdkern_atoms& atoms, const mdkern_list& list,
     if (exchanges > 0 && !(exchange && exchange->forward))
         refuse("exchange: no forward; expected one, as the model exchanges values " +
                std::to_string(exchanges) + " times");
-    const bool same = atoms.n_own == n_own_ && atoms.n_all == n_all_;
-    if (!list.changed && (build_number_ == 0 || !same))
+    const bool same = listed_ && atoms.n_own == n_own_ && atoms.n_all == n_all_;
+    if (!list.changed && !same)
         refuse("list: changed is 0, and there is no list of so many atoms from the last call");
     exchange_ = exchange ? *exchange : mdkern_exchange{nullptr, nullptr};
     n_own_ = atoms.n_own;
     n_all_ = atoms.n_all;
-    if (list.changed) build_number_ = -build_number_;  // no list, should what follows throw
+    if (list.changed) listed_ = false;  // until it is complete: what follows may throw
     take_rows(atoms, n_species);
-    if (list.changed) {
-        const std::int64_t before = -build_number_;
-        build_number_ = 0;
-        take_list(list);
-        half_made_ = false;
-        build_number_ = before + 1;
-    }
+    if (!list.changed) return;
+    take_list(list);
+    half_made_ = false;
+    listed_ = true;
+    ++build_number_;
 }
 
 void GhostTable::take_rows(const mdkern_atoms& atoms, int n_species) {
@@ -158,45 +156,68 @@ HalfList GhostTable::half(int) {
     return h;
 }
 
-// Tiles are rows one behind the other, in the caller's order. A tile waits for the last before it that
-// reached one of its rows: that one has waited for those before.
+// body(row) for all rows that the rows [begin, end) add to.
+template <class Body>
+void GhostTable::for_reached(std::int64_t begin, std::int64_t end, const Body& body) const {
+    for (std::int64_t i = begin; i < end; ++i) {
+        body(i);
+        const std::int64_t first = half_first_[std::size_t(i)];
+        for (std::int32_t k = 0; k < half_count_[std::size_t(i)]; ++k)
+            body(half_index_[std::size_t(first + k)]);
+    }
+}
+
+// Tiles are rows one behind the other, in the caller's order. Those that reach the same rows get other
+// colours, and tiles are taken colour by colour, so that several can be worked on at a time. Each waits
+// for the last before it that reached one of its rows: that one has waited for those before.
 void GhostTable::plan_tiles() {
+    const std::int64_t n_tiles = (n_own_ + kTileRows - 1) / kTileRows;
+    const auto end_of = [&](std::int64_t begin) { return std::min(begin + kTileRows, n_own_); };
+    std::vector<std::uint64_t> colours_at(std::size_t(n_all_), 0);
+    std::vector<std::vector<std::int64_t>> begin_by_colour(64);
+    for (std::int64_t t = 0; t < n_tiles; ++t) {
+        const std::int64_t begin = t * kTileRows, end = end_of(begin);
+        std::uint64_t taken = 0;
+        for_reached(begin, end, [&](std::int64_t r) { taken |= colours_at[std::size_t(r)]; });
+        int colour = 0;
+        while (colour < 63 && (taken >> colour & 1))
+            ++colour;  // the last one for all that are left
+        const std::uint64_t bit = std::uint64_t(1) << colour;
+        for_reached(begin, end, [&](std::int64_t r) { colours_at[std::size_t(r)] |= bit; });
+        begin_by_colour[std::size_t(colour)].push_back(begin);
+    }
+
     tile_.assign(1, 0);
     range_.clear();
     before_first_.assign(1, 0);
     before_.clear();
     std::vector<std::int32_t> last(std::size_t(n_all_), -1), met;
-    std::vector<std::int64_t> chain;
+    std::vector<std::int64_t> chain;  // rows of the longest that ends with each tile
     std::int64_t longest = 1;
-    for (std::int64_t begin = 0; begin < n_own_; begin += kTileRows) {
-        const std::int64_t end = std::min(begin + kTileRows, n_own_);
-        const auto number = std::int32_t(tile_.size() - 1);
-        met.clear();
-        const auto reach = [&](std::int64_t row) {
-            std::int32_t& seen = last[std::size_t(row)];
-            if (seen != number && seen >= 0) met.push_back(seen);
-            seen = number;
-        };
-        for (std::int64_t i = begin; i < end; ++i) {
-            reach(i);
-            const std::int64_t first = half_first_[std::size_t(i)];
-            for (std::int32_t k = 0; k < half_count_[std::size_t(i)]; ++k)
-                reach(half_index_[std::size_t(first + k)]);
+    for (const auto& begins : begin_by_colour)
+        for (const std::int64_t begin : begins) {
+            const std::int64_t end = end_of(begin);
+            const auto number = std::int32_t(tile_.size() - 1);
+            met.clear();
+            for_reached(begin, end, [&](std::int64_t row) {
+                std::int32_t& seen = last[std::size_t(row)];
+                if (seen != number && seen >= 0) met.push_back(seen);
+                seen = number;
+            });
+            std::sort(met.begin(), met.end());
+            met.erase(std::unique(met.begin(), met.end()), met.end());
+            std::int64_t rows = 0;
+            for (const std::int32_t other : met) {
+                before_.push_back(other);
+                rows = std::max(rows, chain[std::size_t(other)]);
+            }
+            chain.push_back(rows + end - begin);
+            longest = std::max(longest, chain.back());
+            before_first_.push_back(std::int32_t(before_.size()));
+            range_.push_back(std::int32_t(begin));
+            range_.push_back(std::int32_t(end));
+            tile_.push_back(number + 1);
         }
-        std::sort(met.begin(), met.end());
-        met.erase(std::unique(met.begin(), met.end()), met.end());
-        std::int64_t rows = 0;
-        for (std::int32_t other : met) {
-            before_.push_back(other);
-            rows = std::max(rows, chain[std::size_t(other)]);
-        }
-        chain.push_back(rows + end - begin);
-        longest = std::max(longest, chain.back());
-        before_first_.push_back(std::int32_t(before_.size()));
-        range_.push_back(std::int32_t(begin));
-        range_.push_back(std::int32_t(end));
-        tile_.push_back(number + 1);
-    }
     done_.resize(tile_.size());
     width_ = double(n_own_) / double(longest);
 }

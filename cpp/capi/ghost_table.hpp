@@ -34,8 +34,11 @@ private:
     void take_rows(const mdkern_atoms& atoms, int n_species);
     void take_list(const mdkern_list& list);
     void plan_tiles();
+    template <class Body>
+    void for_reached(std::int64_t begin, std::int64_t end, const Body& body) const;
 
     std::int64_t n_own_ = 0, n_all_ = 0, n_pairs_ = 0, build_number_ = 0;
+    bool listed_ = false;  // the list is that of n_own_ and n_all_ rows
     mdkern_exchange exchange_ = {nullptr, nullptr};
     Buffer<double> rows_;
     Buffer<std::int64_t> first_;

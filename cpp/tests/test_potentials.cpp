@@ -175,6 +175,66 @@ void check_bits(const Potential& p, const Results& r, const Atoms& atoms) {
 
 int nothing_to_exchange(void*, double*, int, int) { return 0; }
 
+// Ghosts get the values of some atoms, the same in every call.
+int from_some_atoms(void* user, double* values, int width, int stride) {
+    const auto* rows = static_cast<const mdkern_atoms*>(user);
+    for (std::int64_t r = rows->n_own; r < rows->n_all; ++r)
+        for (int c = 0; c < width; ++c)
+            values[stride * r + c] = values[stride * (r - rows->n_own) + c];
+    return 0;
+}
+
+// Enough rows for many tiles of a half list and blocks of forces; potentials of pairs get more, as they
+// take less time. The same bits for every number of threads, in calls that find their plans made.
+void check_many_rows(const mdkern_model* model, const Potential& p) {
+    if (p.traits().charges) return;
+    const int side = p.traits().forces_alone ? 18 : 10, n_rows = side * side * side,
+              n_own = n_rows - 300, steps = p.traits().forces_alone ? 30 : 4;
+    const double reach = p.traits().cutoff + 0.2;
+    std::mt19937 random(11);
+    std::uniform_real_distribution<double> jitter(-0.2, 0.2);
+    std::vector<double> x;
+    std::vector<std::int32_t> species, index;
+    std::vector<std::int64_t> first{0};
+    for (int k = 0; k < n_rows; ++k) {
+        const int at[3] = {k % side, k / side % side, k / side / side};
+        for (int c = 0; c < 3; ++c) x.push_back(kSpacing * at[c] + jitter(random));
+        species.push_back(std::int32_t(random() % unsigned(std::max(p.traits().n_species, 1))));
+    }
+    for (std::size_t i = 0; i < std::size_t(n_own); ++i) {
+        for (std::size_t j = 0; j < std::size_t(n_rows); ++j) {
+            double r2 = 0.0;
+            for (std::size_t c = 0; c < 3; ++c)
+                r2 += (x[3 * i + c] - x[3 * j + c]) * (x[3 * i + c] - x[3 * j + c]);
+            if (j != i && r2 < reach * reach) index.push_back(std::int32_t(j));
+        }
+        first.push_back(std::int64_t(index.size()));
+    }
+    mdkern_atoms rows = {n_own, n_rows, x.data(), species.data()};
+    mdkern_exchange exchange = {from_some_atoms, &rows};
+    Results expected;
+    for (int threads : {1, 2, 3, 2, 1}) {
+        mdkern_workspace* workspace = nullptr;
+        mdkern_list list = {first.data(), index.data(), nullptr, nullptr, nullptr, 0, 1};
+        Results r;
+        r.energies.resize(std::size_t(n_own));
+        r.forces.resize(std::size_t(3 * n_rows));
+        r.virials.resize(std::size_t(6 * n_rows));
+        mdkern_results results = {0.0, {}, r.energies.data(), r.forces.data(), r.virials.data(), 0};
+        int status = mdkern_workspace_create(model, &workspace);
+        for (int step = 0; step < steps && status == MDKERN_OK; ++step) {
+            status = mdkern_compute(model, workspace, &rows, &list, &exchange, threads, &results);
+            list.changed = 0;
+        }
+        check(status == MDKERN_OK, mdkern_error_message());
+        r.energy = results.energy;
+        std::copy_n(results.virial, 6, r.virial);
+        if (expected.forces.empty()) expected = r;
+        check(r == expected, "threads or kept plans have other bits, many rows");
+        mdkern_workspace_destroy(workspace);
+    }
+}
+
 // A free cluster with all pairs in the list, against the potential itself.
 void check_c_interface(const char* path, const Potential& p, Atoms atoms) {
     std::fill(atoms.pbc, atoms.pbc + 3, false);
@@ -218,6 +278,7 @@ void check_c_interface(const char* path, const Potential& p, Atoms atoms) {
               "energy of the C interface", results.energy - expected.energy);
     }
     mdkern_workspace_destroy(workspace);
+    check_many_rows(model, p);
     mdkern_model_close(model);
 }
 
