@@ -105,17 +105,23 @@ void evaluate(const mdkern_model& model, mdkern_workspace& workspace, Table& tab
     out.energies = results.energies;
     out.forces = results.forces;
     out.virials = results.virials;
-    out.block_totals = workspace.totals.reserve(std::size_t(7 * blocks) + 1);
+    const bool totals =
+        !(results.forces_alone && model.traits.forces_alone && !out.energies && !out.virials);
+    if (totals) out.block_totals = workspace.totals.reserve(std::size_t(7 * blocks) + 1);
     std::fill(out.forces + 3 * s.n_real, out.forces + 3 * s.n_homes, 0.0);
     if (out.virials) std::fill(out.virials + 6 * s.n_real, out.virials + 6 * s.n_homes, 0.0);
     workspace.space->overflow = 0;
     model.potential->compute(table, *workspace.space, out, threads);
     double sums[7] = {0, 0, 0, 0, 0, 0, 0};
-    for (std::int64_t b = 0; b < blocks; ++b)
+    for (std::int64_t b = 0; totals && b < blocks; ++b)
         for (int c = 0; c < 7; ++c) sums[c] += out.block_totals[7 * b + c];
     bool finite = true;
     for (double x : sums) finite = finite && std::isfinite(x);
-    for (std::int64_t k = 0; k < 3 * s.n_homes; ++k) {
+    // Without a branch, so that it is done in vectors: x - x is 0 for finite numbers alone.
+    std::int64_t n_bad = !finite;
+    for (std::int64_t k = 0; k < 3 * s.n_homes; ++k)
+        n_bad += out.forces[k] - out.forces[k] == 0.0 ? 0 : 1;
+    for (std::int64_t k = 0; n_bad > 0 && k < 3 * s.n_homes; ++k) {
         if (finite && std::isfinite(out.forces[k])) continue;
         throw NotFinite("energy " + number(sums[0]) + ", force on row " + std::to_string(k / 3) +
                         " " + number(out.forces[k]) + "; expected finite numbers");
@@ -157,6 +163,8 @@ const char* mdkern_model_species(const mdkern_model* model, int type) {
 int mdkern_model_exchanges(const mdkern_model* model) {
     return model ? model->traits.exchanges : 0;
 }
+int mdkern_model_half(const mdkern_model* model) { return model && model->traits.half_list; }
+int mdkern_model_takes_ghosts(const mdkern_model* model) { return model && !model->traits.whole; }
 
 int mdkern_workspace_create(const mdkern_model* model, mdkern_workspace** workspace) {
     return guarded([&] {
@@ -176,8 +184,7 @@ int mdkern_compute(const mdkern_model* model, mdkern_workspace* workspace,
     return guarded([&] {
         check(model, workspace, threads, results);
         need(atoms && list, "atoms, list: NULL");
-        workspace->ghosts.update(*atoms, *list, exchange, std::max(model->traits.n_species, 1),
-                                 model->traits.exchanges);
+        workspace->ghosts.update(*atoms, *list, exchange, model->traits);
         evaluate(*model, *workspace, workspace->ghosts, false, threads, *results);
     });
 }

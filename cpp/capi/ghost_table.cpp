@@ -22,14 +22,17 @@ constexpr std::int64_t kMostRows = std::int64_t(1) << 29;  // a row number times
 }  // namespace
 
 void GhostTable::update(const mdkern_atoms& atoms, const mdkern_list& list,
-                        const mdkern_exchange* exchange, int n_species, int exchanges) {
+                        const mdkern_exchange* exchange, const Traits& traits) {
     if (atoms.n_own < 0 || atoms.n_all < atoms.n_own || atoms.n_all > kMostRows)
         refuse("atoms: n_own " + std::to_string(atoms.n_own) + ", n_all " +
                std::to_string(atoms.n_all) + "; expected 0 <= n_own <= n_all <= 2^29");
     if (atoms.n_all > 0 && (!atoms.x || !atoms.type)) refuse("atoms: x or type is NULL");
-    if (exchanges > 0 && !(exchange && exchange->forward))
+    if (traits.exchanges > 0 && !(exchange && exchange->forward))
         refuse("exchange: no forward; expected one, as the model exchanges values " +
-               std::to_string(exchanges) + " times");
+               std::to_string(traits.exchanges) + " times");
+    if (list.half && !traits.half_list)
+        refuse("list: half is " + std::to_string(list.half) +
+               "; expected 0, a full list: mdkern_model_half() says which models take a half one");
     const bool same = listed_ && atoms.n_own == n_own_ && atoms.n_all == n_all_;
     if (!list.changed && !same)
         refuse("list: changed is 0, and there is no list of so many atoms from the last call");
@@ -37,10 +40,9 @@ void GhostTable::update(const mdkern_atoms& atoms, const mdkern_list& list,
     n_own_ = atoms.n_own;
     n_all_ = atoms.n_all;
     if (list.changed) listed_ = false;  // until it is complete: what follows may throw
-    take_rows(atoms, n_species);
+    take_rows(atoms, std::max(traits.n_species, 1));
     if (!list.changed) return;
     take_list(list);
-    half_made_ = false;
     listed_ = true;
     ++build_number_;
 }
@@ -64,7 +66,7 @@ void GhostTable::take_rows(const mdkern_atoms& atoms, int n_species) {
 }
 
 void GhostTable::take_list(const mdkern_list& list) {
-    const bool csr = list.first != nullptr;
+    const bool csr = list.first != nullptr, half = list.half != 0;
     if (n_own_ > 0 && !csr && !(list.ilist && list.numneigh && list.firstneigh))
         refuse("list: expected first and index, or ilist, numneigh and firstneigh");
     std::int64_t* first = first_.reserve(std::size_t(n_own_) + 1);
@@ -83,22 +85,38 @@ void GhostTable::take_list(const mdkern_list& list) {
             refuse("list: the neighbors of row " + std::to_string(row) + " are NULL");
         count[row] = std::int32_t(n);
     }
-    n_pairs_ = 0;
-    for (std::int64_t i = 0; i < n_own_; ++i) {
-        first[i] = n_pairs_;
-        n_pairs_ += count[i];
-    }
-    std::int32_t* index = index_.reserve(std::size_t(n_pairs_ + kRowRoom * (n_own_ + 1)));
+    std::int64_t n_listed = 0;
+    for (std::int64_t i = 0; i < n_own_; ++i) n_listed += count[i];
     const std::int32_t mask = list.mask ? list.mask : -1;
-    for (std::int64_t i = 0; i < n_own_; ++i) {
+    // Row i's neighbors from `least` on, which writes them to index + at.
+    const auto copy = [&](std::int64_t i, std::int64_t least, std::int32_t* to) {
         const std::int32_t* from = csr ? list.index + list.first[i] : list.firstneigh[i];
         for (std::int32_t k = 0; k < count[i]; ++k) {
             const std::int32_t j = from[k] & mask;
-            if (j < 0 || j >= n_all_ || j == i)
+            if (j < least || j >= n_all_ || j == i)
                 refuse("list: row " + std::to_string(i) + " has the neighbor " + std::to_string(j) +
-                       "; expected another row below n_all " + std::to_string(n_all_));
-            index[first[i] + k] = j;
+                       "; expected " + (half ? "a later row" : "another row") + " below n_all " +
+                       std::to_string(n_all_));
+            to[k] = j;
         }
+    };
+    half_made_ = false;
+    half_given_ = half;
+    if (half) {
+        n_pairs_ = 2 * n_listed;
+        take_half(n_listed, [&](std::int64_t i, std::int32_t* to) {
+            copy(i, i, to);
+            return count[i];
+        });
+        return;
+    }
+    n_pairs_ = n_listed;
+    std::int32_t* index = index_.reserve(std::size_t(n_pairs_ + kRowRoom * (n_own_ + 1)));
+    std::int64_t at = 0;
+    for (std::int64_t i = 0; i < n_own_; ++i) {
+        first[i] = at;
+        copy(i, 0, index + at);
+        at += count[i];
     }
 }
 
@@ -124,23 +142,32 @@ void GhostTable::forward(double* values, int width, int stride, int) const {
                             "; expected 0");
 }
 
+// The half list of n_listed entries at most; neighbors(i, to) writes those of row i and says how many.
+template <class Rows> void GhostTable::take_half(std::int64_t n_listed, const Rows& neighbors) {
+    std::int64_t* first = half_first_.reserve(std::size_t(n_own_) + 1);
+    std::int32_t* count = half_count_.reserve(std::size_t(n_own_) + 1);
+    std::int32_t* index = half_index_.reserve(std::size_t(n_listed + 2 * kRowRoom * (n_own_ + 1)));
+    n_half_ = 0;
+    std::int64_t at = 0;
+    for (std::int64_t i = 0; i < n_own_; ++i) {
+        first[i] = at;
+        count[i] = neighbors(i, index + at);
+        n_half_ += count[i];
+        at = (at + count[i] + kRowRoom - 1) / kRowRoom * kRowRoom;
+    }
+}
+
 HalfList GhostTable::half(int) {
     if (!half_made_) {
-        std::int64_t* first = half_first_.reserve(std::size_t(n_own_) + 1);
-        std::int32_t* count = half_count_.reserve(std::size_t(n_own_) + 1);
-        std::int32_t* index = half_index_.reserve(index_.capacity());
-        n_half_ = 0;
-        std::int64_t at = 0;
-        for (std::int64_t i = 0; i < n_own_; ++i) {
-            const std::int32_t* from = index_.data() + first_[std::size_t(i)];
-            std::int32_t n = 0;
-            for (std::int32_t k = 0; k < count_[std::size_t(i)]; ++k)
-                if (from[k] > i) index[at + n++] = from[k];  // every ghost is behind the own rows
-            first[i] = at;
-            count[i] = n;
-            n_half_ += n;
-            at = (at + n + kRowRoom - 1) / kRowRoom * kRowRoom;
-        }
+        // Every ghost is behind the own rows.
+        if (!half_given_)
+            take_half(n_pairs_, [&](std::int64_t i, std::int32_t* to) {
+                const std::int32_t* from = index_.data() + first_[std::size_t(i)];
+                std::int32_t n = 0;
+                for (std::int32_t k = 0; k < count_[std::size_t(i)]; ++k)
+                    if (from[k] > i) to[n++] = from[k];
+                return n;
+            });
         plan_tiles();
         half_made_ = true;
     }

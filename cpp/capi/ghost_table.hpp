@@ -7,6 +7,7 @@
 #include "capi/mdkern.h"
 #include "core/buffers.hpp"
 #include "core/table.hpp"
+#include "model/potential.hpp"
 
 namespace mdkern {
 
@@ -18,14 +19,16 @@ struct ExchangeError : std::runtime_error {
 class GhostTable final : public Table {
 public:
     // Takes over positions, and the list where it changed. Throws std::invalid_argument: numbers that
-    // are not finite, types and rows that are not there, a model that needs an exchange without one.
+    // are not finite, types and rows that are not there, a model that needs an exchange without one, or a
+    // full list and has a half one.
     void update(const mdkern_atoms& atoms, const mdkern_list& list, const mdkern_exchange* exchange,
-                int n_species, int exchanges);
+                const Traits& traits);
 
     System system() const override;
+    std::int64_t n_pairs() const override { return n_pairs_; }
     Neighbors neighbors() const override;
     HalfList half(int team) override;
-    std::size_t half_room() const override { return index_.capacity(); }
+    std::size_t half_room() const override { return half_index_.capacity(); }
     std::int64_t build_number() const override { return build_number_; }
     Box box() const override { return {}; }
     void forward(double* values, int width, int stride, int threads) const override;
@@ -33,6 +36,7 @@ public:
 private:
     void take_rows(const mdkern_atoms& atoms, int n_species);
     void take_list(const mdkern_list& list);
+    template <class Rows> void take_half(std::int64_t n_listed, const Rows& neighbors);
     void plan_tiles();
     template <class Body>
     void for_reached(std::int64_t begin, std::int64_t end, const Body& body) const;
@@ -44,7 +48,7 @@ private:
     Buffer<std::int64_t> first_;
     Buffer<std::int32_t> home_, count_, index_;
     // The half list: with a ghost the pair is in it, as its other half is another process's.
-    bool half_made_ = false;
+    bool half_given_ = false, half_made_ = false;
     std::int64_t n_half_ = 0;
     Buffer<std::int64_t> half_first_;
     Buffer<std::int32_t> half_count_, half_index_;

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Grows when a struct or a function below changes; mdkern_api_version() is that of the library. */
-#define MDKERN_API_VERSION 1
+#define MDKERN_API_VERSION 2
 
 #if defined(__GNUC__)
 #define MDKERN_API __attribute__((visibility("default")))
@@ -56,6 +56,10 @@ MDKERN_API int mdkern_model_n_species(const mdkern_model* model);
 MDKERN_API const char* mdkern_model_species(const mdkern_model* model, int type);
 /* How often an evaluation calls mdkern_exchange.forward. */
 MDKERN_API int mdkern_model_exchanges(const mdkern_model* model);
+/* 1: a half list is enough (mdkern_list.half), and takes less time to make. */
+MDKERN_API int mdkern_model_half(const mdkern_model* model);
+/* 1: mdkern_compute takes the model; 0: it has charges, and needs mdkern_compute_system. */
+MDKERN_API int mdkern_model_takes_ghosts(const mdkern_model* model);
 
 MDKERN_API int mdkern_workspace_create(const mdkern_model* model, mdkern_workspace** workspace);
 MDKERN_API void mdkern_workspace_destroy(mdkern_workspace* workspace);
@@ -68,10 +72,13 @@ typedef struct {
     const int32_t* type; /* (n_all) */
 } mdkern_atoms;
 
-/* All neighbors of every own atom (a full list), of any radius that is at least the cutoff. Either
+/* The neighbors of every own atom, in any radius that is at least the cutoff. Either
  * first and index: those of row i are index[first[i]] to index[first[i + 1] - 1]; or, with first NULL,
  * LAMMPS's arrays: those of row ilist[k], k < n_own, are firstneigh[ilist[k]][0 .. numneigh[ilist[k]]).
- * Bits of a row number that are not in `mask` are dropped; 0: all count. */
+ * Bits of a row number that are not in `mask` are dropped; 0: all count.
+ * half 0: a full list, all neighbors. 1: only those in later rows, so that a pair of own atoms stands
+ * once, and one with a ghost with its own atom (LAMMPS: half list, newton off); where
+ * mdkern_model_half() is 1. */
 typedef struct {
     const int64_t* first; /* (n_own + 1) */
     const int32_t* index;
@@ -82,6 +89,7 @@ typedef struct {
     /* Whether the list, the numbers of atoms or types are others than in the last call with this
      * workspace. 0 makes the call faster; the first call takes no 0. */
     int changed;
+    int half;
 } mdkern_list;
 
 /* forward gives ghosts the values of the atoms that they stand for: row r >= n_own is to have
@@ -105,6 +113,8 @@ typedef struct {
     /* 1: some atoms have more neighbors than the model has room for, of which the farthest were left
      * out, or a density beyond the end of the model's table. */
     int overflow;
+    /* 1: energy and virial are not wanted, and become 0 where that takes less time. The caller sets it. */
+    int forces_alone;
 } mdkern_results;
 
 /* threads: 0 for the library's setting (MDKERN_NUM_THREADS, OMP_NUM_THREADS, all CPUs). Results have

@@ -20,7 +20,9 @@ class Table {
 public:
     virtual ~Table() = default;
     virtual System system() const = 0;
-    // The full list, with the skin.
+    // Pairs in both directions, as the full list has them, with the skin.
+    virtual std::int64_t n_pairs() const = 0;
+    // The full list, with the skin. Not there for who said Traits::half_list.
     virtual Neighbors neighbors() const = 0;
     // The same pairs as a half list, and the plan of its tiles; made once per build.
     virtual HalfList half(int team) = 0;

@@ -62,6 +62,8 @@ public:
         }
         traits_.n_species = first.n_species;
         traits_.charges = first.charges;
+        traits_.half_list = first.half_list;
+        traits_.whole = first.whole;
         traits_.forces_alone = first.forces_alone;
         traits_.exchanges = first.exchanges;
         traits_.n_members = int(parts_.size());

@@ -18,6 +18,7 @@ class Sum final : public Potential {
 public:
     explicit Sum(const Fields& f) : fields_(f) {
         for (const Fields& part : f.groups("parts")) parts_.push_back(make_potential(part));
+        traits_.half_list = true;
         if (parts_.empty())
             throw std::invalid_argument(f.prefix() + "parts: none; expected at least one");
         weights_ = f.values("weights", {std::int64_t(parts_.size())});
@@ -25,6 +26,8 @@ public:
             const Traits t = part->traits();
             traits_.cutoff = std::max(traits_.cutoff, t.cutoff);
             traits_.exchanges += t.exchanges;
+            traits_.half_list = traits_.half_list && t.half_list;
+            traits_.whole = traits_.whole || t.whole;
             traits_.tabulated = traits_.tabulated || t.tabulated;
             if (traits_.n_species && t.n_species && traits_.n_species != t.n_species)
                 throw std::invalid_argument(

@@ -59,6 +59,7 @@ public:
     void prune(int threads);
 
     System system() const override;
+    std::int64_t n_pairs() const override { return n_pairs_; }
     Neighbors neighbors() const override;
     Neighbors pruned() const;
     HalfList half(int team) override;

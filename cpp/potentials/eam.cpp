@@ -41,6 +41,7 @@ public:
         Traits t;
         t.cutoff = params_.cutoff;
         t.forces_alone = true;
+        t.half_list = true;
         t.exchanges = 1;
         t.n_species = params_.n_species;
         return t;
@@ -50,7 +51,7 @@ public:
                  int threads) const override {
         auto& space = static_cast<EamSpace&>(workspace);
         const System s = table.system();
-        int team = team_size(threads, table.neighbors().n_pairs, kPairNs);
+        int team = team_size(threads, table.n_pairs(), kPairNs);
         const HalfList half = table.half(team);
         if (half.width < team) team = std::max(1, int(half.width));
         const EamScratch work{

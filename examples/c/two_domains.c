@@ -222,7 +222,7 @@ int main(int argc, char** argv) {
 
     double* energies = take(sizeof(double) * (size_t)s.n);
     double* forces = take(sizeof(double) * 3 * (size_t)s.n);
-    mdkern_results whole = {0.0, {0}, energies, forces, NULL, 0};
+    mdkern_results whole = {0.0, {0}, energies, forces, NULL, 0, 0};
     const int pbc[3] = {1, 1, 1};
     if (mdkern_workspace_create(model, &workspace) != MDKERN_OK ||
         mdkern_compute_system(model, workspace, s.n, s.x, s.type, s.cell, pbc, SKIN, 0, &whole) !=

@@ -92,7 +92,7 @@ public:
     Traits traits() const override {
         Traits t;
         t.cutoff = p_.cutoff;
-        t.charges = coulomb_.mode != 0;
+        t.charges = t.whole = coulomb_.mode != 0;
         t.n_features = p_.n_descriptors;
         t.n_species = p_.n_types;
         return t;
