@@ -203,8 +203,9 @@ template <bool kTotals, class Pair> class TileLoop {
     };
 
 public:
-    TileLoop(const Neighbors& neighbors, const HalfSums& out, const Pair& p)
-        : list(neighbors), sums(out), pair(p) {}
+    // ghosts: the first row of another process; of a pair with one, half of the virial is that process's.
+    TileLoop(const Neighbors& neighbors, const HalfSums& out, const Pair& p, std::int64_t ghosts)
+        : list(neighbors), sums(out), pair(p), first_ghost(double(ghosts)) {}
 
     void run(const HalfList& half, std::int64_t t) {
         n = n_segments = 0;
@@ -261,12 +262,15 @@ private:
                     dz = simd::keep(live, simd::load(tile.dz + k));
             const V gx = g * dx, gy = g * dy, gz = g * dz;
             if constexpr (kTotals) {
-                wxx = simd::fma(gx, dx, wxx);
-                wyy = simd::fma(gy, dy, wyy);
-                wzz = simd::fma(gz, dz, wzz);
-                wyz = simd::fma(gy, dz, wyz);
-                wxz = simd::fma(gx, dz, wxz);
-                wxy = simd::fma(gx, dy, wxy);
+                const V row = simd::to_vec<double>(simd::load_int<double>(tile.row + k));
+                const V share = simd::select(row >= first_ghost, V(0.5), V(1.0));
+                const V sx = share * gx, sy = share * gy, sz = share * gz;
+                wxx = simd::fma(sx, dx, wxx);
+                wyy = simd::fma(sy, dy, wyy);
+                wzz = simd::fma(sz, dz, wzz);
+                wyz = simd::fma(sy, dz, wyz);
+                wxz = simd::fma(sx, dz, wxz);
+                wxy = simd::fma(sx, dy, wxy);
             }
             const V half = kTotals ? V(0.5) * e : V(0.0);
             simd::add_rows(sums.rows, simd::load_int<double>(tile.row + k), -gx, -gy, -gz, half,
@@ -319,12 +323,15 @@ private:
     const Neighbors list;
     const HalfSums sums;
     const Pair pair;
+    const V first_ghost;
 };
 
 template <bool kTotals, class Pair>
-void tile_rows(const HalfList& half, const HalfSums& sums, int n_threads, const Pair& pair) {
+void tile_rows(const System& s, const HalfList& half, const HalfSums& sums, int n_threads,
+               const Pair& pair) {
+    const std::int64_t ghosts = half.image_first ? s.n_total : s.n_real;
     for_tiles(half, n_threads, [&](std::int64_t t) {
-        TileLoop<kTotals, Pair> loop(half.list, sums, pair);
+        TileLoop<kTotals, Pair> loop(half.list, sums, pair, ghosts);
         loop.run(half, t);
     });
 }
@@ -334,20 +341,18 @@ template <class Pair> void tile_loop(const System& s, const HalfList& half, cons
     clear(sums.rows, 4 * s.n_total, n_threads);
     if (sums.virials) clear(sums.virials, 6 * s.n_total, n_threads);
     if (totals)
-        tile_rows<true>(half, sums, n_threads, pair);
+        tile_rows<true>(s, half, sums, n_threads, pair);
     else
-        tile_rows<false>(half, sums, n_threads, pair);
+        tile_rows<false>(s, half, sums, n_threads, pair);
 }
 
 // Adds the sums of its images to each atom, and writes the results. own: energies of the atoms
-// beside those of pairs. Where rows behind the real ones are no images, the virial of the tiles has
-// whole pairs of which half belongs to another process: totals are then sums over the rows, for which
-// sums.virials must be there.
+// beside those of pairs.
 static inline void finish_half(const System& s, const HalfList& half, const HalfSums& sums,
                                const double* own, int n_threads, const Outputs& out) {
     parallel_for(n_blocks(s.n_real), n_threads, 0, [&](std::int64_t b) {
         const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
-        double total = 0.0, virial[6] = {0, 0, 0, 0, 0, 0};
+        double total = 0.0;
         for (std::int64_t i = b * kPairBlock; i < end; ++i) {
             const std::int32_t first = half.image_first ? half.image_first[i] : 0,
                                last = half.image_first ? half.image_first[i + 1] : 0;
@@ -361,20 +366,19 @@ static inline void finish_half(const System& s, const HalfList& half, const Half
             if (out.energies) out.energies[o] = energy;
             if (out.forces)
                 for (int c = 0; c < 3; ++c) out.forces[3 * o + c] = f[c];
-            if (!sums.virials) continue;
+            if (!out.virials) continue;
             for (int c = 0; c < 6; ++c) w[c] = sums.virials[6 * i + c];
             for (std::int32_t k = first; k < last; ++k)
                 for (int c = 0; c < 6; ++c)
                     w[c] += sums.virials[6 * std::int64_t(half.image[k]) + c];
-            for (int c = 0; c < 6; ++c) virial[c] += w[c];
-            for (int c = 0; out.virials && c < 6; ++c) out.virials[6 * o + c] = w[c];
+            for (int c = 0; c < 6; ++c) out.virials[6 * o + c] = w[c];
         }
         if (!out.block_totals) return;
         double* t = out.block_totals + 7 * b;
         t[0] = total;
-        for (int c = 0; c < 6; ++c) t[1 + c] = half.image_first ? 0.0 : virial[c];
+        for (int c = 0; c < 6; ++c) t[1 + c] = 0.0;
     });
-    if (!out.block_totals || !half.image_first) return;
+    if (!out.block_totals) return;
     for (std::int64_t t = 0; t < half.n_tiles; ++t)  // there is a block where there is a tile
         for (int c = 0; c < 6; ++c) out.block_totals[1 + c] += sums.tiles[6 * t + c];
 }

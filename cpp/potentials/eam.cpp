@@ -54,15 +54,14 @@ public:
         int team = team_size(threads, table.n_pairs(), kPairNs);
         const HalfList half = table.half(team);
         if (half.width < team) team = std::max(1, int(half.width));
-        const EamScratch work{
-            space.energies.reserve(s.n_real),
-            space.rows.reserve(4 * s.n_total),
-            space.sums.reserve(4 * s.n_total),
-            out.virials || !half.image_first ? space.virials.reserve(6 * s.n_total) : nullptr,
-            space.tiles.reserve(6 * half.n_tiles),
-            space.count.reserve(s.n_real),
-            space.index.reserve(table.half_room()),
-            &space.overflow};
+        const EamScratch work{space.energies.reserve(s.n_real),
+                              space.rows.reserve(4 * s.n_total),
+                              space.sums.reserve(4 * s.n_total),
+                              out.virials ? space.virials.reserve(6 * s.n_total) : nullptr,
+                              space.tiles.reserve(6 * half.n_tiles),
+                              space.count.reserve(s.n_real),
+                              space.index.reserve(table.half_room()),
+                              &space.overflow};
         eam_density_compute(params_, s, half, work, team);
         eam_embed_compute(params_, s, half, work, team);
         table.forward(work.rows + 3, 1, 4, team);
