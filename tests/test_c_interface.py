@@ -240,6 +240,7 @@ class CList(ctypes.Structure):
         ("firstneigh", ctypes.c_void_p),
         ("mask", ctypes.c_int32),
         ("changed", ctypes.c_int),
+        ("half", ctypes.c_int),
     )
 
 
@@ -260,6 +261,7 @@ class CResults(ctypes.Structure):
         ("forces", ctypes.c_void_p),
         ("virials", ctypes.c_void_p),
         ("overflow", ctypes.c_int),
+        ("forces_alone", ctypes.c_int),
     )
 
 
@@ -297,6 +299,8 @@ class Model:
         forward: Any = None,
         lammps: bool = False,
         mask: int = 0,
+        half: int = 0,
+        forces_alone: bool = False,
         ilist: list[int] | None = None,
     ) -> tuple[int, CResults, NDArray[Any], NDArray[Any], NDArray[Any]]:
         n = len(x)
@@ -309,11 +313,14 @@ class Model:
         rows = (ctypes.c_void_p * max(own, 1))(
             *(index.ctypes.data + 4 * int(f) for f in first[:own])
         )
-        c_list = CList(first.ctypes.data, index.ctypes.data, None, None, None, mask, changed)
+        c_list = CList(first.ctypes.data, index.ctypes.data, None, None, None, mask, changed, half)
         if lammps:
-            c_list = CList(None, None, order.ctypes.data, count.ctypes.data, ctypes.cast(rows, ctypes.c_void_p), mask, changed)  # fmt: skip
+            c_list = CList(None, None, order.ctypes.data, count.ctypes.data, ctypes.cast(rows, ctypes.c_void_p), mask, changed, half)  # fmt: skip
         e, f, w = np.full(own, np.nan), np.full((n, 3), np.nan), np.full((n, 6), np.nan)
-        r = CResults(0.0, (ctypes.c_double * 6)(), e.ctypes.data, f.ctypes.data, w.ctypes.data, 0)
+        wanted = (
+            (None, f.ctypes.data, None) if forces_alone else tuple(a.ctypes.data for a in (e, f, w))
+        )
+        r = CResults(1.0, (ctypes.c_double * 6)(*[1.0] * 6), *wanted, 0, int(forces_alone))
         c_atoms = CAtoms(own, n, x.ctypes.data, t.ctypes.data)
         exchange = None if forward is None else ctypes.byref(CExchange(FORWARD(forward), None))
         status = self.lib.mdkern_compute(
@@ -339,7 +346,7 @@ def nothing(*_: Any) -> int:
 
 
 def test_what_a_model_says_of_itself(eam: Model) -> None:
-    assert eam.lib.mdkern_api_version() == 1
+    assert eam.lib.mdkern_api_version() == 2
     assert eam.lib.mdkern_model_n_species(eam.model) == 2
     assert eam.lib.mdkern_model_species(eam.model, 1) == b"Ni"
     assert eam.lib.mdkern_model_species(eam.model, 2) is None
@@ -370,6 +377,58 @@ def test_a_cluster_as_the_calculator_has_it(eam: Model) -> None:
     again = eam.cluster(moved, [0, 1, 0], [[], [], []], forward=nothing, changed=0)
     atoms.positions = moved
     np.testing.assert_allclose(again[3], atoms.get_forces(), rtol=0, atol=1e-13)
+
+
+def test_a_half_list_and_forces_alone(eam: Model, tmp_path: Path) -> None:
+    full = eam.cluster(TRIANGLE, [0, 1, 0], ALL, forward=nothing)
+    assert eam.lib.mdkern_model_half(eam.model) == 1
+    half = eam.cluster(TRIANGLE, [0, 1, 0], [[1, 2], [2], []], half=1, forward=nothing)
+    assert half[0] == OK, eam.message()
+    assert half[1].energy == full[1].energy
+    for a, b in zip(half[2:], full[2:], strict=True):
+        np.testing.assert_array_equal(a, b)
+    alone = eam.cluster(TRIANGLE, [0, 1, 0], ALL, forces_alone=True, forward=nothing)
+    np.testing.assert_array_equal(alone[3], full[3])
+    assert alone[1].energy == 0.0
+    assert list(alone[1].virial) == [0.0] * 6
+    # Of the pair of an own atom and a ghost, half belongs to the other process: energies and virials of either
+    # side make the whole.
+    slopes: list[float] = []  # F' of the three atoms
+
+    def keep(_user: Any, values: Any, _width: int, stride: int) -> int:
+        slopes.extend(values[stride * r] for r in range(3))
+        return 0
+
+    assert eam.cluster(TRIANGLE, [0, 1, 0], ALL, forward=keep)[0] == OK, eam.message()
+    sides = []
+    for order, lists in (([0, 1, 2], [[1, 2], [2]]), ([2, 0, 1], [[1, 2]])):
+
+        def forward(_user: Any, values: Any, _width: int, stride: int, order: Any = order) -> int:
+            for r, atom in enumerate(order):
+                values[stride * r] = slopes[atom]
+            return 0
+
+        kinds = [[0, 1, 0][atom] for atom in order]
+        sides.append(
+            eam.cluster(TRIANGLE[order], kinds, lists, n_own=len(lists), half=1, forward=forward)
+        )
+        assert sides[-1][0] == OK, eam.message()
+    assert sum(r[1].energy for r in sides) == pytest.approx(full[1].energy, rel=1e-14)
+    virial = np.sum([list(r[1].virial) for r in sides], axis=0)
+    np.testing.assert_allclose(virial, list(full[1].virial), rtol=0, atol=1e-13)
+
+    for lists, message in (
+        ([[1, 2], [0, 2], []], "row 1 has the neighbor 0; expected a later row"),
+        ([[1, 2], [3], []], "row 1 has the neighbor 3; expected a later row below n_all 3"),
+    ):
+        assert eam.cluster(TRIANGLE, [0, 1, 0], lists, half=1, forward=nothing)[0] == INVALID
+        assert message in eam.message()
+    MADE["lj"]().potential.export(tmp_path / "lj.mdk")
+    lj = Model(tmp_path / "lj.mdk")
+    assert lj.lib.mdkern_model_half(lj.model) == 0
+    assert lj.cluster(TRIANGLE, [0, 0, 0], [[1, 2], [2], []], half=1)[0] == INVALID
+    assert "half is 1; expected 0, a full list" in lj.message()
+    lj.close()
 
 
 def test_no_atoms_of_its_own(eam: Model) -> None:
