@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
-from deepmd_data import model_file
-from deepmd_data import system as deepmd_system
 from numpy.typing import NDArray
+from potentials_data import IN_DOMAINS, MADE, system_of
 
 import mdkern
 from mdkern import calculators
-from mdkern.descriptors import ACSF, SOAP
 from mdkern.errors import FormatError
 from mdkern.io.mdk import read_model_file, write_model_file
 
@@ -28,87 +25,6 @@ pytestmark = pytest.mark.quick
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
-
-
-def copper_zirconium() -> Atoms:
-    atoms = bulk("Cu", cubic=True).repeat((3, 3, 2))
-    atoms.rattle(0.1, seed=3)
-    atoms.symbols[::3] = "Ni"
-    atoms.set_cell(atoms.cell.array + np.array([[0, 0, 0], [0.4, 0, 0], [0.2, -0.3, 0]]), True)
-    return atoms
-
-
-def water() -> Atoms:
-    return deepmd_system("crystal").repeat((2, 1, 1))
-
-
-def of_species(species: tuple[str, ...] | None) -> Atoms:
-    atoms = copper_zirconium()
-    if species is not None:
-        atoms.symbols = [species[k % len(species)] for k in range(len(atoms))]
-    return atoms
-
-
-def lennard_jones(**options: Any) -> Any:
-    return calculators.LennardJones(epsilon=0.01, sigma=2.3, rc=6.0, ro=4.5, smooth=True, **options)
-
-
-def linear(descriptor: Any) -> Any:
-    n = descriptor.get_number_of_features()
-    weights = np.random.default_rng(5).normal(scale=1e-3, size=(2, n))
-    return calculators.LinearModel(descriptor, weights, [0.3, -0.2])
-
-
-MADE: dict[str, Any] = {
-    "lj": lennard_jones,
-    "lj_single": lambda: lennard_jones(precision="single"),
-    "lj_mixture": lambda: calculators.LennardJones(
-        epsilon={"Cu": 0.01, "Ni": 0.02}, sigma={"Cu": 2.2, "Ni": 2.1}, rc=6.0, shift=True
-    ),
-    "morse": lambda: calculators.Morse(D=0.3429, alpha=1.3588, r0=2.866, rc=10, shift=True),
-    "buckingham": lambda: calculators.Buckingham(A=1388.8, rho=0.3623, C=17.0, rc=7.5, shift=True),
-    "eam": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.alloy"),
-    "eam_fs": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.fs"),
-    "zhou2004": lambda: calculators.EAM.zhou2004(["Cu", "Ni"]),
-    "nep": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_highorder.txt"),
-    "nep_single": lambda: calculators.NEP(
-        DATA / "nep" / "synthetic_nep4_highorder.txt", precision="single"
-    ),
-    "linear_soap": lambda: linear(
-        SOAP(["Cu", "Ni"], r_cut=4.0, n_max=3, l_max=2, sigma=0.5, periodic=True, smooth_cutoff=1.0)
-    ),
-    "linear_acsf": lambda: linear(
-        ACSF(
-            ["Cu", "Ni"],
-            r_cut=4.5,
-            g2_params=[[1.0, 2.0]],
-            g4_params=[[0.1, 2.0, 1.0], [0.2, 1.0, -1.0]],
-            g5_params=[[0.1, 2.0, 1.0]],
-            periodic=True,
-        )
-    ),
-    "nep_charges": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_charge2.txt"),
-    **{
-        name: lambda name=name: calculators.DeepPotential(model_file(name))
-        for name in (
-            "se_e2_a_dt",
-            "se_e2_a_float32",
-            "se_e2_r",
-            "se_e3",
-            "hybrid",
-            "dpa1_attention",
-            "zbl",
-            "linear",
-        )
-    },
-}
-IN_DOMAINS = [name for name in MADE if name not in ("lj_single", "nep_charges")]
-
-
-def system_of(calc: Any) -> Atoms:
-    if isinstance(calc, calculators.DeepPotential):
-        return water()
-    return of_species(calc.species)
 
 
 def results(calc: Any, atoms: Atoms) -> dict[str, Any]:

@@ -37,7 +37,7 @@ mkdir "$target/models"
 (
     cd "$target/models"
     PYTHONPATH=$root/tests "$python" -c '
-from test_c_interface import MADE
+from potentials_data import MADE
 for name, make in MADE.items():
     make().potential.export(f"{name}.mdk")'
     "$target/test_potentials" ./*.mdk
