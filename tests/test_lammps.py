@@ -292,6 +292,50 @@ def test_threads(lammps: Lammps) -> None:
     np.testing.assert_array_equal(runs[0].forces, runs[1].forces)
 
 
+def test_numbers_of_atoms_that_change_and_frames_of_a_file(lammps: Lammps) -> None:
+    """Atoms that come and go by ``fix gcmc``; the frames that were dumped, by ``rerun``."""
+    calc = calculators.LennardJones(epsilon=0.0103, sigma=3.405, rc=7.0, ro=6.0, smooth=True)
+    atoms = bulk("Ar", a=6.5, cubic=True).repeat(3)
+    export(lammps, calc)
+    head = lammps.input(moving(atoms), ["Ar"], pair(["Ar"]), "boundary p p f")
+    run = lammps.run(
+        head + "fix 1 all nve\nfix w all wall/reflect zlo EDGE zhi EDGE\n"
+        "fix g all gcmc 5 40 0 1 4242 200.0 -0.05 0.1\n" + steps(40),
+        2,
+    )
+    changed = Atoms(f"Ar{len(run.positions)}", run.positions, cell=atoms.cell, pbc=[1, 1, 0])
+    assert len(changed) != len(atoms)
+    agrees(run, changed, calc)
+    shutil.copy(lammps.folder / "dump.txt", lammps.folder / "frames.txt")
+    again = lammps.run(
+        lammps.input(changed, ["Ar"], pair(["Ar"]), "boundary p p f")
+        + dumping("rerun frames.txt dump x y z replace no add yes purge yes", 40),
+        2,
+    )
+    agrees(again, changed, calc)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples" / "lammps").glob("*.in")), ids=lambda p: p.stem
+)
+def test_examples(path: Path, lammps: Lammps) -> None:
+    """Each runs as its first lines say, with fewer steps."""
+    shutil.copytree(path.parent, lammps.folder, dirs_exist_ok=True)
+    (lammps.folder / "tests").symlink_to(ROOT / "tests")
+    text = path.read_text()
+    (command,) = [line.split() for line in text.splitlines() if line.startswith("# model: ")]
+    assert command[2] == "mdkern"
+    subprocess.run(
+        [sys.executable, "-m", *command[2:]], cwd=lammps.folder, check=True, capture_output=True
+    )
+    run = lammps.run(text, 2, path.name, ["-var", "steps", "20"])
+    assert "Loop time of" in run.text
+    energy = run.thermo("TotEng")
+    assert np.isfinite(energy).all()
+    if "fix           1 all nve" in text:
+        assert abs(energy[-1] - energy[-2]) < 1e-4 * abs(energy[-1])
+
+
 def test_the_python_module_makes_several(lammps: Lammps) -> None:
     """LAMMPS as a Python module: instances one after the other and side by side."""
     calc = MADE["zhou2004"]()
