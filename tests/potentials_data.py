@@ -89,7 +89,7 @@ MADE: dict[str, Any] = {
         )
     },
 }
-IN_DOMAINS = [name for name in MADE if name not in ("lj_single", "nep_charges")]
+IN_DOMAINS = [name for name in MADE if name != "lj_single"]
 
 
 def system_of(calc: Any) -> Atoms:

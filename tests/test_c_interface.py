@@ -144,6 +144,8 @@ class CAtoms(ctypes.Structure):
         ("n_all", ctypes.c_int64),
         ("x", ctypes.c_void_p),
         ("type", ctypes.c_void_p),
+        ("cell", ctypes.c_void_p),
+        ("pbc", ctypes.c_void_p),
     )
 
 
@@ -166,7 +168,7 @@ FORWARD = ctypes.CFUNCTYPE(
 
 
 class CExchange(ctypes.Structure):
-    _fields_ = (("forward", FORWARD), ("user", ctypes.c_void_p))
+    _fields_ = (("forward", FORWARD), ("sum", ctypes.c_void_p), ("user", ctypes.c_void_p))
 
 
 class CResults(ctypes.Structure):
@@ -176,6 +178,7 @@ class CResults(ctypes.Structure):
         ("energies", ctypes.c_void_p),
         ("forces", ctypes.c_void_p),
         ("virials", ctypes.c_void_p),
+        ("charges", ctypes.c_void_p),
         ("overflow", ctypes.c_int),
         ("forces_alone", ctypes.c_int),
     )
@@ -217,6 +220,8 @@ class Model:
         mask: int = 0,
         half: int = 0,
         forces_alone: bool = False,
+        cell: NDArray[Any] | None = None,
+        pbc: NDArray[Any] | None = None,
         ilist: list[int] | None = None,
     ) -> tuple[int, CResults, NDArray[Any], NDArray[Any], NDArray[Any]]:
         n = len(x)
@@ -236,9 +241,17 @@ class Model:
         wanted = (
             (None, f.ctypes.data, None) if forces_alone else tuple(a.ctypes.data for a in (e, f, w))
         )
-        r = CResults(1.0, (ctypes.c_double * 6)(*[1.0] * 6), *wanted, 0, int(forces_alone))
-        c_atoms = CAtoms(own, n, x.ctypes.data, t.ctypes.data)
-        exchange = None if forward is None else ctypes.byref(CExchange(FORWARD(forward), None))
+        r = CResults(1.0, (ctypes.c_double * 6)(*[1.0] * 6), *wanted, None, 0, int(forces_alone))
+        c_atoms = CAtoms(
+            own,
+            n,
+            x.ctypes.data,
+            t.ctypes.data,
+            *(None if a is None else a.ctypes.data for a in (cell, pbc)),
+        )
+        exchange = (
+            None if forward is None else ctypes.byref(CExchange(FORWARD(forward), None, None))
+        )
         status = self.lib.mdkern_compute(
             self.model, self.space, ctypes.byref(c_atoms), ctypes.byref(c_list), exchange, 1, ctypes.byref(r)
         )  # fmt: skip
@@ -408,11 +421,26 @@ def test_a_list_of_fewer_atoms_is_not_taken_for_one_of_more(eam: Model) -> None:
     assert np.abs(again[3]).max() > 0.0
 
 
-def test_charges_need_all_atoms_in_one_process(tmp_path: Path) -> None:
+def test_charges_need_a_cell(tmp_path: Path) -> None:
     MADE["nep_charges"]().potential.export(tmp_path / "q.mdk")
     made = Model(tmp_path / "q.mdk")
+    assert made.lib.mdkern_model_long_range(made.model) == 1
     assert made.cluster(TRIANGLE, [0, 1, 0], ALL, forward=nothing)[0] == INVALID
-    assert "charges: " in made.message()
+    assert "cell: none; expected it for this model" in made.message()
+    flat, open_, periodic = np.ones((3, 3)), np.array([1, 0, 1], np.int32), np.ones(3, np.int32)
+    for cell, pbc, message in (
+        (flat, periodic, "a cell of volume 0; expected three vectors that span one"),
+        (flat * np.nan, periodic, "a cell of volume nan; expected three vectors"),
+        (9.0 * np.eye(3), None, "pbc is NULL; expected it beside the cell"),
+        (9.0 * np.eye(3), open_, "not periodic in all three directions"),
+    ):
+        found = made.cluster(TRIANGLE, [0, 1, 0], ALL, forward=nothing, cell=cell, pbc=pbc)
+        assert found[0] == INVALID
+        assert message in made.message()
+    found = made.cluster(
+        TRIANGLE, [0, 1, 0], ALL, forward=nothing, cell=9.0 * np.eye(3), pbc=periodic
+    )
+    assert found[0] == OK, made.message()
     made.close()
 
 

@@ -29,7 +29,16 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 MODELS = {
     name: MADE[name]
-    for name in ("lj_mixture", "eam_fs", "zhou2004", "se_e2_a_dt", "zbl", "linear", "linear_soap")
+    for name in (
+        "lj_mixture",
+        "eam_fs",
+        "zhou2004",
+        "se_e2_a_dt",
+        "zbl",
+        "linear",
+        "linear_soap",
+        "nep_charges",
+    )
 } | {"nep_zbl": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_zbl_typewise.txt")}
 
 
@@ -119,6 +128,23 @@ def test_numbers_of_the_calculator_on_any_number_of_ranks(name: str, lammps: Lam
             close(run.positions, last.positions, "positions after 20 steps")
             close(run.forces, last.forces, "forces after 20 steps", 1e-9)
         last = run
+
+
+def test_charges(lammps: Lammps) -> None:
+    """Neutralised over all processes, and given to dumps by ``fix pair``."""
+    calc = MADE["nep_charges"]()
+    atoms = whole_cell(system_of(calc))
+    export(lammps, calc)
+    elements = elements_of(atoms)
+    head = lammps.input(moving(atoms), elements, pair(elements))
+    text = (
+        head
+        + "fix q all pair 1 mdkern charges 0\nfix 1 all nve\n"
+        + steps(10).replace("c_pe", "f_q", 1)
+    )
+    for ranks in (1, 2, 3):
+        run = lammps.run(text, ranks)
+        close(run.columns["f_q"], calc.get_charges(state(run, atoms)), "charges")
 
 
 def test_boxes_processors_and_ranks_without_atoms(lammps: Lammps) -> None:
@@ -392,7 +418,6 @@ STYLE = "pair_style mdkern\npair_coeff * * model.mdk Cu Ni\n"
         (GOOD + STYLE.replace("model", "nothing"), "nothing.mdk: no such file"),
         (GOOD + STYLE.replace("Ni", "Zr"), "atom type 2 is Zr; model.mdk has Cu Ni"),
         (GOOD + STYLE.replace("model.mdk", "nep.txt"), "mdkern export nep.txt -o model.mdk"),
-        (GOOD + STYLE.replace("model.mdk", "charges.mdk"), "a model with charges"),
         (GOOD + STYLE.replace("model.mdk", "cut.mdk"), "cut.mdk"),
         (GOOD + "pair_style mdkern\nrun 0\n", "All pair coeffs are not set"),
         (GOOD.replace("units metal", "units metal\nnewton off") + STYLE + "run 0\n", "newton off; expected newton on"),
@@ -403,7 +428,6 @@ STYLE = "pair_style mdkern\npair_coeff * * model.mdk Cu Ni\n"
 )  # fmt: skip
 def test_refused(text: str, message: str, lammps: Lammps) -> None:
     export(lammps, MADE["zhou2004"]())
-    export(lammps, MADE["nep_charges"](), "charges.mdk")
     whole = (lammps.folder / "model.mdk").read_bytes()
     (lammps.folder / "cut.mdk").write_bytes(whole[: len(whole) // 2])
     shutil.copy(DATA / "nep" / "synthetic_nep5.txt", lammps.folder / "nep.txt")

@@ -105,6 +105,8 @@ void evaluate(const mdkern_model& model, mdkern_workspace& workspace, Table& tab
     out.energies = results.energies;
     out.forces = results.forces;
     out.virials = results.virials;
+    if (model.traits.charges) out.charges = results.charges;
+    if (results.charges && !out.charges) std::fill_n(results.charges, s.n_real, 0.0);
     const bool totals =
         !(results.forces_alone && model.traits.forces_alone && !out.energies && !out.virials);
     if (totals) out.block_totals = workspace.totals.reserve(std::size_t(7 * blocks) + 1);
@@ -164,7 +166,7 @@ int mdkern_model_exchanges(const mdkern_model* model) {
     return model ? model->traits.exchanges : 0;
 }
 int mdkern_model_half(const mdkern_model* model) { return model && model->traits.half_list; }
-int mdkern_model_takes_ghosts(const mdkern_model* model) { return model && !model->traits.whole; }
+int mdkern_model_long_range(const mdkern_model* model) { return model && model->traits.long_range; }
 
 int mdkern_workspace_create(const mdkern_model* model, mdkern_workspace** workspace) {
     return guarded([&] {

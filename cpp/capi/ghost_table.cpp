@@ -36,7 +36,8 @@ void GhostTable::update(const mdkern_atoms& atoms, const mdkern_list& list,
     const bool same = listed_ && atoms.n_own == n_own_ && atoms.n_all == n_all_;
     if (!list.changed && !same)
         refuse("list: changed is 0, and there is no list of so many atoms from the last call");
-    exchange_ = exchange ? *exchange : mdkern_exchange{nullptr, nullptr};
+    exchange_ = exchange ? *exchange : mdkern_exchange{};
+    take_box(atoms);
     n_own_ = atoms.n_own;
     n_all_ = atoms.n_all;
     if (list.changed) listed_ = false;  // until it is complete: what follows may throw
@@ -45,6 +46,21 @@ void GhostTable::update(const mdkern_atoms& atoms, const mdkern_list& list,
     take_list(list);
     listed_ = true;
     ++build_number_;
+}
+
+void GhostTable::take_box(const mdkern_atoms& atoms) {
+    box_ = {};
+    if (!atoms.cell) return;
+    if (!atoms.pbc) refuse("atoms: pbc is NULL; expected it beside the cell");
+    std::copy_n(atoms.cell, 9, cell_);
+    for (int k = 0; k < 3; ++k) pbc_[k] = atoms.pbc[k] != 0;
+    const double *a = cell_, *b = cell_ + 3, *c = cell_ + 6;
+    const double volume = a[0] * (b[1] * c[2] - b[2] * c[1]) + a[1] * (b[2] * c[0] - b[0] * c[2]) +
+                          a[2] * (b[0] * c[1] - b[1] * c[0]);
+    if (!std::isfinite(volume) || volume == 0.0)
+        refuse("atoms: a cell of volume " + number(volume) +
+               "; expected three vectors that span one");
+    box_ = {cell_, pbc_};
 }
 
 void GhostTable::take_rows(const mdkern_atoms& atoms, int n_species) {
@@ -155,6 +171,13 @@ template <class Rows> void GhostTable::take_half(std::int64_t n_listed, const Ro
         n_half_ += count[i];
         at = (at + count[i] + kRowRoom - 1) / kRowRoom * kRowRoom;
     }
+}
+
+void GhostTable::sum(double* values, std::int64_t n) const {
+    if (!exchange_.sum) return;  // all own atoms are here
+    const int status = exchange_.sum(exchange_.user, values, n);
+    if (status != 0)
+        throw ExchangeError("exchange: sum returned " + std::to_string(status) + "; expected 0");
 }
 
 HalfList GhostTable::half(int) {

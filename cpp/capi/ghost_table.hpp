@@ -30,10 +30,13 @@ public:
     HalfList half(int team) override;
     std::size_t half_room() const override { return half_index_.capacity(); }
     std::int64_t build_number() const override { return build_number_; }
-    Box box() const override { return {}; }
+    Box box() const override { return box_; }
+    bool whole() const override { return false; }
     void forward(double* values, int width, int stride, int threads) const override;
+    void sum(double* values, std::int64_t n) const override;
 
 private:
+    void take_box(const mdkern_atoms& atoms);
     void take_rows(const mdkern_atoms& atoms, int n_species);
     void take_list(const mdkern_list& list);
     template <class Rows> void take_half(std::int64_t n_listed, const Rows& neighbors);
@@ -43,7 +46,10 @@ private:
 
     std::int64_t n_own_ = 0, n_all_ = 0, n_pairs_ = 0, build_number_ = 0;
     bool listed_ = false;  // the list is that of n_own_ and n_all_ rows
-    mdkern_exchange exchange_ = {nullptr, nullptr};
+    mdkern_exchange exchange_ = {};
+    double cell_[9] = {};
+    bool pbc_[3] = {};
+    Box box_;
     Buffer<double> rows_;
     Buffer<std::int64_t> first_;
     Buffer<std::int32_t> home_, count_, index_;

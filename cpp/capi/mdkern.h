@@ -58,8 +58,8 @@ MDKERN_API const char* mdkern_model_species(const mdkern_model* model, int type)
 MDKERN_API int mdkern_model_exchanges(const mdkern_model* model);
 /* 1: a half list is enough (mdkern_list.half), and takes less time to make. */
 MDKERN_API int mdkern_model_half(const mdkern_model* model);
-/* 1: mdkern_compute takes the model; 0: it has charges, and needs mdkern_compute_system. */
-MDKERN_API int mdkern_model_takes_ghosts(const mdkern_model* model);
+/* 1: a model with charges, which needs mdkern_atoms.cell and .pbc, and mdkern_exchange.sum. */
+MDKERN_API int mdkern_model_long_range(const mdkern_model* model);
 
 MDKERN_API int mdkern_workspace_create(const mdkern_model* model, mdkern_workspace** workspace);
 MDKERN_API void mdkern_workspace_destroy(mdkern_workspace* workspace);
@@ -70,6 +70,9 @@ typedef struct {
     int64_t n_own, n_all;
     const double* x;     /* (n_all, 3) */
     const int32_t* type; /* (n_all) */
+    const double*
+        cell;       /* (3, 3), rows are the vectors; NULL unless mdkern_model_long_range() is 1 */
+    const int* pbc; /* (3); NULL with the cell */
 } mdkern_atoms;
 
 /* The neighbors of every own atom, in any radius that is at least the cutoff. Either
@@ -94,9 +97,13 @@ typedef struct {
 
 /* forward gives ghosts the values of the atoms that they stand for: row r >= n_own is to have
  * values[stride * r + c], c < width, of its atom. All processes call it together, and equally often.
- * It returns 0, or anything else to end the evaluation. NULL where mdkern_model_exchanges() is 0. */
+ * It returns 0, or anything else to end the evaluation. NULL where mdkern_model_exchanges() is 0.
+ *
+ * sum gives n values the sums of those of all processes, for models with charges. NULL where all own atoms are
+ * in one process. */
 typedef struct {
     int (*forward)(void* user, double* values, int width, int stride);
+    int (*sum)(void* user, double* values, int64_t n);
     void* user;
 } mdkern_exchange;
 
@@ -110,6 +117,7 @@ typedef struct {
     double* energies; /* (n_own) */
     double* forces;   /* (n_all, 3) */
     double* virials;  /* (n_all, 6) */
+    double* charges;  /* (n_own) in e; 0 of a model without charges */
     /* 1: some atoms have more neighbors than the model has room for, of which the farthest were left
      * out, or a density beyond the end of the model's table. */
     int overflow;

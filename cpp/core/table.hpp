@@ -9,8 +9,7 @@
 
 namespace mdkern {
 
-// The cell whose images the rows behind the real ones are. Null where these are other processes'
-// atoms, so that nobody here sees all atoms: what needs sums over all of them must refuse.
+// The cell that repeats. Null where the caller has given none: what needs it must refuse.
 struct Box {
     const double* cell = nullptr;  // (3, 3)
     const bool* pbc = nullptr;     // (3)
@@ -30,10 +29,14 @@ public:
     // The number of the build that the list comes from: plans hold as long as it stays.
     virtual std::int64_t build_number() const = 0;
     virtual Box box() const = 0;
+    // Whether all atoms are here; otherwise rows behind the real ones are atoms of other processes.
+    virtual bool whole() const = 0;
     // Gives every row behind the real ones the values of the atom that it stands for: row r has
     // values[stride r + c], c < width. Inside one process a copy, in a parallel code communication;
     // so all processes call it together, as often as Traits::exchanges says.
     virtual void forward(double* values, int width, int stride, int threads) const = 0;
+    // Gives n numbers the sums of what all processes have there; all call it together.
+    virtual void sum(double* values, std::int64_t n) const = 0;
 };
 
 }  // namespace mdkern

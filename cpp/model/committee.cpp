@@ -63,7 +63,7 @@ public:
         traits_.n_species = first.n_species;
         traits_.charges = first.charges;
         traits_.half_list = first.half_list;
-        traits_.whole = first.whole;
+        traits_.long_range = first.long_range;
         traits_.forces_alone = first.forces_alone;
         traits_.exchanges = first.exchanges;
         traits_.n_members = int(parts_.size());
@@ -86,7 +86,7 @@ public:
         parts_[0]->compute(table, *space.spaces[0], out, threads);
         space.overflow |= space.spaces[0]->overflow;
         if (!out.deviation) return;
-        if (!table.box().cell)
+        if (!table.whole())
             throw std::invalid_argument(
                 "deviation: of forces, which are complete only where all atoms are in one process");
         sum_up(s, out, space.spaces[0]->overflow, out.members);

@@ -19,13 +19,13 @@ struct Traits {
     int n_species = 0;    // species numbers are 0 to n_species - 1; 0: they play no part
     // Whether it is faster, and possible, without energies and totals: block_totals == nullptr.
     bool forces_alone = false;
-    bool half_list = false;  // of the lists of a table it reads Table::half alone
-    bool charges = false;    // Outputs::charges, and Outputs::born
-    bool whole = false;      // it needs all atoms in one process
-    int n_features = 0;      // columns of Outputs::features; 0: none
-    int n_members = 0;       // of a committee: Outputs::deviation
-    int exchanges = 0;       // calls of Table::forward per evaluation
-    bool tabulated = false;  // nets are evaluated from tables that were made with the potential
+    bool half_list = false;   // of the lists of a table it reads Table::half alone
+    bool charges = false;     // Outputs::charges, and Outputs::born
+    bool long_range = false;  // it reads Table::box and calls Table::sum
+    int n_features = 0;       // columns of Outputs::features; 0: none
+    int n_members = 0;        // of a committee: Outputs::deviation
+    int exchanges = 0;        // calls of Table::forward per evaluation
+    bool tabulated = false;   // nets are evaluated from tables that were made with the potential
 };
 
 // Everything that evaluations change, of one potential on one table: scratch, plans that are made

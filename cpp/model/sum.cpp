@@ -27,7 +27,7 @@ public:
             traits_.cutoff = std::max(traits_.cutoff, t.cutoff);
             traits_.exchanges += t.exchanges;
             traits_.half_list = traits_.half_list && t.half_list;
-            traits_.whole = traits_.whole || t.whole;
+            traits_.long_range = traits_.long_range || t.long_range;
             traits_.tabulated = traits_.tabulated || t.tabulated;
             if (traits_.n_species && t.n_species && traits_.n_species != t.n_species)
                 throw std::invalid_argument(

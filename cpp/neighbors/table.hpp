@@ -59,6 +59,8 @@ public:
     void prune(int threads);
 
     System system() const override;
+    bool whole() const override { return true; }
+    void sum(double*, std::int64_t) const override {}
     std::int64_t n_pairs() const override { return n_pairs_; }
     Neighbors neighbors() const override;
     Neighbors pruned() const;

@@ -88,13 +88,10 @@ void Coulomb::begin(const CoulombParams& p, const Table& table, const Neighbors&
     const System s = table.system();
     const std::int64_t n = s.n_real;
     double* charge = charge_.reserve(s.n_total);
-    double mean = 0.0;
-    for (std::int64_t i = 0; i < n; ++i) mean += raw_[i];
-    mean /= n > 0 ? double(n) : 1.0;
-    for (std::int64_t i = 0; i < n; ++i) charge[i] = raw_[i] - mean;
+    subtract_mean(table, n, 1, raw_.data(), charge);
     table.forward(charge, 1, 1, n_threads);
     rows_.reserve(kCoulombRow * n);
-    waved_ = p.mode != 3 && n > 0;
+    waved_ = p.mode != 3 && share_ > 0.0;
     if (p.mode == 2) {
         std::fill_n(rows_.data(), kCoulombRow * n, 0.0);
     } else {
@@ -122,24 +119,41 @@ void Coulomb::begin(const CoulombParams& p, const Table& table, const Neighbors&
         coefficients_.reserve(8 * waves_.n_entries);
         totals_.reserve(6 * waves_.n_lines);
         waves_sum_compute(s, waves_, rows(), powers_.data(), sums_.data(), n_threads);
+        if (!table.whole()) {
+            // Groups of atoms exist for threads; processes exchange what they add up to.
+            const std::int64_t each = 4 * waves_.n_entries;
+            for (std::int64_t k = each; k < kWaveGroups * each; ++k) {
+                sums_[k % each] += sums_[k];
+                sums_[k] = 0.0;
+            }
+            table.sum(sums_.data(), each);
+        }
         waves_coefficients_compute(waves_, 0, sums_.data(), coefficients_.data(), totals_.data(),
                                    n_threads);
         waves_apply_compute(s, waves_, rows(), coefficients_.data(), powers_.data(), 0, nullptr,
                             n_threads);
     }
-    double* slope = slope_.reserve(n);
-    mean = 0.0;
-    for (std::int64_t i = 0; i < n; ++i) mean += rows_[kCoulombRow * i];
-    mean /= n > 0 ? double(n) : 1.0;
-    for (std::int64_t i = 0; i < n; ++i) slope[i] = rows_[kCoulombRow * i] - mean;
+    subtract_mean(table, n, kCoulombRow, rows_.data(), slope_.reserve(n));
 }
 
-void Coulomb::finish(const System& s, const Outputs& out, int n_threads) {
+void Coulomb::subtract_mean(const Table& table, std::int64_t n, std::int64_t stride,
+                            const double* values, double* differences) {
+    double sums[2] = {0.0, double(n)};
+    for (std::int64_t i = 0; i < n; ++i) sums[0] += values[stride * i];
+    table.sum(sums, 2);
+    const double mean = sums[0] / (sums[1] > 0.0 ? sums[1] : 1.0);
+    share_ = sums[1] > 0.0 ? double(n) / sums[1] : 0.0;
+    for (std::int64_t i = 0; i < n; ++i) differences[i] = values[stride * i] - mean;
+}
+
+void Coulomb::finish(const Table& table, const Outputs& out, int n_threads) {
+    const System s = table.system();
     coulomb_add_compute(s, rows(), out, n_threads);
     if (!waved_) return;
-    if (out.block_totals)
+    // Of the waves' virial, which all processes have, each takes a part.
+    if (out.block_totals && s.n_real > 0)
         for (std::int64_t line = 0; line < waves_.n_lines; ++line)
-            for (int c = 0; c < 6; ++c) out.block_totals[1 + c] += totals_[6 * line + c];
+            for (int c = 0; c < 6; ++c) out.block_totals[1 + c] += share_ * totals_[6 * line + c];
     if (!out.virials) return;
     for (int component = 1; component <= 6; ++component) {
         waves_coefficients_compute(waves_, component, sums_.data(), coefficients_.data(), nullptr,

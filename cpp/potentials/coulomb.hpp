@@ -88,14 +88,19 @@ public:
     // dE/d(raw charge) by row.
     const double* slope() const { return slope_.data(); }
     // Adds energies, forces and virials to those of the rest of the model.
-    void finish(const System&, const Outputs&, int n_threads);
+    void finish(const Table&, const Outputs&, int n_threads);
     const double* charges() const { return charge_.data(); }  // by row
 
 private:
     void make_waves(double r_cut, const double* cell);
     CoulombRows rows() { return {charge_.data(), rows_.data()}; }
 
+    // value of each of n rows less the mean over the atoms of all processes.
+    void subtract_mean(const Table&, std::int64_t n, std::int64_t stride, const double* values,
+                       double* differences);
+
     bool waved_ = false;
+    double share_ = 1.0;    // of all atoms that are here
     double seen_[10] = {};  // cell and cutoff of the waves
     Waves waves_;
     std::vector<std::int32_t> line_;

@@ -216,8 +216,8 @@ void check_many_rows(const mdkern_model* model, const Potential& p) {
         }
         first.push_back(std::int64_t(index.size()));
     }
-    mdkern_atoms rows = {n_own, n_rows, x.data(), species.data()};
-    mdkern_exchange exchange = {from_some_atoms, &rows};
+    mdkern_atoms rows = {n_own, n_rows, x.data(), species.data(), nullptr, nullptr};
+    mdkern_exchange exchange = {from_some_atoms, nullptr, &rows};
     Results expected;
     // The last two: a half list, where it is enough, gives the same bits as the full one.
     int round = 0;
@@ -242,8 +242,8 @@ void check_many_rows(const mdkern_model* model, const Potential& p) {
         r.energies.resize(std::size_t(n_own));
         r.forces.resize(std::size_t(3 * n_rows));
         r.virials.resize(std::size_t(6 * n_rows));
-        mdkern_results results = {0.0, {}, r.energies.data(), r.forces.data(), r.virials.data(),
-                                  0,   0};
+        mdkern_results results = {
+            0.0, {}, r.energies.data(), r.forces.data(), r.virials.data(), nullptr, 0, 0};
         int status = mdkern_workspace_create(model, &workspace);
         for (int step = 0; step < steps && status == MDKERN_OK; ++step) {
             status = mdkern_compute(model, workspace, &rows, &list, &exchange, threads, &results);
@@ -277,10 +277,11 @@ void check_c_interface(const char* path, const Potential& p, Atoms atoms) {
         first.push_back(std::int64_t(index.size()));
     }
     std::vector<double> energies(kAtoms), forces(3 * kAtoms), virials(6 * kAtoms);
-    mdkern_atoms rows = {kAtoms, kAtoms, atoms.x.data(), atoms.species.data()};
+    mdkern_atoms rows = {kAtoms, kAtoms, atoms.x.data(), atoms.species.data(), nullptr, nullptr};
     mdkern_list list = {first.data(), index.data(), nullptr, nullptr, nullptr, 0, 1, 0};
-    mdkern_exchange exchange = {nothing_to_exchange, nullptr};
-    mdkern_results results = {0.0, {}, energies.data(), forces.data(), virials.data(), 0, 0};
+    mdkern_exchange exchange = {nothing_to_exchange, nullptr, nullptr};
+    mdkern_results results = {0.0, {}, energies.data(), forces.data(), virials.data(), nullptr,
+                              0,   0};
     for (int threads : {1, 2}) {
         const int status =
             mdkern_compute(model, workspace, &rows, &list, &exchange, threads, &results);

@@ -46,6 +46,8 @@ typedef struct {
     const mdkern_model* model;
     Domain domain[2];
     double* shared; /* (n, width): values by atom of the system, while domains exchange them */
+    double* summed[2]; /* what each domain has to be added up */
+    const double* cell;
     pthread_barrier_t barrier;
 } Run;
 
@@ -183,13 +185,28 @@ static int forward(void* user, double* values, int width, int stride) {
     return 0;
 }
 
+/* Each adds up both, in the same order, into memory of its own: nobody may write before all have read. */
+static int sum(void* user, double* values, int64_t n) {
+    const Rank* rank = user;
+    Run* run = rank->run;
+    double* total = take(sizeof(double) * (size_t)n);
+    run->summed[rank->number] = values;
+    pthread_barrier_wait(&run->barrier);
+    for (int64_t k = 0; k < n; ++k) total[k] = run->summed[0][k] + run->summed[1][k];
+    pthread_barrier_wait(&run->barrier);
+    memcpy(values, total, sizeof(double) * (size_t)n);
+    free(total);
+    return 0;
+}
+
 static void* work(void* argument) {
     Rank* rank = argument;
     Domain* d = &rank->run->domain[rank->number];
     mdkern_workspace* workspace = NULL;
-    mdkern_atoms atoms = {d->n_own, d->n_all, d->x, d->type};
+    const int pbc[3] = {1, 1, 1};
+    mdkern_atoms atoms = {d->n_own, d->n_all, d->x, d->type, rank->run->cell, pbc};
     mdkern_list list;
-    mdkern_exchange exchange = {forward, rank};
+    mdkern_exchange exchange = {forward, sum, rank};
     memset(&list, 0, sizeof list);
     list.first = d->first;
     list.index = d->index;
@@ -222,7 +239,7 @@ int main(int argc, char** argv) {
 
     double* energies = take(sizeof(double) * (size_t)s.n);
     double* forces = take(sizeof(double) * 3 * (size_t)s.n);
-    mdkern_results whole = {0.0, {0}, energies, forces, NULL, 0, 0};
+    mdkern_results whole = {0.0, {0}, energies, forces, NULL, NULL, 0, 0};
     const int pbc[3] = {1, 1, 1};
     if (mdkern_workspace_create(model, &workspace) != MDKERN_OK ||
         mdkern_compute_system(model, workspace, s.n, s.x, s.type, s.cell, pbc, SKIN, 0, &whole) !=
@@ -235,6 +252,7 @@ int main(int argc, char** argv) {
     Rank rank[2] = {{&run, 0}, {&run, 1}};
     pthread_t thread[2];
     run.model = model;
+    run.cell = s.cell;
     run.shared = take(sizeof(double) * WIDTH * (size_t)s.n);
     pthread_barrier_init(&run.barrier, NULL, 2);
     for (int k = 0; k < 2; ++k)

@@ -13,7 +13,7 @@ namespace mdkern {
 void Nearest::find(const Table& table, double r_cut, std::int64_t sel, int threads) {
     const System s = table.system();
     const Neighbors list = table.neighbors();
-    const bool alone = table.box().cell != nullptr;
+    const bool alone = table.whole();
     double* limit = nullptr;
     // In a parallel code all processes take part in the exchange, whether they leave out some or not.
     const auto begin = [&] {

@@ -92,7 +92,8 @@ public:
     Traits traits() const override {
         Traits t;
         t.cutoff = p_.cutoff;
-        t.charges = t.whole = coulomb_.mode != 0;
+        t.charges = t.long_range = coulomb_.mode != 0;
+        t.exchanges = coulomb_.mode != 0;
         t.n_features = p_.n_descriptors;
         t.n_species = p_.n_types;
         return t;
@@ -113,8 +114,7 @@ public:
         const Box box = table.box();
         if (!box.cell)
             throw std::invalid_argument(
-                "charges: a model whose charges are neutralised over all atoms; expected all atoms "
-                "in one process");
+                "cell: none; expected it for this model, whose charges interact through it");
         if (coulomb_.mode != 3 && !(box.pbc[0] && box.pbc[1] && box.pbc[2]))
             throw std::invalid_argument(
                 "pbc: not periodic in all three directions; expected it for this model, whose "
@@ -128,7 +128,7 @@ public:
         c.begin(coulomb_, table, space.blocks.list(), team);
         work.charge_slope = c.slope();
         run(CentreTask::energy, table, space, work, threads, out);
-        c.finish(s, out, team);
+        c.finish(table, out, team);
         if (!out.charges) return;
         for (std::int64_t i = 0; i < s.n_real; ++i)
             out.charges[s.order ? s.order[i] : i] = c.charges()[i];

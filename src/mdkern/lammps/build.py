@@ -228,5 +228,7 @@ def _try(lammps: Lammps, plugin: Path) -> None:
     script.write_text(f'plugin clear\nplugin load "{plugin}"\nplugin list\n', encoding="utf-8")
     text = _run([*lammps.command, "-in", str(script), "-log", "none"], "lmp")
     if "pair style plugin mdkern" not in text:
-        said = [line for line in text.splitlines() if "plugin" in line]
+        # Not what it says of the one that is replaced.
+        mine = (str(plugin), "is not loaded")
+        said = [line for line in text.splitlines() if any(words in line for words in mine)]
         raise BuildError(f"LAMMPS {lammps.name} does not load the plugin: " + " / ".join(said[:3]))

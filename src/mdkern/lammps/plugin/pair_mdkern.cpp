@@ -6,6 +6,7 @@
 
 #include "atom.h"
 #include "comm.h"
+#include "domain.h"
 #include "error.h"
 #include "force.h"
 #include "memory.h"
@@ -90,12 +91,6 @@ void PairMdkern::coeff(int n, char** words) {
             "{} -o model.mdk",
             mdkern_error_message(), words[2]);
     if (status != MDKERN_OK) error->all(FLERR, "Pair style mdkern: {}", mdkern_error_message());
-    if (!mdkern_model_takes_ghosts(model_))
-        error->all(
-            FLERR,
-            "Pair style mdkern: {}: a model with charges, which needs all atoms in one process; "
-            "expected one without",
-            words[2]);
     if (mdkern_workspace_create(model_, &workspace_) != MDKERN_OK)
         error->all(FLERR, "Pair style mdkern: {}", mdkern_error_message());
     builds_ = -1;
@@ -224,6 +219,11 @@ void PairMdkern::compute(int eflag, int vflag) {
     rows.n_all = n_all_;
     rows.x = whole_ ? (n_all_ ? atom->x[0] : nullptr) : x_.data();
     rows.type = type_.data();
+    // Rows of LAMMPS's box are upper triangular: h is xx yy zz yz xz xy.
+    const double* h = domain->h;
+    const double cell[9] = {h[0], 0.0, 0.0, h[5], h[1], 0.0, h[4], h[3], h[2]};
+    rows.cell = mdkern_model_long_range(model_) ? cell : nullptr;
+    rows.pbc = domain->periodicity;
     mdkern_list neighbors = {};
     if (whole_) {
         neighbors.ilist = list->ilist;
@@ -241,6 +241,9 @@ void PairMdkern::compute(int eflag, int vflag) {
     exchange.forward = [](void* user, double* values, int width, int stride) {
         return static_cast<PairMdkern*>(user)->forward(values, width, stride);
     };
+    exchange.sum = [](void* user, double* values, std::int64_t n) {
+        return static_cast<PairMdkern*>(user)->sum(values, n);
+    };
     mdkern_results results = {};
     forces_.resize(std::size_t(3 * n_all_) + 1);
     results.forces = forces_.data();
@@ -251,6 +254,10 @@ void PairMdkern::compute(int eflag, int vflag) {
     if (vflag_atom) {
         virials_.resize(std::size_t(6 * n_all_) + 1);
         results.virials = virials_.data();
+    }
+    if (rows.cell) {
+        charges_.resize(std::size_t(n_own_) + 1);
+        results.charges = charges_.data();
     }
     results.forces_alone = !(eflag_either || vflag_either);
     const int threads = threads_ ? threads_ : comm->nthreads;
@@ -273,6 +280,12 @@ void PairMdkern::compute(int eflag, int vflag) {
             for (int c = 0; c < 3; ++c)
                 f[3 * atom_of_[std::size_t(r)] + c] += forces_[std::size_t(3 * r + c)];
     }
+    if (rows.cell) {
+        atom_charges_.assign(std::size_t(atom->nmax), 0.0);
+        for (int r = 0; r < n_own_; ++r)
+            atom_charges_[std::size_t(whole_ ? r : atom_of_[std::size_t(r)])] =
+                charges_[std::size_t(r)];
+    }
     if (eflag_global) eng_vdwl += results.energy;
     // mdkern has xx yy zz yz xz xy, LAMMPS xx yy zz xy xz yz.
     const int voigt[6] = {0, 1, 2, 5, 4, 3};
@@ -294,6 +307,22 @@ int PairMdkern::forward(double* values, int width, int stride) {
         comm->forward_comm(this, columns_);
     }
     return 0;
+}
+
+int PairMdkern::sum(double* values, std::int64_t n) {
+    constexpr std::int64_t kMost = std::int64_t(1) << 24;
+    for (std::int64_t k = 0; k < n; k += kMost)
+        MPI_Allreduce(MPI_IN_PLACE, values + k, int(std::min(kMost, n - k)), MPI_DOUBLE, MPI_SUM,
+                      world);
+    return 0;
+}
+
+// fix pair: the charges that a model gives its atoms.
+void* PairMdkern::extract_peratom(const char* name, int& columns) {
+    if (strcmp(name, "charges") != 0 || !model_ || !mdkern_model_long_range(model_)) return nullptr;
+    columns = 0;
+    atom_charges_.resize(std::size_t(atom->nmax), 0.0);
+    return atom_charges_.data();
 }
 
 int PairMdkern::pack_forward_comm(int n, int* atoms, double* buffer, int, int*) {

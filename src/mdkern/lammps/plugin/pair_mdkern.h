@@ -29,12 +29,14 @@ public:
     int pack_forward_comm(int n, int* atoms, double* buffer, int pbc_flag, int* pbc) override;
     void unpack_forward_comm(int n, int first, double* buffer) override;
     double memory_usage() override;
+    void* extract_peratom(const char* name, int& columns) override;
 
 private:
     void close();
     bool choose_rows(bool new_list);
     void copy_list();
     int forward(double* values, int width, int stride);
+    int sum(double* values, std::int64_t n);
     int row_of(int atom) const { return whole_ ? atom : row_of_[std::size_t(atom)]; }
 
     mdkern_model* model_ = nullptr;
@@ -48,7 +50,7 @@ private:
     int n_own_ = 0, n_all_ = 0;  // rows
     std::vector<int> atom_of_, row_of_;
     std::vector<std::int32_t> type_;
-    std::vector<double> x_, energies_, forces_, virials_;
+    std::vector<double> x_, energies_, forces_, virials_, charges_, atom_charges_;
     std::vector<std::int64_t> first_;
     std::vector<std::int32_t> index_;
 
