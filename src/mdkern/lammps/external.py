@@ -175,16 +175,22 @@ class Coupling:
     ) -> None:
         """What LAMMPS calls in every step. Nothing may leave it: ctypes would only print the exception, and LAMMPS go on."""
         f[:] = 0.0
+        lmp = self._lmp
+        if lmp.lib.lammps_has_error(lmp.lmp):
+            return  # in all processes, as LAMMPS is about to stop
         try:
             try:
                 result, totals, home = self._evaluate(step, n_local)
             except RankError as e:
-                self._stop(e, n_local)
+                self._stop(e)
                 return
             except BaseException as e:
-                self._stop(self._ranks.fail(e), n_local)
+                self._stop(self._ranks.fail(e))
                 return
             self._give(result, totals, home, n_local, f)
+            if self.error is not None:  # of an earlier run
+                self.error = None
+                lmp.set_internal_variable(f"{self.fix_id}_failed", 0.0)
         except BaseException:  # not at an agreement, so that the others cannot be told
             if self._ranks.comm is None:
                 raise
@@ -280,9 +286,8 @@ class Coupling:
             virials[own] = home[:, 3:][:, _TO_LAMMPS]
             lmp.numpy.fix_external_set_virial_peratom(name, virials)
 
-    def _stop(self, error: BaseException, n_local: int) -> None:
+    def _stop(self, error: BaseException) -> None:
         """Make LAMMPS stop with an error, in all processes: no result of this evaluation is one."""
-        del n_local
         lmp, name = self._lmp, self.fix_id
         self.error = error
         self._halo = None

