@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Sequence
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing_extensions import Self
 
 from mdkern import _core, checks, get_num_threads
 from mdkern.errors import UnsupportedError
+from mdkern.lammps.elements import elements_of
 from mdkern.lammps.halo import Halo, RankError, Ranks
 from mdkern.lammps.rows import RowModel, RowResult
 
@@ -20,7 +22,6 @@ __all__ = ["Coupling", "attach"]
 
 # mdkern's order xx, yy, zz, yz, xz, xy in LAMMPS's xx, yy, zz, xy, xz, yz.
 _TO_LAMMPS = [0, 1, 2, 5, 4, 3]
-_MASS_TOLERANCE = 0.1  # u; neighbors in the periodic table are further apart, Co and Ni by 0.24
 
 _couplings: weakref.WeakKeyDictionary[Any, list[Coupling]] = weakref.WeakKeyDictionary()
 
@@ -70,7 +71,7 @@ def attach(
     ValueError
         `types` that do not fit, or that do not follow from labels and masses; a `fix_id` that is in use.
     UnsupportedError
-        Other units than metal; atoms without tags; a LAMMPS that is too old; a potential that the compiled core does not evaluate, or not in parts.
+        Other units than metal; a LAMMPS that is too old; a potential that the compiled core does not evaluate, or not in parts.
     """
     return Coupling(lmp, calculator, types, fix_id, threads, lammps_skin)
 
@@ -101,12 +102,17 @@ class Coupling:
         self._lmp, self.fix_id = lmp, fix_id
         _check_lammps(lmp, fix_id)
         self._ranks = Ranks(_communicator(lmp))
-        self._threads = _threads(threads, calculator, self._ranks.size)
-        self._lammps_skin = checks.not_negative("lammps_skin", lammps_skin, unit="Angstrom")
-        self._model = RowModel(calculator)
-        self._try(calculator)
-        self._skin = float(calculator.parameters["skin"])
-        self.elements, self._kind_of_type = _elements(lmp, calculator, types)
+        try:
+            self._threads = _threads(threads, calculator, self._ranks.size)
+            self._lammps_skin = checks.not_negative("lammps_skin", lammps_skin, unit="Angstrom")
+            self._model = RowModel(calculator)
+            self._try(calculator)
+            self._skin = float(calculator.parameters["skin"])
+            self.elements, self._kind_of_type = elements_of(lmp, calculator, types)
+        except BaseException as e:
+            self._ranks.fail(e)
+            raise
+        self._ranks.agree()
         self.error: BaseException | None = None
         self.n_builds = 0
         self._rows: Any = None  # which of LAMMPS's rows take part; None: all
@@ -184,7 +190,7 @@ class Coupling:
             except RankError as e:
                 self._stop(e)
                 return
-            except BaseException as e:
+            except BaseException as e:  # noqa: BLE001
                 self._stop(self._ranks.fail(e))
                 return
             self._give(result, totals, home, n_local, f)
@@ -245,6 +251,8 @@ class Coupling:
         lmp = self._lmp
         kinds = self._kind_of_type[_per_atom(lmp, "type", n_all)]
         tags = _per_atom(lmp, "id", n_all).astype(np.int64)
+        if tags.min(initial=1) < 1:
+            raise UnsupportedError("atom_modify id no; expected atoms with tags")
         self._n_all, self._n_own, self._rows = n_all, n_local, None
         if (kinds < 0).any():
             self._rows = np.flatnonzero(kinds >= 0)
@@ -267,9 +275,7 @@ class Coupling:
         assert self._halo is not None
         self._halo.forward(values)
 
-    def _give(
-        self, result: RowResult, totals: Array, home: Array, n_local: int, f: Array
-    ) -> None:
+    def _give(self, result: RowResult, totals: Array, home: Array, n_local: int, f: Array) -> None:
         """Hand LAMMPS the results."""
         lmp, name = self._lmp, self.fix_id
         own = slice(n_local) if self._rows is None else self._rows[: self._n_own]
@@ -335,10 +341,10 @@ def _check_lammps(lmp: Any, fix_id: str) -> None:
             f"units {lmp.extract_global('units')}; expected metal, as mdkern has Angstrom and eV"
         )
     if lmp.extract_setting("box_exist") != 1:
-        raise ValueError("lmp: no box; expected one, as create_box, read_data and read_restart make it")
-    if lmp.extract_setting("tag_enable") == 0:
-        raise UnsupportedError("atom_modify id no; expected atoms with tags")
-    if not isinstance(fix_id, str) or not fix_id.isidentifier():
+        raise ValueError(
+            "lmp: no box; expected one, as create_box, read_data and read_restart make it"
+        )
+    if not re.fullmatch(r"\w+", fix_id, re.ASCII):
         raise ValueError(f"fix_id: {fix_id!r}; expected letters, digits and underscores")
     for name in (fix_id, f"{fix_id}_failed"):
         if lmp.has_id("fix", name):
@@ -346,7 +352,7 @@ def _check_lammps(lmp: Any, fix_id: str) -> None:
 
 
 def _communicator(lmp: Any) -> Any:
-    if lmp.extract_setting("universe_size") == 1:
+    if lmp.extract_setting("world_size") == 1:
         return None
     comm = lmp.get_mpi_comm()
     if comm is None:
@@ -357,57 +363,3 @@ def _communicator(lmp: Any) -> Any:
 def _threads(threads: int | None, calculator: Any, n_processes: int) -> int:
     n = checks.threads(threads) or getattr(calculator, "n_threads", 0)
     return int(n) or (1 if n_processes > 1 else get_num_threads())
-
-
-def _elements(
-    lmp: Any, calculator: Any, types: Sequence[str | None] | None
-) -> tuple[tuple[str | None, ...], NDArray[np.int32]]:
-    """Element of each type, and the potential's species number by type; -1: takes no part."""
-    from ase.data import atomic_numbers
-
-    n = lmp.extract_setting("ntypes")
-    if types is None:
-        elements = tuple(_guess(lmp, t, calculator.species) for t in range(1, n + 1))
-    elif isinstance(types, str) or len(types) != n:
-        raise ValueError(f"types: {checks.shown(types)}; expected a list of {n}, a chemical symbol or None for each LAMMPS type")  # fmt: skip
-    else:
-        elements = tuple(types)
-    kinds = np.full(n + 1, -1, dtype=np.int32)
-    for t, symbol in enumerate(elements, 1):
-        if symbol is None:
-            continue
-        if symbol not in (calculator.species or atomic_numbers):
-            have = ", ".join(calculator.species or ["any element"])
-            raise ValueError(f"types[{t - 1}]: {symbol!r}; the potential has {have}")
-        kinds[t] = calculator.species_map(np.array([atomic_numbers[symbol]]))[0]
-    return elements, kinds
-
-
-def _guess(lmp: Any, t: int, species: tuple[str, ...] | None) -> str:
-    """The element of a LAMMPS type, by its label or its mass."""
-    from ase.data import atomic_masses, chemical_symbols
-
-    if species is None:
-        return "X"  # any element, all alike
-    for symbol in species:
-        if _label(lmp, symbol) == t:
-            return symbol
-    masses = lmp.numpy.extract_atom("mass")
-    mass = 0.0 if masses is None else float(masses[t])
-    near = [s for s in species if abs(atomic_masses[chemical_symbols.index(s)] - mass) < _MASS_TOLERANCE]  # fmt: skip
-    if len(near) != 1:
-        raise ValueError(
-            f"types: LAMMPS type {t} has no label among {', '.join(species)}, and its mass {mass:g} is that of "
-            f"{' and '.join(near) or 'none of them'}; expected types=[...], a chemical symbol or None for each type"
-        )
-    return near[0]
-
-
-def _label(lmp: Any, symbol: str) -> int:
-    """The LAMMPS type with this label; 0: none."""
-    try:
-        if lmp.eval(f"is_typelabel(atom,{symbol})"):
-            return int(lmp.eval(f"label2type(atom,{symbol})"))
-    except Exception:  # LAMMPS's own, where there is no map of labels
-        return 0
-    return 0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Halo", "Ranks", "RankError"]
+__all__ = ["Halo", "RankError", "Ranks"]
 
 Array = NDArray[Any]
 
@@ -128,7 +128,7 @@ class Halo:
         at_home = self._ranks.exchange_rows(
             values[self._n_own + self._ghost_at], self._n_ghosts, self._n_copies
         )
-        out = values[: self._n_own].copy()
+        out: Array = values[: self._n_own].copy()
         for c in range(values.shape[1]):
             out[:, c] += np.bincount(self._own_at, at_home[:, c], self._n_own)
         return out

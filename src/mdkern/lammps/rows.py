@@ -176,7 +176,7 @@ class RowModel:
                     forward(np.lib.stride_tricks.as_strided(flat, (n_all, width), (8 * stride, 8)))
                 elif forward is not None:
                     forward(np.empty((0, width)))
-            except BaseException as e:  # it must not get lost in the C code in between
+            except BaseException as e:  # noqa: BLE001 - it must not get lost in the C code in between
                 raised.append(e)
                 return 1
             return 0
