@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 import weakref
 from collections.abc import Sequence
 from types import TracebackType
@@ -106,7 +107,6 @@ class Coupling:
             self._threads = _threads(threads, calculator, self._ranks.size)
             self._lammps_skin = checks.not_negative("lammps_skin", lammps_skin, unit="Angstrom")
             self._model = RowModel(calculator)
-            self._try(calculator)
             self._skin = float(calculator.parameters["skin"])
             self.elements, self._kind_of_type = elements_of(lmp, calculator, types)
         except BaseException as e:
@@ -168,12 +168,12 @@ class Coupling:
         raised: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if raised is None or self.error is None:
+        error = self.error
+        try:
             self.detach()
-            return
-        # After an error LAMMPS may not take commands any more.
-        error, self.error = self.error, None
-        raise error from raised
+        finally:
+            if raised is not None and error is not None:
+                raise error from raised
 
     # --- one evaluation
     def _callback(
@@ -200,8 +200,6 @@ class Coupling:
         except BaseException:  # not at an agreement, so that the others cannot be told
             if self._ranks.comm is None:
                 raise
-            import traceback
-
             traceback.print_exc()
             self._ranks.comm.Abort(1)
 
@@ -306,16 +304,6 @@ class Coupling:
         lmp.set_internal_variable(f"{name}_failed", 1.0)
         lmp.lib.lammps_error(lmp.lmp, 0, f"fix {text} does not exist".encode())
         lmp.lib.lammps_fix_external_set_vector_length(lmp.lmp, text.encode(), 1)
-
-    def _try(self, calculator: Any) -> None:
-        """One atom alone: what the potential cannot do in parts of a system shows now."""
-        one = np.zeros(1, dtype=np.int32)
-        try:
-            self._model.compute(
-                np.zeros((1, 3)), one, np.zeros(2, dtype=np.int64), one, changed=True, threads=1
-            )
-        except ValueError as e:
-            raise UnsupportedError(f"calculator: {type(calculator).__name__}: {e}") from None
 
 
 def _moved(x: Array, before: Array, skin: float) -> bool:

@@ -103,7 +103,7 @@ class RowModel:
     TypeError
         It is no calculator of mdkern.
     UnsupportedError
-        The compiled core does not evaluate its potential.
+        The compiled core does not evaluate its potential, or not in parts of a system.
     """
 
     def __init__(self, calculator: Any) -> None:
@@ -125,6 +125,13 @@ class RowModel:
         _check(lib, lib.mdkern_workspace_create(model, ctypes.byref(space)))
         self.cutoff = float(lib.mdkern_model_cutoff(model))
         self.exchanges = int(lib.mdkern_model_exchanges(model))
+        # One atom alone: what the potential cannot do in parts of a system shows now.
+        one = np.zeros(1, dtype=np.int32)
+        none = np.zeros(2, dtype=np.int64)
+        try:
+            self.compute(np.zeros((1, 3)), one, none, one, changed=True, threads=1)
+        except AtomsError as e:
+            raise UnsupportedError(f"calculator: {type(calculator).__name__}: {e}") from None
 
     def compute(
         self,
