@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -124,6 +126,20 @@ def labelled() -> None:
     say("labels", KeyError(attach(lmp, MADE["eam"]()).elements), lmp)
 
 
+def nothing_is_left() -> None:
+    """Of a LAMMPS that is closed while a calculator is attached, and of one that goes out of use."""
+    lmp = open_lammps(structure("eam"))
+    with attach(lmp, MADE["eam"]()):
+        lmp.close()
+    lmp = open_lammps(structure("eam"))
+    attach(lmp, MADE["eam"]())
+    lmp.command("run 0")
+    gone = weakref.ref(lmp)
+    del lmp
+    gc.collect()
+    assert gone() is None
+
+
 CASES: tuple[Callable[[], None], ...] = (
     first_step,
     as_context,
@@ -133,6 +149,7 @@ CASES: tuple[Callable[[], None], ...] = (
     too_far,
     without_tags,
     labelled,
+    nothing_is_left,
     lambda: refused("none", object()),
     lambda: refused(
         "charges", calculators.NEP(DATA / "nep" / "synthetic_nep4_charge2.txt"), types=["Cu", None]

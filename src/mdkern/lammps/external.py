@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import traceback
-import weakref
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -23,8 +22,6 @@ __all__ = ["Coupling", "attach"]
 
 # mdkern's order xx, yy, zz, yz, xz, xy in LAMMPS's xx, yy, zz, xy, xz, yz.
 _TO_LAMMPS = [0, 1, 2, 5, 4, 3]
-
-_couplings: weakref.WeakKeyDictionary[Any, list[Coupling]] = weakref.WeakKeyDictionary()
 
 Array = NDArray[np.float64]
 
@@ -124,7 +121,7 @@ class Coupling:
     # --- LAMMPS's side
     def _ask_for_ghosts(self) -> None:
         lmp, cutoff = self._lmp, self._model.cutoff
-        others = [c for c in _couplings.setdefault(lmp, []) if lmp.has_id("fix", c.fix_id)]
+        others = [c for c in _couplings(lmp) if lmp.has_id("fix", c.fix_id)]
         style = lmp.extract_global("pair_style")
         self._own_zero = style == "none" or (style == "zero" and any(c._own_zero for c in others))
         if self._own_zero:
@@ -133,7 +130,7 @@ class Coupling:
         else:
             widest = max(c._model.cutoff + c._lammps_skin for c in [self, *others])
             lmp.command(f"comm_modify cutoff {widest!r}")
-        _couplings[lmp] = [*others, self]
+        _couplings(lmp)[:] = [*others, self]
 
     def _start(self) -> None:
         name = self.fix_id
@@ -150,9 +147,9 @@ class Coupling:
     def detach(self) -> None:
         """Take the calculator out of LAMMPS. All processes call it together; once is enough."""
         lmp, name = self._lmp, self.fix_id
-        if self not in _couplings.get(lmp, []):
+        if lmp.lmp is None or self not in _couplings(lmp):  # closed, or detached already
             return
-        _couplings[lmp].remove(self)
+        _couplings(lmp).remove(self)
         if lmp.has_id("fix", name):
             lmp.commands_list(
                 [f"unfix {name}_failed", f"variable {name}_failed delete", f"unfix {name}"]
@@ -304,6 +301,12 @@ class Coupling:
         lmp.set_internal_variable(f"{name}_failed", 1.0)
         lmp.lib.lammps_error(lmp.lmp, 0, f"fix {text} does not exist".encode())
         lmp.lib.lammps_fix_external_set_vector_length(lmp.lmp, text.encode(), 1)
+
+
+def _couplings(lmp: Any) -> list[Coupling]:
+    """Those of a LAMMPS instance; cleared boxes take their fixes with them, so that some may be gone."""
+    found: list[Coupling] = vars(lmp).setdefault("mdkern_couplings", [])
+    return found
 
 
 def _moved(x: Array, before: Array, skin: float) -> bool:
