@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mdkern import checks
 from mdkern._library import get_library
-from mdkern.calculators.base import AtomsError, NonFiniteError
+from mdkern.calculators.base import AtomsError, NonFiniteError, is_native
 from mdkern.errors import MDKernError, UnsupportedError
 from mdkern.potentials.base import warn_of
 
@@ -107,10 +107,10 @@ class RowModel:
     """
 
     def __init__(self, calculator: Any) -> None:
-        self._potential = getattr(calculator, "potential", None)
-        if self._potential is None or not hasattr(calculator, "species_map"):
+        if not is_native(calculator):
             msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators"
             raise TypeError(msg)
+        self._potential = calculator.potential
         if not hasattr(self._potential, "export"):
             msg = f"calculator: {type(calculator).__name__} has no model file; expected a potential that mdkern export writes"
             raise UnsupportedError(msg)
