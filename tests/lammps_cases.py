@@ -181,6 +181,25 @@ def two_and_one_again() -> Values:
     }
 
 
+def types_that_change() -> Values:
+    """Of own atoms and ghosts, in LAMMPS's memory and without a new list, as `fix atom/swap` does it."""
+    lmp = open_lammps(structure("eam"))
+    attach(lmp, MADE["eam"]())
+    lmp.commands_string("fix move all nve\nvelocity all create 300 17 loop geom\nrun 3")
+    n = lmp.extract_setting("nlocal") + lmp.extract_setting("nghost")
+    tags, types = (lmp.numpy.extract_atom(name, nelem=n) for name in ("id", "type"))
+    types[tags % 5 == 0] = 2
+    lmp.command("run 2 pre no")
+    low = lmp.extract_box()[0]
+    return {
+        "ago": lmp.extract_setting("neigh_ago"),
+        "pe": lmp.get_thermo("pe"),
+        "x": gather(lmp, "x") - low,
+        "type": np.array(lmp.gather_atoms("type", 0, 1)),
+        "forces": gather(lmp, "f"),
+    }
+
+
 def constant_pressure() -> Values:
     lmp = open_lammps(structure("eam"))
     attach(lmp, MADE["eam"]())
@@ -251,7 +270,8 @@ def main(folder: Path, source: str | None) -> None:
     found: dict[str, Values] = {f"static_{name}": static(name) for name in MADE}
     found |= {f"moving_{name}": moving(name) for name in MOVING[: 1 if COMM.size > 2 else None]}
     for case in (
-        some_types, beside_a_pair_style, two_and_one_again, constant_pressure, minimized, slab, small_box
+        some_types, beside_a_pair_style, two_and_one_again, types_that_change,
+        constant_pressure, minimized, slab, small_box
     ):  # fmt: skip
         found[case.__name__] = case()
     if source is None:

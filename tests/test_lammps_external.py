@@ -154,6 +154,18 @@ def test_several_calculators(cases: dict[str, Values]) -> None:
     assert not values["none_forces"].any()
 
 
+def test_types_that_change_without_a_new_list(cases: dict[str, Values]) -> None:
+    values, made = cases["types_that_change"], module()
+    start = made.structure("eam")
+    atoms = Atoms([("Cu", "Ni")[t - 1] for t in values["type"]], values["x"], cell=start.cell, pbc=True)  # fmt: skip
+    assert str(atoms.symbols) != str(start.symbols)
+    assert values["ago"] > 0
+    atoms.calc = made.MADE["eam"]()
+    forces = atoms.get_forces()
+    np.testing.assert_allclose(values["forces"], forces, rtol=0, atol=1e-10 * np.abs(forces).max())
+    assert values["pe"] == pytest.approx(atoms.get_potential_energy(), rel=1e-10)
+
+
 def test_pressure_and_minimum(cases: dict[str, Values]) -> None:
     values, made = cases["constant_pressure"], module()
     assert abs(values["volume"] / made.structure("eam").get_volume() - 1.0) > 1e-3
@@ -186,6 +198,7 @@ def test_restart_on_another_number_of_processes(
 FAILED = ("setup", "later", "context", "run", "minimize", "interrupt")
 REFUSED = {
     "skin": "RuntimeError lammps_skin: 0.1; atoms moved by more than half of it",
+    "respa": "UnsupportedError run_style respa; expected verlet",
     "tags": "atom_modify id no; expected atoms with tags",
     "labels": "('Ni', 'Cu')",
     "none": "TypeError calculator: <object object",

@@ -194,9 +194,11 @@ class Coupling:
             if self.error is not None:  # of an earlier run
                 self.error = None
                 lmp.set_internal_variable(f"{self.fix_id}_failed", 0.0)
-        except BaseException:  # not at an agreement, so that the others cannot be told
+        except BaseException as e:  # noqa: BLE001
+            # Not at an agreement, so that the others cannot be told.
             if self._ranks.comm is None:
-                raise
+                self._stop(e)
+                return
             traceback.print_exc()
             self._ranks.comm.Abort(1)
 
@@ -205,11 +207,13 @@ class Coupling:
         lmp = self._lmp
         n_all = n_local + lmp.extract_setting("nghost")
         x = _per_atom(lmp, "x", n_all)
-        new = lmp.extract_setting("neigh_ago") == 0 or self._halo is None
+        types = _per_atom(lmp, "type", n_all)
+        changed = new = lmp.extract_setting("neigh_ago") == 0 or self._halo is None
         if new:
-            self._take_rows(n_local, n_all)
-        elif n_all != self._n_all:
-            raise RuntimeError(f"{n_all} atoms and ghosts; expected the {self._n_all} of the last neighbor list")  # fmt: skip
+            self._take_rows(n_local, types)
+        elif not np.array_equal(types, self._types):
+            self._change_types(types)
+            changed = True
         if self._rows is not None:
             x = np.ascontiguousarray(x[self._rows])
         if new:
@@ -220,9 +224,9 @@ class Coupling:
             self._x_of_lammps = x.copy()
         elif not self._own_zero and _moved(x, self._x_of_lammps, self._lammps_skin):
             raise RuntimeError(f"lammps_skin: {self._lammps_skin}; atoms moved by more than half of it between two lists of LAMMPS, whose skin is larger")  # fmt: skip
-        changed = new or _moved(x, self._x_of_list, self._skin)
-        if changed:
+        if new or _moved(x, self._x_of_list, self._skin):
             self._build(x)
+            changed = True
         want_virials = lmp.extract_global("vflag_atom") == step
         result = self._model.compute(
             x,
@@ -241,19 +245,33 @@ class Coupling:
             rows = np.hstack([rows, result.virials])
         return result, totals, self._halo.reverse(rows)
 
-    def _take_rows(self, n_local: int, n_all: int) -> None:
+    def _take_rows(self, n_local: int, types: NDArray[np.int32]) -> None:
         """What belongs to LAMMPS's list: who takes part, and as what."""
         lmp = self._lmp
-        kinds = self._kind_of_type[_per_atom(lmp, "type", n_all)]
-        tags = _per_atom(lmp, "id", n_all).astype(np.int64)
+        if lmp.extract_global("respa_levels"):  # None with verlet
+            raise UnsupportedError(
+                "run_style respa; expected verlet, as respa calls no fix external"
+            )
+        tags = _per_atom(lmp, "id", len(types)).astype(np.int64)
         if tags.min(initial=1) < 1:
             raise UnsupportedError("atom_modify id no; expected atoms with tags")
-        self._n_all, self._n_own, self._rows = n_all, n_local, None
+        kinds = self._kind_of_type[types]
+        self._types, self._n_own, self._rows = types.copy(), n_local, None
         if (kinds < 0).any():
             self._rows = np.flatnonzero(kinds >= 0)
             self._n_own = int(np.searchsorted(self._rows, n_local))
             kinds, tags = kinds[self._rows], tags[self._rows]
         self._kinds, self._tags = np.ascontiguousarray(kinds), tags
+
+    def _change_types(self, types: NDArray[np.int32]) -> None:
+        """Between two lists of LAMMPS, as in Monte Carlo moves."""
+        if len(types) != len(self._types):
+            raise RuntimeError(f"{len(types)} atoms and ghosts; expected the {len(self._types)} of LAMMPS's last list")  # fmt: skip
+        kinds = self._kind_of_type[types]
+        if ((kinds < 0) != (self._kind_of_type[self._types] < 0)).any():
+            raise UnsupportedError("types of atoms changed to or from one without an element between two lists of LAMMPS")  # fmt: skip
+        self._types = types.copy()
+        self._kinds = kinds if self._rows is None else kinds[self._rows]
 
     def _build(self, x: Array) -> None:
         """Neighbors of own atoms among all rows, which have no periodic images: LAMMPS's ghosts are these."""
