@@ -123,11 +123,14 @@ void evaluate(const mdkern_model& model, mdkern_workspace& workspace, Table& tab
     std::int64_t n_bad = !finite;
     for (std::int64_t k = 0; k < 3 * s.n_homes; ++k)
         n_bad += out.forces[k] - out.forces[k] == 0.0 ? 0 : 1;
-    for (std::int64_t k = 0; n_bad > 0 && k < 3 * s.n_homes; ++k) {
-        if (finite && std::isfinite(out.forces[k])) continue;
-        throw NotFinite("energy " + number(sums[0]) + ", force on row " + std::to_string(k / 3) +
-                        " " + number(out.forces[k]) + "; expected finite numbers");
-    }
+    for (std::int64_t k = 0; n_bad > 0 && k < 3 * s.n_homes; ++k)
+        if (!std::isfinite(out.forces[k]))
+            throw NotFinite("energy " + number(sums[0]) + ", force on row " +
+                            std::to_string(k / 3) + " " + number(out.forces[k]) +
+                            "; expected finite numbers");
+    if (!finite)
+        throw NotFinite("energy " + number(sums[0]) +
+                        "; expected a finite number, and so of the virial");
     results.energy = sums[0];
     std::copy_n(sums + 1, 6, results.virial);
     results.overflow = workspace.space->overflow;

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdkern.errors import FormatError, MDKernError, MDKernWarning, UnsupportedError
 
 if TYPE_CHECKING:
-    from mdkern import calculators, descriptors, md, potentials, reference
+    from mdkern import calculators, descriptors, lammps, md, potentials, reference
     from mdkern._library import get_include, get_library
     from mdkern._runtime import (
         get_isa,
@@ -55,6 +55,7 @@ _MODULES = (
     "calculators",
     "descriptors",
     "fitting",
+    "lammps",
     "md",
     "models",
     "potentials",
@@ -83,6 +84,7 @@ __all__ = [
     "get_library",
     "get_num_threads",
     "info",
+    "lammps",
     "load",
     "md",
     "neighbor_list",

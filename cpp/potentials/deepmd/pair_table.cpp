@@ -20,6 +20,7 @@ void Nearest::find(const Table& table, double r_cut, std::int64_t sel, int threa
         limit = limit_.reserve(std::size_t(s.n_total));
         std::fill_n(limit, s.n_total, std::numeric_limits<double>::infinity());
     };
+    leaves_out_ = false;
     if (!alone) begin();
     for (std::int64_t i = 0; i < s.n_real; ++i) {
         if (list.count[i] <= sel) continue;
@@ -38,6 +39,7 @@ void Nearest::find(const Table& table, double r_cut, std::int64_t sel, int threa
         std::nth_element(r2_.begin(), next, r2_.end());
         const double last = sel > 0 ? *std::max_element(r2_.begin(), next) : 0.0;
         limit[i] = 0.5 * (last + *next);
+        leaves_out_ = true;
     }
     any_ = limit != nullptr;
     if (!any_) return;
@@ -71,7 +73,7 @@ PairTab PairTableModel::limited(const Nearest& nearest, std::int32_t& overflow) 
     PairTab out = tab_;
     out.limit = nearest.limit();
     out.numbered = nearest.numbered();
-    if (out.limit) overflow = 1;
+    if (nearest.leaves_out()) overflow = 1;
     return out;
 }
 

@@ -18,9 +18,11 @@ public:
     // As in PairTab; null where none is left out.
     const double* limit() const { return any_ ? limit_.data() : nullptr; }
     const double* numbered() const { return any_ ? numbered_.data() : nullptr; }
+    // Whether own atoms leave out some: in a parallel code limits are there without that too.
+    bool leaves_out() const { return leaves_out_; }
 
 private:
-    bool any_ = false;
+    bool any_ = false, leaves_out_ = false;
     std::vector<double> r2_;
     Buffer<double> limit_, numbered_;
 };
