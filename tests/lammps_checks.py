@@ -116,6 +116,8 @@ class Lammps:
             "LAMMPS_PLUGIN_PATH": str(self.plugins),
             "LD_LIBRARY_PATH": str(_mpi_library()),
             "OMP_NUM_THREADS": "1",
+            # MPICH's processes wait for each other by spinning, which takes the time of those that share their CPU.
+            "MPIR_CVAR_POLLS_BEFORE_YIELD": "0",
         }
 
     def input(self, atoms: Atoms, elements: list[str], pair: str, before: str = "") -> str:
