@@ -148,6 +148,11 @@ def test_charges(lammps: Lammps) -> None:
     for ranks in (1, 2, 3):
         run = lammps.run(text, ranks)
         close(run.columns["f_q"], calc.get_charges(state(run, atoms)), "charges")
+    # Processes without atoms take part in the sums.
+    atoms.set_cell(atoms.cell.array + np.diag([0.0, 0.0, 40.0]))
+    for ranks in (1, 4):
+        head = lammps.input(atoms, elements, pair(elements), "processors 1 1 *")
+        agrees(lammps.run(head + steps(0), ranks), atoms, calc)
 
 
 def test_boxes_processors_and_ranks_without_atoms(lammps: Lammps) -> None:

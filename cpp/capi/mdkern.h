@@ -70,9 +70,9 @@ typedef struct {
     int64_t n_own, n_all;
     const double* x;     /* (n_all, 3) */
     const int32_t* type; /* (n_all) */
-    const double*
-        cell;       /* (3, 3), rows are the vectors; NULL unless mdkern_model_long_range() is 1 */
-    const int* pbc; /* (3); NULL with the cell */
+    /* Where mdkern_model_long_range() is 1; else NULL. cell: (3, 3), rows are the vectors; pbc: (3). */
+    const double* cell;
+    const int* pbc;
 } mdkern_atoms;
 
 /* The neighbors of every own atom, in any radius that is at least the cutoff. Either

@@ -91,7 +91,8 @@ void Coulomb::begin(const CoulombParams& p, const Table& table, const Neighbors&
     subtract_mean(table, n, 1, raw_.data(), charge);
     table.forward(charge, 1, 1, n_threads);
     rows_.reserve(kCoulombRow * n);
-    waved_ = p.mode != 3 && share_ > 0.0;
+    // A process without atoms takes part in the sums.
+    waved_ = p.mode != 3 && n_everywhere_ > 0.0;
     if (p.mode == 2) {
         std::fill_n(rows_.data(), kCoulombRow * n, 0.0);
     } else {
@@ -141,8 +142,8 @@ void Coulomb::subtract_mean(const Table& table, std::int64_t n, std::int64_t str
     double sums[2] = {0.0, double(n)};
     for (std::int64_t i = 0; i < n; ++i) sums[0] += values[stride * i];
     table.sum(sums, 2);
-    const double mean = sums[0] / (sums[1] > 0.0 ? sums[1] : 1.0);
-    share_ = sums[1] > 0.0 ? double(n) / sums[1] : 0.0;
+    n_everywhere_ = sums[1];
+    const double mean = sums[0] / (n_everywhere_ > 0.0 ? n_everywhere_ : 1.0);
     for (std::int64_t i = 0; i < n; ++i) differences[i] = values[stride * i] - mean;
 }
 
@@ -151,9 +152,10 @@ void Coulomb::finish(const Table& table, const Outputs& out, int n_threads) {
     coulomb_add_compute(s, rows(), out, n_threads);
     if (!waved_) return;
     // Of the waves' virial, which all processes have, each takes a part.
+    const double share = double(s.n_real) / n_everywhere_;
     if (out.block_totals && s.n_real > 0)
         for (std::int64_t line = 0; line < waves_.n_lines; ++line)
-            for (int c = 0; c < 6; ++c) out.block_totals[1 + c] += share_ * totals_[6 * line + c];
+            for (int c = 0; c < 6; ++c) out.block_totals[1 + c] += share * totals_[6 * line + c];
     if (!out.virials) return;
     for (int component = 1; component <= 6; ++component) {
         waves_coefficients_compute(waves_, component, sums_.data(), coefficients_.data(), nullptr,

@@ -100,8 +100,8 @@ private:
                        double* differences);
 
     bool waved_ = false;
-    double share_ = 1.0;    // of all atoms that are here
-    double seen_[10] = {};  // cell and cutoff of the waves
+    double n_everywhere_ = 0.0;  // atoms of all processes
+    double seen_[10] = {};       // cell and cutoff of the waves
     Waves waves_;
     std::vector<std::int32_t> line_;
     std::vector<std::int64_t> first_;
