@@ -1,0 +1,65 @@
+"""The workers of a Dask client. Nothing else in mdkern loads Dask, beside the command line's ``--scheduler``."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from distributed import WorkerPlugin
+
+from mdkern.errors import UnsupportedError
+from mdkern.worker import keep, work
+
+__all__ = ["JobPlugin", "PoolOfDask"]
+
+
+class JobPlugin(WorkerPlugin):  # type: ignore[misc]
+    """Brings a job to each worker, also to those that come later or are started again."""
+
+    def __init__(self, job: str, payload: bytes) -> None:
+        self.name = f"mdkern-{job}"
+        self.job, self.payload = job, payload
+
+    def setup(self, worker: Any) -> None:
+        """Called by a worker, before its first task."""
+        del worker
+        keep(self.job, self.payload)
+
+    def teardown(self, worker: Any) -> None:
+        """Called by a worker, when the run is over."""
+        del worker
+        keep(self.job, None)
+
+
+class PoolOfDask:
+    """See `mdkern.pools.Pool`."""
+
+    source = ""  # the plug-in
+
+    def __init__(self, client: Any, job: str, payload: bytes) -> None:
+        if client.asynchronous:
+            msg = "executor: an asynchronous Client; expected one with asynchronous=False"
+            raise UnsupportedError(msg)
+        self._client = client
+        self._run = uuid.uuid4().hex[:8]
+        # Where two runs have the same job, the first to end takes it from the workers: those ask for it then.
+        self._plugin = JobPlugin(job, payload)
+        self._n, self._looked = 0, 0.0
+        client.register_plugin(self._plugin)
+
+    def workers(self) -> int:
+        """Threads of all workers at present; asked for once a second, as workers come and go."""
+        if time.monotonic() > self._looked + 1.0:
+            self._n = sum(self._client.nthreads().values())
+            self._looked = time.monotonic()
+        return self._n
+
+    def submit(self, label: str, *arguments: Any) -> Any:
+        """See `Pool`. Tasks are not pure: the same frames twice are two tasks, whose keys differ."""
+        return self._client.submit(work, *arguments, pure=False, key=f"{label}-{self._run}")
+
+    def close(self) -> None:
+        """Take the job from the workers; where the scheduler is gone, there is none to take it from."""
+        if self._client.status == "running":
+            self._client.unregister_worker_plugin(self._plugin.name)
