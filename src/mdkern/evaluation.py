@@ -18,13 +18,14 @@ from mdkern.calculators import AtomsError, NonFiniteError, is_native
 from mdkern.errors import MDKernWarning
 from mdkern.journal import digest
 from mdkern.potentials.base import SpeciesMap, not_finite, volume_of, warn_of
-from mdkern.shards import Failure, run_job
+from mdkern.shards import ATOMS, run_job
 from mdkern.terminal import Progress
+from mdkern.worker import Failure
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Evaluation", "evaluate", "evaluate_iter"]
+__all__ = ["Evaluation", "evaluate", "evaluate_iter", "model_hash"]
 
 _OF_CHARGES = ("charges", "born_effective_charges")
 PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress", "stresses", *_OF_CHARGES)
@@ -226,24 +227,15 @@ class Evaluation:
         self.sent = True
 
     @property
-    def slow(self) -> bool:
+    def shard(self) -> int:
         """Calculators of others take milliseconds to days for a frame."""
-        return self.native is None
+        return 1 if self.native is None else ATOMS
 
     def fingerprint(self) -> str:
         """From the model's numbers where it is mdkern's, not from the file that it was read from."""
         names = "|".join((*self.wanted, "?", *self.where_there))
         out = hashlib.sha256(f"evaluate {_core.__version__} {names}".encode())
-        fields = getattr(getattr(self.calculator, "potential", None), "core_fields", None)
-        if fields is not None and is_native(self.calculator):
-            _feed(out, fields())
-        else:
-            try:
-                out.update(pickle.dumps(self.calculator))
-            except Exception:  # noqa: BLE001 - one that cannot be pickled may still have parameters
-                kind = type(self.calculator)
-                parameters = getattr(self.calculator, "parameters", None)
-                out.update(f"{kind.__module__}.{kind.__qualname__} {parameters!r}".encode())
+        model_hash(out, self.calculator)
         return out.hexdigest()
 
     def pack(self, atoms: Any, name: str) -> Any:
@@ -353,6 +345,20 @@ def _many(native: _Native, frames: Sequence[Any], virials: bool, threads: int) -
     if isinstance(found, tuple):
         raise AtomsError(str(found[1]))
     return list(found)
+
+
+def model_hash(out: Any, calculator: Any) -> None:
+    """What a calculator's results depend on, into a hash: of mdkern's the numbers of the model."""
+    fields = getattr(getattr(calculator, "potential", None), "core_fields", None)
+    if fields is not None and is_native(calculator):
+        _feed(out, fields())
+        return
+    try:
+        out.update(pickle.dumps(calculator))
+    except Exception:  # noqa: BLE001 - one that cannot be pickled may still have parameters
+        kind = type(calculator)
+        parameters = getattr(calculator, "parameters", None)
+        out.update(f"{kind.__module__}.{kind.__qualname__} {parameters!r}".encode())
 
 
 def _feed(out: Any, fields: Any) -> None:

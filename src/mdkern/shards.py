@@ -18,7 +18,7 @@ from mdkern.journal import Journal
 from mdkern.pools import Pool, make_pool, pickled
 from mdkern.worker import Failure
 
-__all__ = ["Failure", "Job", "WorkerError", "run_job"]
+__all__ = ["ATOMS", "Job", "WorkerError", "run_job"]
 
 HERE = 64  # frames of a shard without an executor, for whose threads they are
 # Of a shard that travels: 50 ms of work or more with most potentials, and less than a megabyte of coordinates or forces.
@@ -38,8 +38,8 @@ class Job(Protocol):
     """A word for dashboards."""
 
     @property
-    def slow(self) -> bool:
-        """Whether a frame takes so long that it is a shard of its own."""
+    def shard(self) -> int:
+        """Atoms of a shard that travels, not more than `ATOMS`; 1 makes each frame one, where it takes long."""
         ...
 
     def fingerprint(self) -> str:
@@ -111,7 +111,7 @@ def run_job(
         if journal is not None:
             book = stack.enter_context(closing(Journal(journal, job.fingerprint())))
         if executor is None:
-            for shard in _shards(job, frames, book, 1 if job.slow else HERE, None):
+            for shard in _shards(job, frames, book, 1 if job.shard == 1 else HERE, None):
                 done = iter(job.run(shard.frames, threads or 0))
                 yield from _finished(shard, done, book)
             return
@@ -119,10 +119,10 @@ def run_job(
         name = hashlib.sha256(payload).hexdigest()
         pool = stack.enter_context(closing(make_pool(executor, name, payload)))
         run = _Run(job, name, payload, pool, threads or 1, book)
-        most = 1 if job.slow else FRAMES
+        most = FRAMES
         if isinstance(frames, Sized):
             most = max(1, min(most, len(frames) // (PARTS * max(1, pool.workers()))))
-        yield from run.results(_shards(job, frames, book, most, ATOMS))
+        yield from run.results(_shards(job, frames, book, most, min(job.shard, ATOMS)))
 
 
 def _shards(

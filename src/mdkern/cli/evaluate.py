@@ -110,24 +110,25 @@ def run(args: argparse.Namespace) -> int:
     begin = time.perf_counter()
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(connected(args))
-        many = Many(args, args.frames, client, frames.number)
-        labelled = zip_labels(args.frames, keys)
-        results = many.results(job, frames.frames, labelled)
+        many = Many(args, client, frames.number)
+        results = many.results(job, frames.frames, zip_labels(args.frames, keys))
+        stack.enter_context(contextlib.closing(results))
         begin = time.perf_counter()
         sink = None
-        for (atoms, labels), result in stack.enter_context(contextlib.closing(results)):
-            if sink is None and args.output:  # now that the first frame is there
-                mode: Any = "w" if args.overwrite or continued else "x"
-                sink = BackgroundWriter(open_trajectory(args.output, mode))
-                stack.enter_context(contextlib.closing(sink))
-            frame = _frame(atoms, labels) if sink is not None else atoms
-            if "error" in result:
-                frame.info["error"] = result.pop("error")
-            else:
-                errors.add(len(atoms), labels, result)
-            if sink is not None:
-                sink.write(frame, result)
-            n_frames, n_atoms = n_frames + 1, n_atoms + len(atoms)
+        with many.until_interrupted():
+            for (atoms, labels), result in results:
+                if sink is None and args.output:  # now that the first frame is there
+                    mode: Any = "w" if args.overwrite or continued else "x"
+                    sink = BackgroundWriter(open_trajectory(args.output, mode))
+                    stack.enter_context(contextlib.closing(sink))
+                frame = _frame(atoms, labels) if sink is not None else atoms
+                if "error" in result:
+                    frame.info["error"] = result.pop("error")
+                else:
+                    errors.add(len(atoms), labels, result)
+                if sink is not None:
+                    sink.write(frame, result)
+                n_frames, n_atoms = n_frames + 1, n_atoms + len(atoms)
     seconds = time.perf_counter() - begin
     errors.warn(args.frames)
     many.bad.warn(args.frames)

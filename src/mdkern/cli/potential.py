@@ -90,16 +90,16 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
     return Potential(made, spec, None, None)
 
 
-def for_frames(spec: str, frames: Callable[[], Iterable[Atoms]]) -> Potential:
+def for_frames(spec: str, frames: Callable[[], Iterable[Atoms]], skin: float = 0.3) -> Potential:
     """The potential for frames that are read one by one.
 
     A built-in potential that is made for certain elements needs those of all frames, which are read once more for that.
     """
     name = spec.partition(":")[0]
     if not (is_built_in(spec) and forms()[name][1].make):
-        return make_potential(spec, (), 0.3)
+        return make_potential(spec, (), skin)
     symbols = {s for atoms in frames() for s in atoms.symbols.species()}
-    return make_potential(spec, sorted(symbols), 0.3)
+    return make_potential(spec, sorted(symbols), skin)
 
 
 def _parameters(name: str, text: str) -> dict[str, Any]:

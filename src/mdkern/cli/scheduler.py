@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mdkern.cli.options import STRUCTURE_HELP, positive_int
 from mdkern.cli.output import Progress, UsageError, note, warning
-from mdkern.errors import MDKernError
-from mdkern.shards import Failure, Job, run_job
+from mdkern.errors import FormatError, MDKernError
+
+if TYPE_CHECKING:
+    from mdkern.shards import Job
 
 __all__ = ["DATASET_HELP", "Bad", "Many", "add_many", "connected"]
 
@@ -69,18 +73,18 @@ def connected(args: argparse.Namespace) -> Iterator[Any]:
             import mdkern
 
             n = args.workers or int(mdkern.info()["available_cpus"])
-            address = stack.enter_context(
-                LocalCluster(
+            with _interrupts_wait():
+                cluster = LocalCluster(
                     n_workers=n,
                     threads_per_worker=1,
                     processes=True,
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
                 )
-            )
+                address = stack.enter_context(cluster)
         try:
             client = stack.enter_context(Client(address, timeout=WAIT))
-        except (OSError, ValueError, TypeError) as e:  # TimeoutError is an OSError
+        except Exception as e:  # also what another server's answer leads to
             raise UsageError(
                 f"--scheduler {args.scheduler}: no scheduler of Dask answers there: {type(e).__name__}: {e};"
                 " expected local, or an address such as tcp://node1:8786"
@@ -90,6 +94,19 @@ def connected(args: argparse.Namespace) -> Iterator[Any]:
                 f"--scheduler {args.scheduler}: no workers yet; the run begins when the first one comes"
             )
         yield client
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C comes after this. Threads and processes that are started meanwhile never get it: it goes to all processes of a terminal, and
+    workers are to end by order of the scheduler, without a word."""
+    # Started with the first process, it lets the signal through to the thread that starts it, and so to all processes of that.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Bad:
@@ -116,8 +133,7 @@ class Many:
     Parameters
     ----------
     args : argparse.Namespace
-    path : str
-        For messages.
+        Of the command: `add_many`, and the file as ``frames``.
     client
         Of `connected`.
     total : int or None
@@ -127,11 +143,11 @@ class Many:
     ----------
     bad : Bad
     interrupted : bool
-        By Ctrl-C: iteration ended as if there were no more frames.
+        By Ctrl-C.
     """
 
-    def __init__(self, args: argparse.Namespace, path: str, client: Any, total: int | None) -> None:
-        self._args, self._path, self._client, self._total = args, path, client, total
+    def __init__(self, args: argparse.Namespace, client: Any, total: int | None) -> None:
+        self._args, self._path, self._client, self._total = args, args.frames, client, total
         self._record = (args.on_error or ("record" if client is not None else "raise")) == "record"
         self.bad = Bad()
         self.interrupted = False
@@ -146,6 +162,9 @@ class Many:
         UsageError
             A frame fails, and failures are not recorded; files that cannot be read; lost workers.
         """
+        from mdkern.shards import run_job
+        from mdkern.worker import Failure
+
         args = self._args
         waiting: deque[Any] = deque()
 
@@ -174,16 +193,24 @@ class Many:
                         yield kept, result
                     if bar.due():
                         bar.show(k + 1)
-            except KeyboardInterrupt:
-                self.interrupted = True
-                rest = "; --journal FILE keeps what is finished" if args.journal is None else (
-                    "; the same command goes on"
-                )  # fmt: skip
-                warning(f"interrupted{rest}")
-            except UsageError:
+            except (UsageError, FormatError):  # these name the file
                 raise
             except MDKernError as e:
                 raise UsageError(f"{self._path}: {e}") from e
+
+    @contextmanager
+    def until_interrupted(self) -> Iterator[None]:
+        """Around the loop over `results`: Ctrl-C ends it, and what follows tells of the frames so far."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.interrupted = True
+            kept = (
+                "the same command goes on"
+                if self._args.journal
+                else "--journal FILE keeps what is finished"
+            )
+            warning(f"interrupted; {kept}")
 
     def _bar(self) -> Progress:
         return Progress(self._args.command, self._total, not self._args.json)
