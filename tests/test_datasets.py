@@ -32,7 +32,7 @@ from mdkern.evaluation import evaluate_iter
 from mdkern.io.labels import read_labels
 from mdkern.io.structures import count_frames, iter_frames, quick_count, read_frames
 from mdkern.journal import Journal, digest
-from mdkern.shards import ATOMS, WorkerError
+from mdkern.shards import WorkerError
 
 EXECUTORS = {"threads": lambda: ThreadPoolExecutor(2), "processes": lambda: ProcessPoolExecutor(2)}
 
@@ -327,32 +327,33 @@ class Counting(EMT):
         super().calculate(*args, **kwargs)
 
 
-def test_memory_is_bounded_and_the_model_comes_once() -> None:
-    taken = [0]
+def test_memory_is_bounded_and_the_model_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mdkern.shards.FRAMES", 20)
+    taken = 0
 
-    def many() -> Iterator[Atoms]:
-        for atoms in frames(20, size=4) * 50:
-            taken[0] += 1
+    def passing(structures: list[Atoms]) -> Iterator[Atoms]:
+        nonlocal taken
+        for atoms in structures:
+            taken += 1
             yield atoms
 
-    ahead = 0
+    ahead, calc = 0, EAM.zhou2004(["Cu"])
     with ThreadPoolExecutor(2) as executor:
-        for k, _ in enumerate(evaluate_iter(many(), EAM.zhou2004(["Cu"]), executor=executor)):
-            ahead = max(ahead, taken[0] - k)
-        assert taken[0] == 1000
-        assert (
-            ahead <= 128 * 7
-        )  # shards of 128 frames: two for each worker, two more, the one in hand
+        many = passing(frames(20) * 50)
+        for k, _ in enumerate(evaluate_iter(many, calc, executor=executor)):
+            ahead = max(ahead, taken - k)
+        assert taken == 1000
+        assert ahead <= 20 * 7  # two shards for each worker, two more, and the one in hand
         Counting.sent.clear()
         assert len(mdkern.evaluate(frames(12), Counting(), executor=executor)) == 12
         assert 1 <= len(Counting.sent) <= 2
         assert set(Counting.sent.values()) == {1}
-    large = bulk("Cu", cubic=True) * 13  # 8788 atoms: more than a shard has
-    assert len(large) > ATOMS
-    taken[0] = 0
-    with ThreadPoolExecutor(2) as executor:
-        results = evaluate_iter((large for _ in range(10)), EAM.zhou2004(["Cu"]), executor=executor)
-        assert len(list(results)) == 10
+        monkeypatch.setattr("mdkern.shards.ATOMS", 4)
+        taken = 0
+        results = evaluate_iter(passing(frames(30)), calc, executor=executor)
+        next(results)
+        assert taken <= 7  # each a shard
+        assert len(list(results)) == 29
     calc = EMT()
     calc.lock = threading.Lock()
     with (

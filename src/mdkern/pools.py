@@ -35,6 +35,10 @@ class Pool(Protocol):
         """A future of `work` with these arguments."""
         ...
 
+    def result(self, future: Any) -> bytes | None:
+        """What `work` returned, when it is done."""
+        ...
+
     def close(self) -> None:
         """Forget the job."""
         ...
@@ -61,6 +65,11 @@ class PoolOfFutures:
         """See `Pool`; executors of this kind have no use for the label."""
         del label
         return self._executor.submit(work, *arguments)
+
+    def result(self, future: Any) -> bytes | None:
+        """See `Pool`."""
+        found: bytes | None = future.result()
+        return found
 
     def close(self) -> None:
         """Remove the temporary file."""

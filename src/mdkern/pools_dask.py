@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from distributed import WorkerPlugin
@@ -46,6 +49,9 @@ class PoolOfDask:
         # Where two runs have the same job, the first to end takes it from the workers: those ask for it then.
         self._plugin = JobPlugin(job, payload)
         self._n, self._looked = 0, 0.0
+        # To workers of this machine shards go as files: through the scheduler each byte is copied a dozen times.
+        own = client.scheduler.address.startswith(("tcp://127.", "tcp://[::1]"))
+        self._folder = Path(tempfile.mkdtemp(prefix="mdkern-")) if own else None
         client.register_plugin(self._plugin)
 
     def workers(self) -> int:
@@ -57,9 +63,29 @@ class PoolOfDask:
 
     def submit(self, label: str, *arguments: Any) -> Any:
         """See `Pool`. Tasks are not pure: the same frames twice are two tasks, whose keys differ."""
-        return self._client.submit(work, *arguments, pure=False, key=f"{label}-{self._run}")
+        name, source, version, shard, threads = arguments
+        if self._folder is not None and not source:
+            path = self._folder / label
+            path.write_bytes(shard)
+            shard = str(path)
+        key = f"{label}-{self._run}"
+        arguments = (name, source, version, shard, threads)
+        return self._client.submit(work, *arguments, pure=False, key=key)
+
+    def result(self, future: Any) -> bytes | None:
+        """See `Pool`."""
+        found = future.result()
+        if not isinstance(found, str):
+            return None if found is None else bytes(found)
+        path = Path(found)
+        data = path.read_bytes()
+        path.unlink()
+        path.with_name(path.name.rpartition("-")[0]).unlink(missing_ok=True)
+        return data
 
     def close(self) -> None:
         """Take the job from the workers; where the scheduler is gone, there is none to take it from."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
         if self._client.status == "running":
             self._client.unregister_worker_plugin(self._plugin.name)

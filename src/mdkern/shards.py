@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import pickle
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mdkern import _core
+from mdkern import _core, bundle
 from mdkern.errors import MDKernError
 from mdkern.journal import Journal
 from mdkern.pools import Pool, make_pool, pickled
@@ -21,10 +20,12 @@ from mdkern.worker import Failure
 __all__ = ["ATOMS", "Job", "WorkerError", "run_job"]
 
 HERE = 64  # frames of a shard without an executor, for whose threads they are
-# Of a shard that travels: 50 ms of work or more with most potentials, and less than a megabyte of coordinates or forces.
-ATOMS = 8192
-FRAMES = 128
-PARTS = 4  # shards that each worker gets at least, where there are enough frames
+# Of a shard that travels: 50 ms of work or more with most potentials, and some megabytes.
+ATOMS = 32768
+FRAMES = 512
+# Towards the end shards become smaller, so that all workers end at the same time: a worker's share of what is left, in so many parts.
+PARTS = 2
+LEAST = 16  # frames, unless they are few
 
 
 class WorkerError(MDKernError, RuntimeError):
@@ -82,6 +83,7 @@ def run_job(
     executor: Any = None,
     threads: int | None = None,
     journal: Any = None,
+    total: int | None = None,
 ) -> Generator[dict[str, Any] | Failure]:
     """Results of all frames, in their order; a few shards are held at a time.
 
@@ -96,6 +98,8 @@ def run_job(
         Of each worker, 1 by default; without an executor those of the package.
     journal : path-like, optional
         Where finished results are kept, and found by the next run.
+    total : int, optional
+        Number of frames, for an iterator that does not say it.
 
     Raises
     ------
@@ -111,7 +115,8 @@ def run_job(
         if journal is not None:
             book = stack.enter_context(closing(Journal(journal, job.fingerprint())))
         if executor is None:
-            for shard in _shards(job, frames, book, 1 if job.shard == 1 else HERE, None):
+            here = 1 if job.shard == 1 else HERE
+            for shard in _shards(job, frames, book, lambda _: here, None):
                 done = iter(job.run(shard.frames, threads or 0))
                 yield from _finished(shard, done, book)
             return
@@ -119,16 +124,19 @@ def run_job(
         name = hashlib.sha256(payload).hexdigest()
         pool = stack.enter_context(closing(make_pool(executor, name, payload)))
         run = _Run(job, name, payload, pool, threads or 1, book)
-        most = FRAMES
-        if isinstance(frames, Sized):
-            most = max(1, min(most, len(frames) // (PARTS * max(1, pool.workers()))))
+        n = len(frames) if isinstance(frames, Sized) else total
+        most = _sizes(n, max(1, pool.workers()))
         yield from run.results(_shards(job, frames, book, most, min(job.shard, ATOMS)))
 
 
 def _shards(
-    job: Job, frames: Iterable[Any], book: Journal | None, most: int, atoms: int | None
+    job: Job,
+    frames: Iterable[Any],
+    book: Journal | None,
+    most: Callable[[int], int],
+    atoms: int | None,
 ) -> Iterator[_Shard]:
-    """Of at most so many frames, and atoms; finished frames are looked up."""
+    """Of at most so many frames (by the index of the first one), and atoms; finished frames are looked up."""
     shard = _Shard(0)
     for k, given in enumerate(frames):
         try:
@@ -143,11 +151,20 @@ def _shards(
                 shard.frames.append(packed)
                 shard.keys.append(key)
                 shard.atoms += len(given)
-        if len(shard.results) >= most or (atoms is not None and shard.atoms >= atoms):
+        if len(shard.results) >= most(shard.first) or (atoms is not None and shard.atoms >= atoms):
             yield shard
             shard = _Shard(k + 1)
     if shard.results:
         yield shard
+
+
+def _sizes(n: int | None, workers: int) -> Callable[[int], int]:
+    """Frames of a shard by the index of its first frame, where there are `n` of them."""
+    if n is None:
+        return lambda _: FRAMES
+    total, share = n, PARTS * workers
+    least = max(1, min(LEAST, total // (2 * share)))
+    return lambda first: max(least, min(FRAMES, (total - first) // share))
 
 
 def _finished(
@@ -200,7 +217,7 @@ class _Run:
         if not shard.frames:
             return
         if not shard.data:
-            shard.data = pickle.dumps(shard.frames, protocol=5)
+            shard.data = bundle.pack(shard.frames)
         arguments = (self._name, source, _core.__version__, shard.data, self._threads)
         label = f"{self._job.label}-{shard.first}{'-again' if shard.future else ''}"
         try:
@@ -225,14 +242,13 @@ class _Run:
             found = self._result(shard)
         if found is None:
             raise self._lost(shard, RuntimeError("the worker took no job"))
-        return list(pickle.loads(found))
+        return bundle.unpack(found, copy=True)
 
     def _result(self, shard: _Shard) -> bytes | None:
         try:
-            found: bytes | None = shard.future.result()
+            return self._pool.result(shard.future)
         except (Exception, asyncio.CancelledError) as e:
             raise self._lost(shard, e) from e
-        return found
 
     def _lost(self, shard: _Shard, e: BaseException) -> WorkerError:
         """What became of a shard; nothing more is asked of the workers."""
@@ -265,7 +281,7 @@ class _Run:
                 # The run ends for another reason, which is to be told; what cannot be had is done again.
                 with suppress(Exception, asyncio.CancelledError):
                     found = self._result(shard)
-                    done = [] if found is None else pickle.loads(found)
+                    done = [] if found is None else bundle.unpack(found)
                     deque(_finished(shard, iter(done), self._book), maxlen=0)
             shard.future.cancel()
         self._waiting.clear()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pickle
 import threading
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mdkern import bundle
 from mdkern.errors import MDKernError
 
 __all__ = ["Failure", "keep", "work"]
@@ -45,8 +47,13 @@ class Failure:
         return self.error
 
 
-def work(name: str, source: bytes | str, version: str, shard: bytes, threads: int) -> bytes | None:
-    """Results of the frames of a shard; None where the job of this name is not to be had here."""
+def work(
+    name: str, source: bytes | str, version: str, shard: bytes | str, threads: int
+) -> bytes | str | None:
+    """Results of the frames of a shard; None where the job of this name is not to be had here.
+
+    A shard that is a file's name gives a file's name, of its results.
+    """
     import mdkern
 
     if version != mdkern.__version__:
@@ -55,7 +62,14 @@ def work(name: str, source: bytes | str, version: str, shard: bytes, threads: in
     job = _job(name, source)
     if job is None:
         return None
-    return pickle.dumps(list(job.run(pickle.loads(shard), threads)), protocol=5)
+    data = shard if isinstance(shard, bytes) else Path(shard).read_bytes()
+    found = bundle.pack(list(job.run(bundle.unpack(data), threads)))
+    if isinstance(shard, bytes):
+        return found
+    # A name of its own: where a worker seems to be dead, another does the same work.
+    place = Path(f"{shard}-{uuid.uuid4().hex}")
+    place.write_bytes(found)
+    return str(place)
 
 
 def _job(name: str, source: bytes | str) -> Any:

@@ -179,6 +179,7 @@ class Many:
             self._client,
             args.threads if self._client is not None else None,
             args.journal,
+            self._total,
         )
         with closing(getattr(job, "warned", lambda x: x)(done)) as found, self._bar() as bar:
             try:
