@@ -17,6 +17,9 @@ from mdkern.worker import keep, work
 __all__ = ["JobPlugin", "PoolOfDask"]
 
 
+LOOPBACK = ("tcp://127.", "tcp://[::1]")  # addresses of workers of this machine
+
+
 class JobPlugin(WorkerPlugin):  # type: ignore[misc]
     """Brings a job to each worker, also to those that come later or are started again."""
 
@@ -50,21 +53,23 @@ class PoolOfDask:
         self._plugin = JobPlugin(job, payload)
         self._n, self._looked = 0, 0.0
         # To workers of this machine shards go as files: through the scheduler each byte is copied a dozen times.
-        own = client.scheduler.address.startswith(("tcp://127.", "tcp://[::1]"))
-        self._folder = Path(tempfile.mkdtemp(prefix="mdkern-")) if own else None
+        self._folder = Path(tempfile.mkdtemp(prefix="mdkern-"))
+        self._own = False
         client.register_plugin(self._plugin)
 
     def workers(self) -> int:
         """Threads of all workers at present; asked for once a second, as workers come and go."""
         if time.monotonic() > self._looked + 1.0:
-            self._n = sum(self._client.nthreads().values())
+            found = self._client.nthreads()
+            self._n = sum(found.values())
+            self._own = all(address.startswith(LOOPBACK) for address in found)
             self._looked = time.monotonic()
         return self._n
 
     def submit(self, label: str, *arguments: Any) -> Any:
         """See `Pool`. Tasks are not pure: the same frames twice are two tasks, whose keys differ."""
         name, source, version, shard, threads = arguments
-        if self._folder is not None and not source:
+        if self._own and not source:
             path = self._folder / label
             path.write_bytes(shard)
             shard = str(path)
@@ -85,7 +90,6 @@ class PoolOfDask:
 
     def close(self) -> None:
         """Take the job from the workers; where the scheduler is gone, there is none to take it from."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
         if self._client.status == "running":
             self._client.unregister_worker_plugin(self._plugin.name)
