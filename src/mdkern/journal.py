@@ -131,7 +131,12 @@ class Journal:
             parts = self._record(self._end - at)
             if parts is None:
                 raise FormatError(f"changed while it was open, at byte {at}", self.path)
-            self._last = (at, _unpacked(parts[1], parts[2]))
+            try:
+                self._last = (at, _unpacked(parts[1], parts[2]))
+            except (ValueError, TypeError, AttributeError, IndexError) as e:
+                raise FormatError(f"damaged at byte {at}: {e}", self.path) from e
+        if k >= len(self._last[1]):
+            raise FormatError(f"damaged at byte {at}: {len(self._last[1])} results", self.path)
         return self._last[1][k]
 
     def add(self, keys: Sequence[bytes], results: Sequence[dict[str, Any]]) -> None:
@@ -179,6 +184,8 @@ def _unpacked(text: bytes, block: bytes) -> list[dict[str, Any]]:
         for name, value in result.items():
             if isinstance(value, list):
                 dtype, shape = np.dtype(value[0]), tuple(value[1])
+                if dtype.kind not in "fiub":
+                    raise ValueError(f"numbers of type {dtype}")
                 size = int(np.prod(shape))
                 array = np.frombuffer(block, dtype, size, at)
                 result[name] = array.reshape(shape).copy()

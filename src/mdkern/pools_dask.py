@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class PoolOfDask:
         return data
 
     def close(self) -> None:
-        """Take the job from the workers; where the scheduler is gone, there is none to take it from."""
+        """Take the job from the workers."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        if self._client.status == "running":
+        with suppress(Exception):  # the scheduler is gone, and with it the plug-in
             self._client.unregister_worker_plugin(self._plugin.name)

@@ -270,7 +270,7 @@ class _Run:
             if self._book is None
             else f"what is finished is in {self._book.path}, and the next run goes on from there"
         )
-        return WorkerError(f"{shard} were not evaluated: {why} ({rest})")
+        return WorkerError(f"{shard}: not evaluated: {why} ({rest})")
 
     def _leave(self) -> None:
         """Keep what is finished, and call off the rest."""
@@ -283,5 +283,6 @@ class _Run:
                     found = self._result(shard)
                     done = [] if found is None else bundle.unpack(found)
                     deque(_finished(shard, iter(done), self._book), maxlen=0)
-            shard.future.cancel()
+            with suppress(Exception):  # the workers may be gone altogether
+                shard.future.cancel()
         self._waiting.clear()
