@@ -32,6 +32,7 @@ from mdkern.bench import environment
 from mdkern.bench.interleave import Turns
 from mdkern.bench.nep_models import PUBLIC_SIZES, random_nep
 from mdkern.calculators import NEP
+from mdkern.cli.scheduler import local_cluster
 
 METALS = ("Ag", "Al", "Au", "Cr", "Cu", "Mg", "Mo", "Ni", "Pb", "Pd", "Pt", "Ta", "Ti", "V", "W", "Zr")  # fmt: skip
 EDGES = ((4, 4, 4), (4, 4, 6), (4, 5, 5), (5, 5, 5), (5, 5, 6), (5, 5, 8))  # 64 to 200 atoms
@@ -103,13 +104,12 @@ def ways(
         "ProcessPoolExecutor": stack.enter_context(ProcessPoolExecutor(workers, mp_context=spawn)),
     }
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError:
         print("Dask is not installed, and left out", file=sys.stderr)
     else:
-        options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
-        cluster = stack.enter_context(LocalCluster(**options, silence_logs=50))
-        executors["Dask, LocalCluster"] = stack.enter_context(Client(cluster))
+        cluster = stack.enter_context(local_cluster(workers))
+        executors["Dask, as --scheduler local"] = stack.enter_context(Client(cluster))
     for name, executor in executors.items():
         calls[name] = lambda executor=executor: mdkern.evaluate(given, calc, executor=executor)
     return calls

@@ -51,7 +51,7 @@ def evaluate(
     ----------
     frames : iterable of ase.Atoms
         Left as they are; their own calculators do not matter. With an executor they are taken as they are needed, and no more
-        than two shards (of 32768 atoms, or 512 frames) for each worker are held at a time.
+        than two shards (of 65536 atoms, or 1024 frames) for each worker are held at a time.
     calculator : mdkern.calculators.Calculator
         Any other ASE calculator works too, one structure after the other; with an executor, which needs to pickle it, each
         structure is a shard.

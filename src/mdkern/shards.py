@@ -21,11 +21,11 @@ __all__ = ["ATOMS", "Job", "WorkerError", "run_job"]
 
 HERE = 64  # frames of a shard without an executor, for whose threads they are
 # Of a shard that travels: 50 ms of work or more with most potentials, and some megabytes.
-ATOMS = 32768
-FRAMES = 512
+ATOMS = 65536
+FRAMES = 1024
 # Towards the end shards become smaller, so that all workers end at the same time: a worker's share of what is left, in so many parts.
 PARTS = 2
-LEAST = 16  # frames, unless they are few
+LEAST = 64  # frames, unless they are few
 
 
 class WorkerError(MDKernError, RuntimeError):
