@@ -159,7 +159,7 @@ def test_the_documented_extras_are_those_that_exist() -> None:
     table = page.partition("## Extras\n")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, flags=re.MULTILINE))
     assert list(rows) == list(extras())
-    for name in ("cli", "plot", "h5md", "deepmd"):
+    for name in ("cli", "plot", "h5md", "deepmd", "dask", "dpdata"):
         for package in re.findall(r'"([\w.-]+)', extras()[name]):
             assert package in rows[name], (name, package)
 

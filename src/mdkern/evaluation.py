@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
-from itertools import islice
+import pickle
+import warnings
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, NonFiniteError, is_native
+from mdkern.errors import MDKernWarning
+from mdkern.journal import digest
 from mdkern.potentials.base import SpeciesMap, not_finite, volume_of, warn_of
+from mdkern.shards import ATOMS, run_job
 from mdkern.terminal import Progress
+from mdkern.worker import Failure
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["evaluate", "evaluate_iter"]
+__all__ = ["Evaluation", "evaluate", "evaluate_iter", "model_hash"]
 
 _OF_CHARGES = ("charges", "born_effective_charges")
 PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress", "stresses", *_OF_CHARGES)
-GROUP = 64  # structures per call of the core
+OVERFLOW = "overflow"  # beside the properties of a frame whose evaluation the potential warns of
 
 
 def evaluate(
@@ -32,26 +38,39 @@ def evaluate(
     properties: Sequence[str] = ("energy", "forces"),
     threads: int | None = None,
     progress: bool = False,
+    executor: Any = None,
+    on_error: str | None = None,
+    journal: Any = None,
 ) -> list[dict[str, Any]]:
-    """Energies, forces and stresses of many structures, several at a time.
+    """Energies, forces and stresses of many structures, several at a time, here or by the workers of an executor.
 
-    Threads take different structures; the results have the same bits for every number of threads, and are those of
-    the calculator itself.
+    Results have the same bits for every number of threads, workers and shards, and are those of the calculator itself (where
+    all workers have the same instruction set).
 
     Parameters
     ----------
     frames : iterable of ase.Atoms
-        Left as they are; their own calculators do not matter.
+        Left as they are; their own calculators do not matter. With an executor they are taken as they are needed, and no more
+        than two shards (of 65536 atoms, or 1024 frames) for each worker are held at a time.
     calculator : mdkern.calculators.Calculator
-        Any other ASE calculator works too, one structure after the other.
+        Any other ASE calculator works too, one structure after the other; with an executor, which needs to pickle it, each
+        structure is a shard.
     properties : sequence of str
         Out of ``energy``, ``free_energy`` (eV), ``energies`` (n,), ``forces`` (n, 3) in eV/Angstrom, ``stress`` (6,) and
         ``stresses`` (n, 6) in eV/Angstrom^3, in ASE's signs and order; where the model has charges (NEP), ``charges`` (n,) and
         ``born_effective_charges`` (n, 3, 3) in e; and whatever else the calculator offers, such as ``dipole``.
     threads : int, optional
-        By default :func:`mdkern.get_num_threads`.
+        By default :func:`mdkern.get_num_threads`; with an executor 1 for each of its workers.
     progress : bool
         Draw a bar on a terminal.
+    executor : concurrent.futures.Executor or dask.distributed.Client, optional
+        Threads, processes, MPI processes (mpi4py) or a cluster that work on the structures. Each worker gets the model once.
+    on_error : {"raise", "record"}, optional
+        Of a structure that cannot be evaluated: raise its error, or go on and put ``{"error": text}`` in place of its results,
+        with a warning at the end. By default the first without and the second with an executor.
+    journal : path-like, optional
+        File that keeps finished results. An interrupted call, made again with the same model and properties, takes them
+        from there, by the content of the structures. Structures that failed are tried again.
 
     Returns
     -------
@@ -61,23 +80,38 @@ def evaluate(
     Raises
     ------
     TypeError
-        `frames` is one structure, or has something else in it; `calculator` is none.
+        `frames` is one structure, or has something else in it; `calculator` or `executor` is none.
     ValueError
         An unknown property, an element that the potential lacks, a stress without a cell; the message has the index of the
         structure.
     NonFiniteError
         Atoms lie on top of each other.
+    WorkerError
+        The executor lost a worker and does not replace it, or its workers cannot work.
+    UnsupportedError
+        A calculator that cannot be pickled, with an executor.
+    FormatError
+        `journal` is no journal, or that of another model or other properties.
     """
+    results = evaluate_iter(
+        frames, calculator, properties, threads, executor, on_error=on_error, journal=journal
+    )
     if not checks.flag("progress", progress):
-        return list(evaluate_iter(frames, calculator, properties, threads))
-    known = list(checks.several("frames", frames))
-    results = []
-    with Progress("evaluate", len(known)) as bar:
-        for result in evaluate_iter(known, calculator, properties, threads):
-            results.append(result)
+        return list(results)
+    known = frames
+    if executor is None and not isinstance(frames, Sized):
+        known = list(frames)
+        results = evaluate_iter(
+            known, calculator, properties, threads, None, on_error=on_error, journal=journal
+        )
+    total = len(known) if isinstance(known, Sized) else None
+    out = []
+    with Progress("evaluate", total) as bar:
+        for result in results:
+            out.append(result)
             if bar.due():
-                bar.show(len(results))
-    return results
+                bar.show(len(out))
+    return out
 
 
 def evaluate_iter(
@@ -85,6 +119,10 @@ def evaluate_iter(
     calculator: Any,
     properties: Sequence[str] = ("energy", "forces"),
     threads: int | None = None,
+    executor: Any = None,
+    *,
+    on_error: str | None = None,
+    journal: Any = None,
 ) -> Iterator[dict[str, Any]]:
     """The same, result by result: no more than some structures are held at a time."""
     frames = checks.several("frames", frames)
@@ -98,25 +136,38 @@ def evaluate_iter(
     for name in wanted:
         if name not in offered:
             raise ValueError(f"properties: {name!r}; expected some of {', '.join(PROPERTIES)}")
-    n_threads = checks.threads(threads)
-    return _results(iter(frames), calculator, wanted, n_threads)
+    if on_error not in (None, "raise", "record"):
+        raise ValueError(f"on_error: {on_error!r}; expected 'raise' or 'record'")
+    record = executor is not None if on_error is None else on_error == "record"
+    n_threads = checks.threads(threads) or None
+    job = Evaluation(calculator, wanted)
+    done = job.warned(run_job(job, frames, executor, n_threads, journal))
+    return _recorded(done) if record else _raised(done)
 
 
-def _results(
-    frames: Iterator[Atoms], calculator: Any, wanted: tuple[str, ...], threads: int
-) -> Iterator[dict[str, Any]]:
-    native = None
-    # Born effective charges take further passes over the list of each structure.
-    if is_native(calculator) and "born_effective_charges" not in wanted:
-        native = _Native.of(calculator.potential)
-    first = 0
-    while group := list(islice(frames, GROUP)):
-        if native is None:
-            for k, atoms in enumerate(group):
-                yield _one(calculator, atoms, wanted, first + k)
-        else:
-            yield from _many(native, group, wanted, threads, first)
-        first += len(group)
+def _raised(results: Generator[dict[str, Any] | Failure]) -> Iterator[dict[str, Any]]:
+    """Until one fails."""
+    with closing(results):
+        for k, result in enumerate(results):
+            if isinstance(result, Failure):
+                raise result.of(f"structure {k}")
+            yield result
+
+
+def _recorded(results: Generator[dict[str, Any] | Failure]) -> Iterator[dict[str, Any]]:
+    """All of them, and a warning of those that failed."""
+    failed, first = 0, ""
+    with closing(results):
+        for k, result in enumerate(results):
+            if not isinstance(result, Failure):
+                yield result
+                continue
+            failed += 1
+            first = first or f"structure {k}: {result}"
+            yield {"error": str(result)}
+    if failed:
+        text = f"{failed:,} structures were not evaluated; {first}"
+        warnings.warn(text, MDKernWarning, stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -136,67 +187,189 @@ class _Native:
         return cls(step, potential.cutoff, SpeciesMap(potential.species), potential)
 
 
-def _many(
-    native: _Native,
-    group: list[Atoms],
-    wanted: tuple[str, ...],
-    threads: int,
-    first: int,
-) -> Iterator[dict[str, Any]]:
+@dataclass
+class Evaluation:
+    """A job (see :class:`mdkern.shards.Job`): properties of frames by a calculator.
+
+    Parameters
+    ----------
+    calculator
+        Of mdkern, or any of ASE's.
+    wanted : tuple of str
+        Properties.
+    where_there : tuple of str
+        Properties that a frame may lack, as the stress without a cell.
+    """
+
+    calculator: Any
+    wanted: tuple[str, ...]
+    where_there: tuple[str, ...] = ()
+    native: _Native | None = field(init=False, default=None)
+    label = "evaluate"
+    sent: bool = field(init=False, default=False)  # this is a worker's copy
+
+    def __post_init__(self) -> None:
+        # Born effective charges take further passes over the list of each structure.
+        if is_native(self.calculator) and "born_effective_charges" not in self.wanted:
+            self.native = _Native.of(self.calculator.potential)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a potential of the core no more than itself: not the results of a calculator, nor its atoms."""
+        state = {"wanted": self.wanted, "where_there": self.where_there}
+        if self.native is not None:
+            return state | {"potential": self.native.potential}
+        return state | {"calculator": self.calculator}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.wanted, self.where_there = state["wanted"], state["where_there"]
+        self.calculator = state.get("calculator")
+        self.native = _Native.of(state["potential"]) if "potential" in state else None
+        self.sent = True
+
+    @property
+    def shard(self) -> int:
+        """Calculators of others take milliseconds to days for a frame."""
+        return 1 if self.native is None else ATOMS
+
+    def fingerprint(self) -> str:
+        """From the model's numbers where it is mdkern's, not from the file that it was read from."""
+        names = "|".join((*self.wanted, "?", *self.where_there))
+        out = hashlib.sha256(f"evaluate {_core.__version__} {names}".encode())
+        model_hash(out, self.calculator)
+        return out.hexdigest()
+
+    def pack(self, atoms: Any, name: str) -> Any:
+        """Arrays for the core, a copy for other calculators, which they may keep."""
+        checks.structure(name, atoms)
+        if self.native is not None:
+            return checks.arrays(atoms)
+        mine = atoms.copy()
+        mine.calc = None
+        mine.set_constraint()
+        return mine
+
+    def key(self, packed: Any) -> bytes:
+        """Of a copy all of its arrays count, such as magnetic moments."""
+        if self.native is not None:
+            return digest(packed)
+        arrays = [
+            x for name in sorted(packed.arrays) for x in (np.array(name), packed.arrays[name])
+        ]
+        return digest([*arrays, packed.cell.array, packed.pbc])
+
+    def run(self, frames: Sequence[Any], threads: int) -> Iterator[dict[str, Any] | Failure]:
+        """Results; failures without the index of the structure, which the caller knows."""
+        if self.native is None:
+            for atoms in frames:
+                yield self._one(atoms, threads)
+            return
+        # A bad one among many: each by itself shows which.
+        try:
+            found = _many(self.native, frames, "stresses" in self.wanted, threads)
+        except AtomsError:
+            found = [None] * len(frames)
+        for frame, values in zip(frames, found, strict=True):
+            yield self._result(frame, values, threads)
+
+    def _result(self, frame: Any, values: Any, threads: int) -> dict[str, Any] | Failure:
+        """From what the core gave; None: it is still to be asked for this one."""
+        assert self.native is not None
+        positions, _, cell, _ = frame
+        try:
+            if values is None:
+                (values,) = _many(self.native, [frame], "stresses" in self.wanted, threads)
+            r = potentials.Result(*values)
+            if not math.isfinite(r.energy + sum(r.virial.tolist())):
+                raise NonFiniteError(not_finite(r, positions))
+            everything: dict[str, Any] = {
+                "energy": r.energy,
+                "free_energy": r.energy,
+                "energies": r.energies,
+                "forces": r.forces,
+            }
+            if r.charges is not None:
+                everything["charges"] = r.charges
+            volume = volume_of(cell)
+            if volume > 0.0:
+                everything["stress"] = r.virial / -volume
+                if r.virials is not None:
+                    everything["stresses"] = r.virials / -volume
+            chosen = self._chosen(everything)
+        except (AtomsError, NonFiniteError, ValueError) as e:
+            return Failure(e)
+        return chosen | {OVERFLOW: True} if r.overflow else chosen
+
+    def _one(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
+        """By the calculator itself."""
+        with getattr(self.calculator, "lock", nullcontext()):
+            try:
+                if self.sent and hasattr(self.calculator, "n_threads"):
+                    self.calculator.set(threads=threads)
+                self.calculator.calculate(atoms, list(self.wanted))
+                results = self.calculator.results
+                found = {k: np.copy(v) if np.ndim(v) else v for k, v in results.items()}
+                # (n, 3, 3): ASE's writer of extended XYZ fails on them where they stay.
+                results.pop("born_effective_charges", None)
+                return self._chosen(found)
+            except Exception as e:  # noqa: BLE001 - calculators of others raise all kinds of exceptions
+                return Failure(e)
+
+    def _chosen(self, everything: dict[str, Any]) -> dict[str, Any]:
+        for name in self.wanted:
+            if name not in everything and name not in self.where_there:
+                why = "has no cell with a volume" if "stress" in name else "is not offered"
+                raise ValueError(f"{name}: {why}")
+        return {name: everything[name] for name in self.wanted if name in everything}
+
+    def warned(
+        self, results: Generator[dict[str, Any] | Failure]
+    ) -> Generator[dict[str, Any] | Failure]:
+        """The same results, with the warning of a potential whose tables or room did not suffice, wherever it was evaluated."""
+        with closing(results):
+            for result in results:
+                if not isinstance(result, Failure) and result.pop(OVERFLOW, False):
+                    assert self.native is not None
+                    warn_of(self.native.potential, True)
+                yield result
+
+
+def _many(native: _Native, frames: Sequence[Any], virials: bool, threads: int) -> list[Any]:
+    """What the core gives for several frames; AtomsError where one of them is bad."""
     inputs = []
-    for k, atoms in enumerate(group):
-        checks.structure(f"frames[{first + k}]", atoms)
-        positions, numbers, cell, pbc = checks.arrays(atoms)
+    for positions, numbers, cell, pbc in frames:
         try:
             inputs.append((positions, cell, pbc, native.kinds(numbers)))
         except ValueError as e:
-            raise AtomsError(f"structure {first + k}: {e}") from None
-    virials = "stresses" in wanted
+            raise AtomsError(str(e)) from None
     found = _core.evaluate_frames(native.step, native.cutoff, inputs, virials, threads)
     if isinstance(found, tuple):
-        raise AtomsError(f"structure {first + found[0]}: {found[1]}")
-    for k, (values, (positions, cell, _, _)) in enumerate(zip(found, inputs, strict=True)):
-        r = potentials.Result(*values)
-        warn_of(native.potential, r.overflow)
-        if not math.isfinite(r.energy + sum(r.virial.tolist())):
-            raise NonFiniteError(f"structure {first + k}: {not_finite(r, positions)}")
-        volume = volume_of(cell)
-        everything: dict[str, Any] = {
-            "energy": r.energy,
-            "free_energy": r.energy,
-            "energies": r.energies,
-            "forces": r.forces,
-        }
-        if r.charges is not None:
-            everything["charges"] = r.charges
-        if volume > 0.0:
-            everything["stress"] = r.virial / -volume
-            if r.virials is not None:
-                everything["stresses"] = r.virials / -volume
-        yield _chosen(everything, wanted, first + k)
+        raise AtomsError(str(found[1]))
+    return list(found)
 
 
-def _one(calculator: Any, atoms: Atoms, wanted: tuple[str, ...], index: int) -> dict[str, Any]:
-    """By the calculator itself, on a copy that it may keep."""
-    mine = checks.structure(f"frames[{index}]", atoms).copy()
-    mine.calc = None
-    mine.set_constraint()
-    with getattr(calculator, "lock", nullcontext()):
-        try:
-            calculator.calculate(mine, list(wanted))
-        except AtomsError as e:
-            raise AtomsError(f"structure {index}: {e}") from None
-        except NonFiniteError as e:
-            raise NonFiniteError(f"structure {index}: {e}") from None
-        results = {k: np.copy(v) if np.ndim(v) else v for k, v in calculator.results.items()}
-        # (n, 3, 3): ASE's writer of extended XYZ fails on them where they stay.
-        calculator.results.pop("born_effective_charges", None)
-    return _chosen(results, wanted, index)
+def model_hash(out: Any, calculator: Any) -> None:
+    """What a calculator's results depend on, into a hash: of mdkern's the numbers of the model."""
+    fields = getattr(getattr(calculator, "potential", None), "core_fields", None)
+    if fields is not None and is_native(calculator):
+        _feed(out, fields())
+        return
+    try:
+        out.update(pickle.dumps(calculator))
+    except Exception:  # noqa: BLE001 - one that cannot be pickled may still have parameters
+        kind = type(calculator)
+        parameters = getattr(calculator, "parameters", None)
+        out.update(f"{kind.__module__}.{kind.__qualname__} {parameters!r}".encode())
 
 
-def _chosen(everything: dict[str, Any], wanted: tuple[str, ...], index: int) -> dict[str, Any]:
-    for name in wanted:
-        if name not in everything:
-            why = "has no cell with a volume" if "stress" in name else "is not offered"
-            raise ValueError(f"structure {index}: {name}: {why}")
-    return {name: everything[name] for name in wanted}
+def _feed(out: Any, fields: Any) -> None:
+    """Arrays, numbers and texts, in dicts and lists, into a hash."""
+    if isinstance(fields, Mapping):
+        for name in sorted(fields):
+            out.update(f"{name}:".encode())
+            _feed(out, fields[name])
+    elif isinstance(fields, (list, tuple)):
+        out.update(f"[{len(fields)}]".encode())
+        for x in fields:
+            _feed(out, x)
+    else:
+        out.update(repr(fields).encode() if isinstance(fields, str) else digest([fields]))

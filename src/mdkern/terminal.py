@@ -96,14 +96,14 @@ class Progress:
     Parameters
     ----------
     label : str
-    total : int
-        Steps to be done.
+    total : int or None
+        Steps to be done; None: not known.
     enabled : bool
         False draws nothing.
     """
 
-    def __init__(self, label: str, total: int, enabled: bool = True) -> None:
-        self._label, self._total = label, max(total, 1)
+    def __init__(self, label: str, total: int | None, enabled: bool = True) -> None:
+        self._label, self._total = label, None if total is None else max(total, 1)
         self._plain = enabled and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
         self._rich: Any = None
         self._last = 0.0
@@ -153,6 +153,6 @@ class Progress:
         if self._rich is not None:
             self._rich.update(self._task, completed=done, note=note)
         elif self._plain:
-            percent = 100 * done // self._total
-            sys.stderr.write(f"\r{f'{self._label}: {percent:3d} %  {note}':78.78}")
+            share = f"{done:,}" if self._total is None else f"{100 * done // self._total:3d} %"
+            sys.stderr.write(f"\r{f'{self._label}: {share}  {note}':78.78}")
             sys.stderr.flush()

@@ -6,20 +6,19 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from mdkern.cli.options import (
-    STRUCTURE_HELP,
     add_reading,
     check_outputs,
+    dataset,
     frames_index,
     non_negative_int,
     positive,
     positive_int,
-    read_frames,
 )
 from mdkern.cli.output import (
-    Progress,
     UsageError,
     number,
     one_line,
@@ -27,6 +26,7 @@ from mdkern.cli.output import (
     print_json,
     writing,
 )
+from mdkern.cli.scheduler import DATASET_HELP, Many, add_many, connected
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -48,7 +48,7 @@ and descriptor: the arguments as JSON.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("frames", metavar="FRAMES", help=STRUCTURE_HELP)
+    parser.add_argument("frames", metavar="FRAMES", help=DATASET_HELP)
     parser.add_argument(
         "--index", type=frames_index, default=":", metavar="A:B:C", help="frames (default: all)"
     )
@@ -92,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--chemiscope", metavar="MAP.json", help="write a file for chemiscope.org")
     out.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     out.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    add_many(parser)
     add_reading(parser)
 
 
@@ -119,10 +120,17 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--chemiscope {args.chemiscope}: expected a name that ends in .json")
     if args.map is not None:
         check_picture(args.map, "--map")
-    check_outputs([args.output, args.map, args.chemiscope], [args.frames], args.overwrite)
-    frames = read_frames(args.frames, args.index, args)
+    outputs = [args.output, args.map, args.chemiscope]
+    continued = Many.continued(args, *outputs)
+    check_outputs(
+        [*outputs, args.journal], [args.frames], args.overwrite, [*continued, args.journal]
+    )
+    anew = args.overwrite or bool(continued)
+    found = dataset(args)
+    frames = list(found.frames)
     descriptor = _descriptor(args, frames)
-    features, seconds = _describe(descriptor, frames, args)
+    frames, rows, many, seconds = _describe(descriptor, frames, args)
+    features = np.concatenate(rows) if rows else np.zeros((0, descriptor.get_number_of_features()))
     averaged = args.average != "off"
     frame = (
         np.arange(len(frames))
@@ -136,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
     )
     numbers = None if averaged else np.concatenate([a.numbers for a in frames])
     if args.output is not None:
-        arrays = {
+        arrays: dict[str, Any] = {
             "features": features,
             "frame": frame,
             "atom": atom,
@@ -144,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
             "feature_names": np.array(descriptor.feature_names()),
             "descriptor": np.array(json.dumps(descriptor.to_dict())),
         }
-        mode = "wb" if args.overwrite else "xb"
+        mode = "wb" if anew else "xb"
         with writing(args.output), open(args.output, mode) as file:  # noqa: PTH123
             np.savez(file, **arrays)
     facts: dict[str, Any] = {
@@ -154,7 +162,9 @@ def run(args: argparse.Namespace) -> int:
         "descriptor": descriptor.to_dict(),
         "seconds": seconds,
         "us_per_environment": 1e6 * seconds / max(1, sum(len(a) for a in frames)),
+        "bad_frames": many.bad.frames,
     }
+    many.bad.warn(args.frames)
     if args.map is not None or args.chemiscope is not None:
         points, explained = principal_components(features)
         facts["explained_variance"] = explained
@@ -162,14 +172,14 @@ def run(args: argparse.Namespace) -> int:
             _draw(args, frames, points, explained, frame, numbers)
         if args.chemiscope is not None:
             document = chemiscope(frames, points, frame, atom, descriptor, averaged)
-            mode = "w" if args.overwrite else "x"
+            mode = "w" if anew else "x"
             with writing(args.chemiscope), open(args.chemiscope, mode, encoding="utf-8") as file:  # noqa: PTH123
                 json.dump(document, file)
     if args.json:
         print_json(facts)
     else:
         _print(args, facts)
-    return 0
+    return 130 if many.interrupted else 0
 
 
 def _descriptor(args: argparse.Namespace, frames: list[Atoms]) -> Any:
@@ -209,21 +219,23 @@ def _descriptor(args: argparse.Namespace, frames: list[Atoms]) -> Any:
         raise UsageError(str(e)) from e
 
 
-def _describe(descriptor: Any, frames: list[Atoms], args: argparse.Namespace) -> tuple[Any, float]:
-    import numpy as np
+def _describe(
+    descriptor: Any, frames: list[Atoms], args: argparse.Namespace
+) -> tuple[list[Atoms], list[Any], Many, float]:
+    """Frames that have descriptors, these, and how it went."""
+    from mdkern.cli.jobs import Description
 
-    rows, seconds = [], 0.0
-    with Progress("describe", len(frames), enabled=not args.json) as bar:
-        for k, a in enumerate(frames):
-            begin = time.perf_counter()
-            try:
-                rows.append(np.atleast_2d(descriptor.create(a)))
-            except ValueError as e:
-                raise UsageError(f"{args.frames}: frame {k}: {e}") from e
-            seconds += time.perf_counter() - begin
-            if bar.due():
-                bar.show(k + 1, f"{k + 1} of {len(frames)} frames")
-    return np.concatenate(rows), seconds
+    good, rows = [], []
+    with connected(args) as client:
+        many = Many(args, client, len(frames))
+        begin = time.perf_counter()
+        results = many.results(Description(descriptor), frames)
+        with closing(results), many.until_interrupted():
+            for atoms, result in results:
+                if "error" not in result:
+                    good.append(atoms)
+                    rows.append(result["features"])
+        return good, rows, many, time.perf_counter() - begin
 
 
 def principal_components(features: Any) -> tuple[Any, list[float]]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
+import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
-from mdkern.cli.options import STRUCTURE_HELP, add_reading, check_outputs, frames_index, read_frames
+from mdkern.cli.options import add_reading, check_outputs, dataset, frames_index
 from mdkern.cli.output import (
-    Progress,
     UsageError,
     number,
     one_line,
@@ -21,7 +23,8 @@ from mdkern.cli.output import (
     print_table,
     warning,
 )
-from mdkern.errors import FormatError, MDKernError
+from mdkern.cli.scheduler import DATASET_HELP, Bad, Many, add_many, connected
+from mdkern.errors import FormatError
 from mdkern.io.labels import KEYS, Labels, read_labels
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ EPILOG = (
 examples:
   mdkern evaluate frames.extxyz --potential Cu.eam.alloy -o out.extxyz --plot parity.png
   mdkern evaluate run.traj --index 0:100:10 --potential zhou2004 --json
+  mdkern evaluate deepmd_data/ --potential model.dp --scheduler local --journal run.journal -o out.extxyz
 
 Reference values are read under the names of ASE (energy, forces, stress), GPUMD (force, virial), MACE
 (REF_energy, REF_forces, REF_stress, REF_virials), QUIP (dft_energy, dft_force, dft_virial) and NequIP
@@ -60,7 +64,7 @@ _PER_ATOM = ("forces", "charges")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("frames", metavar="FRAMES", help=STRUCTURE_HELP)
+    add("frames", metavar="FRAMES", help=DATASET_HELP)
     add("--potential", required=True, metavar="P", help="file or built-in potential, see below")
     add(
         "--index",
@@ -73,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--plot", metavar="FILE.png", help="parity plots against the reference values")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--json", action="store_true", help="summary as one JSON document on stdout")
+    add_many(parser)
     add_reading(parser)
     keys = parser.add_argument_group("reference values (default: the usual names, see below)")
     for kind in KEYS:
@@ -81,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from mdkern.cli.trajectory import BackgroundWriter, open_trajectory, trajectory_format
+    from mdkern.evaluation import Evaluation
 
     if args.output and trajectory_format(args.output) == "h5md":
         raise UsageError(f"-o {args.output}: frames of different sizes do not fit H5MD")
@@ -88,67 +94,50 @@ def run(args: argparse.Namespace) -> int:
         from mdkern.cli.plots import check_picture
 
         check_picture(args.plot)
-    check_outputs([args.output, args.plot], [args.frames, args.potential], args.overwrite)
+    continued = Many.continued(args, args.output, args.plot)
+    outputs, inputs = [args.output, args.plot], [args.frames, args.potential]
+    check_outputs([*outputs, args.journal], inputs, args.overwrite, [*continued, args.journal])
     keys = {kind: getattr(args, f"{kind}_key") for kind in KEYS}
     keys = {kind: name for kind, name in keys.items() if name}
     if keys.get("stress", "none") != "none" and keys.get("virial", "none") != "none":
         raise UsageError("--stress-key and --virial-key: expected one of them")
-    frames = read_frames(args.frames, args.index, args)
-    labels = _labels(args.frames, frames, keys)
-    symbols = sorted({s for atoms in frames for s in atoms.symbols.species()})
-    chosen = potential.make_potential(args.potential, symbols, 0.3)
-    errors = Comparison(labels)
-    done = 0
-    interrupted = False
+    frames = dataset(args)
+    chosen = potential.for_frames(args.potential, frames.again)
+    charges = ["charges"] if "charges" in chosen.calculator.implemented_properties else []
+    job = Evaluation(chosen.calculator, ("energy", "forces", "stress", *charges), ("stress",))
+    errors = Comparison(keys, bool(args.plot))
+    n_frames = n_atoms = 0
     begin = time.perf_counter()
     with contextlib.ExitStack() as stack:
+        client = stack.enter_context(connected(args))
+        many = Many(args, client, frames.number)
+        results = many.results(job, frames.frames, zip_labels(args.frames, keys))
+        stack.enter_context(contextlib.closing(results))
+        begin = time.perf_counter()
         sink = None
-        if args.output:
-            sink = BackgroundWriter(open_trajectory(args.output, "w" if args.overwrite else "x"))
-            stack.enter_context(contextlib.closing(sink))
-        bar = stack.enter_context(Progress("evaluate", len(frames), not args.json))
-        try:
-            for atoms, result in _results(frames, chosen.calculator, args):
-                errors.add(len(atoms), labels[done], result)
+        with many.until_interrupted():
+            for (atoms, labels), result in results:
+                if sink is None and args.output:  # now that the first frame is there
+                    mode: Any = "w" if args.overwrite or continued else "x"
+                    sink = BackgroundWriter(open_trajectory(args.output, mode))
+                    stack.enter_context(contextlib.closing(sink))
+                frame = _frame(atoms, labels) if sink is not None else atoms
+                if "error" in result:
+                    frame.info["error"] = result.pop("error")
+                else:
+                    errors.add(len(atoms), labels, result)
                 if sink is not None:
-                    sink.write(_frame(atoms, labels[done]), result)
-                done += 1
-                if bar.due():
-                    bar.show(done)
-        except KeyboardInterrupt:
-            interrupted = True
+                    sink.write(frame, result)
+                n_frames, n_atoms = n_frames + 1, n_atoms + len(atoms)
     seconds = time.perf_counter() - begin
     errors.warn(args.frames)
+    many.bad.warn(args.frames)
     if args.plot:
         if not errors.found():
             raise UsageError(f"--plot: {args.frames} has no reference values")
         _plot(args.plot, errors)
-    _report(args, chosen, frames[:done], errors, seconds)
-    return 130 if interrupted else 0
-
-
-def _results(
-    frames: list[Atoms], calculator: Any, args: argparse.Namespace
-) -> Iterator[tuple[Atoms, dict[str, Any]]]:
-    """Each frame with its results; stress where it has a cell."""
-    from mdkern.evaluation import GROUP, evaluate_iter
-
-    def has_cell(atoms: Atoms) -> bool:
-        return bool(atoms.cell.rank == 3)
-
-    charges = ["charges"] if "charges" in calculator.implemented_properties else []
-    first = 0
-    while first < len(frames):  # runs of frames that are alike
-        kind, last = has_cell(frames[first]), first + 1
-        while last < len(frames) and last < first + GROUP and has_cell(frames[last]) == kind:
-            last += 1
-        names = ["energy", "forces", *(["stress"] if kind else []), *charges]
-        part = frames[first:last]
-        try:
-            yield from zip(part, evaluate_iter(part, calculator, names), strict=True)
-        except MDKernError as e:
-            raise UsageError(f"{args.frames}, from frame {first} on: {e}") from e
-        first = last
+    _report(args, chosen, (n_frames, n_atoms, seconds), errors, many.bad)
+    return 130 if many.interrupted else 0
 
 
 def _frame(atoms: Atoms, labels: Labels) -> Atoms:
@@ -165,34 +154,72 @@ def _frame(atoms: Atoms, labels: Labels) -> Atoms:
     return frame
 
 
-def _labels(path: str, frames: list[Atoms], keys: dict[str, str]) -> list[Labels]:
-    """Reference values of all frames; a name that was asked for is in one of them."""
-    labels = []
-    for k, atoms in enumerate(frames):
+def zip_labels(path: str, keys: dict[str, str]) -> Callable[[Atoms], tuple[Atoms, Labels]]:
+    """A frame with its reference values, for frame after frame of a file."""
+    counted = itertools.count()
+
+    def with_labels(atoms: Atoms) -> tuple[Atoms, Labels]:
+        k = next(counted)
         try:
-            labels.append(read_labels(atoms, keys))
+            return atoms, read_labels(atoms, keys)
         except FormatError as e:
             raise UsageError(f"{path}: frame {k} of those read: {e}") from e
-    found = {name for each in labels for name in each.keys.values()}
-    for kind, name in keys.items():
-        if name != "none" and name not in found:
-            raise UsageError(f"--{kind}-key {name}: no frame of {path} has it")
-    return labels
+
+    return with_labels
+
+
+@dataclass
+class _Sums:
+    """Of the differences of one quantity."""
+
+    values: int = 0
+    total: float = 0.0
+    absolute: float = 0.0
+    squares: float = 0.0
+    largest: float = 0.0
+
+    def add(self, d: Any) -> None:
+        import numpy as np
+
+        self.values += d.size
+        self.total += float(d.sum())
+        self.absolute += float(np.abs(d).sum())
+        self.squares += float((d * d).sum())
+        self.largest = max(self.largest, float(np.abs(d).max()))
 
 
 class Comparison:
-    """Pairs of reference and computed values, without those that are not finite."""
+    """Differences of reference and computed values, without those that are not finite.
 
-    def __init__(self, labels: list[Labels]) -> None:
-        self._labels = labels
+    Parameters
+    ----------
+    keys : dict
+        Names of reference values that were asked for.
+    pairs : bool
+        Keep all values, for a picture.
+    """
+
+    def __init__(self, keys: dict[str, str], pairs: bool) -> None:
+        self._asked, self._keep = keys, pairs
         self._pairs: dict[str, tuple[list[Any], list[Any]]] = {k: ([], []) for k in QUANTITIES}
+        self._sums: dict[str, _Sums] = {k: _Sums() for k in QUANTITIES}
         self._without_number: Counter[str] = Counter()
         self._without_result: Counter[str] = Counter()
         self._frames: Counter[str] = Counter()
+        self._n = 0
+        self._names: dict[str, Counter[str]] = {}
+        self._unused: dict[str, str] = {}
+        self._differing: Counter[tuple[str, str, str]] = Counter()
 
     def add(self, n_atoms: int, labels: Labels, result: dict[str, Any]) -> None:
         import numpy as np
 
+        self._n += 1
+        self._unused.update(labels.unused)
+        for quantity, name in labels.keys.items():
+            self._names.setdefault(quantity, Counter())[name] += 1
+            for other in labels.differing.get(quantity, ()):
+                self._differing[quantity, name, other] += 1
         for name, value in labels.values.items():
             if name not in result:
                 self._without_result[name] += 1
@@ -203,45 +230,43 @@ class Comparison:
             self._without_number[name] += int((~finite).sum())
             self._frames[name] += 1
             if finite.any():
-                self._pairs[name][0].append(reference[finite])
-                self._pairs[name][1].append(computed[finite])
+                self._sums[name].add(computed[finite] - reference[finite])
+                if self._keep:
+                    self._pairs[name][0].append(reference[finite])
+                    self._pairs[name][1].append(computed[finite])
 
     def labels(self) -> dict[str, dict[str, Any]]:
         """Which names were used in how many frames, and how many values were left out as they are no numbers."""
-        names: dict[str, Counter[str]] = {}
-        for each in self._labels:
-            for quantity, name in each.keys.items():
-                names.setdefault(quantity, Counter())[name] += 1
         return {
             quantity: {
                 "names": dict(used),
                 "frames": self._frames[quantity],
                 "not_finite": self._without_number[quantity],
             }
-            for quantity, used in names.items()
+            for quantity, used in self._names.items()
         }
 
     def unused(self) -> dict[str, str]:
         """Names that look like reference values, with the reason why they are none."""
-        return {name: why for each in self._labels for name, why in each.unused.items()}
+        return self._unused
 
     def warn(self, path: str) -> None:
         """What of the reference values is not as one may think."""
         used = self.labels()
+        found = {name for counted in self._names.values() for name in counted}
+        for kind, name in self._asked.items():
+            if name not in ("none", *found) and self._n:
+                raise UsageError(f"--{kind}-key {name}: no frame of {path} has it")
         if self.unused():
             named = "; ".join(f"{name} ({why})" for name, why in self.unused().items())
             warning(f"{path}: look like reference values and are not used: {named}; --{KEYS[0]}-key NAME"
                     " and others name some")  # fmt: skip
-        differing: Counter[tuple[str, str, str]] = Counter()
-        for each in self._labels:
-            for quantity, others in each.differing.items():
-                differing.update((quantity, each.keys[quantity], other) for other in others)
-        for (quantity, name, other), n in differing.items():
+        for (quantity, name, other), n in self._differing.items():
             warning(
                 f"{path}: {quantity}: {name} is used; {other} has other values ({n:,} of the frames)"
             )
         for quantity, facts in used.items():
-            n, lost, all_frames = facts["frames"], self._without_result[quantity], len(self._labels)
+            n, lost, all_frames = facts["frames"], self._without_result[quantity], self._n
             if facts["not_finite"]:
                 warning(
                     f"{path}: {quantity}: {facts['not_finite']:,} reference values are not finite and left out"
@@ -268,20 +293,18 @@ class Comparison:
 
     def summary(self) -> dict[str, dict[str, float | str | int]]:
         """Root mean square, mean absolute and largest error of each quantity."""
-        import numpy as np
-
-        out: dict[str, dict[str, float | str | int]] = {}
-        for name, (reference, computed) in self.found().items():
-            d = computed - reference
-            out[name] = {
+        return {
+            name: {
                 "unit": QUANTITIES[name][0],
-                "values": len(d),
-                "rmse": float(np.sqrt(np.mean(d**2))),
-                "mae": float(np.mean(np.abs(d))),
-                "largest": float(np.abs(d).max()),
-                "mean": float(d.mean()),
+                "values": d.values,
+                "rmse": math.sqrt(d.squares / d.values),
+                "mae": d.absolute / d.values,
+                "largest": d.largest,
+                "mean": d.total / d.values,
             }
-        return out
+            for name, d in self._sums.items()
+            if d.values
+        }
 
 
 def _plot(path: str, errors: Comparison) -> None:
@@ -316,6 +339,10 @@ def _plot(path: str, errors: Comparison) -> None:
         plots.save(figure, path)
 
 
+def _not_done(bad: Bad) -> str:
+    return f" ({len(bad.frames):,} frames failed)" if bad.frames else ""
+
+
 def _used(quantity: str, facts: dict[str, Any]) -> str:
     names = ", ".join(facts["names"])
     return quantity if names == quantity else f"{quantity} from {names}"
@@ -324,16 +351,16 @@ def _used(quantity: str, facts: dict[str, Any]) -> str:
 def _report(
     args: argparse.Namespace,
     chosen: potential.Potential,
-    frames: list[Atoms],
+    amount: tuple[int, int, float],
     errors: Comparison,
-    seconds: float,
+    bad: Bad,
 ) -> None:
     import mdkern
 
     summary = errors.summary()
-    n_atoms = sum(len(atoms) for atoms in frames)
+    n_frames, n_atoms, seconds = amount
     facts = {
-        "frames": len(frames),
+        "frames": n_frames,
         "atoms": n_atoms,
         "potential": one_line(chosen.path or chosen.spec, 2000),
         "potential_sha256": chosen.sha256 or "built-in",
@@ -342,7 +369,9 @@ def _report(
         "labels_not_used": errors.unused(),
         "seconds": seconds,
         "atoms_per_s": n_atoms / seconds if seconds > 0 else None,
-        "threads": mdkern.get_num_threads(),
+        "threads": mdkern.get_num_threads() if args.scheduler is None else args.threads or 1,
+        "scheduler": args.scheduler,
+        "bad_frames": bad.frames,
         "isa": mdkern.get_isa(),
         "version": mdkern.__version__,
         "files": {"frames": args.output, "plot": args.plot},
@@ -353,7 +382,7 @@ def _report(
     print_fields(
         "",
         {
-            "frames": f"{one_line(args.frames)}: {len(frames):,} frames, {n_atoms:,} atoms",
+            "frames": f"{one_line(args.frames)}: {n_frames:,} frames, {n_atoms:,} atoms{_not_done(bad)}",
             "potential": str(facts["potential"]),
             "time": f"{seconds:.3g} s, {number(n_atoms / max(seconds, 1e-9), 3)} atoms/s",
             "reference": "; ".join(_used(*item) for item in errors.labels().items()) or "none",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STRUCTURE_HELP",
+    "Frames",
     "add_reading",
     "check_outputs",
+    "dataset",
     "finite",
     "frames_index",
     "non_negative",
@@ -113,6 +116,46 @@ def read_frames(name: str, index: int | slice, args: argparse.Namespace) -> list
     from mdkern.io import structures
 
     return structures.read_frames(name, index, args.format, args.occupancy or "refuse", warning)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames that are read one by one.
+
+    Attributes
+    ----------
+    frames : iterable of ase.Atoms
+    again : callable
+        All of them another time, without the reader's warnings.
+    number : int or None
+        How many, where that is found out without reading them.
+    """
+
+    frames: Iterable[Atoms]
+    again: Callable[[], Iterable[Atoms]]
+    number: int | None
+
+
+def dataset(args: argparse.Namespace) -> Frames:
+    """The frames that `args` names.
+
+    Frames that are not finite pass where failures are recorded. Standard input, which is read once only, is held in memory.
+    """
+    from mdkern.io import structures
+
+    recorded = (args.on_error or ("raise" if args.scheduler is None else "record")) == "record"
+    policy = args.occupancy or "refuse"
+
+    def frames(warn: Callable[[str], None] = warning) -> Iterator[Atoms]:
+        return structures.iter_frames(
+            args.frames, args.index, args.format, policy, warn, not recorded
+        )
+
+    if args.frames == "-":
+        held = list(frames())
+        return Frames(held, lambda: held, len(held))
+    n = structures.quick_count(args.frames, args.index, args.format)
+    return Frames(frames(), lambda: frames(lambda _: None), n)
 
 
 def read_structure(name: str, index: int, args: argparse.Namespace) -> Atoms:

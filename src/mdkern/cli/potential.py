@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,11 @@ from mdkern.cli.output import UsageError
 from mdkern.registry import NUMBER, SWITCH, WORD, file_formats, forms, resolve
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from mdkern.calculators import Calculator
 
-__all__ = ["HELP", "Potential", "is_built_in", "make_potential", "sha256"]
+__all__ = ["HELP", "Potential", "for_frames", "is_built_in", "make_potential", "sha256"]
 
 
 def _help() -> str:
@@ -86,6 +88,18 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
     except (TypeError, ValueError) as e:
         raise UsageError(f"--potential {spec}: {e}") from e
     return Potential(made, spec, None, None)
+
+
+def for_frames(spec: str, frames: Callable[[], Iterable[Atoms]], skin: float = 0.3) -> Potential:
+    """The potential for frames that are read one by one.
+
+    A built-in potential that is made for certain elements needs those of all frames, which are read once more for that.
+    """
+    name = spec.partition(":")[0]
+    if not (is_built_in(spec) and forms()[name][1].make):
+        return make_potential(spec, (), skin)
+    symbols = {s for atoms in frames() for s in atoms.symbols.species()}
+    return make_potential(spec, sorted(symbols), skin)
 
 
 def _parameters(name: str, text: str) -> dict[str, Any]:

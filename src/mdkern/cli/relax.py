@@ -7,11 +7,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
+from mdkern.cli.optimize import Settings, optimizer, target
 from mdkern.cli.options import (
-    STRUCTURE_HELP,
     add_reading,
     check_outputs,
     finite,
+    frames_index,
     non_negative,
     non_negative_int,
     positive,
@@ -27,6 +28,7 @@ from mdkern.cli.output import (
     print_json,
     writing,
 )
+from mdkern.cli.scheduler import DATASET_HELP, Many, add_many
 from mdkern.errors import MDKernError
 
 if TYPE_CHECKING:
@@ -42,16 +44,17 @@ EPILOG = (
     + """
 examples:
   mdkern relax Cu.cif --potential zhou2004 --cell full -o relaxed.extxyz
+  mdkern relax frames.extxyz --index : --potential model.dp --scheduler local -o relaxed.extxyz
   mdkern relax slab.xyz --potential Cu.eam.alloy --optimizer lbfgs --fmax 0.001 --trajectory way.traj
 
-The exit status is 1 where --steps did not suffice. Constraints of the structure are kept.
+The exit status is 1 where --steps did not suffice (of several frames: for one of them). Constraints of the structure are kept.
 """
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("structure", metavar="STRUCTURE", help=STRUCTURE_HELP)
+    add("structure", metavar="STRUCTURE", help=DATASET_HELP)
     add("--potential", required=True, metavar="P", help="file or built-in potential, see below")
     add("--optimizer", choices=("fire", "lbfgs", "bfgs"), default="fire", help="default: fire")
     add("--fmax", type=positive, default=0.01, metavar="F", help="eV/Angstrom (default 0.01)")
@@ -63,12 +66,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what of the cell relaxes: nothing (default), all, its volume, its shape at constant volume",
     )
     add("--pressure", type=finite, metavar="GPA", help="with --cell full or volume (default 0)")
-    add("--index", type=int, default=-1, metavar="N", help="frame of the file (default: the last)")
+    add(
+        "--index",
+        type=frames_index,
+        metavar="N|A:B:C",
+        help="frame of the file (default: the last), or several (default with --scheduler: all)",
+    )
     add("--skin", type=non_negative, default=0.3, metavar="A", help="of the neighbor list")
     add("-o", "--output", metavar="FILE", help="relaxed structure, a format that ASE writes")
     add("--trajectory", metavar="FILE.traj", help="every step on the way")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--json", action="store_true", help="summary as one JSON document on stdout")
+    add_many(parser)
     add_reading(parser)
 
 
@@ -76,6 +85,18 @@ def run(args: argparse.Namespace) -> int:
     from mdkern.io.labels import drop_labels
 
     _check(args)
+    if args.index is None:
+        args.index = -1 if args.scheduler is None else slice(None)
+    if isinstance(args.index, slice):
+        from mdkern.cli.relax_many import relax_many
+
+        return relax_many(args, settings_of(args))
+    for name in ("scheduler", "workers", "journal", "on_error"):
+        if getattr(args, name) is not None:
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--{option}: for several frames; expected --index with a slice such as :"
+            )
     atoms = read_structure(args.structure, args.index, args)
     if len(atoms) == 0:
         raise UsageError(f"{args.structure}: no atoms")
@@ -88,8 +109,8 @@ def run(args: argparse.Namespace) -> int:
         before = _state(atoms)
     except MDKernError as e:
         raise UsageError(f"{args.structure}: {e}") from e
-    target = _target(atoms, args)
-    interrupted, steps, converged = _optimize(target, args)
+    settings = settings_of(args)
+    interrupted, steps, converged = _optimize(target(atoms, settings), settings, args)
     after = _state(atoms)
     if args.output:
         _write(atoms, args)
@@ -121,6 +142,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def settings_of(args: argparse.Namespace) -> Settings:
+    """What the options say of the optimizer."""
+    return Settings(args.optimizer, args.fmax, args.steps, args.cell, args.pressure or 0.0)
+
+
 def _check(args: argparse.Namespace) -> None:
     if args.pressure is not None and args.cell not in ("full", "volume"):
         raise UsageError("--pressure: expected --cell full or volume with it")
@@ -135,7 +161,9 @@ def _check(args: argparse.Namespace) -> None:
             kind = ""
         if kind not in ioformats or not ioformats[kind].can_write:
             raise UsageError(f"-o {args.output}: ASE knows no format to write by this name")
-    check_outputs([args.output, args.trajectory], [args.structure, args.potential], args.overwrite)
+    outputs, continued = [args.output, args.trajectory], Many.continued(args, args.output)
+    inputs = [args.structure, args.potential]
+    check_outputs([*outputs, args.journal], inputs, args.overwrite, [*continued, args.journal])
 
 
 def _state(atoms: Atoms) -> dict[str, Any]:
@@ -155,41 +183,24 @@ def _state(atoms: Atoms) -> dict[str, Any]:
     return state
 
 
-def _target(atoms: Atoms, args: argparse.Namespace) -> Any:
-    """What the optimizer moves."""
-    if args.cell == "fixed":
-        return atoms
-    from ase import units
-    from ase.filters import FrechetCellFilter
-
-    return FrechetCellFilter(
-        atoms,
-        hydrostatic_strain=args.cell == "volume",
-        constant_volume=args.cell == "shape",
-        scalar_pressure=(args.pressure or 0.0) * units.GPa,
-    )
-
-
-def _optimize(target: Any, args: argparse.Namespace) -> tuple[bool, int, bool]:
+def _optimize(moved: Any, settings: Settings, args: argparse.Namespace) -> tuple[bool, int, bool]:
     """(interrupted, steps, converged)."""
     import numpy as np
-    from ase import optimize
 
-    kind = {"fire": optimize.FIRE, "lbfgs": optimize.LBFGS, "bfgs": optimize.BFGS}[args.optimizer]
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(Progress("relax", args.steps, not args.json))
         if args.trajectory:
             stack.enter_context(writing(args.trajectory))
-        optimizer = stack.enter_context(kind(target, logfile=None, trajectory=args.trajectory))
+        steps = stack.enter_context(optimizer(moved, settings, args.trajectory))
         converged = False
         try:
-            for converged in optimizer.irun(fmax=args.fmax, steps=args.steps):  # noqa: B007
+            for converged in steps.irun(fmax=args.fmax, steps=args.steps):  # noqa: B007
                 if bar.due():
-                    largest = np.linalg.norm(target.get_forces(), axis=1).max()
-                    bar.show(optimizer.nsteps, f"fmax {largest:.3g} eV/A")
+                    largest = np.linalg.norm(moved.get_forces(), axis=1).max()
+                    bar.show(steps.nsteps, f"fmax {largest:.3g} eV/A")
         except KeyboardInterrupt:
-            return True, int(optimizer.nsteps), False
-        return False, int(optimizer.nsteps), bool(converged)
+            return True, int(steps.nsteps), False
+        return False, int(steps.nsteps), bool(converged)
 
 
 def _write(atoms: Atoms, args: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
 from mdkern.cli.options import (
@@ -13,8 +13,11 @@ from mdkern.cli.options import (
     non_negative_int,
     read_structure,
 )
-from mdkern.cli.output import Progress, UsageError, error, one_line, print_json, print_table
+from mdkern.cli.output import Progress, UsageError, error, note, one_line, print_json, print_table
 from mdkern.errors import MDKernError
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 HELP = "check a potential on a structure: derivatives, invariances, threads, instruction sets"
 DESCRIPTION = (
@@ -30,6 +33,7 @@ examples:
 
 Atoms are displaced at random by --rattle first, as all forces of a perfect crystal are zero. Potentials
 that are cut without a smooth end may fail the differences. The exit status is 1 if a check fails.
+Energies, forces and stress that the file has are compared with, on stderr; that is no check.
 The former order of arguments, `mdkern validate POTENTIAL STRUCTURE`, still works.
 """
 )
@@ -58,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0 < len(atoms) <= MOST_ATOMS:
         raise UsageError(f"{args.structure}: {len(atoms)} atoms; expected 1 to {MOST_ATOMS}")
     chosen = potential.make_potential(args.potential, atoms.get_chemical_symbols(), 0.3)
+    against = _against_file(args, atoms, chosen.calculator)
     rng = np.random.default_rng(args.seed)
     atoms.positions += rng.normal(scale=args.rattle, size=atoms.positions.shape)
     checks = []
@@ -70,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"{args.structure}: {e}") from e
     failed = [check.name for check in checks if not check.passed]
     if args.json:
-        print_json(_facts(args, chosen, len(atoms), checks))
+        print_json(_facts(args, chosen, len(atoms), checks) | {"against_file": against})
     else:
         rows = [
             (
@@ -85,9 +90,39 @@ def run(args: argparse.Namespace) -> int:
         ]
         title = f"{one_line(chosen.spec)} on {one_line(args.structure)}, {len(atoms):,} atoms"
         print_table(title, ("check", "found", "allowed", "unit", "", ""), rows, right=False)
+        for name, (difference, unit) in against.items():
+            note(
+                f"{name} of the file (before --rattle): largest difference {difference:.4g} {unit}"
+            )
     for name in failed:
         error(f"check failed: {name}")
     return 1 if failed else 0
+
+
+def _against_file(
+    args: argparse.Namespace, atoms: Atoms, calculator: Any
+) -> dict[str, tuple[float, str]]:
+    """Largest difference to the reference values that the frame carries: no check, as a potential need not fit them."""
+    import numpy as np
+
+    import mdkern
+    from mdkern.io.labels import read_labels
+
+    units = {"energy": "eV/atom", "forces": "eV/A", "stress": "eV/A^3"}
+    labels = {k: v for k, v in read_labels(atoms).values.items() if k in units}
+    if atoms.cell.rank < 3:
+        labels.pop("stress", None)
+    if not labels:
+        return {}
+    try:
+        (found,) = mdkern.evaluate([atoms], calculator, tuple(labels))
+    except MDKernError as e:
+        raise UsageError(f"{args.structure}: {e}") from e
+    out = {}
+    for name, value in labels.items():
+        scale = len(atoms) if name == "energy" else 1
+        out[name] = (float(np.abs(found[name] - value).max()) / scale, units[name])
+    return out
 
 
 def _order(args: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mdkern.errors import FormatError, UnsupportedError
@@ -27,6 +28,7 @@ __all__ = ["SIGNATURE", "Arrays", "Group", "has_attribute", "read_hdf5"]
 MAX_FILE_BYTES = 2 * 2**30
 MAX_DATASETS = 100_000
 MAX_TEXT_BYTES = 64 * 2**20
+MAX_TEXTS = 64  # of one attribute
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -225,14 +227,14 @@ class Group:
         return out
 
     def attribute(self, name: str) -> str | NDArray[Any] | None:
-        """A text, numbers, or None where there is no such attribute.
+        """A text or an array of some texts, numbers, or None where there is no such attribute.
 
         Raises
         ------
         FormatError
             Damaged; a text longer than 64 MB or than the file.
         UnsupportedError
-            Types that are not numbers or texts; several texts.
+            Types that are not numbers or texts; more than 64 texts.
         """
         file = self.file
         at, size = self.attributes().get(name, (-1, 0))
@@ -253,15 +255,20 @@ class Group:
             file.fail(f"attribute {name!r} is longer than its message")
         if dtype.kind not in "SV":
             return read_array(file, dtype, shape, data, name)
-        if math.prod(shape) != 1:
-            file.refuse(f"attribute {name!r} of several texts")
+        n = math.prod(shape)
+        if not 1 <= n <= MAX_TEXTS:
+            file.refuse(f"attribute {name!r} of {n} texts")
+        texts = [self._text(data + k * dtype.itemsize, dtype, name) for k in range(n)]
+        return texts[0] if n == 1 else np.array(texts)
+
+    def _text(self, at: int, dtype: np.dtype[Any], name: str) -> str:
+        """One text of an attribute."""
+        file, length = self.file, dtype.itemsize
         if dtype == TEXT:
-            length, heap, index = file.unpack("IQI", data)
-            data = self._heap_object(heap, index, length) if length else data
-        else:
-            length = dtype.itemsize
+            length, heap, index = file.unpack("IQI", at)
+            at = self._heap_object(heap, index, length) if length else at
         file.grant((length,), 1, name)
-        return decode(file.take(data, length).rstrip(b"\0"), file.path)
+        return decode(file.take(at, length).rstrip(b"\0"), file.path)
 
     def _heap_object(self, at: int, wanted: int, length: int) -> int:
         """Address of an object of a global heap."""

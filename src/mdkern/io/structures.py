@@ -18,18 +18,19 @@ import re
 import sys
 import tempfile
 import warnings
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mdkern.errors import FormatError, MDKernWarning
-from mdkern.io import lammps, sites
+from mdkern.io import datasets, lammps, sites
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 __all__ = [
     "count_frames",
     "format_of",
+    "iter_frames",
     "parse_index",
+    "quick_count",
     "read_counted",
     "read_frames",
     "read_structure",
@@ -49,6 +52,8 @@ _OTHER_NAMES = {"poscar": "vasp", "contcar": "vasp", "xdatcar": "vasp-xdatcar", 
                 "lammpstrj": "lammps-dump-text", "lammps-dump": "lammps-dump-text"}  # fmt: skip
 # Opened here, in UTF-8 whatever the locale: a byte order mark is skipped, other bytes of comments do not matter.
 _TEXTS = ("extxyz", "xyz", *lammps.FORMATS)
+_COUNTED = ("extxyz", "xyz", "traj", "lammps-dump-text", "deepmd", "h5md")  # quickly
+_DATABASES = ("db", "json")
 
 
 def _text(path: str) -> io.TextIOWrapper:
@@ -70,27 +75,36 @@ class _Source:
     format: str
     options: Mapping[str, Any]
     note: str  # what the file leaves open
+    details: str = ""  # of a data set that ASE does not read
 
     @property
     def single(self) -> bool:
         from ase.io.formats import ioformats
 
-        return bool(ioformats[self.format].single)
+        return self.format not in datasets.FORMATS and bool(ioformats[self.format].single)
+
+    def systems(self) -> list[datasets.SystemReader]:
+        """Of a data set that ASE does not read."""
+        return datasets.open_systems(self.path, self.format, self.details, self.name)
 
     def read(self, index: slice) -> list[Atoms]:
-        from ase import Atoms
-        from ase.io import read
+        return list(self.iterate(index))
 
+    def iterate(self, index: slice) -> Iterator[Atoms]:
+        """Frame by frame, as far as the format allows."""
+        from ase import Atoms
+
+        if self.format in datasets.FORMATS:
+            yield from self._of_systems(index)
+            return
         try:
-            with ExitStack() as stack:
-                found = read(
-                    stack.enter_context(_text(self.path)) if self.format in _TEXTS else self.path,
-                    index=0 if self.single else index,
-                    format=self.format,
-                    do_not_split_by_at_sign=True,
-                    **self.options,
-                )
-        except MemoryError:
+            for frame in self._by_ase(index):
+                if not isinstance(frame, Atoms):
+                    raise FormatError(
+                        f"expected structures, ASE found {type(frame).__name__}", self.name
+                    )
+                yield frame
+        except (MemoryError, FormatError):
             raise
         except Exception as e:  # ASE's readers raise all kinds of exceptions
             why = f"{type(e).__name__}: {_shortened(str(e))}"
@@ -98,13 +112,47 @@ class _Source:
                 f"ASE cannot read it as {self.format}: {why}; --format names another format",
                 self.name,
             ) from e
-        frames = [found][index] if self.single else found
-        for frame in frames:
-            if not isinstance(frame, Atoms):
-                raise FormatError(
-                    f"expected structures, ASE found {type(frame).__name__}", self.name
-                )
-        return list(frames)
+
+    def _by_ase(self, index: slice) -> Iterator[Any]:
+        from ase.io import iread, read
+
+        if self.format in _DATABASES:
+            yield from _rows(self.path, self.format, index)
+            return
+        with ExitStack() as stack:
+            text = self.format in _TEXTS
+            file = stack.enter_context(_text(self.path)) if text else self.path
+            options = {"format": self.format, "do_not_split_by_at_sign": True, **self.options}
+            if self.single:
+                yield from [read(file, index=0, **options)][index]
+            else:
+                yield from iread(file, index=index, **options)
+
+    def _of_systems(self, index: slice) -> Iterator[Atoms]:
+        systems = self.systems()
+        ends = list(accumulate(map(len, systems)))
+        for k in range(ends[-1])[index]:
+            which = bisect_right(ends, k)
+            yield systems[which].frame(k - (ends[which - 1] if which else 0))
+
+
+def _rows(path: str, format: str, index: slice) -> Iterator[Atoms]:
+    """Structures of a database of ASE in the order of their ids; key-value pairs go into ``info``, where reference values are looked for."""
+    from ase.db import connect
+
+    with connect(path, type=format, serial=True) as database:
+        chosen = range(database.count())[index]
+        ordered = chosen if chosen.step > 0 else chosen[::-1]
+        rows = (
+            database.select(offset=ordered.start, limit=len(ordered) * ordered.step)
+            if ordered
+            else ()
+        )
+        found = islice(rows, 0, None, ordered.step)
+        for row in found if chosen.step > 0 else reversed(list(found)):
+            atoms = row.toatoms()
+            atoms.info.update(row.key_value_pairs)
+            yield atoms
 
 
 def read_frames(
@@ -152,6 +200,33 @@ def read_frames(
         )
 
 
+def iter_frames(
+    path: str | os.PathLike[str],
+    index: int | slice | str = ":",
+    format: str | None = None,
+    occupancy: str = "refuse",
+    warn: Callable[[str], None] = _warn,
+    finite: bool = True,
+) -> Iterator[Atoms]:
+    """The same one by one, for files and data sets that are larger than the memory.
+
+    Extended XYZ (also compressed), ASE's trajectories and databases, DeePMD-kit's folders and HDF5 files are read frame by frame; what else
+    ASE reads is as lazy as ASE's reader. Parameters and errors are those of :func:`read_frames`, but for
+
+    finite : bool
+        False lets positions and cells pass that are not finite: who evaluates the frames finds them.
+    """
+    with _opened(path, format) as source:
+        index = parse_index(index) if isinstance(index, str) else index
+        part = _part(index, occupancy)
+        frames = source.iterate(part)
+        first = list(islice(frames, 2))
+        if not first:
+            raise _nothing(source, index)
+        n = 1 if len(first) == 1 else None
+        yield from _checked(chain(first, frames), n, source, part, occupancy, warn, finite)
+
+
 def read_structure(
     path: str | os.PathLike[str],
     index: int = -1,
@@ -185,6 +260,16 @@ def count_frames(path: str | os.PathLike[str], format: str | None = None) -> int
     """
     with _opened(path, format) as source:
         return _count(source)
+
+
+def quick_count(
+    path: str | os.PathLike[str], index: int | slice = slice(None), format: str | None = None
+) -> int | None:
+    """Number of structures at `index` where it is found without reading them, else None."""
+    with _opened(path, format) as source:
+        if source.format in (*_COUNTED, *_DATABASES):
+            return len(range(_count(source))[_part(index, "refuse")])
+    return None
 
 
 def format_of(path: str | os.PathLike[str]) -> str | None:
@@ -267,6 +352,8 @@ def _source(name: str, path: str, format: str | None) -> _Source:
     head = b""
     if Path(path).is_file():
         head = _head(path, name)
+    if given in datasets.FORMATS or (not given and (given := datasets.kind_of(path, head) or "")):
+        return _Source(name, path, given, {}, "", details)
     found = _known(given) if given else _told(name, path, head)
     if found == "lammps-dump-binary":  # ASE takes the number of a type for that of an element
         raise FormatError(
@@ -279,7 +366,7 @@ def _source(name: str, path: str, format: str | None) -> _Source:
         options, note = lammps.reader_options(path, found, details, name)
     elif details:
         raise ValueError(
-            f"format {format}: {given} takes no details, {' and '.join(lammps.FORMATS)} do"
+            f"format {format}: {given} takes no details, {', '.join(lammps.FORMATS)} and deepmd do"
         )
     if found == "extxyz":
         options["properties_parser"] = _second_line
@@ -353,17 +440,25 @@ def _shortened(text: str) -> str:
 def _read(
     source: _Source, index: int | slice, policy: str, warn: Callable[[str], None]
 ) -> list[Atoms]:
-    if policy not in ("refuse", "majority"):
-        raise ValueError(f"occupancy: {policy!r}; expected 'refuse' or 'majority'")
-    part = index if isinstance(index, slice) else slice(index, index + 1 or None)
+    part = _part(index, policy)
     frames = source.read(part)
     if not frames:
-        n = _count(source)
-        said = index if isinstance(index, int) else _written(index)
-        raise FormatError(
-            f"no frames at index {said}: there {'is 1' if n == 1 else f'are {n}'}", source.name
-        )
-    return _checked(frames, source, part, policy, warn)
+        raise _nothing(source, index)
+    return list(_checked(frames, len(frames), source, part, policy, warn))
+
+
+def _part(index: int | slice, policy: str) -> slice:
+    """What to read."""
+    if policy not in ("refuse", "majority"):
+        raise ValueError(f"occupancy: {policy!r}; expected 'refuse' or 'majority'")
+    return index if isinstance(index, slice) else slice(index, index + 1 or None)
+
+
+def _nothing(source: _Source, index: int | slice) -> FormatError:
+    n = _count(source)
+    said = index if isinstance(index, int) else _written(index)
+    there = "is 1" if n == 1 else f"are {n}"
+    return FormatError(f"no frames at index {said}: there {there}", source.name)
 
 
 def _written(part: slice) -> str:
@@ -374,8 +469,15 @@ def _written(part: slice) -> str:
 def _count(source: _Source) -> int:
     from ase.io.formats import open_with_compression
 
+    if source.format in datasets.FORMATS:
+        return sum(map(len, source.systems()))
     if source.single:
         return 1
+    if source.format in _DATABASES:
+        from ase.db import connect
+
+        with connect(source.path, type=source.format, serial=True) as database:
+            return int(database.count())
     if source.format == "traj":
         from ase.io.trajectory import TrajectoryReader
 
@@ -398,34 +500,36 @@ def _count(source: _Source) -> int:
 
 
 def _checked(
-    frames: list[Atoms],
+    frames: Iterable[Atoms],
+    n: int | None,
     source: _Source,
     part: slice,
     policy: str,
     warn: Callable[[str], None],
-) -> list[Atoms]:
-    lost: list[list[int]] = [[] for _ in frames]
+    finite: bool = True,
+) -> Iterator[Atoms]:
+    """Frames as mdkern takes them; where their number is known, a single one needs no index in messages."""
+    lost: list[list[int]] = []
     if source.format == "proteindatabank":
         lost = sites.pdb_alternatives(source.path, part)
     notes: Counter[str] = Counter()
     if source.note:
         notes[source.note] += 1
-    out = []
     for k, frame in enumerate(frames):
-        where = source.name if len(frames) == 1 else f"{source.name}: frame {k} of those read"
+        where = source.name if n == 1 else f"{source.name}: frame {k} of those read"
         if source.format == "lammps-dump-text" and frame.calc is not None:
             frame.calc.results.pop("energy", None)  # ASE's zero, which the file does not say
         _take_masses(frame, where)
-        _check_finite(frame, where)
+        if finite:
+            _check_finite(frame, where)
         tags = {}
         if source.format == "cif":
             tags = {key: frame.info.pop(key) for key in [*frame.info] if key.startswith("_")}
-        full, note = sites.resolved(frame, where, policy, tags, lost[k])
-        out.append(full)
+        full, note = sites.resolved(frame, where, policy, tags, lost[k] if lost else [])
         notes.update([note] if note else [])
-    for text, n in notes.items():
-        warn(f"{source.name}: {text}" + (f" (in {n} frames)" if n > 1 else ""))
-    return out
+        yield full
+    for text, times in notes.items():
+        warn(f"{source.name}: {text}" + (f" (in {times} frames)" if times > 1 else ""))
 
 
 def _take_masses(atoms: Atoms, where: str) -> None:
