@@ -327,8 +327,9 @@ class Evaluation:
         """The same results, with the warning of a potential whose tables or room did not suffice, wherever it was evaluated."""
         with closing(results):
             for result in results:
-                if not isinstance(result, Failure) and result.pop(OVERFLOW, False):
+                if not isinstance(result, Failure) and OVERFLOW in result:
                     assert self.native is not None
+                    del result[OVERFLOW]
                     warn_of(self.native.potential, True)
                 yield result
 
