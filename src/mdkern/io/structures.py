@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdkern.errors import FormatError, MDKernWarning
-from mdkern.io import sites
+from mdkern.io import datasets, sites
 from mdkern.io.sources import COUNTED, DATABASES, Source, count, head_of, opened, told
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def quick_count(
 
 
 def format_of(path: str | os.PathLike[str]) -> str | None:
-    """ASE's name of a file's format by content and name; None where they do not tell, or ASE does not read it.
+    """Name of the format of a file or a data set by content and name, ASE's of what ASE reads; None where they do not tell.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
     name = os.fspath(path)
     head = head_of(name, name) if Path(name).is_file() else b""
     try:
-        return told(name, name, head)
+        return datasets.kind_of(name, head) or told(name, name, head)
     except FormatError:
         return None
 
