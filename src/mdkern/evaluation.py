@@ -166,7 +166,8 @@ def _recorded(results: Generator[dict[str, Any] | Failure]) -> Iterator[dict[str
             first = first or f"structure {k}: {result}"
             yield {"error": str(result)}
     if failed:
-        text = f"{failed:,} structures were not evaluated; {first}"
+        many = "1 structure was" if failed == 1 else f"{failed:,} structures were"
+        text = f"{many} not evaluated; {first}"
         warnings.warn(text, MDKernWarning, stacklevel=3)
 
 
