@@ -240,7 +240,8 @@ def test_databases_and_compressed_files() -> None:
         next(iter_frames("set.db", 20))
 
 
-def test_h5md_and_dpdata(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("here")
+def test_h5md_of_mdkern(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("h5py")
     frames(1)[0].write("cu.extxyz")
     run = ("md", "cu.extxyz", "--potential", "zhou2004", "--steps", "20", "--interval", "10")
@@ -252,6 +253,9 @@ def test_h5md_and_dpdata(here: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert a.get_potential_energy() == b.get_potential_energy()
     facts = run_json(capsys, "evaluate", "run.h5md", "--potential", "zhou2004")
     assert facts["errors"]["energy"]["largest"] <= 1e-12
+
+
+def test_dpdata(here: Path) -> None:
     write_deepmd(here / "data")
     with pytest.raises(ValueError, match="expected dpdata's name of the format"):
         read_frames("data/water", format="dpdata")
