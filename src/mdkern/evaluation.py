@@ -166,7 +166,8 @@ def _recorded(results: Generator[dict[str, Any] | Failure]) -> Iterator[dict[str
             first = first or f"structure {k}: {result}"
             yield {"error": str(result)}
     if failed:
-        text = f"{failed:,} structures were not evaluated; {first}"
+        many = "1 structure was" if failed == 1 else f"{failed:,} structures were"
+        text = f"{many} not evaluated; {first}"
         warnings.warn(text, MDKernWarning, stacklevel=3)
 
 
@@ -327,8 +328,9 @@ class Evaluation:
         """The same results, with the warning of a potential whose tables or room did not suffice, wherever it was evaluated."""
         with closing(results):
             for result in results:
-                if not isinstance(result, Failure) and result.pop(OVERFLOW, False):
+                if not isinstance(result, Failure) and OVERFLOW in result:
                     assert self.native is not None
+                    del result[OVERFLOW]
                     warn_of(self.native.potential, True)
                 yield result
 

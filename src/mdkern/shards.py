@@ -137,23 +137,27 @@ def _shards(
     atoms: int | None,
 ) -> Iterator[_Shard]:
     """Of at most so many frames (by the index of the first one), and atoms; finished frames are looked up."""
-    shard = _Shard(0)
+    shard, full = _Shard(0), most(0)
     for k, given in enumerate(frames):
+        known: Any = None
         try:
             packed = job.pack(given, f"frames[{k}]")
         except ValueError as e:
-            shard.results.append(Failure(e))
+            known = Failure(e)
         else:
-            key = job.key(packed) if book is not None else b""
-            known = None if book is None else book.get(key)
-            shard.results.append(known)
-            if known is None:
-                shard.frames.append(packed)
-                shard.keys.append(key)
+            if book is not None:
+                key = job.key(packed)
+                known = book.get(key)
+                if known is None:
+                    shard.keys.append(key)
+        shard.results.append(known)
+        if known is None:
+            shard.frames.append(packed)
+            if atoms is not None:
                 shard.atoms += len(given)
-        if len(shard.results) >= most(shard.first) or (atoms is not None and shard.atoms >= atoms):
+        if len(shard.results) >= full or (atoms is not None and shard.atoms >= atoms):
             yield shard
-            shard = _Shard(k + 1)
+            shard, full = _Shard(k + 1), most(k + 1)
     if shard.results:
         yield shard
 
@@ -171,17 +175,22 @@ def _finished(
     shard: _Shard, done: Iterator[Any], book: Journal | None
 ) -> Iterator[dict[str, Any] | Failure]:
     """All results of a shard in order; new ones go into the journal."""
+    if book is None and len(shard.frames) == len(shard.results):
+        yield from done
+        return
     keys, fresh = [], []
+    todo = iter(shard.keys)
     try:
-        todo = iter(shard.keys)
         for result in shard.results:
             if result is not None:
                 yield result
                 continue
-            found, key = next(done), next(todo)
-            if not isinstance(found, Failure):
-                keys.append(key)
-                fresh.append(found)
+            found = next(done)
+            if book is not None:
+                key = next(todo)
+                if not isinstance(found, Failure):
+                    keys.append(key)
+                    fresh.append(found)
             yield found
     finally:
         if book is not None:

@@ -164,7 +164,7 @@ def _file(args: argparse.Namespace) -> None:
     from mdkern.io.structures import format_of
 
     path, as_json = args.file, args.json
-    if path == "-" or args.format or args.occupancy:
+    if path == "-" or args.format or args.occupancy or Path(path).is_dir():
         _structure(args)
         return
     if not Path(path).exists():
