@@ -350,16 +350,16 @@ class _Listed(SystemReader):
 
 def _by_dpdata(path: str, format: str, name: str) -> list[SystemReader]:
     """What dpdata makes of it; it holds all frames in memory."""
+    if not format:
+        raise ValueError(
+            "format dpdata: expected dpdata's name of the format, as in dpdata:deepmd/raw"
+        )
     try:
         import dpdata
     except ImportError:
         raise UnsupportedError(
             f"{name}: format dpdata:{format} needs dpdata: pip install 'mdkern[dpdata]'"
         ) from None
-    if not format:
-        raise ValueError(
-            "format dpdata: expected dpdata's name of the format, as in dpdata:deepmd/raw"
-        )
     try:
         try:
             system = dpdata.LabeledSystem(path, fmt=format)
