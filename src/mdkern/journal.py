@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 import struct
 import zlib
@@ -183,10 +184,14 @@ def _unpacked(text: bytes, block: bytes) -> list[dict[str, Any]]:
     for result in results:
         for name, value in result.items():
             if isinstance(value, list):
-                dtype, shape = np.dtype(value[0]), tuple(value[1])
+                dtype, shape = np.dtype(str(value[0])), tuple(value[1])
                 if dtype.kind not in "fiub":
                     raise ValueError(f"numbers of type {dtype}")
-                size = int(np.prod(shape))
+                if not all(type(n) is int and n >= 0 for n in shape):
+                    raise ValueError(f"an array of shape {shape}")
+                size = math.prod(shape)
+                if size * dtype.itemsize > len(block) - at:
+                    raise ValueError(f"an array of shape {shape}, which is not there")
                 array = np.frombuffer(block, dtype, size, at)
                 result[name] = array.reshape(shape).copy()
                 at += size * dtype.itemsize

@@ -128,11 +128,12 @@ class _Folder:
         return (self._path / name).exists()
 
     def types(self) -> NDArray[Any]:
+        path = self._path / _TYPES
+        words = path.read_text(encoding="utf-8", errors="replace").split()
         try:
-            types: NDArray[Any] = np.loadtxt(self._path / _TYPES, dtype=np.int64, ndmin=1)
-        except ValueError as e:
-            raise FormatError(f"expected whole numbers: {e}", self._path / _TYPES) from None
-        return types.ravel()
+            return np.array([int(word) for word in words], np.int64)
+        except (ValueError, OverflowError) as e:
+            raise FormatError(f"expected whole numbers: {e}", path) from None
 
     def elements(self) -> list[str]:
         return (self._path / _ELEMENTS).read_text(encoding="utf-8", errors="replace").split()
@@ -141,8 +142,10 @@ class _Folder:
         path = self._path / f"{name}.npy"
         try:
             found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as e:
-            raise FormatError(f"no array of NumPy: {e}", path) from None
+        except OSError:
+            raise
+        except Exception as e:  # noqa: BLE001 - whatever NumPy's parser of headers meets
+            raise FormatError(f"no array of NumPy: {type(e).__name__}: {e}", path) from None
         return found
 
     def has_array(self, name: str) -> bool:
@@ -226,11 +229,13 @@ class _DeepmdSystem(SystemReader):
 
     def _coord(self, name: str) -> NDArray[Any]:
         coord = self._store.array(f"{name}/coord")
-        return self._shaped(f"{name}/coord", coord, 3 * len(self._types), len(coord))
+        rows = len(coord) if coord.ndim else 0
+        return self._shaped(f"{name}/coord", coord, 3 * len(self._types), rows)
 
     def _shaped(self, name: str, array: NDArray[Any], width: int, rows: int) -> NDArray[Any]:
+        kinds = "iu" if name.endswith(_OF_FRAMES) else "fiu"
         if (
-            array.dtype.kind not in "fiu"
+            array.dtype.kind not in kinds
             or not array.ndim
             or array.size != rows * width
             or len(array) != rows
@@ -287,7 +292,8 @@ def _labelled(atoms: Atoms, energy: float | None, force: Any, virial: Any) -> At
     if energy is not None:
         results["energy"] = energy
     if force is not None:
-        results["forces"] = np.array(force, np.float64)
+        with np.errstate(invalid="ignore"):  # NaN of a kind that signals
+            results["forces"] = np.array(force, np.float64)
     if virial is not None and atoms.cell.rank == 3:
         full = np.asarray(virial, np.float64).reshape(3, 3)
         results["stress"] = (full + full.T).ravel()[_VOIGT] / (-2.0 * atoms.get_volume())
