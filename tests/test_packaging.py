@@ -67,10 +67,17 @@ def test_the_installed_package_is_the_tested_one(installed: metadata.Distributio
 
 
 def test_only_the_package_is_installed(installed: metadata.Distribution) -> None:
+    """And of sources in C++ those alone that are compiled where LAMMPS is."""
     assert installed.files
+    sources = []
     for path in installed.files:
         assert re.match(r"mdkern/|mdkern-[^/]*\.dist-info/|.*bin/mdkern$", path.as_posix()), path
-        assert path.suffix not in (".cpp", ".hpp", ".o", ".a"), path
+        assert path.suffix not in (".hpp", ".o", ".a"), path
+        if path.suffix == ".cpp":
+            sources.append(path.as_posix())
+    assert sorted(sources) == [
+        f"mdkern/lammps/plugin/{name}.cpp" for name in ("pair_mdkern", "plugin")
+    ]
 
 
 def test_requirements(installed: metadata.Distribution) -> None:
