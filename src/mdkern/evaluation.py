@@ -17,7 +17,7 @@ from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, NonFiniteError, is_native
 from mdkern.errors import MDKernWarning
 from mdkern.journal import digest
-from mdkern.potentials.base import SpeciesMap, not_finite, volume_of, warn_of
+from mdkern.potentials.base import SpeciesMap, not_finite, properties_of, warn_of
 from mdkern.shards import ATOMS, run_job
 from mdkern.terminal import Progress
 from mdkern.worker import Failure
@@ -282,20 +282,7 @@ class Evaluation:
             r = potentials.Result(*values)
             if not math.isfinite(r.energy + sum(r.virial.tolist())):
                 raise NonFiniteError(not_finite(r, positions))
-            everything: dict[str, Any] = {
-                "energy": r.energy,
-                "free_energy": r.energy,
-                "energies": r.energies,
-                "forces": r.forces,
-            }
-            if r.charges is not None:
-                everything["charges"] = r.charges
-            volume = volume_of(cell)
-            if volume > 0.0:
-                everything["stress"] = r.virial / -volume
-                if r.virials is not None:
-                    everything["stresses"] = r.virials / -volume
-            chosen = self._chosen(everything)
+            chosen = self._chosen(properties_of(r, cell))
         except (AtomsError, NonFiniteError, ValueError) as e:
             return Failure(e)
         return chosen | {OVERFLOW: True} if r.overflow else chosen

@@ -17,7 +17,7 @@ from ase.calculators.calculator import Calculator as AseCalculator
 from mdkern import _core, checks
 from mdkern.errors import MDKernError
 from mdkern.io.files import FileModel
-from mdkern.potentials.base import Result, SpeciesMap, not_finite, volume_of
+from mdkern.potentials.base import Result, SpeciesMap, not_finite, properties_of
 
 __all__ = ["AtomsError", "Calculator", "NonFiniteError", "is_native"]
 
@@ -267,20 +267,7 @@ class Calculator(AseCalculator):
 
     def accept(self, r: Result, snapshot: Any) -> None:
         """Make these the results, and the atoms of the snapshot those that they belong to: for who evaluates the potential."""
-        results = {
-            "energy": r.energy,
-            "free_energy": r.energy,
-            "energies": r.energies,
-            "forces": r.forces,
-        }
-        if r.charges is not None:
-            results["charges"] = r.charges
-        volume = volume_of(snapshot.cell)
-        if volume > 0.0:
-            results["stress"] = r.virial / -volume
-            if r.virials is not None:
-                results["stresses"] = r.virials / -volume
-        self._store(results, r, snapshot)
+        self._store(properties_of(r, snapshot.cell), r, snapshot)
 
     def _store(self, results: dict[str, Any], result: Any, snapshot: Any) -> None:
         with self.lock:

@@ -25,6 +25,7 @@ __all__ = [
     "SpeciesMap",
     "not_finite",
     "pair_entries",
+    "properties_of",
     "volume_of",
     "warn_of",
 ]
@@ -211,6 +212,24 @@ def volume_of(cell: Any) -> float:
     volume = abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
     box = math.hypot(a, b, c) * math.hypot(d, e, f) * math.hypot(g, h, i)
     return volume if volume > 1e-12 * box else 0.0
+
+
+def properties_of(r: Result, cell: Any) -> dict[str, Any]:
+    """A result under ASE's names; stresses where the cell has a volume."""
+    found: dict[str, Any] = {
+        "energy": r.energy,
+        "free_energy": r.energy,
+        "energies": r.energies,
+        "forces": r.forces,
+    }
+    if r.charges is not None:
+        found["charges"] = r.charges
+    volume = volume_of(cell)
+    if volume > 0.0:
+        found["stress"] = r.virial / -volume
+        if r.virials is not None:
+            found["stresses"] = r.virials / -volume
+    return found
 
 
 def not_finite(r: Result, positions: Any) -> str:
