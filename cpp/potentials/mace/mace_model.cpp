@@ -1,0 +1,546 @@
+#include "potentials/mace/mace_model.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <stdexcept>
+#include <string>
+
+namespace mdkern {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& name, std::int64_t value, const std::string& wanted) {
+    throw std::invalid_argument(name + ": " + std::to_string(value) + "; expected " + wanted);
+}
+void check(const std::string& name, std::int64_t k, std::int64_t least, std::int64_t end) {
+    if (k < least || k >= end)
+        refuse(name, k, std::to_string(least) + " to " + std::to_string(end - 1));
+}
+
+}  // namespace
+
+template <class T>
+MaceWeights<T>::MaceWeights(const Fields& fields, double bound, bool exact_radial)
+    : fields_(fields), bound_(bound), cache_(std::make_unique<Cache>()) {
+    const Fields& f = fields_;
+    n_species_ = f.length("energy", 0, 1, kMaxSpecies);
+    model_.n_species = n_species_;
+    model_.energy = f.array<double>("energy", {n_species_});
+    model_.cutoff = f.positive("cutoff");
+    model_.scale = f.number("scale");
+    const std::vector<Fields> groups = f.groups("layers");
+    if (groups.empty() || groups.size() > std::size_t(kMaceMaxLayers))
+        refuse(f.prefix() + "layers", std::int64_t(groups.size()),
+               "1 to " + std::to_string(kMaceMaxLayers));
+    layers_.resize(groups.size());
+    products_.resize(groups.size());
+    product_w_.resize(groups.size());
+    std::vector<int> n_paths;
+    for (std::size_t t = 0; t < groups.size(); ++t) {
+        read_layer(groups[t], int(t), layers_[t]);
+        n_paths.push_back(layers_[t].n_paths);
+    }
+    radial_ = std::make_unique<const MaceRadial>(f, n_species_, n_paths, channels_up_);
+    std::size_t widest = 1;
+    for (std::size_t t = 0; t < layers_.size(); ++t) {
+        MaceLayer<T>& l = layers_[t];
+        l.density = radial_->density(int(t));
+        if (l.nonlinear && !l.density)
+            throw std::invalid_argument(groups[t].prefix() +
+                                        "density: none; expected one in a non-linear block");
+        widest = std::max<std::size_t>(widest, std::max(std::size_t(l.a_row),
+                                                        std::size_t(l.k) * (l.n_x + l.n_gates)));
+    }
+    for (const Fields& g : f.groups("readouts")) {
+        readouts_.emplace_back();
+        read_readout(g, readouts_.back());
+    }
+    if (f.has("zbl.charge")) read_zbl(f.group("zbl"));
+    for (int l = 0; l <= kMaceMaxL; ++l)
+        for (int m = 0; m <= l; ++m) {
+            double ratio = 1.0;  // (l - m)! / (l + m)!
+            for (int k = l - m + 1; k <= l + m; ++k) ratio /= k;
+            norms_.push_back(std::sqrt((m ? 2.0 : 1.0) * (2 * l + 1) * ratio));
+        }
+    model_.norms = norms_.data();
+    memory_.emplace_back();
+    model_.zeros = memory_.back().reserve(widest + 64);
+    std::fill_n(memory_.back().data(), widest + 64, T(0));
+    model_.n_layers = int(layers_.size());
+    model_.layers = layers_.data();
+    model_.n_readouts = int(readouts_.size());
+    model_.readouts = readouts_.data();
+    if (exact_radial) model_.exact = &MaceWeights::exact;
+    model_.radial = radial_.get();
+    const std::size_t n = layers_.size() * std::size_t(n_species_);
+    cache_->radial.resize(n * std::size_t(n_species_));
+    cache_->product.resize(n);
+}
+
+template <class T> MaceIrreps MaceWeights<T>::irreps(const Fields& f, const char* name) const {
+    MaceIrreps out;
+    out.n_slots = f.length(name, 0, 1, kMaceMaxL + 1);
+    const std::int32_t* l = f.array<std::int32_t>(name, {out.n_slots});
+    for (int o = 0; o < out.n_slots; ++o) {
+        check(f.prefix() + name, l[o], 0, kMaceMaxL + 1);
+        out.first[o] = out.n_components;
+        out.n[o] = 2 * l[o] + 1;
+        out.n_components += out.n[o];
+    }
+    return out;
+}
+
+template <class T>
+const T* MaceWeights<T>::copy(const double* from, int rows, int columns, int padded_rows,
+                              int padded_columns, bool transposed) {
+    memory_.emplace_back();
+    const std::size_t size = std::size_t(padded_rows) * std::size_t(padded_columns);
+    T* to = memory_.back().reserve(size);
+    std::fill_n(to, size, T(0));
+    for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t j = 0; j < columns; ++j)
+            to[transposed ? j * padded_rows + i : i * padded_columns + j] = T(from[i * columns + j]);
+    return to;
+}
+
+// Matrices of in_parts times `in` rows and out_parts times `out` columns, each part padded.
+template <class T>
+MaceLinear<T> MaceWeights<T>::linear(const double* w, std::int64_t n_sets, int in_parts, int in,
+                                     int out_parts, int out) {
+    const int pi = padded(in), po = padded(out);
+    MaceLinear<T> x;
+    x.n_in = in_parts * pi;
+    x.n_out = out_parts * po;
+    x.n_sets = n_sets;
+    const auto size = [](int rows, int columns) {
+        return std::int64_t((columns + kPanel<T> - 1) / kPanel<T>) * rows * kPanel<T>;
+    };
+    x.stride = size(x.n_in, x.n_out);
+    x.stride_transposed = size(x.n_out, x.n_in);
+    memory_.emplace_back();
+    T* forward = memory_.back().reserve(std::size_t(n_sets * x.stride));
+    memory_.emplace_back();
+    T* back = memory_.back().reserve(std::size_t(n_sets * x.stride_transposed));
+    std::vector<double> whole(std::size_t(x.n_in) * std::size_t(x.n_out));
+    for (std::int64_t s = 0; s < n_sets; ++s) {
+        std::fill(whole.begin(), whole.end(), 0.0);
+        for (int i = 0; i < in_parts * in; ++i)
+            for (int o = 0; o < out_parts * out; ++o)
+                whole[std::size_t(i / in * pi + i % in) * std::size_t(x.n_out) +
+                      std::size_t(o / out * po + o % out)] = *w++;
+        const Matrix<const double> m{whole.data(), x.n_out};
+        pack_right(m, x.n_in, x.n_out, false, forward + s * x.stride);
+        pack_right(m, x.n_out, x.n_in, true, back + s * x.stride_transposed);
+    }
+    x.w = forward;
+    x.transposed = back;
+    return x;
+}
+template <class T>
+MaceLinear<T> MaceWeights<T>::linear(const Fields& f, const std::string& name, int in, int out) {
+    return linear(f.array<double>(name, {in, out}), 1, 1, in, 1, out);
+}
+
+template <class T> void MaceWeights<T>::read_layer(const Fields& f, int t, MaceLayer<T>& l) {
+    l.first = t == 0;
+    l.up = irreps(f, "l_up");
+    l.in = irreps(f, "l_in");
+    l.out = irreps(f, "l_out");
+    const int before = t ? layers_[std::size_t(t - 1)].channels : 0;
+    const int up = f.length(l.first ? "species_up" : "up.0", 1, 1, kMaxWidth);
+    l.channels = f.length("product.0.lin", 1, 1, kMaxWidth);
+    channels_up_.push_back(up);
+    l.k_up = padded(up);
+    l.k = padded(l.channels);
+    if (l.first) {
+        if (l.up.n_components != 1 || l.in.n_components != 1)
+            refuse(f.prefix() + "l_up", l.up.n_components, "scalars alone in the first layer");
+        l.species_up = copy(f.array<double>("species_up", {n_species_, up}), n_species_, up,
+                            n_species_, l.k_up);
+    } else {
+        const MaceIrreps& last = layers_[std::size_t(t - 1)].out;
+        if (l.in.n_slots != last.n_slots || !std::equal(l.in.n, l.in.n + l.in.n_slots, last.n) ||
+            l.up.n_slots != last.n_slots || !std::equal(l.up.n, l.up.n + l.up.n_slots, last.n))
+            refuse(f.prefix() + "l_up", l.up.n_slots, "the irreps of the layer before");
+        linears_.emplace_back();
+        for (int o = 0; o < l.up.n_slots; ++o)
+            linears_.back().push_back(linear(f, "up." + std::to_string(o), before, up));
+        l.up_w = linears_.back().data();
+    }
+    read_paths(f, l);
+
+    const bool nonlinear = f.has("gates");
+    l.nonlinear = nonlinear;
+    if (nonlinear) {
+        l.n_gates = f.integer("gates", 0, kMaceMaxL);
+        if (l.n_gates != l.n_targets - 1 || l.targets[0].n != 1)
+            refuse(f.prefix() + "gates", l.n_gates, "one for each irreps of x but the scalars");
+        l.alpha = f.number("alpha");
+        l.beta = f.number("beta");
+        l.gate_silu = f.number("silu");
+        l.gate_sigmoid = f.number("sigmoid");
+    }
+    linears_.emplace_back();
+    for (int o = 0; o < l.n_targets; ++o) {
+        const std::string name = "lin." + std::to_string(o);
+        const int parts = o == 0 ? 1 + l.n_gates : 1, rows = l.targets[o].n_paths * up;
+        const std::int64_t sets = f.length(name, 0, 1, kMaxSpecies);
+        if (sets != 1 && sets != n_species_)
+            refuse(f.prefix() + name, sets, "1 or " + std::to_string(n_species_) + " matrices");
+        linears_.back().push_back(linear(f.array<double>(name, {sets, rows, parts * l.channels}),
+                                         sets, l.targets[o].n_paths, up, parts, l.channels));
+    }
+    l.lin = linears_.back().data();
+    if (nonlinear) {
+        const std::int32_t* from = f.array<std::int32_t>("res_from", {l.n_targets});
+        std::vector<MaceLinear<T>> res(std::size_t(l.n_targets)), lin2;
+        for (int o = 0; o < l.n_targets; ++o) {
+            const std::string at = std::to_string(o);
+            check(f.prefix() + "res_from", from[o], -1, l.up.n_slots);
+            const int parts = o == 0 ? 1 + l.n_gates : 1;
+            if (from[o] >= 0) {
+                if (l.up.n[from[o]] != l.targets[o].n)
+                    refuse(f.prefix() + "res_from", from[o], "irreps as those of x");
+                l.res_from[o] = from[o];
+                res[std::size_t(o)] = linear(f.array<double>("res." + at, {up, parts * l.channels}),
+                                             1, 1, up, parts, l.channels);
+            }
+            lin2.push_back(linear(f, "lin2." + at, l.channels, l.channels));
+        }
+        linears_.push_back(std::move(res));
+        l.res = linears_.back().data();
+        linears_.push_back(std::move(lin2));
+        l.lin2 = linears_.back().data();
+    }
+
+    std::vector<MaceLinear<T>> skip(std::size_t(l.out.n_slots));
+    if (f.has("species_skip")) {
+        if (!l.first) refuse(f.prefix() + "species_skip", t, "it in the first layer alone");
+        const int n = l.out.n_slots;
+        l.species_skip = copy(f.array<double>("species_skip", {n_species_, n, l.channels}),
+                              n_species_ * n, l.channels, n_species_ * n, l.k);
+    } else if (f.has("skip_from")) {
+        if (l.first) refuse(f.prefix() + "skip_from", t, "species_skip in the first layer");
+        const std::int32_t* from = f.array<std::int32_t>("skip_from", {l.out.n_slots});
+        for (int o = 0; o < l.out.n_slots; ++o) {
+            check(f.prefix() + "skip_from", from[o], -1, l.in.n_slots);
+            if (from[o] < 0) continue;
+            if (l.in.n[from[o]] != l.out.n[o])
+                refuse(f.prefix() + "skip_from", from[o], "irreps as those of the output");
+            const std::string name = "skip." + std::to_string(o);
+            const std::int64_t sets = f.length(name, 0, 1, kMaxSpecies);
+            if (sets != 1 && sets != n_species_)
+                refuse(f.prefix() + name, sets, "1 or " + std::to_string(n_species_) + " matrices");
+            l.skip_from[o] = from[o];
+            skip[std::size_t(o)] = linear(f.array<double>(name, {sets, before, l.channels}), sets, 1,
+                                          before, 1, l.channels);
+        }
+    }
+    linears_.push_back(std::move(skip));
+    l.skip = linears_.back().data();
+    read_products(f, t, l);
+}
+
+template <class T> void MaceWeights<T>::read_paths(const Fields& f, MaceLayer<T>& l) {
+    const MaceIrreps x = irreps(f, "l_x");
+    l.n_targets = x.n_slots;
+    l.n_x = x.n_components;
+    l.n_paths = f.length("paths", 0, 1, 256);
+    const std::int32_t* p = f.array<std::int32_t>("paths", {l.n_paths, 4});
+    std::vector<MaceTarget> targets(std::size_t(x.n_slots));
+    for (int o = 0; o < x.n_slots; ++o) {
+        targets[std::size_t(o)].first = x.first[o];
+        targets[std::size_t(o)].n = x.n[o];
+    }
+    std::vector<MacePath> paths;
+    std::vector<int> harmonic;
+    const std::string name = f.prefix() + "paths";
+    for (int q = 0; q < l.n_paths; ++q) {
+        const std::int32_t up = p[4 * q], l2 = p[4 * q + 1], l3 = p[4 * q + 2], o = p[4 * q + 3];
+        check(name, up, 0, l.up.n_slots);
+        check(name, l2, 0, kMaceMaxL + 1);
+        check(name, o, q ? p[4 * (q - 1) + 3] : 0, x.n_slots);
+        MacePath path;
+        path.up = l.up.first[up];
+        path.n1 = l.up.n[up];
+        path.n3 = 2 * l3 + 1;
+        if (path.n3 != x.n[o]) refuse(name, l3, "the angular momentum of its irreps of x");
+        path.target = o;
+        path.place = targets[std::size_t(o)].n_paths++;
+        path.entry = l.n_entries;
+        l.n_entries += path.n1 * path.n3;
+        l.l_max = std::max<int>(l.l_max, l2);
+        paths.push_back(path);
+        harmonic.push_back(l2);
+    }
+    int at = 0;
+    for (MaceTarget& target : targets) {
+        if (target.n_paths == 0) refuse(name, target.n / 2, "a path to every irreps of x");
+        target.at = at;
+        at += target.n * target.n_paths;
+    }
+    l.a_row = std::int64_t(at) * l.k_up;
+
+    const std::int64_t n = f.length("cg", 0);
+    const std::int32_t* index = f.array<std::int32_t>("cg_index", {n, 4});
+    const double* value = f.array<double>("cg", {n});
+    std::vector<MaceTerm> terms;
+    for (std::int64_t k = 0; k < n; ++k) {
+        const std::int32_t* c = index + 4 * k;
+        check(f.prefix() + "cg_index", c[0], 0, l.n_paths);
+        const MacePath& path = paths[std::size_t(c[0])];
+        const int l2 = harmonic[std::size_t(c[0])];
+        check(f.prefix() + "cg_index", c[1], 0, path.n1);
+        check(f.prefix() + "cg_index", c[2], 0, 2 * l2 + 1);
+        check(f.prefix() + "cg_index", c[3], 0, path.n3);
+        terms.push_back({path.entry + c[1] * path.n3 + c[3], l2 * l2 + c[2], value[k]});
+    }
+    std::stable_sort(terms.begin(), terms.end(),
+                     [](const MaceTerm& a, const MaceTerm& b) { return a.entry < b.entry; });
+    l.n_terms = int(terms.size());
+    paths_.push_back(std::move(paths));
+    terms_.push_back(std::move(terms));
+    targets_.push_back(std::move(targets));
+    l.paths = paths_.back().data();
+    l.terms = terms_.back().data();
+    l.targets = targets_.back().data();
+}
+
+template <class T>
+void MaceWeights<T>::read_products(const Fields& f, int t, MaceLayer<T>& l) {
+    std::vector<MaceComponent> components;
+    std::vector<MaceLinear<T>> prod;
+    std::int64_t n_coefficients = 0;
+    auto& weights = product_w_[std::size_t(t)];
+    const std::vector<Fields> groups = f.groups("product");
+    if (int(groups.size()) != l.out.n_slots)
+        refuse(f.prefix() + "product", std::int64_t(groups.size()), std::to_string(l.out.n_slots));
+    for (int o = 0; o < l.out.n_slots; ++o) {
+        const Fields& g = groups[std::size_t(o)];
+        prod.push_back(linear(g, "lin", l.channels, l.channels));
+        // By component and monomial (a, b, c), -1 behind the last factor.
+        using Key = std::array<int, 3>;
+        std::vector<std::map<Key, std::map<std::pair<int, int>, double>>> terms(
+            std::size_t(l.out.n[o]));
+        weights.emplace_back();
+        for (int nu = 1; nu <= 3; ++nu) {
+            weights.back().emplace_back();
+            const std::string at = std::to_string(nu) + ".";
+            if (!g.has(at + "w")) continue;
+            ProductWeights& w = weights.back().back();
+            w.n_species = g.length(at + "w", 0, 1, kMaxSpecies);
+            if (w.n_species != 1 && w.n_species != n_species_)
+                refuse(g.prefix() + at + "w", w.n_species, "1 or " + std::to_string(n_species_));
+            w.n_terms = g.length(at + "w", 1, 1, 1 << 15);
+            w.w = g.array<double>(at + "w", {w.n_species, w.n_terms, l.channels});
+            const std::int64_t n = g.length(at + "value", 0);
+            const std::int32_t* index = g.array<std::int32_t>(at + "index", {n, nu + 2});
+            const double* value = g.array<double>(at + "value", {n});
+            for (std::int64_t k = 0; k < n; ++k) {
+                const std::int32_t* c = index + k * (nu + 2);
+                const std::string name = g.prefix() + at + "index";
+                check(name, c[0], 0, l.out.n[o]);
+                check(name, c[nu + 1], 0, w.n_terms);
+                Key key{-1, -1, -1};
+                for (int d = 0; d < nu; ++d) {
+                    check(name, c[1 + d], 0, l.n_x);
+                    key[std::size_t(d)] = c[1 + d];
+                }
+                std::sort(key.begin(), key.begin() + nu);
+                terms[std::size_t(c[0])][key][{nu, c[nu + 1]}] += value[k];
+            }
+        }
+        for (const auto& of : terms) {
+            MaceComponent c;
+            c.first = n_coefficients;
+            c.output = o;
+            std::vector<std::int16_t> code;
+            Product product;
+            product.slot = o;
+            for (auto a = of.begin(); a != of.end();) {
+                const int first = a->first[0];
+                const auto head = code.size();
+                code.insert(code.end(), {std::int16_t(first), 0, 0});
+                ++c.n_a;
+                while (a != of.end() && a->first[0] == first) {
+                    const int second = a->first[1];
+                    if (second < 0) {
+                        code[head + 1] = 1;
+                    } else {
+                        ++code[head + 2];
+                        const auto node = code.size();
+                        code.insert(code.end(), {std::int16_t(second), 0, 0});
+                        auto b = a;
+                        for (; b != of.end() && b->first[0] == first && b->first[1] == second; ++b) {
+                            if (b->first[2] < 0) {
+                                code[node + 1] = 1;
+                            } else {
+                                ++code[node + 2];
+                                code.push_back(std::int16_t(b->first[2]));
+                            }
+                            product.coefficients.emplace_back(b->second.begin(), b->second.end());
+                        }
+                        a = b;
+                        continue;
+                    }
+                    product.coefficients.emplace_back(a->second.begin(), a->second.end());
+                    ++a;
+                }
+            }
+            n_coefficients += std::int64_t(product.coefficients.size());
+            codes_.push_back(std::move(code));
+            c.code = codes_.back().data();
+            components.push_back(c);
+            products_[std::size_t(t)].push_back(std::move(product));
+        }
+    }
+    l.n_b = int(components.size());
+    components_.push_back(std::move(components));
+    l.components = components_.back().data();
+    linears_.push_back(std::move(prod));
+    l.prod = linears_.back().data();
+}
+
+template <class T>
+std::shared_ptr<const Buffer<T>> MaceWeights<T>::polynomial(int t, int species) const {
+    const MaceLayer<T>& l = layers_[std::size_t(t)];
+    std::size_t n = 0;
+    for (const Product& p : products_[std::size_t(t)]) n += p.coefficients.size();
+    auto out = std::make_shared<Buffer<T>>();
+    const std::size_t k = std::size_t(l.k);
+    T* to = out->reserve(n * k + k);
+    std::fill_n(to, n * k + k, T(0));
+    std::vector<double> sum(static_cast<std::size_t>(l.channels));
+    for (const Product& p : products_[std::size_t(t)])
+        for (const auto& terms : p.coefficients) {
+            std::fill(sum.begin(), sum.end(), 0.0);
+            for (const auto& [degree, term] : terms) {
+                const ProductWeights& w =
+                    product_w_[std::size_t(t)][std::size_t(p.slot)][std::size_t(degree - 1)];
+                const double* row =
+                    w.w + ((w.n_species > 1 ? species : 0) * std::int64_t(w.n_terms) + term.first) *
+                              l.channels;
+                for (int c = 0; c < l.channels; ++c) sum[std::size_t(c)] += term.second * row[c];
+            }
+            for (int c = 0; c < l.channels; ++c) to[c] = T(sum[std::size_t(c)]);
+            to += k;
+        }
+    return out;
+}
+
+template <class T> void MaceWeights<T>::read_readout(const Fields& f, MaceReadout<T>& r) {
+    r.layer = f.integer("layer", 0, std::int64_t(layers_.size()) - 1);
+    const MaceLayer<T>& l = layers_[std::size_t(r.layer)];
+    if (l.out.n[0] != 1) refuse(f.prefix() + "layer", r.layer, "a layer with scalars first");
+    r.bias = f.number("bias");
+    if (!f.has("w1")) {
+        r.w2 = copy(f.array<double>("w2", {l.channels}), 1, l.channels, 1, l.k);
+        return;
+    }
+    const int n = f.length("w1", 1, 1, kMaceMaxHidden);
+    r.hidden = padded(n);
+    const double* w1 = f.array<double>("w1", {l.channels, n});
+    r.w1 = copy(w1, l.channels, n, l.k, r.hidden);
+    r.w1_transposed = copy(w1, l.channels, n, l.k, r.hidden, true);
+    const std::string& kind = f.text("activation");
+    if (kind == "silu")
+        r.activation = Activation::silu;
+    else if (kind == "tanh")
+        r.activation = Activation::tanh;
+    else if (kind == "sigmoid")
+        r.activation = Activation::sigmoid;
+    else
+        throw std::invalid_argument(f.prefix() + "activation: '" + kind +
+                                    "'; expected silu, tanh or sigmoid");
+    r.factor = f.number("factor");
+    r.w2 = copy(f.array<double>("w2", {n}), 1, n, 1, r.hidden);
+    if (!f.has("mid")) return;
+    const double* mid = f.array<double>("mid", {n, n});
+    r.mid = copy(mid, n, n, r.hidden, r.hidden);
+    r.mid_transposed = copy(mid, n, n, r.hidden, r.hidden, true);
+    r.mid_bias = copy(f.array<double>("mid_bias", {n}), 1, n, 1, r.hidden);
+}
+
+template <class T> void MaceWeights<T>::read_zbl(const Fields& f) {
+    MaceZbl& z = model_.zbl;
+    z.on = true;
+    std::copy_n(f.array<double>("c", {4}), 4, z.c);
+    z.p = f.integer("p", 1, 64);
+    z.charge = f.array<double>("charge", {n_species_, n_species_});
+    z.inverse = f.array<double>("inverse", {n_species_, n_species_});
+    z.range = f.array<double>("range", {n_species_, n_species_});
+}
+
+template <class T>
+std::shared_ptr<const MaceSet<T>> MaceWeights<T>::tables(const std::vector<bool>& present) const {
+    const std::size_t n_layers = layers_.size(), n = std::size_t(n_species_);
+    const std::lock_guard<std::mutex> guard(cache_->lock);
+    std::vector<bool> wanted = cache_->all ? cache_->all->species : std::vector<bool>(n, false);
+    bool more = !cache_->all;
+    for (std::size_t s = 0; s < n; ++s)
+        if (present[s] && !wanted[s]) more = wanted[s] = true;
+    if (!more) return cache_->all;
+    auto set = std::make_shared<MaceSet<T>>();
+    set->species = wanted;
+    set->radial.resize(n_layers * n * n);
+    set->product.resize(n_layers * n);
+    for (std::size_t t = 0; t < n_layers; ++t) {
+        const MaceLayer<T>& l = layers_[t];
+        for (std::size_t i = 0; i < n; ++i) {
+            if (!wanted[i]) continue;
+            auto& made = cache_->product[t * n + i];
+            if (!made) made = polynomial(int(t), int(i));
+            set->held.push_back(made);
+            set->product[t * n + i] = made->data();
+            for (std::size_t j = 0; j < n && !model_.exact; ++j) {
+                if (!wanted[j]) continue;
+                std::size_t a = i, b = j;
+                if (!radial_->of_species(int(t)))
+                    a = b = 0;
+                else if (!radial_->ordered(int(t)) && a > b)
+                    std::swap(a, b);
+                auto& table = cache_->radial[(t * n + a) * n + b];
+                if (!table)
+                    table = std::make_shared<const MaceTable<T>>(make_mace_table<T>(
+                        *radial_, int(t), int(a), int(b), l.n_paths, l.k_up, bound_));
+                set->held.push_back(table);
+                set->radial[(t * n + i) * n + j] = table->view;
+            }
+        }
+    }
+    cache_->all = set;
+    return set;
+}
+
+template <class T>
+void MaceWeights<T>::exact(const void* radial, int layer, int si, int sj, double r, std::int64_t n,
+                           std::int64_t pair, T* rows, double* density) {
+    const MaceRadial& all = *static_cast<const MaceRadial*>(radial);
+    static thread_local std::vector<double> value, slope, scratch;
+    const std::size_t size = std::size_t(all.n_functions(layer));
+    value.resize(size);
+    slope.resize(size);
+    scratch.resize(all.room());
+    double rho[2] = {0, 0};
+    all.evaluate(layer, si, sj, r, value.data(), slope.data(), rho, scratch.data());
+    const int channels = all.channels(layer), k = padded(channels);
+    for (std::size_t q = 0; q < size; ++q) {
+        const std::int64_t path = std::int64_t(q) / channels, c = std::int64_t(q) % channels;
+        T* to = rows + (path * n + pair) * 6 * k + c / kLine<T> * 6 * kLine<T> + c % kLine<T>;
+        to[0] = T(value[q]);
+        to[kLine<T>] = T(slope[q]);
+        for (int d = 2; d < 6; ++d) to[d * kLine<T>] = T(0);
+        if (c == 0)  // channels that are not there
+            for (int pad = channels; pad < k; ++pad)
+                for (int d = 0; d < 6; ++d)
+                    to[(pad / kLine<T> * 6 + d) * kLine<T> + pad % kLine<T>] = T(0);
+    }
+    for (int d = 0; d < 6; ++d) density[6 * pair + d] = d < 2 ? rho[d] : 0.0;
+}
+
+template class MaceWeights<double>;
+template class MaceWeights<float>;
+
+}  // namespace mdkern

@@ -1,0 +1,328 @@
+#include "potentials/mace/mace_radial.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "core/errors.hpp"
+
+namespace mdkern {
+
+namespace {
+
+constexpr double kNormEps = 1e-5;
+
+double silu(double x, double& slope) {
+    const double s = x < 0 ? std::exp(x) / (1.0 + std::exp(x)) : 1.0 / (1.0 + std::exp(-x));
+    slope = s * (1.0 + x * (1.0 - s));
+    return x * s;
+}
+
+// x -> (x - mean) / sqrt(variance + eps) gain + offset, with derivatives.
+void normalise(int n, const double* gain, const double* offset, double* x, double* dx) {
+    double mean = 0, dmean = 0;
+    for (int k = 0; k < n; ++k) {
+        mean += x[k] / n;
+        dmean += dx[k] / n;
+    }
+    double variance = 0, dvariance = 0;
+    for (int k = 0; k < n; ++k) {
+        x[k] -= mean;
+        dx[k] -= dmean;
+        variance += x[k] * x[k] / n;
+        dvariance += 2 * x[k] * dx[k] / n;
+    }
+    const double s = 1.0 / std::sqrt(variance + kNormEps);
+    const double ds = -0.5 * s * s * s * dvariance;
+    for (int k = 0; k < n; ++k) {
+        dx[k] = gain[k] * (dx[k] * s + x[k] * ds);
+        x[k] = gain[k] * x[k] * s + offset[k];
+    }
+}
+
+}  // namespace
+
+MaceNet::MaceNet(const Fields& f, std::int64_t n_in) {
+    for (const Fields& g : f.groups("layers")) {
+        Layer l;
+        l.n_in = int(n_in);
+        l.n_out = g.length("w", 1, 1, 1 << 20);
+        l.w = g.array<double>("w", {n_in, l.n_out});
+        if (g.has("b")) l.b = g.array<double>("b", {l.n_out});
+        if (g.has("gain")) {
+            l.gain = g.array<double>("gain", {l.n_out});
+            l.offset = g.array<double>("offset", {l.n_out});
+        }
+        n_in = l.n_out;
+        widest_ = std::max({widest_, l.n_in, l.n_out});
+        layers_.push_back(l);
+    }
+    if (layers_.empty())
+        throw std::invalid_argument(f.prefix() + "layers: none; expected at least one");
+}
+
+MaceNet::Jet MaceNet::operator()(Jet in, Jet out) const {
+    for (std::size_t k = 0; k < layers_.size(); ++k) {
+        const Layer& l = layers_[k];
+        for (int o = 0; o < l.n_out; ++o) {
+            out.value[o] = l.b ? l.b[o] : 0.0;
+            out.slope[o] = 0.0;
+        }
+        for (int i = 0; i < l.n_in; ++i) {
+            const double* w = l.w + std::int64_t(i) * l.n_out;
+            const double x = in.value[i], dx = in.slope[i];
+            double *value = out.value, *slope = out.slope;
+            for (int o = 0; o < l.n_out; ++o) {
+                value[o] += x * w[o];
+                slope[o] += dx * w[o];
+            }
+        }
+        if (k + 1 < layers_.size()) {
+            if (l.gain) normalise(l.n_out, l.gain, l.offset, out.value, out.slope);
+            for (int o = 0; o < l.n_out; ++o) {
+                double slope;
+                out.value[o] = silu(out.value[o], slope);
+                out.slope[o] *= slope;
+            }
+        }
+        std::swap(in, out);
+    }
+    return in;
+}
+
+MaceRadial::MaceRadial(const Fields& model, int n_species, const std::vector<int>& n_paths,
+                       const std::vector<int>& k_up) {
+    const Fields f = model.group("radial");
+    cutoff_ = model.positive("cutoff");
+    n_basis_ = f.length("basis", 0, 1, 1024);
+    basis_ = f.array<double>("basis", {n_basis_});
+    kind_ = f.integer("kind", 0, 2);
+    prefactor_ = f.number("prefactor");
+    p_ = f.integer("p", 1, 64);
+    cutoff_inside_ = f.flag("cutoff_inside");
+    transform_ = f.integer("transform", 0, 2);
+    if (transform_ != 0) {
+        const double* p = f.array<double>("transform_p", {3});
+        std::copy_n(p, 3, transform_p_);
+        radii_ = f.array<double>("radii", {n_species});
+        for (int s = 0; s < n_species; ++s)
+            if (!(radii_[s] > 0))
+                throw std::invalid_argument(f.prefix() + "radii: " + number(radii_[s]) +
+                                            "; expected numbers above zero");
+    }
+    int widest = n_basis_;
+    const std::vector<Fields> groups = model.groups("layers");
+    for (std::size_t t = 0; t < n_paths.size(); ++t) {
+        const Fields& g = groups[t];
+        Layer l;
+        l.channels = k_up[t];
+        if (g.has("source")) {
+            l.n_embed = g.length("source", 1, 1, 1 << 16);
+            l.source = g.array<double>("source", {n_species, l.n_embed});
+            l.target = g.array<double>("target", {n_species, l.n_embed});
+        }
+        const std::int64_t n_in = n_basis_ + 2 * l.n_embed;
+        l.net = MaceNet(g.group("radial"), n_in);
+        if (l.net.n_out() != n_paths[t] * k_up[t])
+            throw std::invalid_argument(g.prefix() + "radial: of " +
+                                        std::to_string(l.net.n_out()) + " functions; expected " +
+                                        std::to_string(n_paths[t] * k_up[t]));
+        if (g.has("density.layers.0.w")) {
+            l.density = MaceNet(g.group("density"), n_in);
+            if (l.density.n_out() != 1)
+                throw std::invalid_argument(g.prefix() + "density: of " +
+                                            std::to_string(l.density.n_out()) +
+                                            " functions; expected one");
+        }
+        widest = std::max({widest, int(n_in), l.net.widest(), l.density.widest()});
+        layers_.push_back(std::move(l));
+    }
+    room_ = std::size_t(2 * n_basis_) + 4 * std::size_t(widest);
+}
+
+void MaceRadial::basis(int si, int sj, double r, double* b, double* db, double& f,
+                       double& df) const {
+    const double t = r / cutoff_, tp = std::pow(t, p_ - 1);
+    f = df = 0.0;
+    if (t < 1.0) {
+        f = 1.0 - t * tp * (0.5 * (p_ + 1) * (p_ + 2) - t * (p_ * (p_ + 2) - t * 0.5 * p_ * (p_ + 1)));
+        df = -0.5 * p_ * (p_ + 1) * (p_ + 2) * tp * (1.0 - t) * (1.0 - t) / cutoff_;
+    }
+    double x = r, dx = 1.0;
+    if (transform_ == 1) {  // Agnesi
+        const double q = transform_p_[0], p = transform_p_[1], a = transform_p_[2];
+        const double length = 0.5 * (radii_[si] + radii_[sj]), v = r / length;
+        const double z = 1.0 + std::pow(v, p - q), top = a * std::pow(v, p);
+        const double g = top / z;
+        const double dg = v > 0 ? (p * g - g * (p - q) * (z - 1.0) / z) / r : 0.0;
+        x = 1.0 / (1.0 + g);
+        dx = -x * x * dg;
+    } else if (transform_ == 2) {  // Soft
+        const double sum = radii_[si] + radii_[sj], p0 = 0.75 * sum, p1 = sum / 0.75;
+        const double beta = transform_p_[0] / (p1 - p0), th = std::tanh(beta * (r - 0.5 * (p0 + p1)));
+        x = p0 + 0.5 * (r - p0) * (1.0 + th);
+        dx = 0.5 * (1.0 + th) + 0.5 * (r - p0) * beta * (1.0 - th * th);
+    }
+    double before = 1.0, dbefore = 0.0;  // Chebyshev polynomials one and two lower
+    double lower = 0.0, dlower = 0.0;
+    for (int n = 0; n < n_basis_; ++n) {
+        const double c = basis_[n];
+        double y, dy;
+        if (kind_ == 0) {  // Bessel; a series near zero
+            const double w = c * x;
+            if (std::fabs(w) < 1e-3) {
+                const double w2 = w * w;
+                y = c * (1.0 - w2 / 6.0 * (1.0 - w2 / 20.0));
+                dy = -c * c * w / 3.0 * (1.0 - w2 / 10.0);
+            } else {
+                y = std::sin(w) / x;
+                dy = (c * std::cos(w) - y) / x;
+            }
+            y *= prefactor_;
+            dy *= prefactor_;
+        } else if (kind_ == 1) {  // Gaussian
+            y = std::exp(prefactor_ * (x - c) * (x - c));
+            dy = 2.0 * prefactor_ * (x - c) * y;
+        } else {  // Chebyshev: T_1, T_2, ...
+            y = n == 0 ? x : 2.0 * x * before - lower;
+            dy = n == 0 ? 1.0 : 2.0 * before + 2.0 * x * dbefore - dlower;
+            lower = before;
+            dlower = dbefore;
+            before = y;
+            dbefore = dy;
+        }
+        dy *= dx;
+        b[n] = cutoff_inside_ ? y * f : y;
+        db[n] = cutoff_inside_ ? dy * f + y * df : dy;
+    }
+}
+
+void MaceRadial::evaluate(int layer, int si, int sj, double distance, double* r, double* dr,
+                          double* rho, double* scratch) const {
+    const Layer& l = layers_[std::size_t(layer)];
+    const std::size_t wide = (room_ - std::size_t(2 * n_basis_)) / 4;
+    double *b = scratch, *db = b + n_basis_, *at = db + n_basis_;
+    double f, df;
+    basis(si, sj, distance, b, db, f, df);
+    const auto run = [&](const MaceNet& net) {
+        const MaceNet::Jet in{at, at + wide}, other{at + 2 * wide, at + 3 * wide};
+        std::copy_n(b, n_basis_, in.value);
+        std::copy_n(db, n_basis_, in.slope);
+        for (int k = 0; k < l.n_embed; ++k) {
+            in.value[n_basis_ + k] = l.source[std::int64_t(sj) * l.n_embed + k];
+            in.value[n_basis_ + l.n_embed + k] = l.target[std::int64_t(si) * l.n_embed + k];
+            in.slope[n_basis_ + k] = in.slope[n_basis_ + l.n_embed + k] = 0.0;
+        }
+        return net(in, other);
+    };
+    const MaceNet::Jet out = run(l.net);
+    for (int k = 0; k < l.net.n_out(); ++k) {
+        r[k] = cutoff_inside_ ? out.value[k] : out.value[k] * f;
+        dr[k] = cutoff_inside_ ? out.slope[k] : out.slope[k] * f + out.value[k] * df;
+    }
+    if (l.density.n_out() == 0) return;
+    const MaceNet::Jet e = run(l.density);
+    const double th = std::tanh(*e.value * *e.value);
+    const double dth = (1.0 - th * th) * 2.0 * *e.value * *e.slope;
+    rho[0] = cutoff_inside_ ? th : th * f;
+    rho[1] = cutoff_inside_ ? dth : dth * f + th * df;
+}
+
+namespace {
+
+// Coefficients of the polynomial of degree five in t with these values and slopes at 0, 1/2 and 1.
+void quintic(const double f[3], const double g[3], double* c) {
+    const double F = f[2] - f[0] - g[0], G = g[2] - g[0], Fh = f[1] - f[0] - 0.5 * g[0],
+                 Gh = g[1] - g[0];
+    c[0] = f[0];
+    c[1] = g[0];
+    c[2] = 7 * F - G + 16 * Fh - 8 * Gh;
+    c[3] = -34 * F + 5 * G - 32 * Fh + 32 * Gh;
+    c[4] = 52 * F - 8 * G + 16 * Fh - 40 * Gh;
+    c[5] = -24 * F + 4 * G + 16 * Gh;
+}
+double horner(const double* c, double t) {
+    double y = c[5];
+    for (int q = 4; q >= 0; --q) y = y * t + c[q];
+    return y;
+}
+
+struct Sample {
+    std::vector<double> r, dr;
+    double rho[2] = {0, 0};
+};
+
+}  // namespace
+
+template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int layer, int si, int sj,
+                                                int n_paths, int k, double bound) {
+    const int n_functions = radial.n_functions(layer), channels = n_functions / n_paths;
+    const double end = radial.cutoff();
+    std::vector<double> scratch(radial.room());
+    const auto sample = [&](double r, Sample& s) {
+        s.r.resize(std::size_t(n_functions));
+        s.dr.resize(std::size_t(n_functions));
+        radial.evaluate(layer, si, sj, r, s.r.data(), s.dr.data(), s.rho, scratch.data());
+    };
+    MaceTable<T> table;
+    for (int n = sizeof(T) == 8 ? 160 : 80; n <= kMaceMostIntervals; n += n / 2) {
+        const double h = end / n;
+        const std::size_t size = std::size_t(n_paths) * std::size_t(n) * std::size_t(6 * k);
+        std::fill_n(table.rows.reserve(size), size, T(0));
+        table.density.assign(std::size_t(6 * n), 0.0);
+        double largest = 1e-300, error = 0.0;
+        Sample left, middle, right, low, high;
+        sample(0.0, left);
+        bool fine = true;
+        for (int i = 0; i < n && fine; ++i) {
+            sample((i + 0.5) * h, middle);
+            sample(i + 1 == n ? end : (i + 1.0) * h, right);
+            sample((i + 0.25) * h, low);
+            sample((i + 0.75) * h, high);
+            double c[6];
+            for (int q = 0; q < n_functions; ++q) {
+                const double f[3] = {left.r[q], middle.r[q], right.r[q]};
+                const double g[3] = {h * left.dr[q], h * middle.dr[q], h * right.dr[q]};
+                quintic(f, g, c);
+                largest = std::max(largest, std::fabs(f[2]));
+                error = std::max({error, std::fabs(horner(c, 0.25) - low.r[q]),
+                                  std::fabs(horner(c, 0.75) - high.r[q])});
+                const int path = q / channels, channel = q % channels;
+                T* to = table.rows.data() + ((std::size_t(path) * n + i) * std::size_t(k / kLine<T>) +
+                                             std::size_t(channel / kLine<T>)) * 6 * kLine<T> +
+                        channel % kLine<T>;
+                for (int d = 0; d < 6; ++d) to[d * kLine<T>] = T(c[d]);
+            }
+            const double f[3] = {left.rho[0], middle.rho[0], right.rho[0]};
+            const double g[3] = {h * left.rho[1], h * middle.rho[1], h * right.rho[1]};
+            quintic(f, g, table.density.data() + 6 * i);
+            for (int d = 0; d < 2; ++d) {
+                const double t = d ? 0.75 : 0.25, exact = d ? high.rho[0] : low.rho[0];
+                // Densities are added to one.
+                fine = fine && std::fabs(horner(table.density.data() + 6 * i, t) - exact) <= bound;
+            }
+            std::swap(left, right);
+        }
+        if (!std::isfinite(largest) || !std::isfinite(error))
+            throw std::invalid_argument("radial functions of layer " + std::to_string(layer) +
+                                        ": not finite; expected numbers");
+        if (fine && error <= bound * largest) {
+            table.view.n = n;
+            table.view.scale = n / end;
+            table.view.rows = table.rows.data();
+            if (radial.density(layer)) table.view.density = table.density.data();
+            return table;
+        }
+    }
+    throw std::invalid_argument("radial functions of layer " + std::to_string(layer) + ": " +
+                                std::to_string(kMaceMostIntervals) +
+                                " intervals do not give a table within " + number(bound) +
+                                " of the largest value; expected smoother ones, or radial='exact'");
+}
+
+template MaceTable<double> make_mace_table(const MaceRadial&, int, int, int, int, int, double);
+template MaceTable<float> make_mace_table(const MaceRadial&, int, int, int, int, int, double);
+
+}  // namespace mdkern
