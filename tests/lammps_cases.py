@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import message_passing
+import messages_data
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
@@ -116,7 +116,7 @@ def gather(lmp: Any, name: str) -> Any:
 
 def messages(folder: Path) -> Values:
     """Values of ghosts that are added up between two parts of an evaluation."""
-    calc = message_passing.load(folder / "libmessage_passing.so", folder / "messages.mdk")
+    calc = messages_data.load(folder / "libmessage_passing.so", folder / "messages.mdk")
     lmp = open_lammps(structure("eam"))
     attach(lmp, calc)
     return look(lmp)

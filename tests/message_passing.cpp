@@ -1,4 +1,4 @@
-// A potential whose atoms pass messages, for tests of Table::forward and reverse; message_passing.py builds it
+// A potential whose atoms pass messages, for tests of Table::forward and reverse; messages_data.py builds it
 // as a library that registers it beside mdkern's own.
 //
 //   h_ic = sum_j phi_c(r_ij),  E_i = scale sum_jc phi_c(r_ij) h_jc^2,  phi_c(r) = (1 - r^2/rc^2)^2 (1 + c/C r/rc)

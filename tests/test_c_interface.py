@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import message_passing
+import messages_data
 import numpy as np
 import pytest
 from ase import Atoms
@@ -145,9 +145,9 @@ def test_a_program_in_c(name: str, program: Path, tmp_path: Path) -> None:
 
 def test_messages_between_domains(program: Path, tmp_path: Path) -> None:
     """A potential that needs values of ghosts added up, in a cell whose atoms have several images each."""
-    library = message_passing.build(tmp_path)
-    message_passing.write_model(tmp_path / "model.mdk")
-    calc = message_passing.load(library, tmp_path / "model.mdk")
+    library = messages_data.build(tmp_path)
+    messages_data.write_model(tmp_path / "model.mdk")
+    calc = messages_data.load(library, tmp_path / "model.mdk")
     for atoms in (copper_nickel(), copper_nickel()[:5]):
         if len(atoms) == 5:
             atoms.set_cell([[3.9, 0, 0], [0.4, 4.1, 0], [0.2, -0.3, 5.0]])
@@ -467,9 +467,9 @@ def test_a_list_of_fewer_atoms_is_not_taken_for_one_of_more(eam: Model) -> None:
 
 
 def test_a_model_that_adds_up_values_of_ghosts(tmp_path: Path) -> None:
-    library = message_passing.build(tmp_path)
-    message_passing.write_model(tmp_path / "model.mdk", 21)
-    calc = message_passing.load(library, tmp_path / "model.mdk")
+    library = messages_data.build(tmp_path)
+    messages_data.write_model(tmp_path / "model.mdk", 21)
+    calc = messages_data.load(library, tmp_path / "model.mdk")
     made = Model(tmp_path / "model.mdk")
     assert made.lib.mdkern_model_exchanges(made.model) == 2
     assert made.lib.mdkern_model_reverses(made.model) == 1

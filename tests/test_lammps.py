@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import message_passing
+import messages_data
 import numpy as np
 import pytest
 from ase import Atoms
@@ -136,19 +136,19 @@ def test_numbers_of_the_calculator_on_any_number_of_ranks(name: str, lammps: Lam
 
 def test_messages_between_atoms(lammps: Lammps) -> None:
     """Values of ghosts that are added up, in one message and in two; atoms without an element in between; hybrid styles."""
-    library = message_passing.build(lammps.folder)
+    library = messages_data.build(lammps.folder)
     lammps.preload = library
     atoms = bulk("Cu", cubic=True).repeat((3, 3, 3))
     atoms.rattle(0.1, seed=2)
     elements = ["Cu", "Ni"]
     for width in (200, 1030):
-        message_passing.write_model(lammps.folder / "model.mdk", width)
-        calc = message_passing.load(library, lammps.folder / "model.mdk")
+        messages_data.write_model(lammps.folder / "model.mdk", width)
+        calc = messages_data.load(library, lammps.folder / "model.mdk")
         for ranks in (1, 2, 4):
             head = lammps.input(atoms, elements, pair(elements))
             agrees(lammps.run(head + steps(0), ranks), atoms, calc)
-    message_passing.write_model(lammps.folder / "model.mdk", 150)
-    calc = message_passing.load(library, lammps.folder / "model.mdk")
+    messages_data.write_model(lammps.folder / "model.mdk", 150)
+    calc = messages_data.load(library, lammps.folder / "model.mdk")
     head = lammps.input(moving(atoms), elements, pair(elements))
     for ranks in (1, 3):
         run = lammps.run(head + "neighbor 0.3 bin\nfix 1 all nve\n" + steps(20), ranks)

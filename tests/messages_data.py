@@ -31,7 +31,7 @@ def build(folder: Path) -> Path:
     if not can_build():
         pytest.skip("no C++ compiler, or no sources, or sanitizers")
     library, out = mdkern.get_library(), folder / "libmessage_passing.so"
-    source = Path(__file__).with_suffix(".cpp")
+    source = Path(__file__).with_name("message_passing.cpp")
     subprocess.run(
         [str(COMPILER), "-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror",
          f"-I{ROOT / 'cpp'}", str(source), library, f"-Wl,-rpath,{Path(library).parent}", "-o", str(out)],
