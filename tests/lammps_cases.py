@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import messages_data
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
@@ -111,6 +112,14 @@ def look(lmp: Any) -> Values:
 def gather(lmp: Any, name: str) -> Any:
     """(n, 3), in the order of tags."""
     return np.array(lmp.gather_atoms(name, 1, 3)).reshape(-1, 3)
+
+
+def messages(folder: Path) -> Values:
+    """Values of ghosts that are added up between two parts of an evaluation."""
+    calc = messages_data.load(folder / "libmessage_passing.so", folder / "messages.mdk")
+    lmp = open_lammps(structure("eam"))
+    attach(lmp, calc)
+    return look(lmp)
 
 
 def static(name: str) -> Values:
@@ -269,6 +278,8 @@ def to_be_restarted(folder: Path) -> Values:
 def main(folder: Path, source: str | None) -> None:
     warnings.simplefilter("error", MDKernWarning)
     found: dict[str, Values] = {f"static_{name}": static(name) for name in MADE}
+    if (folder / "messages.mdk").exists():
+        found["messages"] = messages(folder)
     found |= {f"moving_{name}": moving(name) for name in MOVING[: 1 if COMM.size > 2 else None]}
     for case in (
         some_types, beside_a_pair_style, two_and_one_again, types_that_change,

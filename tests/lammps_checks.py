@@ -76,6 +76,7 @@ class Lammps:
 
     plugins: Path
     folder: Path
+    preload: Path | None = None  # a library, into LAMMPS
 
     def run(
         self, text: str, ranks: int = 1, name: str = "in.lammps", options: Sequence[str] = ()
@@ -118,6 +119,7 @@ class Lammps:
             "OMP_NUM_THREADS": "1",
             # MPICH's processes wait for each other by spinning, which takes the time of those that share their CPU.
             "MPIR_CVAR_POLLS_BEFORE_YIELD": "0",
+            **({"LD_PRELOAD": str(self.preload)} if self.preload else {}),
         }
 
     def input(self, atoms: Atoms, elements: list[str], pair: str, before: str = "") -> str:

@@ -10,11 +10,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import messages_data
 import numpy as np
 import pytest
 from ase import Atoms
 from numpy.typing import NDArray
-from potentials_data import IN_DOMAINS, MADE, system_of
+from potentials_data import IN_DOMAINS, MADE, copper_nickel, system_of
 
 import mdkern
 from mdkern import calculators
@@ -82,8 +83,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def run_program(program: Path, calc: Any, atoms: Atoms, folder: Path) -> dict[str, Any]:
-    calc.potential.export(folder / "model.mdk")
+def run_program(
+    program: Path, calc: Any, atoms: Atoms, folder: Path, preload: Path | None = None
+) -> dict[str, Any]:
+    if preload is None:
+        calc.potential.export(folder / "model.mdk")
     kinds = [0 if calc.species is None else calc.species.index(s) for s in atoms.symbols]
     lines = [str(len(atoms)), *(" ".join(map(repr, v)) for v in atoms.cell.array.tolist())]
     lines += [
@@ -97,7 +101,11 @@ def run_program(program: Path, calc: Any, atoms: Atoms, folder: Path) -> dict[st
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "MDKERN_ISA": mdkern.get_isa()},
+        env={
+            **os.environ,
+            "MDKERN_ISA": mdkern.get_isa(),
+            **({"LD_PRELOAD": str(preload)} if preload else {}),
+        },
     )
     assert done.returncode == 0, done.stderr
     out: dict[str, Any] = {}
@@ -135,6 +143,36 @@ def test_a_program_in_c(name: str, program: Path, tmp_path: Path) -> None:
     assert energy == pytest.approx(expected["energy"], rel=1e-6 if single else 1e-12)
 
 
+def test_messages_between_domains(program: Path, tmp_path: Path) -> None:
+    """A potential that needs values of ghosts added up, in a cell whose atoms have several images each."""
+    library = messages_data.build(tmp_path)
+    messages_data.write_model(tmp_path / "model.mdk")
+    calc = messages_data.load(library, tmp_path / "model.mdk")
+    for atoms in (copper_nickel(), copper_nickel()[:5]):
+        if len(atoms) == 5:
+            atoms.set_cell([[3.9, 0, 0], [0.4, 4.1, 0], [0.2, -0.3, 5.0]])
+        expected = results(calc, atoms)
+        way = np.random.default_rng(2).normal(size=(len(atoms), 3))
+        sides = []
+        for step in (1e-4, -1e-4):
+            moved = atoms.copy()
+            moved.positions += step * way
+            sides.append(calc.get_potential_energy(moved))
+        slope = (sides[0] - sides[1]) / 2e-4
+        assert slope == pytest.approx(-(expected["forces"] * way).sum(), rel=1e-6)
+        found = run_program(program, calc, atoms, tmp_path, library)
+        energy, energies, forces = found["whole"]
+        assert energy == expected["energy"]
+        np.testing.assert_array_equal(forces, expected["forces"])
+        energy, energies, forces = found["domains"]
+        assert np.abs(expected["forces"]).max() > 1e-3
+        np.testing.assert_allclose(energies, expected["energies"], rtol=1e-12)
+        np.testing.assert_allclose(
+            forces, expected["forces"], rtol=0, atol=1e-12 * np.abs(expected["energies"]).max()
+        )
+        assert energy == pytest.approx(expected["energy"], rel=1e-12)
+
+
 # --- what is refused, by ctypes -------------------------------------------------------------------
 
 
@@ -168,7 +206,12 @@ FORWARD = ctypes.CFUNCTYPE(
 
 
 class CExchange(ctypes.Structure):
-    _fields_ = (("forward", FORWARD), ("sum", ctypes.c_void_p), ("user", ctypes.c_void_p))
+    _fields_ = (
+        ("forward", FORWARD),
+        ("reverse", FORWARD),
+        ("sum", ctypes.c_void_p),
+        ("user", ctypes.c_void_p),
+    )
 
 
 class CResults(ctypes.Structure):
@@ -216,6 +259,7 @@ class Model:
         n_own: int | None = None,
         changed: int = 1,
         forward: Any = None,
+        reverse: Any = None,
         lammps: bool = False,
         mask: int = 0,
         half: int = 0,
@@ -249,9 +293,8 @@ class Model:
             t.ctypes.data,
             *(None if a is None else a.ctypes.data for a in (cell, pbc)),
         )
-        exchange = (
-            None if forward is None else ctypes.byref(CExchange(FORWARD(forward), None, None))
-        )
+        callbacks = [FORWARD() if call is None else FORWARD(call) for call in (forward, reverse)]
+        exchange = ctypes.byref(CExchange(*callbacks, None, None)) if forward or reverse else None
         status = self.lib.mdkern_compute(
             self.model, self.space, ctypes.byref(c_atoms), ctypes.byref(c_list), exchange, 1, ctypes.byref(r)
         )  # fmt: skip
@@ -275,11 +318,13 @@ def nothing(*_: Any) -> int:
 
 
 def test_what_a_model_says_of_itself(eam: Model) -> None:
-    assert eam.lib.mdkern_api_version() == 2
+    assert eam.lib.mdkern_api_version() == 3
     assert eam.lib.mdkern_model_n_species(eam.model) == 2
     assert eam.lib.mdkern_model_species(eam.model, 1) == b"Ni"
     assert eam.lib.mdkern_model_species(eam.model, 2) is None
     assert eam.lib.mdkern_model_exchanges(eam.model) == 1
+    assert eam.lib.mdkern_model_reverses(eam.model) == 0
+    assert eam.lib.mdkern_model_exchange_width(eam.model) == 1
     assert eam.lib.mdkern_model_cutoff(eam.model) == MADE["zhou2004"]().cutoff
 
 
@@ -419,6 +464,49 @@ def test_a_list_of_fewer_atoms_is_not_taken_for_one_of_more(eam: Model) -> None:
     again = eam.cluster(TRIANGLE, [0, 1, 0], [[], [], []], forward=nothing, changed=0)
     assert again[0] == OK, eam.message()
     assert np.abs(again[3]).max() > 0.0
+
+
+def test_a_model_that_adds_up_values_of_ghosts(tmp_path: Path) -> None:
+    library = messages_data.build(tmp_path)
+    messages_data.write_model(tmp_path / "model.mdk", 21)
+    calc = messages_data.load(library, tmp_path / "model.mdk")
+    made = Model(tmp_path / "model.mdk")
+    assert made.lib.mdkern_model_exchanges(made.model) == 2
+    assert made.lib.mdkern_model_reverses(made.model) == 1
+    assert made.lib.mdkern_model_exchange_width(made.model) == 21
+    kinds = [0, 0, 0]
+    for calls, status, message in (
+        ({}, INVALID, "no forward; expected one, as the model exchanges values 2 times"),
+        ({"forward": nothing}, INVALID, "no reverse; expected one, as the model adds up values of ghosts 1 times"),
+        ({"forward": nothing, "reverse": lambda *_: 5}, EXCHANGE, "reverse returned 5; expected 0"),
+    ):  # fmt: skip
+        assert made.cluster(TRIANGLE, kinds, ALL, **calls)[0] == status
+        assert message in made.message()
+    # One own atom, of which two ghosts are images: what these have comes home once for each.
+    x = np.array([[0.0, 0, 0], [2.5, 0, 0], [-2.5, 0, 0]])
+
+    def forward(_user: Any, values: Any, width: int, stride: int) -> int:
+        for c in range(width):
+            values[stride + c] = values[2 * stride + c] = values[c]
+        return 0
+
+    def reverse(_user: Any, values: Any, width: int, stride: int) -> int:
+        for c in range(width):
+            values[c] += values[stride + c] + values[2 * stride + c]
+        return 0
+
+    chain = Atoms("Cu", cell=[2.5, 20, 20], pbc=[True, False, False])
+    chain.calc = calc
+    status, r, _, f, _ = made.cluster(x, kinds, [[1, 2]], n_own=1, forward=forward, reverse=reverse)
+    assert status == OK, made.message()
+    assert r.energy == pytest.approx(chain.get_potential_energy(), rel=1e-13)
+    np.testing.assert_allclose(f.sum(axis=0), 0.0, atol=1e-14)
+    chain.calc = None
+    chain.set_cell([2.5 * 1.001, 20, 20])
+    assert r.virial[0] == pytest.approx(
+        -(calc.get_potential_energy(chain) - r.energy) / 1e-3, rel=1e-2
+    )
+    made.close()
 
 
 def test_charges_need_a_cell(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import messages_data
 import numpy as np
 import pytest
 from ase import Atoms
@@ -131,6 +132,37 @@ def test_numbers_of_the_calculator_on_any_number_of_ranks(name: str, lammps: Lam
             close(run.positions, last.positions, "positions after 20 steps")
             close(run.forces, last.forces, "forces after 20 steps", 1e-9)
         last = run
+
+
+def test_messages_between_atoms(lammps: Lammps) -> None:
+    """Values of ghosts that are added up, in one message and in two; atoms without an element in between; hybrid styles."""
+    library = messages_data.build(lammps.folder)
+    lammps.preload = library
+    atoms = bulk("Cu", cubic=True).repeat((3, 3, 3))
+    atoms.rattle(0.1, seed=2)
+    elements = ["Cu", "Ni"]
+    for width in (200, 1030):
+        messages_data.write_model(lammps.folder / "model.mdk", width)
+        calc = messages_data.load(library, lammps.folder / "model.mdk")
+        for ranks in (1, 2, 4):
+            head = lammps.input(atoms, elements, pair(elements))
+            agrees(lammps.run(head + steps(0), ranks), atoms, calc)
+    messages_data.write_model(lammps.folder / "model.mdk", 150)
+    calc = messages_data.load(library, lammps.folder / "model.mdk")
+    head = lammps.input(moving(atoms), elements, pair(elements))
+    for ranks in (1, 3):
+        run = lammps.run(head + "neighbor 0.3 bin\nfix 1 all nve\n" + steps(20), ranks)
+        agrees(run, state(run, atoms), calc)
+    atoms.symbols[::5] = "Ni"
+    copper = np.array(atoms.symbols) == "Cu"
+    part = atoms[copper]
+    part.calc = calc
+    hybrid = "pair_style hybrid mdkern zero 6.0\npair_coeff * * zero\npair_coeff * * mdkern model.mdk Cu NULL"
+    for ranks in (1, 2):
+        run = lammps.run(lammps.input(atoms, elements, hybrid) + steps(0), ranks)
+        close(run.thermo("PotEng")[-1], part.get_potential_energy(), "energy")
+        close(run.forces[copper], part.get_forces(), "forces")
+        assert not run.forces[~copper].any()
 
 
 def test_charges(lammps: Lammps) -> None:

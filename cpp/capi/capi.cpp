@@ -168,6 +168,10 @@ const char* mdkern_model_species(const mdkern_model* model, int type) {
 int mdkern_model_exchanges(const mdkern_model* model) {
     return model ? model->traits.exchanges : 0;
 }
+int mdkern_model_reverses(const mdkern_model* model) { return model ? model->traits.reverses : 0; }
+int mdkern_model_exchange_width(const mdkern_model* model) {
+    return model ? model->traits.exchange_width : 0;
+}
 int mdkern_model_half(const mdkern_model* model) { return model && model->traits.half_list; }
 int mdkern_model_long_range(const mdkern_model* model) { return model && model->traits.long_range; }
 

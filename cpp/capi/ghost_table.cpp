@@ -19,6 +19,12 @@ constexpr std::int64_t kMostRows = std::int64_t(1) << 29;  // a row number times
 
 [[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
 
+void check_exchange(const char* callback, int status) {
+    if (status != 0)
+        throw ExchangeError(std::string("exchange: ") + callback + " returned " +
+                            std::to_string(status) + "; expected 0");
+}
+
 }  // namespace
 
 void GhostTable::update(const mdkern_atoms& atoms, const mdkern_list& list,
@@ -27,9 +33,12 @@ void GhostTable::update(const mdkern_atoms& atoms, const mdkern_list& list,
         refuse("atoms: n_own " + std::to_string(atoms.n_own) + ", n_all " +
                std::to_string(atoms.n_all) + "; expected 0 <= n_own <= n_all <= 2^29");
     if (atoms.n_all > 0 && (!atoms.x || !atoms.type)) refuse("atoms: x or type is NULL");
-    if (traits.exchanges > 0 && !(exchange && exchange->forward))
+    if (traits.exchanges > traits.reverses && !(exchange && exchange->forward))
         refuse("exchange: no forward; expected one, as the model exchanges values " +
                std::to_string(traits.exchanges) + " times");
+    if (traits.reverses > 0 && !(exchange && exchange->reverse))
+        refuse("exchange: no reverse; expected one, as the model adds up values of ghosts " +
+               std::to_string(traits.reverses) + " times");
     if (list.half && !traits.half_list)
         refuse("list: half is " + std::to_string(list.half) +
                "; expected 0, a full list: mdkern_model_half() says which models take a half one");
@@ -152,10 +161,12 @@ Neighbors GhostTable::neighbors() const {
 
 void GhostTable::forward(double* values, int width, int stride, int) const {
     if (!exchange_.forward) return;  // refused before, unless the model says that it has none
-    const int status = exchange_.forward(exchange_.user, values, width, stride);
-    if (status != 0)
-        throw ExchangeError("exchange: forward returned " + std::to_string(status) +
-                            "; expected 0");
+    check_exchange("forward", exchange_.forward(exchange_.user, values, width, stride));
+}
+
+void GhostTable::reverse(double* values, int width, int stride, int) const {
+    if (!exchange_.reverse) return;  // as above
+    check_exchange("reverse", exchange_.reverse(exchange_.user, values, width, stride));
 }
 
 // The half list of n_listed entries at most; neighbors(i, to) writes those of row i and says how many.
@@ -175,9 +186,7 @@ template <class Rows> void GhostTable::take_half(std::int64_t n_listed, const Ro
 
 void GhostTable::sum(double* values, std::int64_t n) const {
     if (!exchange_.sum) return;  // all own atoms are here
-    const int status = exchange_.sum(exchange_.user, values, n);
-    if (status != 0)
-        throw ExchangeError("exchange: sum returned " + std::to_string(status) + "; expected 0");
+    check_exchange("sum", exchange_.sum(exchange_.user, values, n));
 }
 
 HalfList GhostTable::half(int) {

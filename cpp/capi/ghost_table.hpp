@@ -33,6 +33,7 @@ public:
     Box box() const override { return box_; }
     bool whole() const override { return false; }
     void forward(double* values, int width, int stride, int threads) const override;
+    void reverse(double* values, int width, int stride, int threads) const override;
     void sum(double* values, std::int64_t n) const override;
 
 private:

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Grows when a struct or a function below changes; mdkern_api_version() is that of the library. */
-#define MDKERN_API_VERSION 2
+#define MDKERN_API_VERSION 3
 
 #if defined(__GNUC__)
 #define MDKERN_API __attribute__((visibility("default")))
@@ -54,8 +54,11 @@ MDKERN_API double mdkern_model_cutoff(const mdkern_model* model);
 MDKERN_API int mdkern_model_n_species(const mdkern_model* model);
 /* Chemical symbol of a type; NULL where the model takes any element, all alike, as type 0. */
 MDKERN_API const char* mdkern_model_species(const mdkern_model* model, int type);
-/* How often an evaluation calls mdkern_exchange.forward. */
+/* How often an evaluation calls mdkern_exchange.forward and .reverse, both together; how often .reverse
+ * alone; and the largest width of these calls. */
 MDKERN_API int mdkern_model_exchanges(const mdkern_model* model);
+MDKERN_API int mdkern_model_reverses(const mdkern_model* model);
+MDKERN_API int mdkern_model_exchange_width(const mdkern_model* model);
 /* 1: a half list is enough (mdkern_list.half), and takes less time to make. */
 MDKERN_API int mdkern_model_half(const mdkern_model* model);
 /* 1: a model with charges, which needs mdkern_atoms.cell and .pbc, and mdkern_exchange.sum. */
@@ -96,13 +99,20 @@ typedef struct {
 } mdkern_list;
 
 /* forward gives ghosts the values of the atoms that they stand for: row r >= n_own is to have
- * values[stride * r + c], c < width, of its atom. All processes call it together, and equally often.
- * It returns 0, or anything else to end the evaluation. NULL where mdkern_model_exchanges() is 0.
+ * values[stride * r + c], c < width, of its atom. NULL where mdkern_model_exchanges() is 0.
+ *
+ * reverse adds to the values of own atoms, in the same array, those of all ghosts that stand for them,
+ * in this process and in others; what the ghosts' rows have afterwards does not matter. NULL where
+ * mdkern_model_reverses() is 0, which it is but for models that pass messages between atoms.
+ *
+ * All processes call each of them together, and equally often; also those without atoms. They return 0,
+ * or anything else to end the evaluation.
  *
  * sum gives n values the sums of those of all processes, for models with charges. NULL where all own atoms are
  * in one process. */
 typedef struct {
     int (*forward)(void* user, double* values, int width, int stride);
+    int (*reverse)(void* user, double* values, int width, int stride);
     int (*sum)(void* user, double* values, int64_t n);
     void* user;
 } mdkern_exchange;

@@ -32,9 +32,14 @@ public:
     // Whether all atoms are here; otherwise rows behind the real ones are atoms of other processes.
     virtual bool whole() const = 0;
     // Gives every row behind the real ones the values of the atom that it stands for: row r has
-    // values[stride r + c], c < width. Inside one process a copy, in a parallel code communication;
-    // so all processes call it together, as often as Traits::exchanges says.
+    // values[stride r + c], c < width <= Traits::exchange_width. Inside one process a copy, in a
+    // parallel code communication; so all processes call it together, as often as
+    // Traits::exchanges says.
     virtual void forward(double* values, int width, int stride, int threads) const = 0;
+    // The other way, and as forward is called: adds to every real row what the rows behind the real
+    // ones that stand for the same atom have, in an order that does not depend on threads. What
+    // those have afterwards is undefined.
+    virtual void reverse(double* values, int width, int stride, int threads) const = 0;
     // Gives n numbers the sums of what all processes have there; all call it together.
     virtual void sum(double* values, std::int64_t n) const = 0;
 };

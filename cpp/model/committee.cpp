@@ -66,6 +66,8 @@ public:
         traits_.long_range = first.long_range;
         traits_.forces_alone = first.forces_alone;
         traits_.exchanges = first.exchanges;
+        traits_.reverses = first.reverses;
+        traits_.exchange_width = first.exchange_width;
         traits_.n_members = int(parts_.size());
     }
     explicit Committee(const Fields& f) : Committee(parts_of(f)) {}

@@ -24,7 +24,9 @@ struct Traits {
     bool long_range = false;  // it reads Table::box and calls Table::sum
     int n_features = 0;       // columns of Outputs::features; 0: none
     int n_members = 0;        // of a committee: Outputs::deviation
-    int exchanges = 0;        // calls of Table::forward per evaluation
+    int exchanges = 0;        // calls of Table::forward and reverse per evaluation
+    int reverses = 0;         // calls of Table::reverse among them
+    int exchange_width = 0;   // columns of the widest of them
     bool tabulated = false;   // nets are evaluated from tables that were made with the potential
 };
 

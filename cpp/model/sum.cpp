@@ -26,6 +26,8 @@ public:
             const Traits t = part->traits();
             traits_.cutoff = std::max(traits_.cutoff, t.cutoff);
             traits_.exchanges += t.exchanges;
+            traits_.reverses += t.reverses;
+            traits_.exchange_width = std::max(traits_.exchange_width, t.exchange_width);
             traits_.half_list = traits_.half_list && t.half_list;
             traits_.long_range = traits_.long_range || t.long_range;
             traits_.tabulated = traits_.tabulated || t.tabulated;

@@ -282,6 +282,23 @@ void NeighborTable::forward(double* values, int width, int stride, int threads) 
     });
 }
 
+// Each thread adds some columns of all images, in the order of rows: no two meet, and every sum has its
+// order. Columns of a thread fill a cache line at least.
+void NeighborTable::reverse(double* values, int width, int stride, int threads) const {
+    constexpr int kLine = 8;
+    const std::int64_t n = n_total_ - n_real_;
+    const int most = team_size(threads, n * width, kReverseNs);
+    const int parts = std::min(most, (width + kLine - 1) / kLine);
+    parallel_for(parts, parts, 1, [&](std::int64_t part) {
+        const int begin = int(width * part / parts), end = int(width * (part + 1) / parts);
+        for (std::int64_t r = n_real_; r < n_total_; ++r) {
+            const double* from = values + stride * r;
+            double* to = values + stride * std::int64_t(owner_[std::size_t(r)]);
+            for (int c = begin; c < end; ++c) to[c] += from[c];
+        }
+    });
+}
+
 Neighbors NeighborTable::neighbors() const {
     return {n_pairs_, first_.data(), count_.data(), index_.data()};
 }

@@ -22,7 +22,7 @@ constexpr std::int64_t kMaxRows = std::int64_t(1) << 29;  // a row number times 
 // For team_size(): nanoseconds that a row or a pair takes in the parts of a build, and in the arrays
 // that are made of it.
 constexpr double kPointNs = 15.0, kRefreshNs = 6.0, kSearchNs = 250.0, kThinNs = 40.0,
-                 kPruneNs = 2.0, kOffsetNs = 2.0, kFillNs = 8.0, kForwardNs = 2.0;
+                 kPruneNs = 2.0, kOffsetNs = 2.0, kFillNs = 8.0, kForwardNs = 2.0, kReverseNs = 1.0;
 
 // The caller's atoms, in the caller's order.
 struct AtomsView {
@@ -69,6 +69,7 @@ public:
     std::int64_t build_number() const override { return build_number_; }
     Box box() const override { return {cell_, lattice_.pbc}; }
     void forward(double* values, int width, int stride, int threads) const override;
+    void reverse(double* values, int width, int stride, int threads) const override;
     std::int64_t n() const { return n_real_; }
     std::size_t index_room() const {
         return index_.capacity();

@@ -42,7 +42,7 @@ public:
         t.cutoff = params_.cutoff;
         t.forces_alone = true;
         t.half_list = true;
-        t.exchanges = 1;
+        t.exchanges = t.exchange_width = 1;
         t.n_species = params_.n_species;
         return t;
     }

@@ -4,7 +4,7 @@
 //
 // Of each model: forces and virial against finite differences, sums, the same bits for other numbers of
 // threads, for a workspace that was used before and for threads that share the potential; and a cluster
-// through the C interface.
+// through the C interface. Before, what all potentials take from a table: its exchanges.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -185,6 +185,14 @@ int from_some_atoms(void* user, double* values, int width, int stride) {
     return 0;
 }
 
+int add_to_some_atoms(void* user, double* values, int width, int stride) {
+    const auto* rows = static_cast<const mdkern_atoms*>(user);
+    for (std::int64_t r = rows->n_own; r < rows->n_all; ++r)
+        for (int c = 0; c < width; ++c)
+            values[stride * (r - rows->n_own) + c] += values[stride * r + c];
+    return 0;
+}
+
 // Enough rows for many tiles of a half list and blocks of forces; potentials of pairs get more, as they
 // take less time. The same bits for every number of threads, in calls that find their plans made.
 void check_many_rows(const mdkern_model* model, const Potential& p) {
@@ -217,7 +225,7 @@ void check_many_rows(const mdkern_model* model, const Potential& p) {
         first.push_back(std::int64_t(index.size()));
     }
     mdkern_atoms rows = {n_own, n_rows, x.data(), species.data(), nullptr, nullptr};
-    mdkern_exchange exchange = {from_some_atoms, nullptr, &rows};
+    mdkern_exchange exchange = {from_some_atoms, add_to_some_atoms, nullptr, &rows};
     Results expected;
     // The last two: a half list, where it is enough, gives the same bits as the full one.
     int round = 0;
@@ -279,7 +287,7 @@ void check_c_interface(const char* path, const Potential& p, Atoms atoms) {
     std::vector<double> energies(kAtoms), forces(3 * kAtoms), virials(6 * kAtoms);
     mdkern_atoms rows = {kAtoms, kAtoms, atoms.x.data(), atoms.species.data(), nullptr, nullptr};
     mdkern_list list = {first.data(), index.data(), nullptr, nullptr, nullptr, 0, 1, 0};
-    mdkern_exchange exchange = {nothing_to_exchange, nullptr, nullptr};
+    mdkern_exchange exchange = {nothing_to_exchange, nothing_to_exchange, nullptr, nullptr};
     mdkern_results results = {0.0, {}, energies.data(), forces.data(), virials.data(), nullptr,
                               0,   0};
     for (int threads : {1, 2}) {
@@ -306,11 +314,70 @@ void check_c_interface(const char* path, const Potential& p, Atoms atoms) {
     mdkern_model_close(model);
 }
 
+// forward and reverse of a table whose atoms have many images: reverse adds up what was there in the order
+// of rows, is the adjoint of forward, has the same bits for every number of threads, and leaves other
+// columns alone.
+void check_exchange(const double* cell, int n_atoms, double cutoff, int width, int stride) {
+    std::mt19937 random(5);
+    std::uniform_real_distribution<double> uniform(-1.0, 1.0);
+    std::vector<double> x;
+    for (int i = 0; i < n_atoms; ++i) {
+        const double at[3] = {uniform(random), uniform(random), uniform(random)};
+        for (int c = 0; c < 3; ++c)
+            x.push_back(at[0] * cell[c] + at[1] * cell[3 + c] + at[2] * cell[6 + c]);
+    }
+    const bool pbc[3] = {true, true, true};
+    TableOptions options;
+    options.cutoff = cutoff;
+    NeighborTable table;
+    table.build({n_atoms, x.data(), cell, pbc, nullptr}, options, 1);
+    const System s = table.system();
+    check(s.n_total >= 8 * s.n_real, "images", double(s.n_total), double(8 * s.n_real));
+    const std::size_t size = std::size_t(s.n_total * stride);
+    std::vector<double> sent(size), back(size), expected;
+    for (double& value : sent) value = uniform(random);
+    for (double& value : back) value = uniform(random);
+    const std::vector<double> before = back;
+    expected = back;
+    for (std::int64_t r = s.n_real; r < s.n_total; ++r)
+        for (int c = 0; c < width; ++c)
+            expected[std::size_t(s.home[r] * stride + c)] += back[std::size_t(r * stride + c)];
+    expected.resize(std::size_t(s.n_real * stride));
+    for (int threads : {1, 2, 3, 4}) {
+        back = before;
+        table.reverse(back.data(), width, stride, threads);
+        check(std::equal(expected.begin(), expected.end(), back.begin()), "sums of reverse",
+              double(threads));
+    }
+    double there = 0.0, home = 0.0;
+    table.forward(sent.data(), width, stride, 2);
+    for (std::int64_t r = 0; r < s.n_total; ++r)
+        for (int c = 0; c < width; ++c) {
+            const std::size_t k = std::size_t(r * stride + c);
+            there += sent[k] * before[k];
+            if (r < s.n_real) home += sent[k] * back[k];
+        }
+    check(std::fabs(there - home) < 1e-12 * double(size), "reverse is the adjoint of forward",
+          there - home, 1e-12 * double(size));
+}
+
+void check_exchanges() {
+    where = "exchange";
+    const double tiny[9] = {2.0, 0, 0, 0.5, 1.5, 0, -0.7, 0.4, 3.0};
+    const double larger[9] = {9.0, 0, 0, 1.0, 8.0, 0, -2.0, 0.5, 7.0};
+    for (int width : {1, 7, 8, 100}) {
+        check_exchange(tiny, 1, 6.0, width, width);
+        check_exchange(tiny, 3, 6.0, width, width + 3);
+        check_exchange(larger, 40, few ? 6.0 : 8.0, width, width + 4);
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     start();
     few = argc > 1 && std::string(argv[1]) == "--few";
+    check_exchanges();
     for (int k = few ? 2 : 1; k < argc; ++k) {
         where = argv[k];
         const ModelFile file = read_model_file(argv[k]);

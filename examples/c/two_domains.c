@@ -18,9 +18,6 @@
 
 #define SKIN 0.3
 
-/* Most numbers of an atom that are exchanged at once. */
-#define WIDTH 16
-
 typedef struct {
     int n;
     double cell[9];
@@ -173,12 +170,34 @@ static int forward(void* user, double* values, int width, int stride) {
     const Rank* rank = user;
     Run* run = rank->run;
     const Domain* d = &run->domain[rank->number];
-    if (width > WIDTH) return 1;
     for (int r = 0; r < d->n_own; ++r)
         for (int c = 0; c < width; ++c)
             run->shared[d->atom[r] * width + c] = values[(int64_t)stride * r + c];
     pthread_barrier_wait(&run->barrier);
     for (int r = d->n_own; r < d->n_all; ++r)
+        for (int c = 0; c < width; ++c)
+            values[(int64_t)stride * r + c] = run->shared[d->atom[r] * width + c];
+    pthread_barrier_wait(&run->barrier);
+    return 0;
+}
+
+/* The other way: ghosts' rows are added to the shared array, domain after domain, and go from there to own
+ * rows. */
+static int reverse(void* user, double* values, int width, int stride) {
+    const Rank* rank = user;
+    Run* run = rank->run;
+    const Domain* d = &run->domain[rank->number];
+    for (int r = 0; r < d->n_own; ++r)
+        for (int c = 0; c < width; ++c)
+            run->shared[d->atom[r] * width + c] = values[(int64_t)stride * r + c];
+    for (int turn = 0; turn < 2; ++turn) {
+        pthread_barrier_wait(&run->barrier);
+        for (int r = d->n_own; turn == rank->number && r < d->n_all; ++r)
+            for (int c = 0; c < width; ++c)
+                run->shared[d->atom[r] * width + c] += values[(int64_t)stride * r + c];
+    }
+    pthread_barrier_wait(&run->barrier);
+    for (int r = 0; r < d->n_own; ++r)
         for (int c = 0; c < width; ++c)
             values[(int64_t)stride * r + c] = run->shared[d->atom[r] * width + c];
     pthread_barrier_wait(&run->barrier);
@@ -206,7 +225,7 @@ static void* work(void* argument) {
     const int pbc[3] = {1, 1, 1};
     mdkern_atoms atoms = {d->n_own, d->n_all, d->x, d->type, rank->run->cell, pbc};
     mdkern_list list;
-    mdkern_exchange exchange = {forward, sum, rank};
+    mdkern_exchange exchange = {forward, reverse, sum, rank};
     memset(&list, 0, sizeof list);
     list.first = d->first;
     list.index = d->index;
@@ -253,7 +272,7 @@ int main(int argc, char** argv) {
     pthread_t thread[2];
     run.model = model;
     run.cell = s.cell;
-    run.shared = take(sizeof(double) * WIDTH * (size_t)s.n);
+    run.shared = take(sizeof(double) * (size_t)mdkern_model_exchange_width(model) * (size_t)s.n);
     pthread_barrier_init(&run.barrier, NULL, 2);
     for (int k = 0; k < 2; ++k)
         run.domain[k] = make_domain(&s, k, mdkern_model_cutoff(model) + SKIN);

@@ -40,6 +40,8 @@ public:
         t.cutoff = std::max(net_->traits().cutoff, table_.r_cut());
         t.tabulated = net_->traits().tabulated;
         t.exchanges = net_->traits().exchanges + 3;
+        t.reverses = net_->traits().reverses;
+        t.exchange_width = std::max(net_->traits().exchange_width, 3);
         t.n_species = table_.n_types();
         return t;
     }

@@ -92,7 +92,7 @@ public:
         Traits t;
         t.cutoff = model_.r_cut();
         t.forces_alone = true;
-        t.exchanges = 1;
+        t.exchanges = t.exchange_width = 1;
         t.n_species = model_.n_types();
         return t;
     }

@@ -93,7 +93,7 @@ public:
         Traits t;
         t.cutoff = p_.cutoff;
         t.charges = t.long_range = coulomb_.mode != 0;
-        t.exchanges = coulomb_.mode != 0;
+        t.exchanges = t.exchange_width = coulomb_.mode != 0;
         t.n_features = p_.n_descriptors;
         t.n_species = p_.n_types;
         return t;

@@ -236,6 +236,7 @@ class Coupling:
             changed=changed,
             threads=self._threads,
             forward=self._forward,
+            reverse=self._reverse,
             total=None if self._ranks.comm is None else self._add_up,
             box=_box(lmp) if self._model.long_range else None,
             virials=want_virials,
@@ -289,6 +290,11 @@ class Coupling:
         self._ranks.agree()
         assert self._halo is not None
         self._halo.forward(values)
+
+    def _reverse(self, values: Array) -> None:
+        self._ranks.agree()
+        assert self._halo is not None
+        values[: self._n_own] = self._halo.reverse(values)
 
     def _add_up(self, values: Array) -> None:
         self._ranks.agree()

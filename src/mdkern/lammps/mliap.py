@@ -25,8 +25,8 @@ class MLIAP(MLIAPUnified):  # type: ignore[misc]  # without LAMMPS the base is u
     """A calculator as a model of ``pair_style mliap unified``.
 
     LAMMPS hands over the vectors to the neighbors of its own atoms, and takes the derivatives of each atom's energy by them. That is what the calculator
-    gives where the energy of an atom depends on the vectors to its neighbors alone: NEP, Deep Potential, linear models, pair potentials. EAM and
-    pair tables need values of ghosts in between, which this way does not bring.
+    gives where the energy of an atom depends on the vectors to its neighbors alone: NEP, Deep Potential, linear models, pair potentials. EAM,
+    pair tables and models that pass messages need values of ghosts in between, which this way does not bring.
 
     Parameters
     ----------

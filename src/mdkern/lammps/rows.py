@@ -21,11 +21,11 @@ from mdkern.potentials.base import warn_of
 
 __all__ = ["RowModel", "RowResult"]
 
-_API_VERSION = 2
+_API_VERSION = 3
 _ERRORS: dict[int, type[Exception]] = {1: AtomsError, 4: MemoryError, 5: NonFiniteError}
 
 Array = NDArray[np.float64]
-Forward = Callable[[Array], None]
+Change = Callable[[Array], None]
 Box = tuple[Array, NDArray[np.int32]]
 
 
@@ -53,7 +53,8 @@ class _List(ctypes.Structure):
     )
 
 
-_FORWARD = ctypes.CFUNCTYPE(
+# Of forward and of reverse.
+_EXCHANGE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_double), ctypes.c_int, ctypes.c_int
 )
 
@@ -64,7 +65,12 @@ _SUM = ctypes.CFUNCTYPE(
 
 
 class _Exchange(ctypes.Structure):
-    _fields_ = (("forward", _FORWARD), ("sum", _SUM), ("user", ctypes.c_void_p))
+    _fields_ = (
+        ("forward", _EXCHANGE),
+        ("reverse", _EXCHANGE),
+        ("sum", _SUM),
+        ("user", ctypes.c_void_p),
+    )
 
 
 class _Results(ctypes.Structure):
@@ -107,7 +113,7 @@ class RowModel:
     cutoff : float
         Angstrom.
     exchanges : int
-        How often an evaluation asks for the values of ghosts.
+        How often an evaluation exchanges values of ghosts, either way.
     long_range : bool
         Whether it has charges, and needs a box and sums over processes.
 
@@ -157,8 +163,9 @@ class RowModel:
         *,
         changed: bool,
         threads: int,
-        forward: Forward | None = None,
-        total: Forward | None = None,
+        forward: Change | None = None,
+        reverse: Change | None = None,
+        total: Change | None = None,
         box: Box | None = None,
         virials: bool = False,
     ) -> RowResult:
@@ -178,6 +185,8 @@ class RowModel:
             At least 1.
         forward : callable
             Called with a view (n_all, width) of values, to give ghosts those of their atoms; what it raises is raised here.
+        reverse : callable
+            Called with a view (n_all, width) of values, to add to own rows those of the ghosts that stand for them; what it raises is raised here.
         total : callable
             Called with an array (n,), to give it the sums over all processes; None: there is one. For models with charges.
         box : (3, 3) array of the cell's vectors as rows, (3,) array of periodic or not
@@ -197,17 +206,23 @@ class RowModel:
         of_atoms = np.empty((n_all, 6)) if virials else None
         raised: list[BaseException] = []
 
-        def call(_: Any, values: Any, width: int, stride: int) -> int:
-            try:
-                if forward is not None and n_all > 0:
-                    flat = np.ctypeslib.as_array(values, (stride * (n_all - 1) + width,))
-                    forward(np.lib.stride_tricks.as_strided(flat, (n_all, width), (8 * stride, 8)))
-                elif forward is not None:
-                    forward(np.empty((0, width)))
-            except BaseException as e:  # noqa: BLE001 - it must not get lost in the C code in between
-                raised.append(e)
-                return 1
-            return 0
+        def calling(change: Change | None) -> Any:
+            def call(_: Any, values: Any, width: int, stride: int) -> int:
+                try:
+                    if change is not None and n_all > 0:
+                        flat = np.ctypeslib.as_array(values, (stride * (n_all - 1) + width,))
+                        rows = np.lib.stride_tricks.as_strided(
+                            flat, (n_all, width), (8 * stride, 8)
+                        )
+                        change(rows)
+                    elif change is not None:
+                        change(np.empty((0, width)))
+                except BaseException as e:  # noqa: BLE001 - it must not get lost in the C code in between
+                    raised.append(e)
+                    return 1
+                return 0
+
+            return _EXCHANGE(call)
 
         def add_up(_: Any, values: Any, n: int) -> int:
             try:
@@ -218,7 +233,7 @@ class RowModel:
                 return 1
             return 0
 
-        exchange = _Exchange(_FORWARD(call), _SUM(add_up), None)
+        exchange = _Exchange(calling(forward), calling(reverse), _SUM(add_up), None)
         cell, pbc = (None, None) if box is None else (a.ctypes.data for a in box)
         results = _Results(0.0, (ctypes.c_double * 6)(), energies.ctypes.data, forces.ctypes.data,
                            None if of_atoms is None else of_atoms.ctypes.data, None, 0, 0)  # fmt: skip

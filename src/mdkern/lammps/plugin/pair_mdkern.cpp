@@ -19,9 +19,9 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-// Values of an atom that are sent in one message; wider exchanges take several. LAMMPS makes its buffers by
-// this number when the style is made, before a model is known.
-constexpr int kColumns = 32;
+// Values of an atom that are sent in one message at most, for the sake of LAMMPS's buffers; wider exchanges
+// take several.
+constexpr int kMostColumns = 1024;
 
 }  // namespace
 
@@ -30,7 +30,6 @@ PairMdkern::PairMdkern(LAMMPS* lammps) : Pair(lammps) {
     manybody_flag = 1;
     single_enable = 0;
     restartinfo = 0;
-    comm_forward = kColumns;
     // mdkern sums the virial itself: pairs with ghosts leave no forces on them.
     no_virial_fdotr_compute = 1;
     // Of a many-body potential these are other numbers than those of stress/atom.
@@ -141,6 +140,12 @@ void PairMdkern::init_style() {
         neighbor->add_request(this, NeighConst::REQ_NEWTON_OFF);
     else
         neighbor->add_request(this, NeighConst::REQ_FULL);
+    // LAMMPS makes its buffers after this, and asks the outermost style: a hybrid one has looked at its parts
+    // when they were made, before a model was known.
+    comm_forward = std::min(mdkern_model_exchange_width(model_), kMostColumns);
+    comm_reverse = mdkern_model_reverses(model_) ? comm_forward : 0;
+    force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
+    force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
     builds_ = -1;
 }
 
@@ -239,7 +244,10 @@ void PairMdkern::compute(int eflag, int vflag) {
     mdkern_exchange exchange;
     exchange.user = this;
     exchange.forward = [](void* user, double* values, int width, int stride) {
-        return static_cast<PairMdkern*>(user)->forward(values, width, stride);
+        return static_cast<PairMdkern*>(user)->exchange(values, width, stride, false);
+    };
+    exchange.reverse = [](void* user, double* values, int width, int stride) {
+        return static_cast<PairMdkern*>(user)->exchange(values, width, stride, true);
     };
     exchange.sum = [](void* user, double* values, std::int64_t n) {
         return static_cast<PairMdkern*>(user)->sum(values, n);
@@ -298,13 +306,18 @@ void PairMdkern::compute(int eflag, int vflag) {
                 virials_[std::size_t(6 * r + voigt[c])];
 }
 
-// Columns of `values` to the ghosts' rows. What LAMMPS throws meanwhile becomes the message of mdkern_compute.
-int PairMdkern::forward(double* values, int width, int stride) {
+// Columns of `values` to the ghosts' rows, or in reverse from these to what own rows have. What LAMMPS throws
+// meanwhile becomes the message of mdkern_compute.
+int PairMdkern::exchange(double* values, int width, int stride, bool reverse) {
     values_ = values;
     stride_ = stride;
-    for (column_ = 0; column_ < width; column_ += kColumns) {
-        columns_ = std::min(kColumns, width - column_);
-        comm->forward_comm(this, columns_);
+    const int most = reverse ? comm_reverse : comm_forward;
+    for (column_ = 0; column_ < width; column_ += most) {
+        columns_ = std::min(most, width - column_);
+        if (reverse)
+            comm->reverse_comm(this, columns_);
+        else
+            comm->forward_comm(this, columns_);
     }
     return 0;
 }
@@ -325,21 +338,38 @@ void* PairMdkern::extract_peratom(const char* name, int& columns) {
     return atom_charges_.data();
 }
 
+// The columns of an atom of LAMMPS that are sent; null of one that takes no part.
+double* PairMdkern::columns_of(int atom) {
+    const int row = row_of(atom);
+    return row < 0 ? nullptr : values_ + std::ptrdiff_t(stride_) * row + column_;
+}
+
+void PairMdkern::pack(int atom, double*& buffer) {
+    const double* from = columns_of(atom);
+    for (int c = 0; c < columns_; ++c) *buffer++ = from ? from[c] : 0.0;
+}
+
 int PairMdkern::pack_forward_comm(int n, int* atoms, double* buffer, int, int*) {
-    int m = 0;
-    for (int k = 0; k < n; ++k) {
-        const int row = row_of(atoms[k]);
-        for (int c = 0; c < columns_; ++c)
-            buffer[m++] = row < 0 ? 0.0 : values_[std::ptrdiff_t(stride_) * row + column_ + c];
-    }
-    return m;
+    for (int k = 0; k < n; ++k) pack(atoms[k], buffer);
+    return n * columns_;
 }
 
 void PairMdkern::unpack_forward_comm(int n, int first, double* buffer) {
+    for (int k = 0; k < n; ++k)
+        if (double* to = columns_of(first + k))
+            std::copy_n(buffer + std::ptrdiff_t(columns_) * k, columns_, to);
+}
+
+int PairMdkern::pack_reverse_comm(int n, int first, double* buffer) {
+    for (int k = 0; k < n; ++k) pack(first + k, buffer);
+    return n * columns_;
+}
+
+// Of atoms here, or of ghosts that are sent on.
+void PairMdkern::unpack_reverse_comm(int n, int* atoms, double* buffer) {
     for (int k = 0; k < n; ++k) {
-        const int row = row_of(first + k);
-        for (int c = 0; row >= 0 && c < columns_; ++c)
-            values_[std::ptrdiff_t(stride_) * row + column_ + c] = buffer[columns_ * k + c];
+        double* to = columns_of(atoms[k]);
+        for (int c = 0; to && c < columns_; ++c) to[c] += buffer[std::ptrdiff_t(columns_) * k + c];
     }
 }
 

@@ -28,6 +28,8 @@ public:
     void compute(int eflag, int vflag) override;
     int pack_forward_comm(int n, int* atoms, double* buffer, int pbc_flag, int* pbc) override;
     void unpack_forward_comm(int n, int first, double* buffer) override;
+    int pack_reverse_comm(int n, int first, double* buffer) override;
+    void unpack_reverse_comm(int n, int* atoms, double* buffer) override;
     double memory_usage() override;
     void* extract_peratom(const char* name, int& columns) override;
 
@@ -35,7 +37,9 @@ private:
     void close();
     bool choose_rows(bool new_list);
     void copy_list();
-    int forward(double* values, int width, int stride);
+    int exchange(double* values, int width, int stride, bool reverse);
+    double* columns_of(int atom);
+    void pack(int atom, double*& buffer);
     int sum(double* values, std::int64_t n);
     int row_of(int atom) const { return whole_ ? atom : row_of_[std::size_t(atom)]; }
 

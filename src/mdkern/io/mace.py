@@ -1,0 +1,83 @@
+"""MACE models: ``.npz`` of mdkern, and what torch.save writes (``.model``), without PyTorch."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdkern.errors import FormatError
+from mdkern.io.archive import read_archive
+from mdkern.io.documents import decode, json_of
+from mdkern.io.files import FileModel
+from mdkern.io.foreign import check_foreign, members
+from mdkern.io.mace_contract import check_model
+
+__all__ = ["MaceModel", "is_mace", "read_mace", "write_mace"]
+
+MAX_META_BYTES = 2**20
+_MARKS = {b"meta.npy", b"node_embedding.npy", b"atomic_numbers.npy"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaceModel(FileModel):
+    """A MACE model, checked.
+
+    Attributes
+    ----------
+    path : str
+    meta : dict
+        What the model is: heads, radial basis, layers, readouts.
+    arrays : dict
+        float64 and whole numbers by name, C-contiguous; their shapes follow from `meta`. Constants, fan-ins and norms of
+        paths are folded into the weights.
+    """
+
+    path: str
+    meta: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+
+def is_mace(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is an archive with the arrays of a MACE model."""
+    return set(members(path)[0]) >= _MARKS
+
+
+def read_mace(path: str | os.PathLike[str]) -> MaceModel:
+    """Read a model, told by its content.
+
+    Raises
+    ------
+    FormatError
+        The file does not follow the format; names the file, the array or key, and the value.
+    UnsupportedError
+        The model asks for something that is not evaluated; names it.
+    OSError
+        The file cannot be read.
+    """
+    name = os.fspath(path)
+    if not is_mace(path):
+        check_foreign(path)
+    arrays = read_archive(path, "a MACE model")
+    meta = arrays.get("meta")
+    if meta is None:
+        raise FormatError("no array 'meta': not a MACE model", name)
+    if meta.dtype != np.uint8 or meta.ndim != 1 or len(meta) > MAX_META_BYTES:
+        raise FormatError(
+            f"meta: {meta.dtype} array of shape {meta.shape}; expected at most {MAX_META_BYTES} bytes of JSON",
+            name,
+        )
+    return MaceModel(name, *check_model(path, json_of(decode(meta.tobytes(), name), name), arrays))
+
+
+def write_mace(path: str | os.PathLike[str], model: MaceModel) -> None:
+    """Write an ``.npz`` file; an existing one is replaced."""
+    meta = np.frombuffer(json.dumps(model.meta).encode(), np.uint8)
+    arrays: dict[str, Any] = {"meta": meta, **model.arrays}
+    with Path(path).open("wb") as file:
+        np.savez(file, **arrays)
