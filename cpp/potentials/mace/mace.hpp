@@ -49,11 +49,11 @@ template <class T> struct MaceLinear {
 };
 
 struct MacePath {
-    int up = 0;           // first component of u
-    int n1 = 1, n3 = 1;   // components of u and of A
-    int target = 0;       // irreps of x that it contributes to
-    int place = 0;        // among the paths of that target
-    int entry = 0;        // first of its n1 n3 numbers T, m3 fastest
+    int up = 0;          // first component of u
+    int n1 = 1, n3 = 1;  // components of u and of A
+    int target = 0;      // irreps of x that it contributes to
+    int place = 0;       // among the paths of that target
+    int entry = 0;       // first of its n1 n3 numbers T, m3 fastest
 };
 
 // T[entry] += value Y[lm].
@@ -91,24 +91,24 @@ template <class T> struct MaceLayer {
     bool first = false;   // u and the self connection follow from the species alone
     bool density = false, nonlinear = false;
     int l_max = 0, n_paths = 0, n_entries = 0, n_terms = 0, n_targets = 0;
-    int n_x = 0;                // components of x
-    std::int64_t a_row = 0;     // numbers of A per atom
+    int n_x = 0;             // components of x
+    std::int64_t a_row = 0;  // numbers of A per atom
     MaceIrreps up, in, out;
     const MacePath* paths = nullptr;
     const MaceTerm* terms = nullptr;  // by entry
     const MaceTarget* targets = nullptr;
-    const MaceLinear<T>* up_w = nullptr;   // (up.n_slots)
-    const T* species_up = nullptr;         // (S, k_up), first
-    const MaceLinear<T>* lin = nullptr;    // (n_targets)
-    const MaceLinear<T>* prod = nullptr;   // (out.n_slots)
+    const MaceLinear<T>* up_w = nullptr;  // (up.n_slots)
+    const T* species_up = nullptr;        // (S, k_up), first
+    const MaceLinear<T>* lin = nullptr;   // (n_targets)
+    const MaceLinear<T>* prod = nullptr;  // (out.n_slots)
     // Self connection of each slot of the output; n_in 0: none. From a table where first.
-    const MaceLinear<T>* skip = nullptr;   // (out.n_slots)
-    int skip_from[kMaceMaxL + 2] = {};     // its irreps of the input
-    const T* species_skip = nullptr;       // (S, out.n_slots, k) where first; null: none
+    const MaceLinear<T>* skip = nullptr;  // (out.n_slots)
+    int skip_from[kMaceMaxL + 2] = {};    // its irreps of the input
+    const T* species_skip = nullptr;      // (S, out.n_slots, k) where first; null: none
     // Of non-linear blocks: y = A lin / (beta rho + alpha) + u res; its scalars have 1 + n_gates parts of k.
-    const MaceLinear<T>* res = nullptr;    // (n_targets), n_in 0: none
-    int res_from[kMaceMaxL + 2] = {};      // its irreps of u
-    const MaceLinear<T>* lin2 = nullptr;   // (n_targets)
+    const MaceLinear<T>* res = nullptr;   // (n_targets), n_in 0: none
+    int res_from[kMaceMaxL + 2] = {};     // its irreps of u
+    const MaceLinear<T>* lin2 = nullptr;  // (n_targets)
     int n_gates = 0;
     double alpha = 1.0, beta = 1.0, gate_silu = 1.0, gate_sigmoid = 1.0;
     int n_b = 0;  // components of B, in the order of the output's slots
@@ -152,7 +152,7 @@ template <class T> struct MaceModel {
     const MaceLayer<T>* layers = nullptr;
     const MaceReadout<T>* readouts = nullptr;
     MaceZbl zbl;
-    const T* zeros = nullptr;      // as many as any row
+    const T* zeros = nullptr;       // as many as any row
     const double* norms = nullptr;  // of harmonics, at l (l + 1) / 2 + m
     // Evaluates R and the density directly: six coefficients for each path and channel of one pair into
     // `rows`, (path, n, k_up / kLine, 6, kLine), place `pair` of n. Null: there are tables.
@@ -184,18 +184,18 @@ struct MacePlan {
 
 // Arrays of the evaluation by place, padded channels; of each layer.
 template <class T> struct MaceState {
-    T* u[kMaceMaxLayers] = {};     // (n_homes, up.n_components, k_up), not of the first
-    T* x[kMaceMaxLayers] = {};     // (n_real, n_x, k)
-    T* y[kMaceMaxLayers] = {};     // (n_real, scalars and gated, k), of non-linear blocks
-    T* h[kMaceMaxLayers] = {};     // (n_real, out.n_components, k)
-    T* dh[kMaceMaxLayers] = {};    // the same: dE/dh
+    T* u[kMaceMaxLayers] = {};         // (n_homes, up.n_components, k_up), not of the first
+    T* x[kMaceMaxLayers] = {};         // (n_real, n_x, k)
+    T* y[kMaceMaxLayers] = {};         // (n_real, scalars and gated, k), of non-linear blocks
+    T* h[kMaceMaxLayers] = {};         // (n_real, out.n_components, k)
+    T* dh[kMaceMaxLayers] = {};        // the same: dE/dh
     double* rho[kMaceMaxLayers] = {};  // (n_real) density
     // (n_homes, up.n_components, k_up) dE/du but for messages, or null; and these, (n_entries, the same).
     T *du[kMaceMaxLayers] = {}, *messages[kMaceMaxLayers] = {};
-    double* entries = nullptr;      // (n_entries, 4) forces
+    double* entries = nullptr;         // (n_entries, 4) forces
     double* virial_entries = nullptr;  // (n_entries, 8) or null
-    double* virials = nullptr;      // (n_blocks, 6)
-    double* energies = nullptr;     // (n_real) by place
+    double* virials = nullptr;         // (n_blocks, 6)
+    double* energies = nullptr;        // (n_real) by place
     char* scratch = nullptr;
     std::size_t scratch_bytes = 0;
 };

@@ -25,31 +25,32 @@ template <class T> struct MaceConvolution {
     const MaceCentre<T>& c;
     const MaceLayer<T>& l;
     const MacePath& path;
-    const T* u;              // rows of up.n_components k_up
+    const T* u;  // rows of up.n_components k_up
     std::int64_t u_row;
     const T* rows[kMaxSpecies];  // of each group: the table of this path
     double scale[kMaxSpecies];   // of its argument
 
     MaceConvolution(const MaceJob<T>& job, const MaceLayer<T>& layer, const MaceCentre<T>& centre,
                     const MacePath& p, int q, const T* all_u, const T* exact_rows)
-        : c(centre), l(layer), path(p), u(all_u + std::int64_t(p.up) * layer.k_up),
+        : c(centre),
+          l(layer),
+          path(p),
+          u(all_u + std::int64_t(p.up) * layer.k_up),
           u_row(std::int64_t(layer.up.n_components) * layer.k_up) {
         const std::int64_t line_rows = std::int64_t(layer.k_up) * 6;
         for (int g = 0; g < centre.n_groups; ++g) {
-            rows[g] = job.model->exact
-                          ? exact_rows + std::int64_t(q) * centre.n * line_rows
-                          : centre.table[g]->rows + std::int64_t(q) * centre.table[g]->n * line_rows;
+            rows[g] = job.model->exact ? exact_rows + std::int64_t(q) * centre.n * line_rows
+                                       : centre.table[g]->rows +
+                                             std::int64_t(q) * centre.table[g]->n * line_rows;
             scale[g] = job.model->exact ? 1.0 : centre.table[g]->scale;
         }
     }
     // T, or dE/dT, of a pair: entries are kLine apart.
     const T* angular(int k) const {
-        return c.t + (k / kLine<T>) * l.n_entries * kLine<T> + k % kLine<T> +
-               path.entry * kLine<T>;
+        return c.t + (k / kLine<T>)*l.n_entries * kLine<T> + k % kLine<T> + path.entry * kLine<T>;
     }
     T* slopes(int k) const {
-        return c.s + (k / kLine<T>) * l.n_entries * kLine<T> + k % kLine<T> +
-               path.entry * kLine<T>;
+        return c.s + (k / kLine<T>)*l.n_entries * kLine<T> + k % kLine<T> + path.entry * kLine<T>;
     }
 };
 
@@ -119,7 +120,8 @@ void convolve(const MaceConvolution<T>& o, T* a, std::int64_t step) {
 }
 
 // Sums over the lanes of n vectors, n <= N, to places kLine apart.
-template <class T, int N> [[gnu::always_inline]] inline void store_sums(T* to, const simd::Vec<T>* v) {
+template <class T, int N> [[gnu::always_inline]] inline void store_sums(T* to,
+                                                                        const simd::Vec<T>* v) {
 #pragma GCC unroll 10
     for (int k = 0; k < N; k += 4) {
         T four[4];
@@ -201,9 +203,9 @@ template <class T> void convolve_any(const MaceConvolution<T>& o, T* a, std::int
             V sum = T(0);
             for (int group = 0; group < c.n_groups; ++group)
                 for (int k = c.begin[group]; k < c.begin[group + 1]; ++k) {
-                    const V r = quintic_value<T>(o.rows[group] + c.offset[k] +
-                                                     at / kLine<T> * 6 * kLine<T> + at % kLine<T>,
-                                                 V(c.frac[k]));
+                    const V r = quintic_value<T>(
+                        o.rows[group] + c.offset[k] + at / kLine<T> * 6 * kLine<T> + at % kLine<T>,
+                        V(c.frac[k]));
                     const T *u = o.u + c.source[k] * o.u_row + at, *t = o.angular(k);
                     for (int m1 = 0; m1 < n1; ++m1)
                         sum = simd::fma(V(t[(m1 * n3 + m3) * kLine<T>]) * r,

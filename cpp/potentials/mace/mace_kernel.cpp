@@ -23,7 +23,11 @@ template <class T> class MaceBlock {
 
 public:
     MaceBlock(const MaceJob<T>& j, int layer, std::int64_t block, int thread)
-        : job(j), model(*j.model), l(j.model->layers[layer]), t(layer), b(block),
+        : job(j),
+          model(*j.model),
+          l(j.model->layers[layer]),
+          t(layer),
+          b(block),
           begin(block * mace_block_rows(j.s.n_real)) {
         const std::int64_t last = begin + mace_block_rows(j.s.n_real);
         end = last < j.s.n_real ? last : j.s.n_real;
@@ -150,7 +154,7 @@ private:
         const std::int64_t row = std::int64_t(next.up.n_components) * next.k_up;
         for (int o = 0; o < next.up.n_slots; ++o)
             for (int m = 0; m < next.up.n[o]; ++m)
-                product(n, next.up_w[o], 0, at_h(job.state.h[t], p, o, m), none(),
+                product(n, next.up_w[o], 0, read_only(at_h(job.state.h[t], p, o, m)), none(),
                         {job.state.u[t + 1] + p * row + (next.up.first[o] + m) * next.k_up, row});
     }
     void sum_path(const MaceCentre<T>& c, int q, int k) {
@@ -278,8 +282,10 @@ private:
                     const Matrix<const T> from{w.b + first * b_row + component * l.k, b_row};
                     const Matrix<T> to = at_h(job.state.h[t], p + first, o, m);
                     if (l.first && l.species_skip) {
-                        const T* table = l.species_skip + (std::int64_t(species) * l.out.n_slots + o) * l.k;
-                        product(rows, l.prod[o], 0, from, m == 0 ? Matrix<const T>{table, 0} : none(), to);
+                        const T* table =
+                            l.species_skip + (std::int64_t(species) * l.out.n_slots + o) * l.k;
+                        product(rows, l.prod[o], 0, from,
+                                m == 0 ? Matrix<const T>{table, 0} : none(), to);
                         continue;
                     }
                     product(rows, l.prod[o], 0, from, none(), to);
@@ -395,9 +401,9 @@ private:
         for (int k = 0; k < n; ++k) {
             T* to = dx + k * x_row;
             for (std::int64_t c = 0; c < x_row; c += V::width) simd::store(to + c, V(T(0)));
-            for_parts<T>(l.k, ProductBack<T>{l, polynomial(species_of(p + k)),
-                                             job.state.x[t] + (p + k) * x_row, w.b + k * b_row,
-                                             to});
+            for_parts<T>(l.k,
+                         ProductBack<T>{l, polynomial(species_of(p + k)),
+                                        job.state.x[t] + (p + k) * x_row, w.b + k * b_row, to});
         }
         double drho[kMaceBatch<T>];
         if (l.nonlinear) {
@@ -443,8 +449,7 @@ private:
         for (int k = 0; k < n; ++k) {
             const double f = 1.0 / (l.beta * job.state.rho[t][p + k] + l.alpha);
             const T* dy = w.m + k * row;
-            drho[k] = -l.beta * f *
-                      (dot(dy, y + k * row, row) - dot(dy, residual + k * row, row));
+            drho[k] = -l.beta * f * (dot(dy, y + k * row, row) - dot(dy, residual + k * row, row));
         }
         if (!l.first) {
             T* du = job.state.du[t] + p * u_row;

@@ -50,8 +50,8 @@ MaceWeights<T>::MaceWeights(const Fields& fields, double bound, bool exact_radia
         if (l.nonlinear && !l.density)
             throw std::invalid_argument(groups[t].prefix() +
                                         "density: none; expected one in a non-linear block");
-        widest = std::max<std::size_t>(widest, std::max(std::size_t(l.a_row),
-                                                        std::size_t(l.k) * (l.n_x + l.n_gates)));
+        widest = std::max<std::size_t>(
+            widest, std::max(std::size_t(l.a_row), std::size_t(l.k) * (l.n_x + l.n_gates)));
     }
     for (const Fields& g : f.groups("readouts")) {
         readouts_.emplace_back();
@@ -101,7 +101,8 @@ const T* MaceWeights<T>::copy(const double* from, int rows, int columns, int pad
     std::fill_n(to, size, T(0));
     for (std::int64_t i = 0; i < rows; ++i)
         for (std::int64_t j = 0; j < columns; ++j)
-            to[transposed ? j * padded_rows + i : i * padded_columns + j] = T(from[i * columns + j]);
+            to[transposed ? j * padded_rows + i : i * padded_columns + j] =
+                T(from[i * columns + j]);
     return to;
 }
 
@@ -234,8 +235,8 @@ template <class T> void MaceWeights<T>::read_layer(const Fields& f, int t, MaceL
             if (sets != 1 && sets != n_species_)
                 refuse(f.prefix() + name, sets, "1 or " + std::to_string(n_species_) + " matrices");
             l.skip_from[o] = from[o];
-            skip[std::size_t(o)] = linear(f.array<double>(name, {sets, before, l.channels}), sets, 1,
-                                          before, 1, l.channels);
+            skip[std::size_t(o)] = linear(f.array<double>(name, {sets, before, l.channels}), sets,
+                                          1, before, 1, l.channels);
         }
     }
     linears_.push_back(std::move(skip));
@@ -359,6 +360,11 @@ void MaceWeights<T>::read_products(const Fields& f, int t, MaceLayer<T>& l) {
             std::vector<std::int16_t> code;
             Product product;
             product.slot = o;
+            const auto add = [&](const std::map<std::pair<int, int>, double>& from) {
+                product.coefficients.emplace_back();
+                for (const auto& [at, factor] : from)
+                    product.coefficients.back().push_back({at.first, at.second, factor});
+            };
             for (auto a = of.begin(); a != of.end();) {
                 const int first = a->first[0];
                 const auto head = code.size();
@@ -373,19 +379,20 @@ void MaceWeights<T>::read_products(const Fields& f, int t, MaceLayer<T>& l) {
                         const auto node = code.size();
                         code.insert(code.end(), {std::int16_t(second), 0, 0});
                         auto b = a;
-                        for (; b != of.end() && b->first[0] == first && b->first[1] == second; ++b) {
+                        for (; b != of.end() && b->first[0] == first && b->first[1] == second;
+                             ++b) {
                             if (b->first[2] < 0) {
                                 code[node + 1] = 1;
                             } else {
                                 ++code[node + 2];
                                 code.push_back(std::int16_t(b->first[2]));
                             }
-                            product.coefficients.emplace_back(b->second.begin(), b->second.end());
+                            add(b->second);
                         }
                         a = b;
                         continue;
                     }
-                    product.coefficients.emplace_back(a->second.begin(), a->second.end());
+                    add(a->second);
                     ++a;
                 }
             }
@@ -416,13 +423,13 @@ std::shared_ptr<const Buffer<T>> MaceWeights<T>::polynomial(int t, int species) 
     for (const Product& p : products_[std::size_t(t)])
         for (const auto& terms : p.coefficients) {
             std::fill(sum.begin(), sum.end(), 0.0);
-            for (const auto& [degree, term] : terms) {
+            for (const Term& term : terms) {
                 const ProductWeights& w =
-                    product_w_[std::size_t(t)][std::size_t(p.slot)][std::size_t(degree - 1)];
+                    product_w_[std::size_t(t)][std::size_t(p.slot)][std::size_t(term.degree - 1)];
                 const double* row =
-                    w.w + ((w.n_species > 1 ? species : 0) * std::int64_t(w.n_terms) + term.first) *
+                    w.w + ((w.n_species > 1 ? species : 0) * std::int64_t(w.n_terms) + term.term) *
                               l.channels;
-                for (int c = 0; c < l.channels; ++c) sum[std::size_t(c)] += term.second * row[c];
+                for (int c = 0; c < l.channels; ++c) sum[std::size_t(c)] += term.factor * row[c];
             }
             for (int c = 0; c < l.channels; ++c) to[c] = T(sum[std::size_t(c)]);
             to += k;

@@ -50,10 +50,14 @@ public:
     std::shared_ptr<const MaceSet<T>> tables(const std::vector<bool>& present) const;
 
 private:
-    // Coefficients of a layer's polynomials: for each a list of (degree, term of W, factor).
+    // A coefficient of a polynomial is the sum of factor times a term of the weights of its degree.
+    struct Term {
+        int degree, term;
+        double factor;
+    };
     struct Product {
         int slot = 0;
-        std::vector<std::vector<std::pair<int, std::pair<int, double>>>> coefficients;
+        std::vector<std::vector<Term>> coefficients;
     };
     struct ProductWeights {
         int n_terms = 0;
@@ -98,7 +102,7 @@ private:
     std::deque<std::vector<MaceTarget>> targets_;
     std::deque<std::vector<MaceComponent>> components_;
     std::deque<std::vector<std::int16_t>> codes_;
-    std::vector<std::vector<Product>> products_;                         // of each layer and component
+    std::vector<std::vector<Product>> products_;  // of each layer and component
     std::vector<std::vector<std::vector<ProductWeights>>> product_w_;  // layer, slot, degree
     std::unique_ptr<Cache> cache_;
 };

@@ -98,16 +98,14 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
     c.n = gather_near(
         job.s.rows, i, begin, begin + plan.list.count[i],
         [&](const Listed<double>& v) MDKERN_BODY { return v.r2 < rc2; },
-        [&](const Listed<double>& v, simd::Mask<double> mask, const std::int32_t* k, int n)
-            MDKERN_BODY {
-                simd::compress_store(index + n, v.j, mask);
-                v.keep_vectors(mask, c.dx + n, c.dy + n, c.dz + n);
-                const std::int64_t from = first + (k - begin);
-                simd::compress_store(home + n, simd::load_int<double>(plan.place + from, mask),
-                                     mask);
-                simd::compress_store(slot + n, simd::load_int<double>(plan.slot + from, mask),
-                                     mask);
-            });
+        [&](const Listed<double>& v, simd::Mask<double> mask, const std::int32_t* k,
+            int n) MDKERN_BODY {
+            simd::compress_store(index + n, v.j, mask);
+            v.keep_vectors(mask, c.dx + n, c.dy + n, c.dz + n);
+            const std::int64_t from = first + (k - begin);
+            simd::compress_store(home + n, simd::load_int<double>(plan.place + from, mask), mask);
+            simd::compress_store(slot + n, simd::load_int<double>(plan.slot + from, mask), mask);
+        });
     const int n = c.n, end = c.padded_n();
     for (int k = n; k < end; ++k) {
         c.dx[k] = c.dy[k] = 0.0;
@@ -133,16 +131,15 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
     for (int k = 0; k < end; ++k) source[k] = l.first ? type(k) : home[k];
 
     // Groups of one table.
-    const MaceRadialTable<T>* tables = job.tables.radial + std::int64_t(layer) *
-                                                               job.model->n_species *
-                                                               job.model->n_species +
-                                       std::int64_t(c.species) * job.model->n_species;
+    const MaceRadialTable<T>* tables =
+        job.tables.radial + std::int64_t(layer) * job.model->n_species * job.model->n_species +
+        std::int64_t(c.species) * job.model->n_species;
     c.n_groups = 0;
     if (job.model->exact) {
         c.n_groups = n > 0;
         c.begin[0] = 0;
         for (int k = 0; k < n; ++k) {
-            offset[k] = k * (l.k_up / kLine<T>) * 6 * kLine<T>;
+            offset[k] = k * (l.k_up / kLine<T>)*6 * kLine<T>;
             c.frac[k] = T(0);
         }
     } else {
@@ -155,7 +152,7 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
             const double x = c.r[k] * table->scale;
             int interval = int(x);
             if (interval >= table->n) interval = table->n - 1;
-            offset[k] = interval * (l.k_up / kLine<T>) * 6 * kLine<T>;
+            offset[k] = interval * (l.k_up / kLine<T>)*6 * kLine<T>;
             c.frac[k] = T(x - interval);
         }
     }
@@ -173,7 +170,7 @@ template <class T> void mace_angular(const MaceJob<T>& job, const MaceLayer<T>& 
         h.each(l.l_max, job.model->norms, [&](int lm, V value, V, int m, bool im) MDKERN_BODY {
             simd::store(angular + lm * kWidth, value * (im ? h.im[m] : h.re[m]));
         });
-        T* to = c.t + (k / kLine<T>) * l.n_entries * kLine<T> + k % kLine<T>;
+        T* to = c.t + (k / kLine<T>)*l.n_entries * kLine<T> + k % kLine<T>;
         const MaceTerm* term = l.terms;
         const MaceTerm* const end = l.terms + l.n_terms;
         for (int e = 0; e < l.n_entries; ++e) {
@@ -196,7 +193,7 @@ template <class T> void mace_pair_forces(const MaceJob<T>& job, const MaceLayer<
     GradientSums<T> sums;
     for (int k = 0; k < c.padded_n(); k += kWidth) {
         for (int lm = 0; lm < n_lm; ++lm) simd::store(angular + lm * kWidth, V(T(0)));
-        const T* from = c.s + (k / kLine<T>) * l.n_entries * kLine<T> + k % kLine<T>;
+        const T* from = c.s + (k / kLine<T>)*l.n_entries * kLine<T> + k % kLine<T>;
         for (const MaceTerm* t = l.terms; t < l.terms + l.n_terms; ++t) {
             T* y = angular + t->lm * kWidth;
             simd::store(y, simd::fma(V(T(t->value)), simd::load(from + t->entry * kLine<T>),
@@ -205,15 +202,16 @@ template <class T> void mace_pair_forces(const MaceJob<T>& job, const MaceLayer<
         const V x = simd::load(c.ux + k), y = simd::load(c.uy + k), z = simd::load(c.uz + k);
         h.parts(l.l_max, x, y, z);
         V gx = T(0), gy = T(0), gz = T(0);
-        h.each(l.l_max, job.model->norms, [&](int lm, V value, V slope, int m, bool im) MDKERN_BODY {
-            const V g = simd::load(angular + lm * kWidth);
-            gy = simd::fma(g * slope, im ? h.im[m] : h.re[m], gy);
-            if (m == 0) return;
-            const V s = g * value * V(T(m));
-            // d Re = m (re, -im), d Im = m (im, re) by (X, Y) = (z, x).
-            gz = simd::fma(s, im ? h.im[m - 1] : h.re[m - 1], gz);
-            gx = im ? simd::fma(s, h.re[m - 1], gx) : simd::fnma(s, h.im[m - 1], gx);
-        });
+        h.each(l.l_max, job.model->norms,
+               [&](int lm, V value, V slope, int m, bool im) MDKERN_BODY {
+                   const V g = simd::load(angular + lm * kWidth);
+                   gy = simd::fma(g * slope, im ? h.im[m] : h.re[m], gy);
+                   if (m == 0) return;
+                   const V s = g * value * V(T(m));
+                   // d Re = m (re, -im), d Im = m (im, re) by (X, Y) = (z, x).
+                   gz = simd::fma(s, im ? h.im[m - 1] : h.re[m - 1], gz);
+                   gx = im ? simd::fma(s, h.re[m - 1], gx) : simd::fnma(s, h.im[m - 1], gx);
+               });
         // The gradient by r_i - r_j; the radial part along it.
         const V dot = simd::fma(gx, x, simd::fma(gy, y, gz * z));
         const V inverse = V(T(1)) / simd::load_as<T>(c.r + k);

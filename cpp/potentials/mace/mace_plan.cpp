@@ -22,7 +22,8 @@ void MacePlanMaker::build(const System& s, const Neighbors& list, int n_species,
     plan_.list = list;
     if (n_species > 1) {
         std::int32_t* index = index_.reserve(std::size_t(room) + 1);
-        group_by_species_compute(s, list, n_species, team_size(n_threads, list.n_pairs, 2.0), index);
+        group_by_species_compute(s, list, n_species, team_size(n_threads, list.n_pairs, 2.0),
+                                 index);
         plan_.list.index = index;
     }
 
@@ -31,10 +32,10 @@ void MacePlanMaker::build(const System& s, const Neighbors& list, int n_species,
     std::int32_t* place = place_.reserve(std::size_t(s.n_homes) + 1);
     for (std::int64_t i = 0; i < n; ++i) row[i] = std::int32_t(i);
     for (std::int64_t b = 0; b < plan_.n_blocks; ++b)
-        std::stable_sort(row + b * rows, row + std::min(n, (b + 1) * rows),
-                         [&](std::int32_t i, std::int32_t j) {
-                             return s.rows[4 * std::int64_t(i) + 3] < s.rows[4 * std::int64_t(j) + 3];
-                         });
+        std::stable_sort(
+            row + b * rows, row + std::min(n, (b + 1) * rows), [&](std::int32_t i, std::int32_t j) {
+                return s.rows[4 * std::int64_t(i) + 3] < s.rows[4 * std::int64_t(j) + 3];
+            });
     for (std::int64_t p = 0; p < n; ++p) place[row[p]] = std::int32_t(p);
     for (std::int64_t r = n; r < s.n_homes; ++r) place[r] = std::int32_t(r);
 

@@ -16,7 +16,8 @@ public:
 private:
     MacePlan plan_;
     Buffer<std::int64_t> first_entry_, start_;
-    Buffer<std::int32_t> entry_, row_, own_slot_, place_, neighbor_place_, slot_, index_, mark_, home_;
+    Buffer<std::int32_t> entry_, row_, own_slot_, place_, neighbor_place_, slot_, index_, mark_,
+        home_;
 };
 
 }  // namespace mdkern

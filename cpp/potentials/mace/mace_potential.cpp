@@ -60,6 +60,7 @@ public:
             traits_.cutoff = model.cutoff;
             traits_.n_species = model.n_species;
             traits_.exchanges = 2 * (model.n_layers - 1);
+            traits_.reverses = model.n_layers - 1;
             for (int t = 0; t < model.n_layers; ++t) {
                 const auto& l = model.layers[t];
                 traits_.n_features += l.channels;
@@ -96,8 +97,7 @@ private:
         space.of_build = -1;
         const System s = table.system();
         std::vector<bool> present(std::size_t(traits_.n_species), false);
-        for (std::int64_t i = 0; i < s.n_total; ++i)
-            present[std::size_t(s.rows[4 * i + 3])] = true;
+        for (std::int64_t i = 0; i < s.n_total; ++i) present[std::size_t(s.rows[4 * i + 3])] = true;
         if (!arrays.set || !covers(arrays.set->species, present))
             arrays.set = weights.tables(present);
         space.plan.build(s, table.neighbors(), traits_.n_species, threads);
@@ -132,7 +132,8 @@ private:
         const int last = model.n_layers - 1;
         for (int t = 0; t <= last; ++t) {
             run_layer(true, job, t, team);
-            if (t < last && !table.whole()) forward_exchange(model.layers[t + 1], job.state.u[t + 1], table, space, s, threads);
+            if (t < last && !table.whole())
+                forward_exchange(model.layers[t + 1], job.state.u[t + 1], table, space, s, threads);
         }
         if (!gradients) return;
         for (int t = last; t >= 0; --t) {
@@ -179,8 +180,7 @@ private:
 
     // u of the rows of other processes.
     template <class T> void forward_exchange(const MaceLayer<T>& l, T* u, const Table& table,
-                                             MaceSpace& space, const System& s,
-                                             int threads) const {
+                                             MaceSpace& space, const System& s, int threads) const {
         const int width = l.up.n_components * l.k_up;
         double* rows = space.exchanged.reserve(std::size_t(s.n_total) * std::size_t(width) + 1);
         const std::int32_t* row = space.plan.plan().row;
@@ -236,7 +236,8 @@ private:
         const std::int64_t rows = mace_block_rows(s.n_real);
         for (std::int64_t b = 0; b < plan.n_blocks; ++b)
             for (int c = 0; c < 6; ++c)
-                out.block_totals[7 * (b * rows / kPairBlock) + 1 + c] += job.state.virials[6 * b + c];
+                out.block_totals[7 * (b * rows / kPairBlock) + 1 + c] +=
+                    job.state.virials[6 * b + c];
     }
 
     std::unique_ptr<const MaceWeights<double>> wide_;

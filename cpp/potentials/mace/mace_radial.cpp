@@ -126,8 +126,8 @@ MaceRadial::MaceRadial(const Fields& model, int n_species, const std::vector<int
         const std::int64_t n_in = n_basis_ + 2 * l.n_embed;
         l.net = MaceNet(g.group("radial"), n_in);
         if (l.net.n_out() != n_paths[t] * k_up[t])
-            throw std::invalid_argument(g.prefix() + "radial: of " +
-                                        std::to_string(l.net.n_out()) + " functions; expected " +
+            throw std::invalid_argument(g.prefix() + "radial: of " + std::to_string(l.net.n_out()) +
+                                        " functions; expected " +
                                         std::to_string(n_paths[t] * k_up[t]));
         if (g.has("density.layers.0.w")) {
             l.density = MaceNet(g.group("density"), n_in);
@@ -147,7 +147,8 @@ void MaceRadial::basis(int si, int sj, double r, double* b, double* db, double& 
     const double t = r / cutoff_, tp = std::pow(t, p_ - 1);
     f = df = 0.0;
     if (t < 1.0) {
-        f = 1.0 - t * tp * (0.5 * (p_ + 1) * (p_ + 2) - t * (p_ * (p_ + 2) - t * 0.5 * p_ * (p_ + 1)));
+        f = 1.0 -
+            t * tp * (0.5 * (p_ + 1) * (p_ + 2) - t * (p_ * (p_ + 2) - t * 0.5 * p_ * (p_ + 1)));
         df = -0.5 * p_ * (p_ + 1) * (p_ + 2) * tp * (1.0 - t) * (1.0 - t) / cutoff_;
     }
     double x = r, dx = 1.0;
@@ -161,7 +162,8 @@ void MaceRadial::basis(int si, int sj, double r, double* b, double* db, double& 
         dx = -x * x * dg;
     } else if (transform_ == 2) {  // Soft
         const double sum = radii_[si] + radii_[sj], p0 = 0.75 * sum, p1 = sum / 0.75;
-        const double beta = transform_p_[0] / (p1 - p0), th = std::tanh(beta * (r - 0.5 * (p0 + p1)));
+        const double beta = transform_p_[0] / (p1 - p0),
+                     th = std::tanh(beta * (r - 0.5 * (p0 + p1)));
         x = p0 + 0.5 * (r - p0) * (1.0 + th);
         dx = 0.5 * (1.0 + th) + 0.5 * (r - p0) * beta * (1.0 - th * th);
     }
@@ -290,8 +292,10 @@ template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int la
                 error = std::max({error, std::fabs(horner(c, 0.25) - low.r[q]),
                                   std::fabs(horner(c, 0.75) - high.r[q])});
                 const int path = q / channels, channel = q % channels;
-                T* to = table.rows.data() + ((std::size_t(path) * n + i) * std::size_t(k / kLine<T>) +
-                                             std::size_t(channel / kLine<T>)) * 6 * kLine<T> +
+                T* to = table.rows.data() +
+                        ((std::size_t(path) * n + i) * std::size_t(k / kLine<T>) +
+                         std::size_t(channel / kLine<T>)) *
+                            6 * kLine<T> +
                         channel % kLine<T>;
                 for (int d = 0; d < 6; ++d) to[d * kLine<T>] = T(c[d]);
             }

@@ -42,7 +42,9 @@ public:
     // std::invalid_argument.
     MaceRadial(const Fields& model, int n_species, const std::vector<int>& n_paths,
                const std::vector<int>& k_up);
-    bool of_species(int layer) const { return transform_ != 0 || layers_[std::size_t(layer)].n_embed > 0; }
+    bool of_species(int layer) const {
+        return transform_ != 0 || layers_[std::size_t(layer)].n_embed > 0;
+    }
     // Whether R_ij differs from R_ji.
     bool ordered(int layer) const { return layers_[std::size_t(layer)].n_embed > 0; }
     bool density(int layer) const { return layers_[std::size_t(layer)].density.n_out() > 0; }

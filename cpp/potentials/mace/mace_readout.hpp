@@ -100,8 +100,8 @@ template <class T> double mace_zbl(const MaceJob<T>& job, const MaceCentre<T>& c
         double tp = 1.0;
         for (int q = 1; q < int(z.p); ++q) tp *= t;
         const double p = z.p;
-        const double f = 1.0 - t * tp * (0.5 * (p + 1) * (p + 2) -
-                                         t * (p * (p + 2) - t * 0.5 * p * (p + 1)));
+        const double f =
+            1.0 - t * tp * (0.5 * (p + 1) * (p + 2) - t * (p * (p + 2) - t * 0.5 * p * (p + 1)));
         const double df = -0.5 * p * (p + 1) * (p + 2) * tp * (1.0 - t) * (1.0 - t) / z.range[pair];
         const double v = z.charge[pair] / r;
         energy += v * phi * f;
