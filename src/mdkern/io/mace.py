@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,16 @@ from mdkern.io.documents import decode, json_of
 from mdkern.io.files import FileModel
 from mdkern.io.foreign import check_foreign, members
 from mdkern.io.mace_contract import check_model
+from mdkern.io.mace_modules import read_modules
+from mdkern.io.torch_file import read_torch_file
 
 __all__ = ["MaceModel", "is_mace", "read_mace", "write_mace"]
 
+_WHAT = "a MACE model"
 MAX_META_BYTES = 2**20
+_MODULE = re.compile(
+    rb"\x80\x02c(__torch__\.)?mace\."
+)  # a pickle that begins with a class of MACE's
 _MARKS = {b"meta.npy", b"node_embedding.npy", b"atomic_numbers.npy"}
 
 
@@ -44,8 +51,15 @@ class MaceModel(FileModel):
 
 
 def is_mace(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is an archive with the arrays of a MACE model."""
-    return set(members(path)[0]) >= _MARKS
+    """Whether the file is an archive with the arrays of a MACE model, or with a module of MACE's as PyTorch saves it."""
+    names, seen = members(path)
+    if _is_torch(names):
+        return bool(_MODULE.search(seen)) or any(b"/code/__torch__/mace/" in x for x in names)
+    return set(names) >= _MARKS
+
+
+def _is_torch(names: list[bytes]) -> bool:
+    return any(name.endswith(b"/data.pkl") for name in names)
 
 
 def read_mace(path: str | os.PathLike[str]) -> MaceModel:
@@ -63,7 +77,9 @@ def read_mace(path: str | os.PathLike[str]) -> MaceModel:
     name = os.fspath(path)
     if not is_mace(path):
         check_foreign(path)
-    arrays = read_archive(path, "a MACE model")
+    if _is_torch(members(path)[0]):
+        return MaceModel(name, *check_model(path, *read_modules(read_torch_file(path, _WHAT))))
+    arrays = read_archive(path, _WHAT)
     meta = arrays.get("meta")
     if meta is None:
         raise FormatError("no array 'meta': not a MACE model", name)
