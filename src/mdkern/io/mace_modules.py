@@ -336,7 +336,7 @@ def _of_elements(m: Module, z: NDArray[Any]) -> Array:
 def _sparse(m: Module, key: str, u: NDArray[Any]) -> tuple[NDArray[np.int16], Array]:
     """Indices and values of the entries that are not zero; of a tensor of zeros its first."""
     count = int(np.count_nonzero(u))
-    small = 0 < min(u.shape) and max(u.shape) <= 2**15
+    small = min(u.shape) > 0 and max(u.shape) <= 2**15
     if not small or (u.size > 2**16 and count > u.size // 4):
         m.bad(
             key, f"shape {u.shape}, {count} entries; expected few of a tensor of small dimensions"
