@@ -7,12 +7,16 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
-from mdkern.io.foreign import members
-from mdkern.io.mace import MaceModel, read_mace
+from mdkern.io.mace import MaceModel, mace_format, read_mace
 from mdkern.registry import Description
 
 __all__ = ["describe_mace"]
 
+_FORMATS = {
+    "npz": "MACE (.npz)",
+    "model": "MACE (.model)",
+    "script": "MACE (TorchScript)",
+}
 _BASES = {
     "bessel": "Bessel functions",
     "gaussian": "Gaussians",
@@ -27,7 +31,7 @@ def describe_mace(path: str | os.PathLike[str]) -> Description:
     meta = model.meta
     radial, layers = meta["radial"], meta["layers"]
     facts: dict[str, Any] = {
-        "format": _format(path),
+        "format": _FORMATS[mace_format(path) or "npz"],
         "model": meta["model"],
         "species": [chemical_symbols[z] for z in model.arrays["atomic_numbers"].tolist()],
         "heads": meta["heads"],
@@ -62,14 +66,6 @@ def describe_mace(path: str | os.PathLike[str]) -> Description:
         },
         topics=("MACE", "ZBL") if facts["zbl"] else ("MACE",),
     )
-
-
-def _format(path: str | os.PathLike[str]) -> str:
-    names = members(path)[0]
-    if not any(name.endswith(b"/data.pkl") for name in names):
-        return "MACE (.npz)"
-    script = any(b"/code/" in name for name in names)
-    return "MACE (TorchScript)" if script else "MACE (.model)"
 
 
 def _layer(layer: dict[str, Any]) -> str:
