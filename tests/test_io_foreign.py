@@ -29,6 +29,7 @@ from mdkern.registry import file_formats
 READ = file_formats()
 READS = f"mdkern reads {', '.join(READ[:-1])} and {READ[-1]}"
 CONVERT = "dp convert-backend MODEL model.dp"
+WHOLE = "of MACE the whole model is read, as torch.save"
 NUMBERS = [str(0.5 + k) for k in range(40)]
 
 
@@ -74,14 +75,14 @@ SAMPLES: dict[str, tuple[bytes, str]] = {
     "frozen.pth": (torch("deepmd.pt.model", True), f"TorchScript.*DeePMD-kit: '{CONVERT}'"),
     "model.ckpt.pt": (torch("collections", False), f"file of PyTorch: if it is of DeePMD-kit, '{CONVERT}'"),
     "cut.pth": (b"PK\x03\x04" + b"\1" * 200, f"a model of PyTorch .*'{CONVERT}'"),
-    "small.model": (torch("mace.modules.models", False), "a file of PyTorch, of MACE: a method that"),
-    "small-lammps.pt": (torch("mace.calculators", True), "TorchScript.*, of MACE: a method"),
-    "odd.model": (torch("collections", False), "a file of PyTorch, as MACE's"),
-    "old.model": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "PyTorch .of its old format."),
+    "weights.model": (torch("collections", False), f"without a whole model of MACE: {WHOLE}"),
+    "training.pt": (archive({"x/data.pkl": b"\x80\x02}cmace.modules.models\n"}), f"PyTorch without a whole.*: {WHOLE}"),
+    "cut.model": (b"PK\x03\x04" + b"\1" * 200, f"a damaged model of MACE .*: {WHOLE}"),
+    "old.model": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", f"of its old format.: PyTorch can load .*{WHOLE}"),
     "nequip.pth": (torch("nequip.nn", True), "of NequIP"),
     "x.pkl": (pickle.dumps({"a": 1}), "a pickle of Python: not opened"),
     "x.zip": (archive({"a.txt": b"text"}, zipfile.ZIP_DEFLATED), "a zip archive: unpack it first"),
-    "x.npz": (npz(a=np.zeros(3)), r"arrays of NumPy \(.npz\) that are no linear model"),
+    "x.npz": (npz(a=np.zeros(3)), r"arrays of NumPy \(.npz\) that are no linear model and none of MACE"),
     "x.npy": (b"\x93NUMPY\x01\x00", "one array of NumPy"),
     "nep.txt.gz": (gzip.compress(b"nep4 1 Cu"), "compressed by gzip: unpack it first"),
 "Si.tersoff": (three_body(14), "Tersoff"),
@@ -280,14 +281,3 @@ def test_shared_files() -> None:
             assert what in str(refused(path, mdkern.load))
     for path in sorted((folder / "mace" / "models").glob("*.gz")):
         assert "gzip" in str(refused(path, mdkern.load))
-
-
-def test_unpacked_mace(tmp_path: Path) -> None:
-    folder = shared_folder("mace", "models")
-    if folder is None or not folder.is_dir():
-        pytest.skip("MDKERN_TEST_DATA is not set")
-    for packed in sorted(folder.glob("*.gz")):
-        path = tmp_path / packed.stem
-        path.write_bytes(gzip.decompress(packed.read_bytes()))
-        assert "of MACE: a method" in str(refused(path, mdkern.load))
-        path.unlink()

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from mdkern.cli import (
     bench,
+    convert,
     demo,
     describe,
     evaluate,
@@ -34,7 +35,7 @@ from mdkern.errors import MDKernError
 
 __all__ = ["main"]
 
-_COMMANDS = (info, neighbors, describe, md, relax, evaluate, validate, export, demo, bench)
+_COMMANDS = (info, neighbors, describe, md, relax, evaluate, validate, convert, export, demo, bench)
 
 _EPILOG = """\
 examples:

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from mdkern.errors import FormatError
 from mdkern.io.files import read_bytes
 
-__all__ = ["read_archive"]
+__all__ = ["read_archive", "read_members"]
 
 MAX_FILE_BYTES = 2**31
 _UNPACKED = 16 * 2**20  # bytes that arrays may have beyond twice those of the file
 _MAX_NUMBERS = 2**40
 _MAX_MEMBERS = 1000
+_ENTRY = b"PK\x01\x02"  # begins a member in the archive's list
 # The header as NumPy writes it, of plain types.
 _HEADER = re.compile(
     rb"\{'descr': '([<>|][fiubUS])([0-9]{1,9})', 'fortran_order': (True|False), 'shape': "
@@ -45,14 +46,35 @@ def read_archive(path: str | os.PathLike[str], what: str) -> dict[str, NDArray[A
     OSError
         The file cannot be read.
     """
+    members = read_members(path, what)
+    try:
+        return {name: _array(members.pop(name), name) for name in list(members)}
+    except (OverflowError, ValueError) as e:
+        raise FormatError(f"not {what}: {str(e)[:200]}", os.fspath(path)) from None
+
+
+def read_members(
+    path: str | os.PathLike[str], what: str, most: int = _MAX_MEMBERS
+) -> dict[str, bytes]:
+    """Members of a zip archive by name, without an ending ``.npy``; at most as many as `most`, none of a name twice.
+
+    Raises
+    ------
+    FormatError
+        No archive, a damaged one, or one that unpacks to much more than its size.
+    OSError
+        The file cannot be read.
+    """
     name = os.fspath(path)
     data = read_bytes(path, MAX_FILE_BYTES)
-    out: dict[str, NDArray[Any]] = {}
+    out: dict[str, bytes] = {}
+    if data.count(_ENTRY) > 2 * most:  # each takes some memory before it can be looked at
+        raise FormatError(f"not {what}: more than {most} arrays", name)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             size = sum(item.file_size for item in members)
-            if size > 2 * len(data) + _UNPACKED or len(members) > _MAX_MEMBERS:
+            if size > 2 * len(data) + _UNPACKED or len(members) > most:
                 raise FormatError(
                     f"not {what}: {len(members)} arrays of {size} bytes in {len(data)}", name
                 )
@@ -61,7 +83,7 @@ def read_archive(path: str | os.PathLike[str], what: str) -> dict[str, NDArray[A
                 if label in out:
                     raise FormatError(f"not {what}: two arrays {label!r}", name)
                 with archive.open(item) as stream:
-                    out[label] = _array(stream.read(item.file_size + 1), label)
+                    out[label] = stream.read(item.file_size + 1)
     except FormatError:
         raise
     except (

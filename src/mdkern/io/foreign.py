@@ -21,10 +21,10 @@ _CONVERT = "'dp convert-backend MODEL model.dp' makes a file that is read"
 _ELSEWHERE = "a method that mdkern does not have"
 _STRUCTURE = "atoms, not a potential"
 _UNPACK = "unpack it first"
+_WHOLE = "of MACE the whole model is read, as torch.save(model, 'x.model') writes it"
 _LOCAL, _CENTRAL, _END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 _ZIP_BYTES = 2**18  # of either end of an archive
 _PROGRAMS = {
-    b"mace": "MACE",
     b"nequip": "NequIP",
     b"allegro": "Allegro",
     b"chgnet": "CHGNet",
@@ -74,7 +74,10 @@ _MAGIC: tuple[tuple[bytes, Foreign], ...] = (
     (b"%PDF", Foreign("a PDF file", kind="other")),
     (
         b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
-        Foreign("a file of PyTorch (of its old format), as of MACE", _ELSEWHERE),
+        Foreign(
+            "a file of PyTorch (of its old format)",
+            f"PyTorch can load it and save it anew; {_WHOLE}",
+        ),
     ),
 )
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
@@ -167,7 +170,7 @@ _NAMES: dict[str, Foreign] = {
     ".pt": Foreign("a model of PyTorch (.pt)", _CONVERT),
     ".pt2": Foreign("a compiled model of PyTorch (.pt2)", _ELSEWHERE),
     ".mliap.model": Foreign("coefficients of LAMMPS's ML-IAP (.mliap.model)", _ELSEWHERE),
-    ".model": Foreign("a model of MACE (.model)", _ELSEWHERE),
+    ".model": Foreign("a damaged model of MACE (.model)", _WHOLE),
     ".onnx": Foreign("ONNX", _ELSEWHERE),
     ".tersoff": Foreign("Tersoff (.tersoff)", _ELSEWHERE),
     ".sw": Foreign("Stillinger-Weber (.sw)", _ELSEWHERE),
@@ -295,15 +298,17 @@ def _archive(path: str | os.PathLike[str], head: bytes) -> Foreign | None:
             # c: the pickle's operation that a name follows
             if re.search(rb"(?<!\w)c?%s[./]" % mark, seen):
                 return Foreign(f"{what}, of {program}", _ELSEWHERE)
-        if Path(path).suffix.lower() == ".model":
-            return Foreign(f"{what}, as MACE's (.model)", _ELSEWHERE)
-        return Foreign(what, f"if it is of DeePMD-kit, {_CONVERT}")
+        if Path(path).suffix.lower() == ".model" or re.search(rb"(?<!\w)c?mace[./]", seen):
+            return Foreign(f"{what} without a whole model of MACE", _WHOLE)
+        return Foreign(what, f"if it is of DeePMD-kit, {_CONVERT}; {_WHOLE}")
     if b"aotinductor" in seen:
         return _NAMES[".pt2"]
     if names and all(name.endswith(b".npy") for name in names):
         if b"built_positions.npy" in names:
             return Foreign("a checkpoint of mdkern md", "it goes to --restart", "other")
-        return Foreign("arrays of NumPy (.npz) that are no linear model", kind="other")
+        return Foreign(
+            "arrays of NumPy (.npz) that are no linear model and none of MACE", kind="other"
+        )
     return Foreign("a zip archive", _UNPACK, "other") if _END in seen else None
 
 

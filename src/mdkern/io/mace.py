@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,14 @@ from mdkern.io.documents import decode, json_of
 from mdkern.io.files import FileModel
 from mdkern.io.foreign import check_foreign, members
 from mdkern.io.mace_contract import check_model
+from mdkern.io.mace_modules import read_modules
+from mdkern.io.torch_file import read_torch_file
 
-__all__ = ["MaceModel", "is_mace", "read_mace", "write_mace"]
+__all__ = ["MaceModel", "is_mace", "mace_format", "read_mace", "write_mace"]
 
+_WHAT = "a MACE model"
 MAX_META_BYTES = 2**20
+_MODULE = re.compile(rb"\x80\x02cmace\.")  # a pickle that begins with a class of MACE's
 _MARKS = {b"meta.npy", b"node_embedding.npy", b"atomic_numbers.npy"}
 
 
@@ -43,9 +48,23 @@ class MaceModel(FileModel):
     arrays: dict[str, NDArray[Any]]
 
 
+def mace_format(path: str | os.PathLike[str]) -> str | None:
+    """ "npz", "model" (torch.save) or "script" (TorchScript) by the file's content; None: not a MACE model."""
+    names, seen = members(path)
+    if set(names) >= _MARKS:
+        return "npz"
+    archive = names[0].partition(b"/")[0] if names else b""
+    if archive + b"/data.pkl" not in names:
+        return None
+    # Modules hold archives of their own, so that the name of the outer one counts.
+    if any(name.startswith(archive + b"/code/__torch__/mace/") for name in names):
+        return "script"
+    return "model" if _MODULE.search(seen) else None
+
+
 def is_mace(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is an archive with the arrays of a MACE model."""
-    return set(members(path)[0]) >= _MARKS
+    """Whether the file is an archive with the arrays of a MACE model, or with a module of MACE's as PyTorch saves it."""
+    return mace_format(path) is not None
 
 
 def read_mace(path: str | os.PathLike[str]) -> MaceModel:
@@ -61,9 +80,12 @@ def read_mace(path: str | os.PathLike[str]) -> MaceModel:
         The file cannot be read.
     """
     name = os.fspath(path)
-    if not is_mace(path):
+    kind = mace_format(path)
+    if kind is None:
         check_foreign(path)
-    arrays = read_archive(path, "a MACE model")
+    if kind in ("model", "script"):
+        return MaceModel(name, *check_model(path, *read_modules(read_torch_file(path, _WHAT))))
+    arrays = read_archive(path, _WHAT)
     meta = arrays.get("meta")
     if meta is None:
         raise FormatError("no array 'meta': not a MACE model", name)
