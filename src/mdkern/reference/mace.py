@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from mdkern.io.mace import MaceModel
 from mdkern.reference.mace_layers import Layer, add
-from mdkern.reference.mace_pairs import Pairs, silu, zbl
+from mdkern.reference.mace_pairs import Pairs, sigmoid, silu, zbl
 from mdkern.reference.pairs import Float, Result, pair_list, sum_at
 
 __all__ = ["mace", "mace_descriptors"]
@@ -130,6 +130,6 @@ def _act(readout: dict[str, Any], x: Float) -> tuple[Float, Float]:
         y = np.tanh(x)
         slope = 1.0 - y * y
     else:
-        y = 1.0 / (1.0 + np.exp(-x))
+        y = sigmoid(x)
         slope = y * (1.0 - y)
     return c * y, c * slope

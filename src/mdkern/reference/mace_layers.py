@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from mdkern.io.mace import MaceModel
-from mdkern.reference.mace_pairs import Pairs, add_at, apply_mlp, back_mlp, silu
+from mdkern.reference.mace_pairs import Pairs, add_at, apply_mlp, back_mlp, sigmoid, silu
 from mdkern.reference.pairs import Float, Int
 
 __all__ = ["Layer", "Messages", "Product", "add"]
 
-MOST_ATOMS = 16  # of which products of features are made at a time
+MOST_ATOMS = 8  # of which products of features are made at a time
 
 
 def add(to: list[Float], more: list[Float]) -> None:
@@ -217,7 +217,7 @@ class Layer:
         c_silu, c_gate = self.layer["gate_cst"]
         K = y[0].shape[2] // len(y)
         kept, slope = silu(y[0][:, :, :K])
-        gates = 1.0 / (1.0 + np.exp(-y[0][:, :, K:]))
+        gates = sigmoid(y[0][:, :, K:])
         of_l = [gates[:, :, (ell - 1) * K : ell * K] for ell in range(1, len(y))]
         out = [c_silu * kept, *(c_gate * g * x for g, x in zip(of_l, y[1:], strict=True))]
         return out, c_silu * slope, c_gate * gates, c_gate * gates * (1.0 - gates)

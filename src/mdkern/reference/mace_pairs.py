@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import factorial, sqrt
 from typing import Any
 
@@ -15,18 +15,23 @@ from numpy.typing import NDArray
 from mdkern.io.mace import MaceModel
 from mdkern.reference.pairs import Float, Int, PairList
 
-__all__ = ["Pairs", "add_at", "apply_mlp", "back_mlp", "harmonics", "silu", "zbl"]
+__all__ = ["Pairs", "add_at", "apply_mlp", "back_mlp", "harmonics", "sigmoid", "silu", "zbl"]
 
-MOST_PAIRS = 1024  # worked on at a time
+MOST_PAIRS = 512  # worked on at a time
 BOHR = 0.529  # Angstrom, as the models have it
 
 
 # --- functions of numbers -------------------------------------------------------------------------
 
 
+def sigmoid(x: Float) -> Float:
+    """1 / (1 + exp(-x)), in a form that has no overflow."""
+    return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
 def silu(x: Float) -> tuple[Float, Float]:
-    """x / (1 + exp(-x)) and its derivative."""
-    s = 1.0 / (1.0 + np.exp(-x))
+    """x sigmoid(x) and its derivative."""
+    s = sigmoid(x)
     return x * s, s * (1.0 + x * (1.0 - s))
 
 
@@ -58,15 +63,22 @@ def harmonics(u: Float, l_max: int) -> tuple[Float, Float]:
     for l in range(l_max + 1):
         for m in range(-l, l + 1):
             a, at = abs(m), l * l + l + m
-            norm = sqrt((2 * l + 1) * (2 if m else 1) * factorial(l - a) / factorial(l + a))
-            Q = norm * Legendre.basis(l).convert(kind=Polynomial).deriv(a)
+            Q, dQ = (np.polyval(c, Z) for c in _legendre(l, a))
             part = np.imag if m < 0 else np.real
-            Y[:, at] = Q(Z) * part(powers[a])
-            dY[:, at, 1] = Q.deriv()(Z) * part(powers[a])
+            Y[:, at] = Q * part(powers[a])
+            dY[:, at, 1] = dQ * part(powers[a])
             dw = a * powers[a - 1] if a else np.zeros_like(w)
-            dY[:, at, 2] = Q(Z) * part(dw)
-            dY[:, at, 0] = Q(Z) * part(1j * dw)
+            dY[:, at, 2] = Q * part(dw)
+            dY[:, at, 0] = Q * part(1j * dw)
     return Y, dY
+
+
+@cache
+def _legendre(l: int, a: int) -> tuple[Float, Float]:
+    """Coefficients of N Q and its derivative, the highest power first."""
+    norm = sqrt((2 * l + 1) * (2 if a else 1) * factorial(l - a) / factorial(l + a))
+    Q = norm * Legendre.basis(l).convert(kind=Polynomial).deriv(a)
+    return Q.coef[::-1], Q.deriv().coef[::-1]
 
 
 def apply_mlp(arrays: dict[str, NDArray[Any]], name: str, x: Float) -> tuple[Float, list[Any]]:
