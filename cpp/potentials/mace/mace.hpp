@@ -129,13 +129,25 @@ template <class T> struct MaceReadout {
 constexpr int kMaceMaxHidden = 256;
 
 // R of all paths and their derivatives as polynomials of the distance: interval floor(r scale) of n,
-// argument its fraction. Coefficients (path, interval, k_up / kLine, 6, kLine).
+// argument its fraction. Coefficients (path, chunk of channels, interval, channels / kLine, 6, kLine), so
+// that those of a path and a chunk stay in the L2 cache while many pairs read them.
 template <class T> struct MaceRadialTable {
     int n = 0;
     double scale = 0.0;
     const T* rows = nullptr;
     const double* density = nullptr;  // (n, 6), or null
 };
+
+template <class T> constexpr int kMaceChunk = 8 * kLine<T>;  // channels
+// Place of the first coefficient of a channel, of k_up; the next ones follow at distances of kLine.
+template <class T> inline std::int64_t mace_table_place(std::int64_t k_up, std::int64_t n,
+                                                        std::int64_t path, std::int64_t interval,
+                                                        std::int64_t channel) {
+    const std::int64_t first = channel / kMaceChunk<T> * kMaceChunk<T>, rest = k_up - first;
+    const std::int64_t width = rest < kMaceChunk<T> ? rest : kMaceChunk<T>, c = channel - first;
+    return 6 * (path * n * k_up + first * n + interval * width + c / kLine<T> * kLine<T>)+c %
+           kLine<T>;
+}
 
 struct MaceZbl {
     bool on = false;
@@ -155,7 +167,7 @@ template <class T> struct MaceModel {
     const T* zeros = nullptr;       // as many as any row
     const double* norms = nullptr;  // of harmonics, at l (l + 1) / 2 + m
     // Evaluates R and the density directly: six coefficients for each path and channel of one pair into
-    // `rows`, (path, n, k_up / kLine, 6, kLine), place `pair` of n. Null: there are tables.
+    // `rows`, as a table has them, of interval `pair` of n. Null: there are tables.
     void (*exact)(const void* radial, int layer, int si, int sj, double r, std::int64_t n,
                   std::int64_t pair, T* rows, double* density) = nullptr;
     const void* radial = nullptr;

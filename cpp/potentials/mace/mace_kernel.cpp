@@ -136,15 +136,17 @@ private:
                     job.state.energies[c.place] += model.scale * mace_zbl(job, c, nullptr);
                 if (model.exact) {
                     exact(c);
-                    for (int q = 0; q < l.n_paths; ++q) sum_path(c, q, first + k);
+                    for_paths([&](int q, int chunk) { sum_path(c, q, chunk, first + k); });
                 }
                 if (!l.density) continue;
                 double sum = 0.0, slope;
                 for_pairs(c, [&](int g, int k2) { sum += density(c, g, k2, slope); });
                 job.state.rho[t][c.place] = sum;
             }
-            for (int q = 0; q < l.n_paths && !model.exact; ++q)
-                for (int k = 0; k < sub; ++k) sum_path(centre[k], q, first + k);
+            if (model.exact) continue;
+            for_paths([&](int q, int chunk) {
+                for (int k = 0; k < sub; ++k) sum_path(centre[k], q, chunk, first + k);
+            });
         }
         to_x(p, n);
         to_h(p, n);
@@ -157,11 +159,15 @@ private:
                 product(n, next.up_w[o], 0, read_only(at_h(job.state.h[t], p, o, m)), none(),
                         {job.state.u[t + 1] + p * row + (next.up.first[o] + m) * next.k_up, row});
     }
-    void sum_path(const MaceCentre<T>& c, int q, int k) {
+    template <class Body> void for_paths(const Body& body) const {
+        for (int q = 0; q < l.n_paths; ++q)
+            for (int chunk = 0; chunk < l.k_up; chunk += kMaceChunk<T>) body(q, chunk);
+    }
+    void sum_path(const MaceCentre<T>& c, int q, int chunk, int k) {
         const MacePath& path = l.paths[q];
         const MaceTarget& target = l.targets[path.target];
-        const MaceConvolution<T> o(job, l, c, path, q, u, w.exact_rows);
-        convolve_path(o, w.a + k * l.a_row + std::int64_t(target.at + path.place) * l.k_up,
+        const MaceConvolution<T> o(job, l, c, q, chunk, u, w.exact_rows);
+        convolve_path(o, w.a + k * l.a_row + std::int64_t(target.at + path.place) * l.k_up + chunk,
                       std::int64_t(target.n_paths) * l.k_up);
     }
     // Rows of component m of irreps o of what is made as h of this layer is.
@@ -482,7 +488,7 @@ private:
                 for (std::int64_t e = from; e < to; ++e) c.s[e] = T(0);
                 if (model.exact) {
                     exact(c);
-                    for (int q = 0; q < l.n_paths; ++q) path_back(c, q, first + k);
+                    for_paths([&](int q, int chunk) { path_back(c, q, chunk, first + k); });
                 }
                 if (t == 0 && model.zbl.on && job.task == MaceTask::energy) {
                     const double weight =
@@ -497,21 +503,24 @@ private:
                         c.radial[k2] += T(drho[first + k] * slope);
                     });
             }
-            for (int q = 0; q < l.n_paths && !model.exact; ++q)
-                for (int k = 0; k < sub; ++k) path_back(centre[k], q, first + k);
+            if (!model.exact)
+                for_paths([&](int q, int chunk) {
+                    for (int k = 0; k < sub; ++k) path_back(centre[k], q, chunk, first + k);
+                });
             for (int k = 0; k < sub; ++k)
                 mace_pair_forces(job, l, w.angular, centre[k], entries, virial_entries,
                                  job.state.virials + 6 * b);
         }
     }
-    void path_back(const MaceCentre<T>& c, int q, int k) {
+    void path_back(const MaceCentre<T>& c, int q, int chunk, int k) {
         const MacePath& path = l.paths[q];
         const MaceTarget& target = l.targets[path.target];
-        const MaceConvolution<T> o(job, l, c, path, q, u, w.exact_rows);
+        const MaceConvolution<T> o(job, l, c, q, chunk, u, w.exact_rows);
         T* messages = job.state.messages[t];
         if (messages) messages += job.plan.first_entry[b] * u_row;
-        convolve_back_path(o, w.a + k * l.a_row + std::int64_t(target.at + path.place) * l.k_up,
-                           std::int64_t(target.n_paths) * l.k_up, messages);
+        convolve_back_path(
+            o, w.a + k * l.a_row + std::int64_t(target.at + path.place) * l.k_up + chunk,
+            std::int64_t(target.n_paths) * l.k_up, messages);
     }
 
     const MaceJob<T>& job;

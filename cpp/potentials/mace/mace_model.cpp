@@ -533,17 +533,14 @@ void MaceWeights<T>::exact(const void* radial, int layer, int si, int sj, double
     double rho[2] = {0, 0};
     all.evaluate(layer, si, sj, r, value.data(), slope.data(), rho, scratch.data());
     const int channels = all.channels(layer), k = padded(channels);
-    for (std::size_t q = 0; q < size; ++q) {
-        const std::int64_t path = std::int64_t(q) / channels, c = std::int64_t(q) % channels;
-        T* to = rows + (path * n + pair) * 6 * k + c / kLine<T> * 6 * kLine<T> + c % kLine<T>;
-        to[0] = T(value[q]);
-        to[kLine<T>] = T(slope[q]);
-        for (int d = 2; d < 6; ++d) to[d * kLine<T>] = T(0);
-        if (c == 0)  // channels that are not there
-            for (int pad = channels; pad < k; ++pad)
-                for (int d = 0; d < 6; ++d)
-                    to[(pad / kLine<T> * 6 + d) * kLine<T> + pad % kLine<T>] = T(0);
-    }
+    for (std::int64_t path = 0, q = 0; path < std::int64_t(size) / channels; ++path)
+        for (int c = 0; c < k; ++c) {
+            T* to = rows + mace_table_place<T>(k, n, path, pair, c);
+            for (int d = 0; d < 6; ++d) to[d * kLine<T>] = T(0);
+            if (c >= channels) continue;
+            to[0] = T(value[std::size_t(q)]);
+            to[kLine<T>] = T(slope[std::size_t(q++)]);
+        }
     for (int d = 0; d < 6; ++d) density[6 * pair + d] = d < 2 ? rho[d] : 0.0;
 }
 

@@ -14,7 +14,7 @@ namespace {
 template <class T> struct MaceCentre {
     std::int64_t row = 0, place = 0;
     int n = 0, species = 0;
-    const std::int32_t *index, *source, *slot, *offset;
+    const std::int32_t *index, *source, *slot, *interval;
     double *dx, *dy, *dz, *r;
     T *ux, *uy, *uz, *frac;
     T* radial;  // dE/dr by the radial functions
@@ -76,11 +76,11 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
     c.place = place;
     c.species = int(job.s.rows[4 * i + 3]);
     std::int32_t *index = w.index + at, *home = w.place + at, *slot = w.slot + at,
-                 *source = w.source + at, *offset = w.offset + at;
+                 *source = w.source + at, *interval = w.interval + at;
     c.index = index;
     c.slot = slot;
     c.source = source;
-    c.offset = offset;
+    c.interval = interval;
     c.dx = w.dx + at;
     c.dy = w.dy + at;
     c.dz = w.dz + at;
@@ -139,7 +139,7 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
         c.n_groups = n > 0;
         c.begin[0] = 0;
         for (int k = 0; k < n; ++k) {
-            offset[k] = k * (l.k_up / kLine<T>)*6 * kLine<T>;
+            interval[k] = k;
             c.frac[k] = T(0);
         }
     } else {
@@ -150,10 +150,9 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
                 c.table[c.n_groups++] = table;
             }
             const double x = c.r[k] * table->scale;
-            int interval = int(x);
-            if (interval >= table->n) interval = table->n - 1;
-            offset[k] = interval * (l.k_up / kLine<T>)*6 * kLine<T>;
-            c.frac[k] = T(x - interval);
+            interval[k] = int(x);
+            if (interval[k] >= table->n) interval[k] = table->n - 1;
+            c.frac[k] = T(x - interval[k]);
         }
     }
     c.begin[c.n_groups] = n;

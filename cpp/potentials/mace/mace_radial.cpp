@@ -292,11 +292,7 @@ template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int la
                 error = std::max({error, std::fabs(horner(c, 0.25) - low.r[q]),
                                   std::fabs(horner(c, 0.75) - high.r[q])});
                 const int path = q / channels, channel = q % channels;
-                T* to = table.rows.data() +
-                        ((std::size_t(path) * n + i) * std::size_t(k / kLine<T>) +
-                         std::size_t(channel / kLine<T>)) *
-                            6 * kLine<T> +
-                        channel % kLine<T>;
+                T* to = table.rows.data() + mace_table_place<T>(k, n, path, i, channel);
                 for (int d = 0; d < 6; ++d) to[d * kLine<T>] = T(c[d]);
             }
             const double f[3] = {left.rho[0], middle.rho[0], right.rho[0]};

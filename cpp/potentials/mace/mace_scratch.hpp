@@ -15,7 +15,7 @@ namespace {
 
 template <class T> struct MaceScratch {
     std::int64_t room = 0;  // pairs of a centre
-    std::int32_t *index, *place, *slot, *source, *offset;
+    std::int32_t *index, *place, *slot, *source, *interval;
     double *dx, *dy, *dz, *r;
     T *ux, *uy, *uz, *frac, *radial, *angular;
     T *t, *s;
@@ -45,7 +45,7 @@ template <class T> struct MaceScratch {
         }
         room = padded_room(largest);
         const std::size_t pairs = std::size_t(room) * kMaceSub;
-        for (std::int32_t** x : {&index, &place, &slot, &source, &offset}) arena.take(*x, pairs);
+        for (std::int32_t** x : {&index, &place, &slot, &source, &interval}) arena.take(*x, pairs);
         for (double** x : {&dx, &dy, &dz, &r}) arena.take(*x, pairs);
         for (T** x : {&ux, &uy, &uz, &frac, &radial}) arena.take(*x, pairs);
         arena.take(angular, std::size_t(lm) * kPadLanes);
