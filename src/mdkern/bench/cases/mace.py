@@ -67,8 +67,11 @@ def _model(shape: str) -> MaceModel:
 
 
 def _kinds(species: tuple[str, ...], atoms: Any) -> np.ndarray:
-    """Species numbers: by symbol."""
-    return np.array([species.index(s) for s in atoms.get_chemical_symbols()], dtype=np.int64)
+    """Species numbers: by symbol, or all in turn where the system has others."""
+    symbols = atoms.get_chemical_symbols()
+    if set(symbols) <= set(species):
+        return np.array([species.index(s) for s in symbols], dtype=np.int64)
+    return np.arange(len(symbols)) % len(species)
 
 
 def _case(kernel: str, system: System) -> Case:
