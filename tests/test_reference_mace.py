@@ -50,8 +50,25 @@ def test_numbers_of_mace_torch(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_derivatives(name: str) -> None:
+    check_derivatives(mace_model(name))
+
+
+def test_derivatives_of_what_no_model_here_has() -> None:
+    """Each block with the cutoff at the other place, and another readout."""
+    for name in NAMES:
+        model = mace_model(name)
+        radial = model.meta["radial"]
+        flipped = {**radial, "apply_cutoff": not radial["apply_cutoff"]}
+        act = {"silu": "sigmoid", "tanh": "silu"}
+        readouts = [r | {"act": act[r["act"]]} if "act" in r else r for r in model.meta["readouts"]]
+        check_derivatives(
+            replace(model, meta={**model.meta, "radial": flipped, "readouts": readouts})
+        )
+
+
+def check_derivatives(model: MaceModel) -> None:
     """Forces and virial of a small structure by central differences along a random direction and strain."""
-    model, random = mace_model(name), np.random.default_rng(3)
+    random = np.random.default_rng(3)
     head = model.meta["heads"][0]
     symbols = model.arrays["atomic_numbers"][[0, -1, 0, 1]]
     at = np.array([[0, 0, 0], [1.6, 0.1, 0], [0.2, 1.7, 0.3], [0.1, -0.3, 1.8]])
@@ -103,11 +120,14 @@ def test_heads() -> None:
     for name in several:
         model = mace_model(name)
         atoms = next(frames(name))[0]
-        energies = {head: evaluate(model, atoms, head).energy for head in model.meta["heads"]}
+        heads = model.meta["heads"]
+        energies = {head: evaluate(model, atoms, head).energy for head in heads}
         assert len(set(energies.values())) == len(energies)
+        assert evaluate(model, atoms).energy == energies["Default"]
+        renamed = replace(model, meta={**model.meta, "heads": [f"{head}s" for head in heads]})
         for wrong in (None, "nobody's"):
             with pytest.raises(ValueError, match=f"head: {wrong!r}; expected one of"):
-                evaluate(model, atoms, wrong)
+                evaluate(renamed, atoms, wrong)
     one = mace_model(next(name for name in NAMES if name not in several))
     atoms = Atoms([int(one.arrays["atomic_numbers"][0])])
     assert evaluate(one, atoms).energy == evaluate(one, atoms, one.meta["heads"][0]).energy

@@ -40,6 +40,7 @@ PUBLIC_SHAPES: dict[str, dict[str, Any]] = {
         "r_max": 4.5,
         "species": ("H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I"),
         "neighbors": 38,
+        "nearest": 1.0,
     },
 }
 
@@ -58,6 +59,7 @@ def random_mace(
     radial: Sequence[int] = (64, 64, 64),
     repulsion: bool = False,
     neighbors: float = 76.0,
+    nearest: float = 2.5,
     seed: int = 1,
 ) -> MaceModel:
     """A model with random weights; by default of the shape of MACE-MP-0a small.
@@ -78,7 +80,9 @@ def random_mace(
     repulsion : bool
         Whether it has the transform of Agnesi, and ZBL.
     neighbors : float
-        About how many an atom will have within the cutoff: sums are divided by so many.
+        About how many an atom will have within the cutoff; sums are scaled by it.
+    nearest : float
+        About the distance of the nearest (Angstrom), where the radial basis is largest; it is scaled by it.
     seed : int
 
     Returns
@@ -104,7 +108,7 @@ def random_mace(
         "radial.prefactor": np.array([sqrt(2.0 / r_max)]),
     }
     # The basis has some tenths, and the cutoff makes less of it; of numbers from 0 to 1 it is larger.
-    gain = 2.0 if repulsion else 12.0 * (r_max / 6.0) ** 1.5
+    gain = 2.0 if repulsion else 4.8 * nearest * (r_max / 6.0) ** 1.5
     layers = []
     for t, block in enumerate(blocks):
         l_in, l_out = l_hidden if t else 0, 0 if t == len(blocks) - 1 else l_hidden

@@ -38,7 +38,7 @@ def mace(
         Index of each atom's element in the model's ``atomic_numbers``.
     model : MaceModel
     head : str, optional
-        Which of the model's heads; needed where there are several.
+        Which of the model's heads; by default the only one, or the one that is called default, in capitals or not.
 
     Returns
     -------
@@ -47,14 +47,9 @@ def mace(
     Raises
     ------
     ValueError
-        `head` is none of the model's, or None where there are several.
+        `head` is none of the model's, or None where there are several and none is called default.
     """
-    heads, arrays = model.meta["heads"], model.arrays
-    if head is None and len(heads) == 1:
-        head = heads[0]
-    if head not in heads:
-        raise ValueError(f"head: {head!r}; expected one of {', '.join(map(repr, heads))}")
-    g = heads.index(head)
+    arrays, g = model.arrays, _number_of_head(model, head)
     pairs, layers, h = _features(positions, cell, pbc, species, model)
     kind = np.asarray(species, dtype=np.int64)
     scale = arrays["scale"][g]
@@ -87,6 +82,16 @@ def mace_descriptors(
     """
     _, _, h = _features(positions, cell, pbc, species, model)
     return np.hstack([of_layer[0][:, 0] for of_layer in h[1:]])
+
+
+def _number_of_head(model: MaceModel, head: str | None) -> int:
+    heads: list[str] = model.meta["heads"]
+    if head is None:
+        found = [name for name in heads if len(heads) == 1 or name.lower() == "default"]
+        head = found[0] if len(found) == 1 else None
+    if head not in heads:
+        raise ValueError(f"head: {head!r}; expected one of {', '.join(map(repr, heads))}")
+    return heads.index(head)
 
 
 def _features(
