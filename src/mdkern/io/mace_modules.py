@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mdkern.errors import UnsupportedError
+from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.coupling import coupling
 from mdkern.io.mace_contract import (
     BLOCKS,
@@ -31,6 +31,7 @@ from mdkern.io.mace_weights import (
     activation,
     biased_network,
     by_species,
+    close,
     function_name,
     linear,
     network,
@@ -59,9 +60,24 @@ def read_modules(file: TorchFile) -> tuple[dict[str, Any], dict[str, NDArray[Any
             f"{file.path}: weights or a checkpoint of a training, not a whole model: torch.save(model, 'x.model') makes one "
             "that is read"
         )
+    try:
+        return _read(file)
+    except FormatError as e:
+        if not file.is_script:
+            raise
+        raise UnsupportedError(
+            f"{e}; TorchScript does not keep all that a model is: the .model that this file was made from is read"
+        ) from None
+
+
+def _read(file: TorchFile) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     root = Module(file, "", file.root)
     if root.kind.endswith("LAMMPS_MACE"):
         root = Module(file, "model", root.get("model"))
+        if root.has("heads") and len(root.rows("heads")) > 1:
+            root.refuse(
+                "heads", "LAMMPS's file for one of several heads; the .model with head=NAME is read"
+            )
     return _Reader(file, root).read()
 
 
@@ -73,7 +89,7 @@ class _Reader:
     def read(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         m = self.m
         kind = m.be(*CLASSES)
-        for key in ("embedding_specs", "joint_embedding"):
+        for key in ("embedding_specs", "joint_embedding", "embedding_readout"):
             if m.has(key):
                 m.refuse(key, "inputs such as charge and spin are not evaluated")
         heads = list(m.rows("heads")) if m.has("heads") else ["Default"]
@@ -82,9 +98,14 @@ class _Reader:
         if z.dtype != np.int64 or not z.size:
             m.bad("atomic_numbers", f"{z.size} numbers of {z.dtype}; expected int64")
         self.n_species = z.size
-        ones, self.top = m.module("spherical_harmonics").channels("irreps_out")
-        if ones != 1 or not self.n_heads:
-            m.bad("heads" if ones == 1 else "spherical_harmonics", "expected one of each")
+        if not self.n_heads:
+            m.bad("heads", "expected at least one")
+        harmonics = m.module("spherical_harmonics")
+        ones, self.top = harmonics.channels("irreps_out")
+        if ones != 1:
+            harmonics.bad("irreps_out", f"{ones} of each; expected one")
+        if harmonics.get("normalization") != "component" or harmonics.get("normalize") is not True:
+            harmonics.refuse("normalization", "another than 'component' of unit vectors")
         embedding = m.module("node_embedding").module("linear")
         a = self.arrays
         a["atomic_numbers"] = z
@@ -135,7 +156,7 @@ class _Reader:
                 basis.bad("n", "expected 1, 2, 3, ..")
             out["num_basis"] = n.size
         out |= {"p": cutoff.number("p"), "r_max": self.m.number("r_max")}
-        out["apply_cutoff"] = self.m.flag("apply_cutoff", m.flag("apply_cutoff", True))
+        out["apply_cutoff"] = m.flag("apply_cutoff", self.m.flag("apply_cutoff", True))
         out["transform"] = "none"
         if m.has("distance_transform"):
             t = m.module("distance_transform")
@@ -205,9 +226,8 @@ class _Reader:
         m.be("TensorProduct")
         rows = [fields_of(row) for row in m.rows("instructions")]
         for q, (l1, l2, _) in enumerate(paths):
-            norm = rows[q][5] if q < len(rows) and len(rows[q]) > 5 else None
-            fine = type(norm) is float and abs(norm - math.sqrt(2 * l3[q] + 1)) < 1e-6
-            if not fine or rows[q][:4] != (l1, l2, q, "uvu"):
+            row = rows[q] if q < len(rows) else ()
+            if row[:5] != (l1, l2, q, "uvu", True) or not close(row[5:6], math.sqrt(2 * l3[q] + 1)):
                 m.refuse("instructions", f"path {q} is another than ({l1}, {l2}) to {l3[q]}")
         if len(rows) != len(paths):
             m.refuse("instructions", f"{len(rows)} paths; expected {len(paths)}")
@@ -315,10 +335,10 @@ class _Reader:
         if kind == "NonLinearBiasReadoutBlock":
             parts.insert(1, ("mid", "linear_mid"))
         for name, key in parts:
-            self.keep(f"R{n}.{name}", linear(m.module(key)))
-            bias = m.module(key).vector("bias") if m.module(key).has("bias") else np.zeros(0)
-            if bias.size:
-                a[f"R{n}.{name}.0.bias"] = bias
+            biased = kind == "NonLinearBiasReadoutBlock" and name != "lin1"
+            self.keep(f"R{n}.{name}", linear(m.module(key), biased))
+            if biased:
+                a[f"R{n}.{name}.0.bias"] = m.module(key).vector("bias")
         hidden = a.get(f"R{n}.lin1.0", np.zeros((0, 0))).shape[1]
         out["hidden_per_head"] = hidden // self.n_heads
         return out

@@ -14,7 +14,15 @@ from mdkern.io.mace_contract import MAX_MLP
 from mdkern.io.mace_records import Module, fields_of
 from mdkern.io.pickled import Name, Record
 
-__all__ = ["activation", "biased_network", "by_species", "function_name", "linear", "network"]
+__all__ = [
+    "activation",
+    "biased_network",
+    "by_species",
+    "close",
+    "function_name",
+    "linear",
+    "network",
+]
 
 Array = NDArray[np.float64]
 
@@ -22,8 +30,8 @@ _CST = {"silu": 1.6791767923989418, "sigmoid": 1.8467055342154763, "tanh": 1.593
 _FUNCTION = re.compile(rb"torch\.(\w{1,20})\(x\)")
 
 
-def linear(m: Module) -> dict[int, Array]:
-    """Weights [in, out] of an e3nn.o3.Linear for each output slot, rows of its inputs one below the other."""
+def linear(m: Module, biased: bool = False) -> dict[int, Array]:
+    """Weights [in, out] of an e3nn.o3.Linear for each output slot, rows of its inputs one below the other; `biased`: it may have offsets."""
     m.be("Linear")
     inputs, outputs = m.irreps("irreps_in"), m.irreps("irreps_out")
     blocks: dict[int, list[Array]] = {}
@@ -33,7 +41,7 @@ def linear(m: Module) -> dict[int, Array]:
         if len(fields) != 4 or not all(type(n) is int for n in fields[:2]) or type(fields[3]) is not float:  # fmt: skip
             m.bad("instructions", "expected (input, output, shape, norm)")
         i, o, _, norm = fields
-        if i == -1 and norm == 1.0:  # an offset, as it is
+        if biased and i == -1 and norm == 1.0:  # an offset, as it is
             continue
         if not (0 <= i < len(inputs) and 0 <= o < len(outputs) and (i, o) > last):
             m.bad("instructions", f"input {i}, output {o} out of range or out of order")
@@ -58,12 +66,21 @@ def by_species(m: Module, n_species: int) -> dict[int, Array]:
     k, top = m.channels("irreps_out")
     k_in, l_in = m.channels("irreps_in1")
     both = range(min(l_in, top) + 1)
+    for ell, row in zip(both, m.rows("instructions"), strict=False):
+        fields, norm = fields_of(row), math.sqrt((2 * ell + 1) / (k_in * n_species))
+        if fields[:5] != (ell, 0, ell, "uvw", True) or not close(fields[5:6], norm):
+            m.refuse("instructions", f"expected l = {ell} with the norm {norm:g}")
     flat = m.flat("weight", len(both) * k_in * n_species * k)
     parts = flat.reshape(len(both), k_in, n_species, k).transpose(0, 2, 1, 3)
     out = {ell: np.array(parts[ell], np.float64, order="C") for ell in both}
     for ell in both:
         out[ell] /= math.sqrt(k_in * n_species)
     return out
+
+
+def close(found: tuple[Any, ...], norm: float) -> bool:
+    """Whether the one value is this norm of a path, in single precision at least."""
+    return len(found) == 1 and type(found[0]) is float and abs(found[0] - norm) < 1e-6 * norm
 
 
 def activation(m: Module) -> tuple[str, float]:

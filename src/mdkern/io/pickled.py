@@ -21,6 +21,7 @@ Nothing here recurses, so that deep nesting does no harm; whoever looks at recor
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from mdkern.errors import FormatError, UnsupportedError
@@ -75,11 +76,13 @@ def read_pickle(data: bytes, path: str, where: str) -> Any:
     machine = _Machine(data, path, where)
     try:
         return machine.run()
-    except (IndexError, struct.error):  # the stack or the data have come to their end
-        machine.fail("damaged")
+    except (IndexError, struct.error):
+        machine.fail("damaged, or it ends before it is complete")
 
 
 class _Machine:
+    """The stack machine. What it takes from an empty stack or behind the end of the data is an IndexError or struct.error."""
+
     def __init__(self, data: bytes, path: str, where: str) -> None:
         self.data, self.path, self.where = data, path, where
         self.at = self.texts = 0
@@ -90,18 +93,42 @@ class _Machine:
     def fail(self, message: str) -> NoReturn:
         raise FormatError(f"{self.where}: byte {self.at}: {message}", self.path)
 
+    def run(self) -> Any:
+        data = self.data
+        if data[:1] != b"\x80":
+            self.fail("no pickle of protocol 2")
+        if data[1] != 2:
+            raise UnsupportedError(f"{self.path}: {self.where}: protocol {data[1]}; 2 is read")
+        self.at = 2
+        count = 0
+        while (code := data[self.at]) != _STOP:
+            self.at += 1
+            count += 1
+            if count > MAX_OPERATIONS:
+                self.fail(f"more than {MAX_OPERATIONS} operations")
+            operation = _OPERATIONS.get(code)
+            if operation is None:
+                raise UnsupportedError(
+                    f"{self.path}: {self.where}: byte {self.at}: operation {bytes([code])!r} of a pickle, which files of "
+                    "PyTorch do not have"
+                )
+            operation(self)
+        return self.stack.pop()
+
     # --- data
+
+    def number(self, form: struct.Struct) -> Any:
+        (value,) = form.unpack_from(self.data, self.at)
+        self.at += form.size
+        return value
 
     def take(self, count: int) -> bytes:
         end = self.at + count
         if end > len(self.data):
-            self.fail("the pickle ends before it is complete")
+            raise IndexError
         part = self.data[self.at : end]
         self.at = end
         return part
-
-    def number(self, form: str) -> Any:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def line(self) -> str:
         end = self.data.find(b"\n", self.at, self.at + MAX_NAME)
@@ -109,19 +136,9 @@ class _Machine:
             self.fail(f"a name that does not end within {MAX_NAME} bytes")
         return self.take(end + 1 - self.at)[:-1].decode("ascii", "replace")
 
-    def text(self) -> str | None:
-        """A longer one is no name or option: compiled code, which nobody needs, and which could take four times its bytes."""
-        part = self.take(self.number("<I"))
-        if len(part) > MAX_TEXT:
-            return None
-        self.texts += len(part)
-        if self.texts > MAX_TEXTS:
-            self.fail(f"more than {MAX_TEXTS} bytes of texts")
-        return part.decode("utf-8", "replace")
-
     # --- stack
 
-    def pop_to_mark(self) -> list[Any]:
+    def from_mark(self) -> list[Any]:
         height = self.marks.pop()
         if height > len(self.stack):
             self.fail("a mark above the stack")
@@ -129,42 +146,49 @@ class _Machine:
         del self.stack[height:]
         return values
 
-    def pop_tuple(self, count: int) -> tuple[Any, ...]:
+    def top(self, count: int) -> tuple[Any, ...]:
         if count > len(self.stack):
-            self.fail("the stack is empty")
+            raise IndexError
         values = tuple(self.stack[-count:])
         del self.stack[-count:]
         return values
 
-    def made(self, what: Any, args: Any) -> Any:
+    # --- operations
+
+    def put(self, form: struct.Struct) -> None:
+        self.memo[self.number(form)] = self.stack[-1]
+
+    def get(self, form: struct.Struct) -> None:
+        key = self.number(form)
+        if key not in self.memo:
+            self.fail(f"nothing is remembered as {key}")
+        self.stack.append(self.memo[key])
+
+    def long(self) -> None:
+        self.stack.append(int.from_bytes(self.take(self.number(_U1)), "little", signed=True))
+
+    def text(self) -> None:
+        """A long one is no name or option: compiled code, which nobody needs, and which could take four times its bytes."""
+        part = self.take(self.number(_U4))
+        if len(part) > MAX_TEXT:
+            self.stack.append(None)
+            return
+        self.texts += len(part)
+        if self.texts > MAX_TEXTS:
+            self.fail(f"more than {MAX_TEXTS} bytes of texts")
+        self.stack.append(part.decode("utf-8", "replace"))
+
+    def mark(self) -> None:
+        self.marks.append(len(self.stack))
+
+    def make(self) -> None:
         """A record in place of a call or a new object."""
+        what, args = self.top(2)
         name = what.name if isinstance(what, Name) else "unknown"
         if not isinstance(args, tuple):
             self.fail("arguments that are no tuple")
-        if name == "collections.OrderedDict" and not args:
-            return {}
-        return Record(name, args)
-
-    def put_items(self, values: list[Any]) -> None:
-        """Keys and values in turn into the map on the stack."""
-        target = self.stack[-1]
-        if len(values) % 2:
-            self.fail("a key without a value")
-        if isinstance(target, Record):  # of a class with items, none of which is looked at
-            return
-        if not isinstance(target, dict):
-            self.fail("items of what is no map")
-        for key, value in zip(values[::2], values[1::2], strict=True):
-            if isinstance(key, str):
-                target[key] = value
-
-    def append(self, values: list[Any]) -> None:
-        target = self.stack[-1]
-        if isinstance(target, Record):  # of a class that is a list
-            return
-        if not isinstance(target, list):
-            self.fail("elements of what is no list")
-        target.extend(values)
+        empty_map = name == "collections.OrderedDict" and not args
+        self.stack.append({} if empty_map else Record(name, args))
 
     def build(self) -> None:
         state = self.stack.pop()
@@ -174,72 +198,59 @@ class _Machine:
         elif not isinstance(target, dict):  # an OrderedDict may have a state
             self.fail("the state of what is no object")
 
-    # --- the program
+    def put_items(self, values: Sequence[Any]) -> None:
+        """Keys and values in turn into the map on the stack; of a record, whose class has items, nobody looks at them."""
+        target = self.stack[-1]
+        if len(values) % 2:
+            self.fail("a key without a value")
+        if isinstance(target, Record):
+            return
+        if not isinstance(target, dict):
+            self.fail("items of what is no map")
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            if isinstance(key, str):
+                target[key] = value
 
-    def run(self) -> Any:
-        if self.take(1) != b"\x80":
-            self.fail("no pickle of protocol 2")
-        protocol = self.number("B")
-        if protocol != 2:
-            raise UnsupportedError(f"{self.path}: {self.where}: protocol {protocol}; 2 is read")
-        count = 0
-        while (operation := self.take(1)) != b".":  # STOP
-            count += 1
-            if count > MAX_OPERATIONS:
-                self.fail(f"more than {MAX_OPERATIONS} operations")
-            self.step(operation)
-        return self.stack.pop()
-
-    def step(self, operation: bytes) -> None:
-        stack = self.stack
-        if operation in _CONSTANTS:
-            stack.append(_CONSTANTS[operation])
-        elif operation in _NUMBERS:
-            stack.append(self.number(_NUMBERS[operation]))
-        elif operation in _TUPLES:
-            stack.append(self.pop_tuple(_TUPLES[operation]))
-        elif operation in b"qr":  # BINPUT, LONG_BINPUT
-            self.memo[self.number("B" if operation == b"q" else "<I")] = stack[-1]
-        elif operation in b"hj":  # BINGET, LONG_BINGET
-            key = self.number("B" if operation == b"h" else "<I")
-            if key not in self.memo:
-                self.fail(f"nothing is remembered as {key}")
-            stack.append(self.memo[key])
-        elif operation == b"X":  # BINUNICODE
-            stack.append(self.text())
-        elif operation == b"\x8a":  # LONG1
-            stack.append(int.from_bytes(self.take(self.number("B")), "little", signed=True))
-        elif operation == b"}":  # EMPTY_DICT
-            stack.append({})
-        elif operation == b"]":  # EMPTY_LIST
-            stack.append([])
-        elif operation == b"(":  # MARK
-            self.marks.append(len(stack))
-        elif operation == b"t":  # TUPLE
-            stack.append(tuple(self.pop_to_mark()))
-        elif operation == b"c":  # GLOBAL
-            stack.append(Name(f"{self.line()}.{self.line()}"))
-        elif operation in b"R\x81":  # REDUCE, NEWOBJ
-            stack.append(self.made(*self.pop_tuple(2)))
-        elif operation == b"Q":  # BINPERSID
-            stack.append(Record(PERSISTENT, (stack.pop(),)))
-        elif operation == b"b":  # BUILD
-            self.build()
-        elif operation == b"u":  # SETITEMS
-            self.put_items(self.pop_to_mark())
-        elif operation == b"s":  # SETITEM
-            self.put_items(list(self.pop_tuple(2)))
-        elif operation == b"e":  # APPENDS
-            self.append(self.pop_to_mark())
-        elif operation == b"a":  # APPEND
-            self.append([stack.pop()])
-        else:
-            raise UnsupportedError(
-                f"{self.path}: {self.where}: byte {self.at}: operation {operation!r} of a pickle, "
-                "which files of PyTorch do not have"
-            )
+    def append(self, values: Sequence[Any]) -> None:
+        target = self.stack[-1]
+        if isinstance(target, Record):  # of a class that is a list: as above
+            return
+        if not isinstance(target, list):
+            self.fail("elements of what is no list")
+        target.extend(values)
 
 
-_CONSTANTS: dict[bytes, Any] = {b"N": None, b"\x88": True, b"\x89": False, b")": ()}
-_NUMBERS = {b"K": "B", b"M": "<H", b"J": "<i", b"G": ">d"}
-_TUPLES = {b"\x85": 1, b"\x86": 2, b"\x87": 3}
+_STOP = ord(".")
+_U1, _U2, _U4, _I4, _F8 = map(struct.Struct, ("<B", "<H", "<I", "<i", ">d"))
+_OPERATIONS: dict[int, Callable[[_Machine], None]] = {
+    ord("q"): lambda m: m.put(_U1),  # BINPUT
+    ord("r"): lambda m: m.put(_U4),  # LONG_BINPUT
+    ord("h"): lambda m: m.get(_U1),  # BINGET
+    ord("j"): lambda m: m.get(_U4),  # LONG_BINGET
+    ord("N"): lambda m: m.stack.append(None),  # NONE
+    0x88: lambda m: m.stack.append(True),  # NEWTRUE
+    0x89: lambda m: m.stack.append(False),  # NEWFALSE
+    ord(")"): lambda m: m.stack.append(()),  # EMPTY_TUPLE
+    ord("]"): lambda m: m.stack.append([]),  # EMPTY_LIST
+    ord("}"): lambda m: m.stack.append({}),  # EMPTY_DICT
+    ord("K"): lambda m: m.stack.append(m.number(_U1)),  # BININT1
+    ord("M"): lambda m: m.stack.append(m.number(_U2)),  # BININT2
+    ord("J"): lambda m: m.stack.append(m.number(_I4)),  # BININT
+    ord("G"): lambda m: m.stack.append(m.number(_F8)),  # BINFLOAT
+    0x8A: _Machine.long,  # LONG1
+    ord("X"): _Machine.text,  # BINUNICODE
+    ord("c"): lambda m: m.stack.append(Name(f"{m.line()}.{m.line()}")),  # GLOBAL
+    ord("Q"): lambda m: m.stack.append(Record(PERSISTENT, m.top(1))),  # BINPERSID
+    ord("("): _Machine.mark,  # MARK
+    ord("t"): lambda m: m.stack.append(tuple(m.from_mark())),  # TUPLE
+    0x85: lambda m: m.stack.append(m.top(1)),  # TUPLE1
+    0x86: lambda m: m.stack.append(m.top(2)),  # TUPLE2
+    0x87: lambda m: m.stack.append(m.top(3)),  # TUPLE3
+    ord("R"): _Machine.make,  # REDUCE
+    0x81: _Machine.make,  # NEWOBJ
+    ord("b"): _Machine.build,  # BUILD
+    ord("s"): lambda m: m.put_items(m.top(2)),  # SETITEM
+    ord("u"): lambda m: m.put_items(m.from_mark()),  # SETITEMS
+    ord("a"): lambda m: m.append(m.top(1)),  # APPEND
+    ord("e"): lambda m: m.append(m.from_mark()),  # APPENDS
+}

@@ -114,7 +114,7 @@ class TorchFile:
         last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
         repeated = any(n > 1 and not step for n, step in zip(shape, strides, strict=True))
         total = math.prod(shape)
-        if repeated or total > count or (total and last >= count):
+        if total and (repeated or total > count or last >= count):
             raise bad(f"shape {shape} with strides {strides} in a storage of {count} numbers")
         return dtype, data, offset, shape, strides
 

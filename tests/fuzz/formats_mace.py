@@ -1,0 +1,56 @@
+"""MACE models as .npz: descriptions, arrays and archives that lie."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import zipfile
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from harness import Format
+from mutants import damage_archive
+
+from mdkern.io.mace import MaceModel, read_mace, write_mace
+
+sys.path.append(str(Path(__file__).parent.parent))  # where mace_files is
+
+from mace_files import TINY, archive, tiny
+
+
+@cache
+def _seeds() -> list[dict[str, bytes]]:
+    out = []
+    with tempfile.TemporaryDirectory() as folder:
+        for which in TINY:
+            model, path = Path(folder, "x.model"), Path(folder, "x.npz")
+            model.write_bytes(archive(tiny(which)))
+            write_mace(path, read_mace(model))
+            with zipfile.ZipFile(path) as file:
+                out.append({name: file.read(name) for name in file.namelist()})
+    return out
+
+
+def mutant(rng: Random) -> bytes:
+    return damage_archive(rng, rng.choice(_seeds()), "meta.npy")
+
+
+def read(path: str, rng: Random) -> MaceModel:
+    del rng
+    return read_mace(path)
+
+
+def use(model: MaceModel) -> None:
+    """What was read is written and read again: the same, and numbers that are finite."""
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        write_mace(file.name, model)
+        again = read_mace(file.name)
+    assert again.meta == model.meta
+    for name, array in model.arrays.items():
+        assert np.isfinite(array).all()
+        assert array.tobytes() == again.arrays[name].tobytes()
+
+
+FORMAT = Format("mace", ".npz", mutant, read, use)
