@@ -227,12 +227,17 @@ def _layer(model: MaceModel, t: int) -> dict[str, Any]:
         "radial": _nets(arrays, at + "radial", meta["radial_layers"]),
         "up": [],
         "lin": [],
-        "product": [_product(arrays, f"{at}prod.{o}.", f"{at}prod.lin.{o}") for o in range(len(out))],
+        "product": [
+            _product(arrays, f"{at}prod.{o}.", f"{at}prod.lin.{o}") for o in range(len(out))
+        ],
     }
     if "density_layers" in meta or at + "density.W0" in arrays:
         fields["density"] = _nets(arrays, at + "density", meta.get("density_layers", 1))
     if nonlinear:
-        fields |= {"source": _doubles(arrays[at + "source"]), "target": _doubles(arrays[at + "target"])}
+        fields |= {
+            "source": _doubles(arrays[at + "source"]),
+            "target": _doubles(arrays[at + "target"]),
+        }
     embedding = arrays["node_embedding"]
     ups = [arrays[f"{at}up.{o}"] for o in range(len(up))]
     if t == 0:
@@ -250,13 +255,17 @@ def _layer(model: MaceModel, t: int) -> dict[str, Any]:
         fields["lin"].append(_doubles(w))
     if not plain and meta["use_sc"]:
         skips = [_skip(arrays, at, o, meta, out) for o in range(len(out))]
-        where = [entering.index(x) if s is not None else -1 for x, s in zip(out, skips, strict=True)]
+        where = [
+            entering.index(x) if s is not None else -1 for x, s in zip(out, skips, strict=True)
+        ]
         if t == 0:
             k = len(fields["product"][0]["lin"])
             table = np.zeros((len(embedding), len(out), k))
             for o, s in enumerate(skips):
                 if s is not None:
-                    table[:, o] = np.einsum("sk,skc->sc", embedding, np.broadcast_to(s, (len(table), *s.shape[1:])))
+                    table[:, o] = np.einsum(
+                        "sk,skc->sc", embedding, np.broadcast_to(s, (len(table), *s.shape[1:]))
+                    )
             fields["species_skip"] = table
         else:
             fields |= {
@@ -321,10 +330,16 @@ def _product(arrays: Mapping[str, Any], at: str, lin: str) -> dict[str, Any]:
     return fields
 
 
-def _readout(meta: Mapping[str, Any], arrays: Mapping[str, Any], k: int, head: int) -> dict[str, Any]:
+def _readout(
+    meta: Mapping[str, Any], arrays: Mapping[str, Any], k: int, head: int
+) -> dict[str, Any]:
     readout, at = meta["readouts"][k], f"R{k}."
     if readout["type"] == "LinearReadoutBlock":
-        return {"layer": int(readout["layer"]), "w2": _doubles(arrays[at + "lin.0"][:, head]), "bias": 0.0}
+        return {
+            "layer": int(readout["layer"]),
+            "w2": _doubles(arrays[at + "lin.0"][:, head]),
+            "bias": 0.0,
+        }
     n = int(readout["hidden_per_head"])
     own = slice(n * head, n * head + n)
     fields: dict[str, Any] = {

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # what the registry names, for who reads and for type checker
     from mdkern.reference.eam import eam as eam
     from mdkern.reference.eam import eam_zhou2004 as eam_zhou2004
     from mdkern.reference.lennard_jones import lennard_jones as lennard_jones
+    from mdkern.reference.mace import mace as mace
+    from mdkern.reference.mace import mace_descriptors as mace_descriptors
     from mdkern.reference.morse import morse as morse
     from mdkern.reference.morse import morse_ase as morse_ase
     from mdkern.reference.nep import nep as nep

@@ -18,7 +18,8 @@ ENTRY = Entry(
         rank=14,
         describe="mdkern.io.mace_facts:describe_mace",
     ),
-    reference=(),
+    benchmarks="mdkern.bench.cases.mace:KERNELS",
+    reference=("mdkern.reference.mace:mace", "mdkern.reference.mace:mace_descriptors"),
     page="potentials/mace.md",
     order=70,
 )
