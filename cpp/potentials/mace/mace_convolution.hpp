@@ -24,7 +24,9 @@ template <class T> [[gnu::always_inline]] inline simd::Vec<T> quintic_value(cons
 template <class T> [[gnu::always_inline]] inline void quintic_jet(const T* c, simd::Vec<T> t,
                                                                   simd::Vec<T>& value,
                                                                   simd::Vec<T>& slope) {
-    value = slope = simd::load(c + 5 * kLine<T>);
+    value = simd::load(c + 5 * kLine<T>);
+    simd::in_register(value);
+    slope = value;
     value = simd::fma(value, t, simd::load(c + 4 * kLine<T>));
 #pragma GCC unroll 4
     for (int q = 3; q >= 0; --q) {
@@ -81,7 +83,7 @@ private:
 // a[m3 step + channel] += what kPairs neighbors give, from k on.
 template <class T, int N1, int N3, int kPairs>
 [[gnu::always_inline]] inline void convolve_pairs(const MaceConvolution<T>& o, int group, int k,
-                                                  T* a, std::int64_t step) {
+                                                  T* __restrict a, std::int64_t step) {
     using V = simd::Vec<T>;
     const T *coefficients[kPairs], *u[kPairs], *t[kPairs];
     V x[kPairs];
@@ -92,8 +94,9 @@ template <class T, int N1, int N3, int kPairs>
         t[p] = o.angular(k + p);
         x[p] = o.c.frac[k + p];
     }
-    const int k_up = o.l.k_up;
-    for (int v = 0; v < o.width; v += V::width) {
+    const std::int64_t k_up = o.l.k_up;
+    const int width = o.width;
+    for (int v = 0; v < width; v += V::width) {
         V w[kPairs][N1];
 #pragma GCC unroll 4
         for (int p = 0; p < kPairs; ++p) {
@@ -154,18 +157,24 @@ template <class T, int N1, int N3, bool kMessages>
 void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T* messages) {
     using V = simd::Vec<T>;
     const MaceCentre<T>& c = o.c;
-    const int k_up = o.l.k_up;
+    const std::int64_t k_up = o.l.k_up;
+    const int width = o.width;
     for (int group = 0; group < c.n_groups; ++group) {
         const T scale = T(o.scale[group]);
         for (int k = c.begin[group]; k < c.begin[group + 1]; ++k) {
             const T *coefficients = o.coefficients(group, k), *t = o.angular(k);
             const T* u = o.u + c.source[k] * o.u_row;
-            T* message = kMessages ? messages + c.slot[k] * o.u_row : nullptr;
+            T* __restrict message = kMessages ? messages + c.slot[k] * o.u_row : nullptr;
             const V x = c.frac[k];
+            // As many of T as registers are there for; the others come as they are needed.
+            constexpr int kHeld = N1 * N3 <= 7 ? N1 * N3 : 0;
+            V held[kHeld + 1];
+#pragma GCC unroll 8
+            for (int e = 0; e < kHeld; ++e) held[e] = t[e * kLine<T>];
             V slope_sum = T(0), dt[N1 * N3];
 #pragma GCC unroll 40
             for (int e = 0; e < N1 * N3; ++e) dt[e] = T(0);
-            for (int v = 0; v < o.width; v += V::width) {
+            for (int v = 0; v < width; v += V::width) {
                 V value, slope, h[N1], w[N1];
                 quintic_jet<T>(channels_at(coefficients, v), x, value, slope);
 #pragma GCC unroll 13
@@ -175,11 +184,15 @@ void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T
                 }
 #pragma GCC unroll 13
                 for (int m3 = 0; m3 < N3; ++m3) {
-                    const V y = simd::load(g + m3 * step + v);
+                    V y = simd::load(g + m3 * step + v);
+                    simd::in_register(y);
 #pragma GCC unroll 13
                     for (int m1 = 0; m1 < N1; ++m1) {
-                        h[m1] = simd::fma(V(t[(m1 * N3 + m3) * kLine<T>]), y, h[m1]);
-                        dt[m1 * N3 + m3] = simd::fma(w[m1], y, dt[m1 * N3 + m3]);
+                        constexpr bool kHold = kHeld > 0;
+                        const int e = m1 * N3 + m3;
+                        const V factor = kHold ? held[e * kHold] : V(t[e * kLine<T>]);
+                        h[m1] = m3 == 0 ? factor * y : simd::fma(factor, y, h[m1]);
+                        dt[e] = simd::fma(w[m1], y, dt[e]);
                     }
                 }
                 V along = h[0] * simd::load(u + v);
