@@ -128,14 +128,32 @@ template <class T> struct MaceReadout {
 };
 constexpr int kMaceMaxHidden = 256;
 
-// R of all paths and their derivatives as polynomials of the distance: interval floor(r scale) of n,
-// argument its fraction. Coefficients (path, chunk of channels, interval, channels / kLine, 6, kLine), so
-// that those of a path and a chunk stay in the L2 cache while many pairs read them.
+// R of all paths and their derivatives as polynomials of the distance. The distances up to the cutoff are
+// cut into kMaceSegments, and segment s, as R is smoother farther out, into intervals first[s] to
+// first[s + 1], of equal length; the argument of a polynomial is the fraction of its interval.
+// Coefficients (path, chunk of channels, interval, channels / kLine, 6, kLine), so that those of a path
+// and a chunk stay in the L2 cache while many pairs read them.
+constexpr int kMaceSegments = 32;
 template <class T> struct MaceRadialTable {
     int n = 0;
-    double scale = 0.0;
+    double scale = 0.0;  // kMaceSegments / cutoff
+    std::int32_t first[kMaceSegments + 1] = {};
     const T* rows = nullptr;
     const double* density = nullptr;  // (n, 6), or null
+
+    // The interval of a distance; `x` the fraction, `slope` its derivative.
+    int find(double r, double& x, double& slope) const {
+        x = r * scale;
+        int s = int(x);
+        if (s >= kMaceSegments) s = kMaceSegments - 1;
+        const int count = first[s + 1] - first[s];
+        x = (x - s) * count;
+        slope = scale * count;
+        int k = int(x);
+        if (k >= count) k = count - 1;
+        x -= k;
+        return first[s] + k;
+    }
 };
 
 template <class T> constexpr int kMaceChunk = 8 * kLine<T>;  // channels

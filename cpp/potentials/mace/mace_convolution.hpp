@@ -48,7 +48,6 @@ template <class T> struct MaceConvolution {
     const std::int64_t u_row;
     const int first, width;      // channels of the chunk
     const T* rows[kMaxSpecies];  // of each group: the table
-    double scale[kMaxSpecies];   // of its argument
 
     MaceConvolution(const MaceJob<T>& job, const MaceLayer<T>& layer, const MaceCentre<T>& centre,
                     int q, int chunk, const T* all_u, const T* exact_rows)
@@ -62,7 +61,6 @@ template <class T> struct MaceConvolution {
         for (int g = 0; g < centre.n_groups; ++g) {
             const MaceRadialTable<T>* table = job.model->exact ? nullptr : centre.table[g];
             const std::int64_t n = table ? table->n : centre.n;
-            scale[g] = table ? table->scale : 1.0;
             rows[g] = (table ? table->rows : exact_rows) +
                       mace_table_place<T>(layer.k_up, n, q, 0, chunk);
         }
@@ -160,7 +158,6 @@ void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T
     const std::int64_t k_up = o.l.k_up;
     const int width = o.width;
     for (int group = 0; group < c.n_groups; ++group) {
-        const T scale = T(o.scale[group]);
         for (int k = c.begin[group]; k < c.begin[group + 1]; ++k) {
             const T *coefficients = o.coefficients(group, k), *t = o.angular(k);
             const T* u = o.u + c.source[k] * o.u_row;
@@ -209,7 +206,7 @@ void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T
                 }
             }
             add_sums<T, N1 * N3>(o.slopes(k), dt, o.first > 0);
-            c.radial[k] += scale * simd::sum(slope_sum);
+            c.radial[k] += c.rate[k] * simd::sum(slope_sum);
         }
     }
 }
@@ -262,7 +259,7 @@ template <class T> void convolve_back_any(const MaceConvolution<T>& o, const T* 
                     T& dt = o.slopes(k)[(m1 * n3 + m3) * kLine<T>];
                     dt = o.first > 0 ? dt + simd::sum(sum) : simd::sum(sum);
                 }
-            c.radial[k] += T(o.scale[group]) * simd::sum(slope_sum);
+            c.radial[k] += c.rate[k] * simd::sum(slope_sum);
         }
 }
 

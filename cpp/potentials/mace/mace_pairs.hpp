@@ -16,9 +16,9 @@ template <class T> struct MaceCentre {
     int n = 0, species = 0;
     const std::int32_t *index, *source, *slot, *interval;
     double *dx, *dy, *dz, *r;
-    T *ux, *uy, *uz, *frac;
-    T* radial;  // dE/dr by the radial functions
-    T *t, *s;   // (chunk of kLine pairs, entry, kLine): T, and dE/dT
+    T *ux, *uy, *uz, *frac, *rate;  // rate: derivative of frac by the distance
+    T* radial;                      // dE/dr by the radial functions
+    T *t, *s;                       // (chunk of kLine pairs, entry, kLine): T, and dE/dT
     // Pairs [begin[g], begin[g + 1]) read the table of group g.
     int n_groups = 0;
     int begin[kMaxSpecies + 1];
@@ -89,6 +89,7 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
     c.uy = w.uy + at;
     c.uz = w.uz + at;
     c.frac = w.frac + at;
+    c.rate = w.rate + at;
     c.radial = w.radial + at;
     c.t = w.t + at * l.n_entries;
     c.s = w.s + at * l.n_entries;
@@ -141,6 +142,7 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
         for (int k = 0; k < n; ++k) {
             interval[k] = k;
             c.frac[k] = T(0);
+            c.rate[k] = T(1);
         }
     } else {
         for (int k = 0; k < n; ++k) {
@@ -149,10 +151,10 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
                 c.begin[c.n_groups] = k;
                 c.table[c.n_groups++] = table;
             }
-            const double x = c.r[k] * table->scale;
-            interval[k] = int(x);
-            if (interval[k] >= table->n) interval[k] = table->n - 1;
-            c.frac[k] = T(x - interval[k]);
+            double x, rate;
+            interval[k] = table->find(c.r[k], x, rate);
+            c.frac[k] = T(x);
+            c.rate[k] = T(rate);
         }
     }
     c.begin[c.n_groups] = n;
