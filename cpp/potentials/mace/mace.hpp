@@ -54,6 +54,7 @@ struct MacePath {
     int target = 0;      // irreps of x that it contributes to
     int place = 0;       // among the paths of that target
     int entry = 0;       // first of its n1 n3 numbers T, m3 fastest
+    double factor = 0;   // where T is this number times the identity, as l2 = 0; else 0
 };
 
 // T[entry] += value Y[lm].

@@ -133,6 +133,28 @@ void convolve(const MaceConvolution<T>& o, T* a, std::int64_t step) {
     }
 }
 
+// The same where T is a number times the identity.
+template <class T, int N>
+void convolve_constant(const MaceConvolution<T>& o, T* __restrict a, std::int64_t step) {
+    using V = simd::Vec<T>;
+    const MaceCentre<T>& c = o.c;
+    const std::int64_t k_up = o.l.k_up;
+    const int width = o.width;
+    const V factor = T(o.path.factor);
+    for (int v = 0; v < width; v += V::width) {
+        V sum[N];
+        for (V& x : sum) x = T(0);
+        for (int g = 0; g < c.n_groups; ++g)
+            for (int k = c.begin[g]; k < c.begin[g + 1]; ++k) {
+                const V r = quintic_value<T>(channels_at(o.coefficients(g, k), v), V(c.frac[k]));
+                const T* u = o.u + c.source[k] * o.u_row + v;
+#pragma GCC unroll 5
+                for (int m = 0; m < N; ++m) sum[m] = simd::fma(r, simd::load(u + m * k_up), sum[m]);
+            }
+        for (int m = 0; m < N; ++m) simd::store(a + m * step + v, factor * sum[m]);
+    }
+}
+
 // Sums over the lanes of N vectors to places kLine apart, added to what is there or not.
 template <class T, int N>
 [[gnu::always_inline]] inline void add_sums(T* to, const simd::Vec<T>* v, bool add) {
@@ -211,6 +233,41 @@ void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T
     }
 }
 
+// The same where T is a number times the identity: it does not change with the direction.
+template <class T, int N, bool kMessages>
+void convolve_back_constant(const MaceConvolution<T>& o, const T* g, std::int64_t step,
+                            T* messages) {
+    using V = simd::Vec<T>;
+    const MaceCentre<T>& c = o.c;
+    const std::int64_t k_up = o.l.k_up;
+    const int width = o.width;
+    const V factor = T(o.path.factor);
+    for (int group = 0; group < c.n_groups; ++group)
+        for (int k = c.begin[group]; k < c.begin[group + 1]; ++k) {
+            const T *coefficients = o.coefficients(group, k), *u = o.u + c.source[k] * o.u_row;
+            T* __restrict message = kMessages ? messages + c.slot[k] * o.u_row : nullptr;
+            const V x = c.frac[k];
+            V slope_sum = T(0);
+            for (int v = 0; v < width; v += V::width) {
+                V value, slope, along = T(0);
+                quintic_jet<T>(channels_at(coefficients, v), x, value, slope);
+                value = factor * value;
+#pragma GCC unroll 5
+                for (int m = 0; m < N; ++m) {
+                    V y = simd::load(g + m * step + v);
+                    simd::in_register(y);
+                    along = simd::fma(y, simd::load(u + m * k_up + v), along);
+                    if constexpr (kMessages) {
+                        T* to = message + m * k_up + v;
+                        simd::store(to, simd::fma(value, y, simd::load(to)));
+                    }
+                }
+                slope_sum = simd::fma(slope, along, slope_sum);
+            }
+            c.radial[k] += c.rate[k] * T(o.path.factor) * simd::sum(slope_sum);
+        }
+}
+
 // The same for any n1 and n3, slowly.
 template <class T> void convolve_any(const MaceConvolution<T>& o, T* a, std::int64_t step) {
     using V = simd::Vec<T>;
@@ -270,6 +327,11 @@ template <class T> void convolve_back_any(const MaceConvolution<T>& o, const T* 
 
 // A of one centre for one path and chunk.
 template <class T> void convolve_path(const MaceConvolution<T>& o, T* a, std::int64_t step) {
+    if (o.path.factor != 0) {
+        if (o.path.n1 == 1) return convolve_constant<T, 1>(o, a, step);
+        if (o.path.n1 == 3) return convolve_constant<T, 3>(o, a, step);
+        if (o.path.n1 == 5) return convolve_constant<T, 5>(o, a, step);
+    }
 #define MDKERN_MACE_USE(n1, n3) \
     case n1 * 16 + n3:          \
         return convolve<T, n1, n3>(o, a, step);
@@ -285,6 +347,7 @@ template <class T> void convolve_path(const MaceConvolution<T>& o, T* a, std::in
 template <class T> void convolve_back_path(const MaceConvolution<T>& o, const T* g,
                                            std::int64_t step, T* messages) {
     if (!messages) {
+        if (o.path.factor != 0) return convolve_back_constant<T, 1, false>(o, g, step, nullptr);
 #define MDKERN_MACE_USE(n3) \
     case n3:                \
         return convolve_back<T, 1, n3, false>(o, g, step, nullptr);
@@ -299,6 +362,11 @@ template <class T> void convolve_back_path(const MaceConvolution<T>& o, const T*
 #undef MDKERN_MACE_USE
     }
     T* own = messages + std::int64_t(o.path.up) * o.l.k_up + o.first;
+    if (o.path.factor != 0) {
+        if (o.path.n1 == 1) return convolve_back_constant<T, 1, true>(o, g, step, own);
+        if (o.path.n1 == 3) return convolve_back_constant<T, 3, true>(o, g, step, own);
+        if (o.path.n1 == 5) return convolve_back_constant<T, 5, true>(o, g, step, own);
+    }
 #define MDKERN_MACE_USE(n1, n3) \
     case n1 * 16 + n3:          \
         return convolve_back<T, n1, n3, true>(o, g, step, own);

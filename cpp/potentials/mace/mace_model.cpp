@@ -298,6 +298,18 @@ template <class T> void MaceWeights<T>::read_paths(const Fields& f, MaceLayer<T>
         check(f.prefix() + "cg_index", c[3], 0, path.n3);
         terms.push_back({path.entry + c[1] * path.n3 + c[3], l2 * l2 + c[2], value[k]});
     }
+    for (std::size_t q = 0; q < paths.size(); ++q) {
+        if (harmonic[q] != 0) continue;
+        MacePath& path = paths[q];
+        std::vector<double> t(std::size_t(path.n1 * path.n3), 0.0);
+        for (const MaceTerm& term : terms)
+            if (term.entry >= path.entry && term.entry < path.entry + path.n1 * path.n3)
+                t[std::size_t(term.entry - path.entry)] += term.value;
+        bool identity = path.n1 == path.n3;
+        for (int k = 0; identity && k < path.n1 * path.n3; ++k)
+            identity = t[std::size_t(k)] == (k % (path.n1 + 1) ? 0.0 : t[0]);
+        if (identity) path.factor = t[0];
+    }
     std::stable_sort(terms.begin(), terms.end(),
                      [](const MaceTerm& a, const MaceTerm& b) { return a.entry < b.entry; });
     l.n_terms = int(terms.size());

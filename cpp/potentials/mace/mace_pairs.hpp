@@ -196,6 +196,7 @@ template <class T> void mace_pair_forces(const MaceJob<T>& job, const MaceLayer<
         for (int lm = 0; lm < n_lm; ++lm) simd::store(angular + lm * kWidth, V(T(0)));
         const T* from = c.s + (k / kLine<T>)*l.n_entries * kLine<T> + k % kLine<T>;
         for (const MaceTerm* t = l.terms; t < l.terms + l.n_terms; ++t) {
+            if (t->lm == 0) continue;  // a constant
             T* y = angular + t->lm * kWidth;
             simd::store(y, simd::fma(V(T(t->value)), simd::load(from + t->entry * kLine<T>),
                                      simd::load(y)));
