@@ -9,7 +9,7 @@ from random import Random
 
 from formats_mace import read, use
 from harness import Format
-from mace_files import TINY, archive, tiny
+from mace_data import TINY, archive, tiny
 from mutants import damage_bytes
 
 _INTEGERS = [0, 1, 2, 3, 7, 255]
