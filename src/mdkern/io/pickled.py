@@ -155,6 +155,9 @@ class _Machine:
 
     # --- operations
 
+    def drop(self, values: Sequence[Any]) -> None:
+        """Tuples that hold themselves are made twice, and one is thrown away."""
+
     def put(self, form: struct.Struct) -> None:
         self.memo[self.number(form)] = self.stack[-1]
 
@@ -241,6 +244,8 @@ _OPERATIONS: dict[int, Callable[[_Machine], None]] = {
     ord("X"): _Machine.text,  # BINUNICODE
     ord("c"): lambda m: m.stack.append(Name(f"{m.line()}.{m.line()}")),  # GLOBAL
     ord("Q"): lambda m: m.stack.append(Record(PERSISTENT, m.top(1))),  # BINPERSID
+    ord("0"): lambda m: m.drop(m.top(1)),  # POP
+    ord("1"): lambda m: m.drop(m.from_mark()),  # POP_MARK
     ord("("): _Machine.mark,  # MARK
     ord("t"): lambda m: m.stack.append(tuple(m.from_mark())),  # TUPLE
     0x85: lambda m: m.stack.append(m.top(1)),  # TUPLE1
