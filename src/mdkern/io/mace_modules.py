@@ -121,11 +121,11 @@ class _Reader:
             if found.size not in (1, self.n_heads):
                 m.bad(f"scale_shift.{key}", f"{found.size} numbers; expected {self.n_heads}")
             a[key] = np.ones(self.n_heads) * found
-        meta = {
+        meta: dict[str, Any] = {
             "format": FORMAT,
             "version": VERSION,
             "model": kind,
-            "source_dtype": embedding.flat("weight").dtype.name,
+            "source_dtype": self.file.dtype(embedding.get("weight"), embedding.name("weight")),
             "heads": heads,
             "radial": self.radial(m.module("radial_embedding"), z),
             "zbl": self.zbl(z),
@@ -301,7 +301,7 @@ class _Reader:
                     (c, "weights_max") if nu == top else (c.module("weights"), str(top - 1 - nu))
                 )
                 a[f"{name}.{ell}.W{nu}"] = held.array(key, None, None, None)
-                u = c.tensor(f"U_matrix_{nu}", *[None] * (nu + 1 + (ell > 0)))
+                u = c.tensor(f"U_matrix_{nu}", *[None] * (nu + 1 + (ell > 0)), kept=False)
                 index, value = _sparse(c, f"U_matrix_{nu}", u if ell else u[None])
                 a[f"{name}.{ell}.U{nu}.idx"] = index
                 a[f"{name}.{ell}.U{nu}.val"] = value

@@ -90,9 +90,9 @@ class Module:
             out.append(Module(self.file, self.name(str(len(out))), value))
         return out
 
-    def tensor(self, key: str, *shape: int | None) -> NDArray[Any]:
+    def tensor(self, key: str, *shape: int | None, kept: bool = True) -> NDArray[Any]:
         """Numbers in the type that they have in the file."""
-        array = self.file.array(self.get(key), self.name(key))
+        array = self.file.array(self.get(key), self.name(key), kept)
         fits = len(array.shape) == len(shape) and all(
             n is None or n == m for n, m in zip(shape, array.shape, strict=True)
         )
