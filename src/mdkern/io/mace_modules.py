@@ -268,11 +268,11 @@ class _Reader:
         out = []
         if m.be("GatedEquivariantBlock", "Gate") == "Gate":
             for key, known in (("act_scalars", "silu"), ("act_gates", "sigmoid")):
-                for act in m.module(key).module("acts").modules(MAX_ELL + 1)[:1]:
-                    function, constant = activation(act)
+                found = [activation(x) for x in m.module(key).module("acts").modules(MAX_ELL + 1)]
+                for function, _ in found:
                     if function != known:
                         m.refuse(key, f"{function} is not evaluated; {known} is")
-                    out.append(constant)
+                out += [constant for _, constant in found[:1]]
             return out
         for key, cst, known in (
             ("_act_scalar", "_scalar_cst", "silu"),

@@ -134,7 +134,10 @@ class _Machine:
         end = self.data.find(b"\n", self.at, self.at + MAX_NAME)
         if end < 0:
             self.fail(f"a name that does not end within {MAX_NAME} bytes")
-        return self.take(end + 1 - self.at)[:-1].decode("ascii", "replace")
+        name = self.take(end + 1 - self.at)[:-1].decode("ascii", "replace")
+        if not name.isprintable():  # messages show it
+            self.fail("a name with characters that cannot be printed")
+        return name
 
     # --- stack
 

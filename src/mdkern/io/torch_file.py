@@ -123,6 +123,8 @@ class TorchFile:
         last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
         repeated = any(n > 1 and not step for n, step in zip(shape, strides, strict=True))
         total = math.prod(shape)
+        if math.prod(max(n, 1) for n in shape) >= 2**48:
+            raise bad(f"shape {shape}; too large")
         if total and (repeated or total > count or last >= count):
             raise bad(f"shape {shape} with strides {strides} in a storage of {count} numbers")
         return dtype, data, offset, shape, strides
