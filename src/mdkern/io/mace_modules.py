@@ -57,7 +57,7 @@ def read_modules(file: TorchFile) -> tuple[dict[str, Any], dict[str, NDArray[Any
     """
     if not model_class(file.root):
         raise UnsupportedError(
-            f"{file.path}: weights or a checkpoint of a training, not a whole model: torch.save(model, 'x.model') makes one "
+            f"{file.path}: weights or a checkpoint of a training, not a whole model: torch.save(model, PATH) makes one "
             "that is read"
         )
     try:
