@@ -157,13 +157,16 @@ template <class T> struct MaceRadialTable {
     }
 };
 
-template <class T> constexpr int kMaceChunk = 8 * kLine<T>;  // channels
-// Place of the first coefficient of a channel, of k_up; the next ones follow at distances of kLine.
-template <class T> inline std::int64_t mace_table_place(std::int64_t k_up, std::int64_t n,
-                                                        std::int64_t path, std::int64_t interval,
-                                                        std::int64_t channel) {
-    const std::int64_t first = channel / kMaceChunk<T> * kMaceChunk<T>, rest = k_up - first;
-    const std::int64_t width = rest < kMaceChunk<T> ? rest : kMaceChunk<T>, c = channel - first;
+// Channels of a chunk, of k_up: as equal as can be, and no more than twelve lines.
+template <class T> inline constexpr int mace_chunk(int k_up) {
+    const int parts = (k_up + 12 * kLine<T> - 1) / (12 * kLine<T>);
+    return padded((k_up + parts - 1) / parts);
+}
+// Place of the first coefficient of a channel; the next ones follow at distances of kLine.
+template <class T> inline std::int64_t mace_table_place(int k_up, std::int64_t n, std::int64_t path,
+                                                        std::int64_t interval, int channel) {
+    const int chunk = mace_chunk<T>(k_up), first = channel / chunk * chunk;
+    const int width = k_up - first < chunk ? k_up - first : chunk, c = channel - first;
     return 6 * (path * n * k_up + first * n + interval * width + c / kLine<T> * kLine<T>)+c %
            kLine<T>;
 }

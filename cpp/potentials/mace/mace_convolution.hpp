@@ -57,7 +57,8 @@ template <class T> struct MaceConvolution {
           u(all_u + std::int64_t(path.up) * layer.k_up + chunk),
           u_row(std::int64_t(layer.up.n_components) * layer.k_up),
           first(chunk),
-          width(layer.k_up - chunk < kMaceChunk<T> ? layer.k_up - chunk : kMaceChunk<T>) {
+          width(layer.k_up - chunk < mace_chunk<T>(layer.k_up) ? layer.k_up - chunk
+                                                               : mace_chunk<T>(layer.k_up)) {
         for (int g = 0; g < centre.n_groups; ++g) {
             const MaceRadialTable<T>* table = job.model->exact ? nullptr : centre.table[g];
             const std::int64_t n = table ? table->n : centre.n;
@@ -155,20 +156,22 @@ void convolve_constant(const MaceConvolution<T>& o, T* __restrict a, std::int64_
     }
 }
 
-// Sums over the lanes of N vectors to places kLine apart, added to what is there or not.
+// Sums over the lanes of N vectors to places kLine apart, added to what is there or not; returns that of
+// one more.
 template <class T, int N>
-[[gnu::always_inline]] inline void add_sums(T* to, const simd::Vec<T>* v, bool add) {
+[[gnu::always_inline]] inline T add_sums(T* to, const simd::Vec<T>* v, bool add) {
+    T sums[N + 4];
+    const simd::Vec<T> zero = T(0);
 #pragma GCC unroll 10
-    for (int k = 0; k < N; k += 4) {
-        T four[4];
-        const simd::Vec<T> zero = T(0);
-        simd::store_sums4(four, v[k], k + 1 < N ? v[k + 1] : zero, k + 2 < N ? v[k + 2] : zero,
-                          k + 3 < N ? v[k + 3] : zero);
-        for (int m = 0; m < 4 && k + m < N; ++m) {
-            T& x = to[(k + m) * kLine<T>];
-            x = add ? x + four[m] : four[m];
-        }
+    for (int k = 0; k < N + 1; k += 4)
+        simd::store_sums4(sums + k, v[k], k + 1 <= N ? v[k + 1] : zero,
+                          k + 2 <= N ? v[k + 2] : zero, k + 3 <= N ? v[k + 3] : zero);
+#pragma GCC unroll 40
+    for (int e = 0; e < N; ++e) {
+        T& x = to[e * kLine<T>];
+        x = add ? x + sums[e] : sums[e];
     }
+    return sums[N];
 }
 
 // From g[m3 step + channel] = dE/dA: dE/dT and dE/dr of each pair, and its message, which is added to
@@ -190,9 +193,11 @@ void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T
             V held[kHeld + 1];
 #pragma GCC unroll 8
             for (int e = 0; e < kHeld; ++e) held[e] = t[e * kLine<T>];
-            V slope_sum = T(0), dt[N1 * N3];
+            // The last one of these is dE/dr.
+            constexpr int kSlope = N1 * N3;
+            V dt[kSlope + 1];
 #pragma GCC unroll 40
-            for (int e = 0; e < N1 * N3; ++e) dt[e] = T(0);
+            for (int e = 0; e <= kSlope; ++e) dt[e] = T(0);
             for (int v = 0; v < width; v += V::width) {
                 V value, slope, h[N1], w[N1];
                 quintic_jet<T>(channels_at(coefficients, v), x, value, slope);
@@ -218,7 +223,7 @@ void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T
 #pragma GCC unroll 13
                 for (int m1 = 1; m1 < N1; ++m1)
                     along = simd::fma(h[m1], simd::load(u + m1 * k_up + v), along);
-                slope_sum = simd::fma(slope, along, slope_sum);
+                dt[kSlope] = simd::fma(slope, along, dt[kSlope]);
                 if constexpr (kMessages) {
 #pragma GCC unroll 13
                     for (int m1 = 0; m1 < N1; ++m1) {
@@ -227,8 +232,7 @@ void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T
                     }
                 }
             }
-            add_sums<T, N1 * N3>(o.slopes(k), dt, o.first > 0);
-            c.radial[k] += c.rate[k] * simd::sum(slope_sum);
+            c.radial[k] += c.rate[k] * add_sums<T, kSlope>(o.slopes(k), dt, o.first > 0);
         }
     }
 }

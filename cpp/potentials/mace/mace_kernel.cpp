@@ -153,7 +153,7 @@ private:
     }
     template <class Body> void for_paths(const Body& body) const {
         for (int q = 0; q < l.n_paths; ++q)
-            for (int chunk = 0; chunk < l.k_up; chunk += kMaceChunk<T>) body(q, chunk);
+            for (int chunk = 0; chunk < l.k_up; chunk += mace_chunk<T>(l.k_up)) body(q, chunk);
     }
     void sum_path(const MaceCentre<T>& c, int q, int chunk, int k) {
         const MacePath& path = l.paths[q];

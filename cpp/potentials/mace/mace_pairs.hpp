@@ -102,6 +102,7 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
         [&](const Listed<double>& v, simd::Mask<double> mask, const std::int32_t* k,
             int n) MDKERN_BODY {
             simd::compress_store(index + n, v.j, mask);
+            simd::compress_store(w.kind + n, v.w, mask);
             v.keep_vectors(mask, c.dx + n, c.dy + n, c.dz + n);
             const std::int64_t from = first + (k - begin);
             simd::compress_store(home + n, simd::load_int<double>(plan.place + from, mask), mask);
@@ -112,6 +113,7 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
         c.dx[k] = c.dy[k] = 0.0;
         c.dz[k] = 1.0;
         index[k] = std::int32_t(i);
+        w.kind[k] = 0.0;
         slot[k] = plan.own_slot[place];
         home[k] = std::int32_t(place);
     }
@@ -120,16 +122,15 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
         const D r = simd::sqrt(simd::fma(x, x, simd::fma(y, y, z * z)));
         simd::store(c.r + k, r);
     }
-    // From the neighbor to the centre.
-    for (int k = 0; k < end; ++k) {
-        const double s = -1.0 / c.r[k];
-        c.ux[k] = T(c.dx[k] * s);
-        c.uy[k] = T(c.dy[k] * s);
-        c.uz[k] = T(c.dz[k] * s);
-        c.radial[k] = T(0);
+    using V = simd::Vec<T>;
+    for (int k = 0; k < end; k += V::width) {  // from the neighbor to the centre
+        const V inverse = V(T(-1)) / simd::load_as<T>(c.r + k);
+        simd::store(c.ux + k, inverse * simd::load_as<T>(c.dx + k));
+        simd::store(c.uy + k, inverse * simd::load_as<T>(c.dy + k));
+        simd::store(c.uz + k, inverse * simd::load_as<T>(c.dz + k));
+        simd::store(c.radial + k, V(T(0)));
     }
-    const auto type = [&](int k) { return int(job.s.rows[4 * std::int64_t(index[k]) + 3]); };
-    for (int k = 0; k < end; ++k) source[k] = l.first ? type(k) : home[k];
+    for (int k = 0; k < end; ++k) source[k] = l.first ? std::int32_t(w.kind[k]) : home[k];
 
     // Groups of one table.
     const MaceRadialTable<T>* tables =
@@ -146,7 +147,7 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
         }
     } else {
         for (int k = 0; k < n; ++k) {
-            const MaceRadialTable<T>* table = tables + type(k);
+            const MaceRadialTable<T>* table = tables + int(w.kind[k]);
             if (c.n_groups == 0 || c.table[c.n_groups - 1]->rows != table->rows) {
                 c.begin[c.n_groups] = k;
                 c.table[c.n_groups++] = table;
