@@ -127,7 +127,7 @@ template <class T> struct MaceReadout {
     const T *mid_bias = nullptr, *w2 = nullptr;         // (hidden); w2 (k) of a linear one
     double bias = 0.0;
 };
-constexpr int kMaceMaxHidden = 256;
+constexpr int kMaceMaxHidden = 1024;  // numbers of a readout's layers
 
 // R of all paths and their derivatives as polynomials of the distance. The distances up to the cutoff are
 // cut into kMaceSegments, and segment s, as R is smoother farther out, into intervals first[s] to

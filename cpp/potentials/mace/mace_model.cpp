@@ -149,6 +149,8 @@ template <class T> void MaceWeights<T>::read_layer(const Fields& f, int t, MaceL
     l.up = irreps(f, "l_up");
     l.in = irreps(f, "l_in");
     l.out = irreps(f, "l_out");
+    if (l.out.n[0] != 1)
+        refuse(f.prefix() + "l_out", l.out.n[0] / 2, "scalars first in what a layer gives");
     const int before = t ? layers_[std::size_t(t - 1)].channels : 0;
     const int up = f.length(l.first ? "species_up" : "up.0", 1, 1, kMaxWidth);
     l.channels = f.length("product.0.lin", 1, 1, kMaxWidth);
@@ -452,7 +454,6 @@ std::shared_ptr<const Buffer<T>> MaceWeights<T>::polynomial(int t, int species) 
 template <class T> void MaceWeights<T>::read_readout(const Fields& f, MaceReadout<T>& r) {
     r.layer = f.integer("layer", 0, std::int64_t(layers_.size()) - 1);
     const MaceLayer<T>& l = layers_[std::size_t(r.layer)];
-    if (l.out.n[0] != 1) refuse(f.prefix() + "layer", r.layer, "a layer with scalars first");
     r.bias = f.number("bias");
     if (!f.has("w1")) {
         r.w2 = copy(f.array<double>("w2", {l.channels}), 1, l.channels, 1, l.k);

@@ -87,7 +87,7 @@ template <class T> struct MaceTable {
 // most; where that is less than kMaceLeastPart of the largest of all, of this. Throws
 // std::invalid_argument where kMaceMostIntervals in a segment do not suffice, as the model has numbers
 // that no table can hold.
-constexpr int kMaceMostIntervals = 1024;
+constexpr int kMaceMostIntervals = 256;
 constexpr double kMaceLeastPart = 1e-2;
 template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int layer, int si, int sj,
                                                 int n_paths, int k, double bound);
