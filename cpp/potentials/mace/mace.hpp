@@ -33,7 +33,7 @@ constexpr int kMaceMaxRows = 64;   // of a block
 // from the system alone, and the bits from it.
 static inline constexpr std::int64_t mace_block_rows(std::int64_t n_real) {
     const std::int64_t rows = (n_real / 16 + 7) / 8 * 8;
-    return rows < 8 ? 8 : rows > kMaceMaxRows ? kMaceMaxRows : rows;
+    return rows < 16 ? 16 : rows > kMaceMaxRows ? kMaceMaxRows : rows;
 }
 
 // A matrix of weights, packed for products from the left and, transposed, for their gradients. Of
