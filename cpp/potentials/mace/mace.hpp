@@ -25,9 +25,9 @@
 
 namespace mdkern {
 
-constexpr int kMaceMaxL = 6;       // of harmonics and features
-constexpr int kMaceMaxLayers = 8;  // of a model
-constexpr int kMaceMaxRows = 64;   // of a block
+constexpr int kMaceMaxL = 6;        // of harmonics and features
+constexpr int kMaceMaxLayers = 16;  // of a model
+constexpr int kMaceMaxRows = 64;    // of a block
 
 // Rows per block: at least some sixteen blocks, so that threads have work, in small systems; it follows
 // from the system alone, and the bits from it.

@@ -487,7 +487,7 @@ template <class T> void MaceWeights<T>::read_zbl(const Fields& f) {
     MaceZbl& z = model_.zbl;
     z.on = true;
     std::copy_n(f.array<double>("c", {4}), 4, z.c);
-    z.p = f.integer("p", 1, 64);
+    z.p = f.integer("p", 1, 100);
     z.charge = f.array<double>("charge", {n_species_, n_species_});
     z.inverse = f.array<double>("inverse", {n_species_, n_species_});
     z.range = f.array<double>("range", {n_species_, n_species_});

@@ -88,7 +88,7 @@ MaceRadial::MaceRadial(const Fields& model, int n_species, const std::vector<int
     basis_ = f.array<double>("basis", {n_basis_});
     kind_ = f.integer("kind", 0, 2);
     prefactor_ = f.number("prefactor");
-    p_ = f.integer("p", 1, 64);
+    p_ = f.integer("p", 1, 100);
     cutoff_inside_ = f.flag("cutoff_inside");
     transform_ = f.integer("transform", 0, 2);
     if (transform_ != 0) {
