@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_checks import one_error
-from mace_files import (
+from torch_data import (
     OWN,
     TINY,
     archive,

@@ -15,9 +15,9 @@ from mutants import damage_archive
 
 from mdkern.io.mace import MaceModel, read_mace, write_mace
 
-sys.path.append(str(Path(__file__).parent.parent))  # where mace_files is
+sys.path.append(str(Path(__file__).parent.parent))  # where torch_data is
 
-from mace_files import TINY, archive, tiny
+from torch_data import TINY, archive, tiny
 
 
 @cache

@@ -9,8 +9,8 @@ from random import Random
 
 from formats_mace import read, use
 from harness import Format
-from mace_files import TINY, archive, tiny
 from mutants import damage_bytes
+from torch_data import TINY, archive, tiny
 
 _INTEGERS = [0, 1, 2, 3, 7, 255]
 _NAMES = [

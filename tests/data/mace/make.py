@@ -12,7 +12,7 @@ import torch
 from e3nn import o3
 from mace import modules
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "models"
 
 
 def blocks(name: str) -> Any:

@@ -11,12 +11,12 @@ from typing import Any
 
 from reference_data import shared_folder
 
-OWN = Path(__file__).resolve().parent / "data" / "mace"
+OWN = Path(__file__).resolve().parent / "data" / "mace" / "models"
 TINY = ("tiny_plain", "tiny_density", "tiny_nonlinear")
 
 
 def npz_models() -> list[Path]:
-    return [path for path in sorted(OWN.glob("*.npz")) if not path.stem.endswith("-ref")]
+    return sorted(OWN.glob("*.npz"))
 
 
 def torch_models() -> list[Path]:
