@@ -29,7 +29,7 @@ from mdkern.registry import file_formats
 READ = file_formats()
 READS = f"mdkern reads {', '.join(READ[:-1])} and {READ[-1]}"
 CONVERT = "dp convert-backend MODEL model.dp"
-WHOLE = "of MACE the whole model is read, as torch.save"
+WHOLE = "of MACE whole models are read, as torch.save"
 NUMBERS = [str(0.5 + k) for k in range(40)]
 
 

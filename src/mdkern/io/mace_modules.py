@@ -57,7 +57,7 @@ def read_modules(file: TorchFile) -> tuple[dict[str, Any], dict[str, NDArray[Any
     """
     if not model_class(file.root):
         raise UnsupportedError(
-            f"{file.path}: weights or a checkpoint of a training, not a whole model: torch.save(model, 'x.model') makes one "
+            f"{file.path}: weights or a checkpoint of a training, not a whole model: torch.save(model, PATH) makes one "
             "that is read"
         )
     try:
@@ -121,11 +121,11 @@ class _Reader:
             if found.size not in (1, self.n_heads):
                 m.bad(f"scale_shift.{key}", f"{found.size} numbers; expected {self.n_heads}")
             a[key] = np.ones(self.n_heads) * found
-        meta = {
+        meta: dict[str, Any] = {
             "format": FORMAT,
             "version": VERSION,
             "model": kind,
-            "source_dtype": embedding.flat("weight").dtype.name,
+            "source_dtype": self.file.dtype(embedding.get("weight"), embedding.name("weight")),
             "heads": heads,
             "radial": self.radial(m.module("radial_embedding"), z),
             "zbl": self.zbl(z),
@@ -268,11 +268,11 @@ class _Reader:
         out = []
         if m.be("GatedEquivariantBlock", "Gate") == "Gate":
             for key, known in (("act_scalars", "silu"), ("act_gates", "sigmoid")):
-                for act in m.module(key).module("acts").modules(MAX_ELL + 1)[:1]:
-                    function, constant = activation(act)
+                found = [activation(x) for x in m.module(key).module("acts").modules(MAX_ELL + 1)]
+                for function, _ in found:
                     if function != known:
                         m.refuse(key, f"{function} is not evaluated; {known} is")
-                    out.append(constant)
+                out += [constant for _, constant in found[:1]]
             return out
         for key, cst, known in (
             ("_act_scalar", "_scalar_cst", "silu"),
@@ -301,7 +301,7 @@ class _Reader:
                     (c, "weights_max") if nu == top else (c.module("weights"), str(top - 1 - nu))
                 )
                 a[f"{name}.{ell}.W{nu}"] = held.array(key, None, None, None)
-                u = c.tensor(f"U_matrix_{nu}", *[None] * (nu + 1 + (ell > 0)))
+                u = c.tensor(f"U_matrix_{nu}", *[None] * (nu + 1 + (ell > 0)), kept=False)
                 index, value = _sparse(c, f"U_matrix_{nu}", u if ell else u[None])
                 a[f"{name}.{ell}.U{nu}.idx"] = index
                 a[f"{name}.{ell}.U{nu}.val"] = value

@@ -20,6 +20,8 @@ __all__ = ["Module", "fields_of", "model_class"]
 
 _MANGLED = re.compile(r"__torch__\.|___torch_mangle_\d+\.")
 _WRAPPERS = ("torch.jit._pickle.restore_type_tag", "torch.jit._pickle.build_intlist")
+_PACKAGES = ("mace", "e3nn", "torch")  # others have classes of the same names
+_LORA = "mace.modules.lora"
 _ABSENT = object()
 
 
@@ -53,8 +55,11 @@ class Module:
     def be(self, *classes: str) -> str:
         """The class without its package, which must be one of these."""
         short = self.kind.rpartition(".")[2]
-        if short not in classes or self.kind.startswith("mace.modules.lora"):
+        package = self.kind.partition(".")[0]
+        if short not in classes or package not in _PACKAGES or self.kind.startswith(_LORA):
             known = f"{', '.join(classes)} {'is' if len(classes) == 1 else 'are'}"
+            if package.startswith("cuequivariance"):
+                known += "; mace_cueq_to_e3nn of mace-torch makes a model that is read"
             where = f"{self.where}: " if self.where else ""
             raise UnsupportedError(f"{self.file.path}: {where}{self.kind} is not read; {known}")
         return short
@@ -90,9 +95,9 @@ class Module:
             out.append(Module(self.file, self.name(str(len(out))), value))
         return out
 
-    def tensor(self, key: str, *shape: int | None) -> NDArray[Any]:
+    def tensor(self, key: str, *shape: int | None, kept: bool = True) -> NDArray[Any]:
         """Numbers in the type that they have in the file."""
-        array = self.file.array(self.get(key), self.name(key))
+        array = self.file.array(self.get(key), self.name(key), kept)
         fits = len(array.shape) == len(shape) and all(
             n is None or n == m for n, m in zip(shape, array.shape, strict=True)
         )

@@ -134,7 +134,10 @@ class _Machine:
         end = self.data.find(b"\n", self.at, self.at + MAX_NAME)
         if end < 0:
             self.fail(f"a name that does not end within {MAX_NAME} bytes")
-        return self.take(end + 1 - self.at)[:-1].decode("ascii", "replace")
+        name = self.take(end + 1 - self.at)[:-1].decode("ascii", "replace")
+        if not name.isprintable():  # messages show it
+            self.fail("a name with characters that cannot be printed")
+        return name
 
     # --- stack
 
@@ -154,6 +157,9 @@ class _Machine:
         return values
 
     # --- operations
+
+    def drop(self, values: Sequence[Any]) -> None:
+        """Tuples that hold themselves are made twice, and one is thrown away."""
 
     def put(self, form: struct.Struct) -> None:
         self.memo[self.number(form)] = self.stack[-1]
@@ -241,6 +247,8 @@ _OPERATIONS: dict[int, Callable[[_Machine], None]] = {
     ord("X"): _Machine.text,  # BINUNICODE
     ord("c"): lambda m: m.stack.append(Name(f"{m.line()}.{m.line()}")),  # GLOBAL
     ord("Q"): lambda m: m.stack.append(Record(PERSISTENT, m.top(1))),  # BINPERSID
+    ord("0"): lambda m: m.drop(m.top(1)),  # POP
+    ord("1"): lambda m: m.drop(m.from_mark()),  # POP_MARK
     ord("("): _Machine.mark,  # MARK
     ord("t"): lambda m: m.stack.append(tuple(m.from_mark())),  # TUPLE
     0x85: lambda m: m.stack.append(m.top(1)),  # TUPLE1

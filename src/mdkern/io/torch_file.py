@@ -17,6 +17,7 @@ __all__ = ["TorchFile", "read_torch_file"]
 
 _MAX_MEMBERS = 20_000
 _MAX_DIMENSIONS = 8
+_PASSING = 16
 _DTYPES = {
     "torch.DoubleStorage": "<f8",
     "torch.FloatStorage": "<f4",
@@ -44,16 +45,23 @@ class TorchFile:
         self.path = path
         self.root = root
         self.members = members
-        # Tensors may share storages: together they may not have more bytes than the file.
+        # Tensors may share storages, so that there is no end to what a small file holds.
         self._left = sum(map(len, members.values()))
+        self._passing = _PASSING * self._left
 
     @property
     def is_script(self) -> bool:
         """Whether it is a TorchScript file."""
         return any(name.startswith("code/") for name in self.members)
 
-    def array(self, value: Any, where: str) -> NDArray[Any]:
+    def dtype(self, value: Any, where: str) -> str:
+        """Name of the type of a tensor's numbers: "float32"."""
+        return str(self._parts(value, where)[0])
+
+    def array(self, value: Any, where: str, kept: bool = True) -> NDArray[Any]:
         """Numbers of a tensor or parameter, in the type that they have in the file; read-only.
+
+        Those that are kept may not have more bytes together than the file; others, of which little is taken, some times as many.
 
         Raises
         ------
@@ -64,8 +72,9 @@ class TorchFile:
         """
         dtype, data, offset, shape, strides = self._parts(value, where)
         size = dtype.itemsize
-        self._left -= math.prod(shape) * size
-        if self._left < 0:
+        self._passing -= math.prod(shape) * size
+        self._left -= math.prod(shape) * size if kept else 0
+        if min(self._left, self._passing) < 0:
             raise FormatError(f"{where}: tensors that have more bytes together than the file", self.path)  # fmt: skip
         if not math.prod(shape):
             return np.zeros(shape, dtype)
@@ -114,6 +123,8 @@ class TorchFile:
         last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
         repeated = any(n > 1 and not step for n, step in zip(shape, strides, strict=True))
         total = math.prod(shape)
+        if math.prod(max(n, 1) for n in shape) >= 2**48:
+            raise bad(f"shape {shape}; too large")
         if total and (repeated or total > count or last >= count):
             raise bad(f"shape {shape} with strides {strides} in a storage of {count} numbers")
         return dtype, data, offset, shape, strides
