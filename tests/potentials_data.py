@@ -10,8 +10,10 @@ from ase import Atoms
 from ase.build import bulk
 from deepmd_data import model_file
 from deepmd_data import system as deepmd_system
+from mace_data import mace_file
 
 from mdkern import calculators
+from mdkern.bench.mace_models import DENSITY, DENSITY_RESIDUAL, random_mace
 from mdkern.descriptors import ACSF, SOAP
 
 DATA = Path(__file__).parent / "data"
@@ -46,6 +48,14 @@ def linear(descriptor: Any) -> Any:
     return calculators.LinearModel(descriptor, weights, [0.3, -0.2])
 
 
+def mace(l_hidden: int = 1, **options: Any) -> Any:
+    """Small, with two layers; `options` are those of random_mace, and precision."""
+    precision = options.pop("precision", "double")
+    small = {"channels": 8, "num_basis": 6, "radial": (16, 16), "r_max": 4.0, "neighbors": 20}
+    model = random_mace(species=("Cu", "Ni"), l_hidden=l_hidden, **{**small, **options})
+    return calculators.MACE(model, precision=precision)
+
+
 MADE: dict[str, Any] = {
     "lj": lennard_jones,
     "lj_single": lambda: lennard_jones(precision="single"),
@@ -74,6 +84,11 @@ MADE: dict[str, Any] = {
             periodic=True,
         )
     ),
+    "mace": mace,
+    "mace_single": lambda: mace(precision="single"),
+    "mace_density": lambda: mace(0, blocks=(DENSITY, DENSITY_RESIDUAL), repulsion=True),
+    "mace_layers": lambda: calculators.MACE(mace_file("layers3")),
+    "mace_nonlinear": lambda: calculators.MACE(mace_file("mh_like")),
     "nep_charges": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_charge2.txt"),
     **{
         name: lambda name=name: calculators.DeepPotential(model_file(name))

@@ -15,9 +15,11 @@ from ase import Atoms
 from ase.build import bulk
 from deepmd_data import model_file, system
 
+from mdkern.bench.mace_models import random_mace
 from mdkern.bench.nep_models import random_nep
 from mdkern.calculators import (
     EAM,
+    MACE,
     NEP,
     Calculator,
     DeepPotential,
@@ -27,8 +29,9 @@ from mdkern.calculators import (
     NEPTensor,
     load,
 )
-from mdkern.descriptors import SOAP, DeepPotSE, NEPDescriptor
+from mdkern.descriptors import SOAP, DeepPotSE, MACEDescriptor, NEPDescriptor
 from mdkern.errors import MDKernWarning
+from mdkern.io.mace import write_mace
 from mdkern.md import VelocityVerlet, read_checkpoint, write_checkpoint
 
 pytestmark = pytest.mark.quick
@@ -58,6 +61,11 @@ def write_linear(path: Path, seed: int = 1) -> Path:
     return path
 
 
+def write_random_mace(path: Path, seed: int = 1) -> Path:
+    write_mace(path, random_mace(channels=4, num_basis=4, radial=(8,), r_max=4.0, seed=seed))
+    return path
+
+
 def write_deepmd(path: Path, seed: int = 1) -> Path:
     source = Path(model_file("se_e2_a_dt" if seed == 1 else "se_e2_r"))
     shutil.copy(source, path)
@@ -72,6 +80,8 @@ def write_eam(path: Path, seed: int = 1) -> Path:
 # Class, file, what writes one, structure, a parameter of the potential beside the file with another value.
 FILES: dict[str, tuple[Any, str, Callable[..., Path], Callable[[], Atoms], dict[str, Any]]] = {
     "nep": (NEP, "nep.txt", write_nep, copper, {"precision": "single"}),
+    "mace": (MACE, "mace.npz", write_random_mace, copper, {"precision": "single"}),
+    "mace exact": (MACE, "mace.npz", write_random_mace, copper, {"radial": "exact"}),
     "deepmd": (DeepPotential, "model.yaml", write_deepmd, oxides, {"tabulate": False}),
     "deepmd single": (DeepPotential, "model.yaml", write_deepmd, oxides, {"precision": "single"}),
     "eam": (EAM, "synthetic.eam", write_eam, copper, {"elements": ["Cu"]}),
@@ -155,12 +165,15 @@ def test_tensors_and_deviations_keep_their_models(tmp_path: Path) -> None:
 def test_what_was_read_serves_others(tmp_path: Path) -> None:
     """A potential's model makes other potentials and descriptors, without its file."""
     nep, deep = write_nep(tmp_path / "nep.txt"), write_deepmd(tmp_path / "model.yaml")
-    first, second = NEP(nep), DeepPotential(deep)
+    mace = write_random_mace(tmp_path / "mace.npz")
+    first, second, third = NEP(nep), DeepPotential(deep), MACE(mace)
     q, d = NEPDescriptor(nep).create(copper()), DeepPotSE(deep).create(oxides())
-    nep.unlink()
-    deep.unlink()
+    h = MACEDescriptor(mace).create(copper())
+    for path in (nep, deep, mace):
+        path.unlink()
     assert np.array_equal(NEPDescriptor(first.potential.model).create(copper()), q)
     assert np.array_equal(DeepPotSE(second.potential.model).create(oxides()), d)
+    assert np.array_equal(MACEDescriptor(third.potential.model).create(copper()), h)
     again = NEP(first.potential.model)
     assert again.parameters["path"] == str(nep)
     assert again.get_potential_energy(copper()) == first.get_potential_energy(copper())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from deepmd_data import model_file
+from potentials_data import MADE
 
 from mdkern import _core
 from mdkern.potentials import EAM, NEP, Buckingham, DeepPotential, LennardJones, Morse
@@ -30,7 +31,14 @@ def values(result: Any) -> list[bytes]:
 
 
 def test_the_core_has_these_potentials() -> None:
-    assert set(_core.potential_names()) >= {"lennard_jones", "morse", "buckingham", "eam", "nep"}
+    assert set(_core.potential_names()) >= {
+        "lennard_jones",
+        "morse",
+        "buckingham",
+        "eam",
+        "nep",
+        "mace",
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,6 +89,39 @@ def test_places_within_a_models_arrays_are_checked() -> None:
             _core.Potential({**fields, name: bad})
 
 
+@pytest.mark.parametrize(
+    ("place", "wrong", "message"),
+    [
+        (("layers", 1, "paths"), 7, "layers.1.paths: 7; expected"),
+        (("layers", 1, "cg_index"), 1000, "layers.1.cg_index: 1000; expected"),
+        (("layers", 1, "cg_index"), -1, "layers.1.cg_index: -1; expected"),
+        (("layers", 0, "product", 0, "3", "index"), 1000, "product.0.3.index: 1000; expected"),
+        (("layers", 1, "skip_from"), 5, "layers.1.skip_from: 5; expected"),
+        (("layers", 1, "l_up"), 2, "layers.1.l_up: 2; expected the irreps of the layer before"),
+        (("readouts", 1, "layer"), 2, "readouts.1.layer: 2; expected 0 to 1"),
+        (("readouts", 1, "activation"), "relu", "'relu'; expected silu, tanh or sigmoid"),
+        (("radial", "p"), 1000, "radial.p: 1000; expected 1 to 64"),
+        (("cutoff",), 0.0, "cutoff: 0; expected"),
+    ],
+)
+def test_what_a_mace_model_counts_with_is_checked(
+    place: tuple[Any, ...], wrong: Any, message: str
+) -> None:
+    fields = MADE["mace"]().potential.core_fields()
+    _core.Potential(fields)
+    *groups, name = place
+    inner: Any = fields
+    for key in groups:
+        inner = inner[key]
+    if isinstance(inner[name], np.ndarray):
+        inner[name] = inner[name].copy()
+        inner[name].flat[-1] = wrong
+    else:
+        inner[name] = wrong
+    with pytest.raises(ValueError, match=message):
+        _core.Potential(fields)
+
+
 def test_the_core_keeps_its_own_copy_of_the_fields() -> None:
     potential = Buckingham(A=1000.0, rho=0.3, C=0.0, rc=5.0)
     atoms = bulk("Ar", cubic=True, a=5.3)
@@ -96,8 +137,9 @@ def test_the_core_keeps_its_own_copy_of_the_fields() -> None:
         lambda: LennardJones(sigma=2.3, epsilon=0.2, rc=5.0),
         lambda: Morse(D=0.34, alpha=1.36, r0=2.87, rc=5.0),
         lambda: EAM.zhou2004(["Cu"]),
+        lambda: MADE["mace"]().potential,
     ],
-    ids=["lennard-jones", "morse", "eam"],
+    ids=["lennard-jones", "morse", "eam", "mace"],
 )
 def test_potentials_on_one_table_do_not_disturb_each_other(make: Any) -> None:
     """Workspaces are of one potential; they go with it."""

@@ -42,6 +42,8 @@ MODELS = {
         "linear",
         "linear_soap",
         "nep_charges",
+        "mace",
+        "mace_nonlinear",
     )
 } | {"nep_zbl": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_zbl_typewise.txt")}
 

@@ -110,7 +110,17 @@ def check(values: Values, calculator: Any, atoms: Atoms, rows: Any = slice(None)
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-10 * max(largest, 0.1))
 
 
-NAMES = ("lj", "eam", "nep_charges", "nep_zbl", "nep", "deepmd", "deepmd_blend", "deepmd_sum")
+NAMES = (
+    "lj",
+    "eam",
+    "nep_charges",
+    "nep_zbl",
+    "nep",
+    "mace",
+    "deepmd",
+    "deepmd_blend",
+    "deepmd_sum",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -128,7 +138,7 @@ def test_messages_between_atoms(cases: dict[str, Values], tmp_path: Path) -> Non
     check(cases["messages"], calc, atoms_of(cases["messages"], ["Cu", "Ni"]))
 
 
-@pytest.mark.parametrize("name", ["lj", "eam", "nep_zbl", "deepmd"])
+@pytest.mark.parametrize("name", ["lj", "eam", "nep_zbl", "mace", "deepmd"])
 def test_dynamics(name: str, cases: dict[str, Values], found: dict[int, dict[str, Values]]) -> None:
     if f"moving_{name}" not in cases:
         pytest.skip("tried on fewer processes")

@@ -34,7 +34,9 @@ from ase.io import read
 import mdkern
 from mdkern import calculators, descriptors, md
 from mdkern.bench.deepmd_models import random_deepmd
+from mdkern.bench.mace_models import PUBLIC_SHAPES, random_mace
 from mdkern.bench.nep_models import random_nep
+from mdkern.io.mace import write_mace
 
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 SHARED = os.environ.get("MDKERN_TEST_DATA")
@@ -145,6 +147,14 @@ def nep_files(scratch: Path) -> list[Path]:
     return files + (sorted(Path(SHARED, "nep", "models").glob("*.txt")) if SHARED else [])
 
 
+def mace_files(scratch: Path) -> list[Path]:
+    files = sorted((DATA / "mace" / "models").glob("*.npz"))
+    for shape, given in PUBLIC_SHAPES.items():
+        files.append(scratch / f"random_mace_{shape}.npz")
+        write_mace(files[-1], random_mace(**{**given, "channels": 24}))
+    return files
+
+
 def deepmd_files(scratch: Path) -> list[Path]:
     with zipfile.ZipFile(DATA / "deepmd" / "models.zip") as archive:
         archive.extractall(scratch)
@@ -161,6 +171,10 @@ def model_cases(scratch: Path) -> Cases:
         make = partial(calculators.load, path, precision=precision)
         run = partial(evaluation, make, ALL if large else SMALL, None, 4.0)
         yield f"NEP {path.stem} {path.stat().st_size} {precision}", run
+    for path, precision in product(mace_files(scratch), ("double", "single")):
+        make = partial(calculators.MACE, path, precision=precision)
+        run = partial(evaluation, make, SMALL, None, 3.8)
+        yield f"MACE {path.stem} {precision}", run
     for path in deepmd_files(scratch):
         for precision, tabulate in product(("double", "single"), (True, False)):
             make = partial(calculators.load, path, precision=precision, tabulate=tabulate)
@@ -199,7 +213,9 @@ def described(make: Callable[[], Any], structures: Any, a: float = 4.0) -> Value
     """All that a descriptor computes of structures: atoms, or names of systems."""
     out: Values = {}
     d = make()
-    of_model = isinstance(d, (descriptors.NEPDescriptor, descriptors.DeepPotSE))
+    of_model = isinstance(
+        d, (descriptors.NEPDescriptor, descriptors.MACEDescriptor, descriptors.DeepPotSE)
+    )
     for given in structures:
         name = given if isinstance(given, str) else f"{len(given)} atoms"
         symbols = d.species if of_model else ("O", "Cu")
@@ -250,6 +266,7 @@ def descriptor_cases(scratch: Path) -> Cases:
         )
     for kind, files in (
         (descriptors.NEPDescriptor, nep_files(scratch)),
+        (descriptors.MACEDescriptor, mace_files(scratch)),
         (descriptors.DeepPotSE, deepmd_files(scratch)),
     ):
         for path, precision in product(files, ("double", "single")):

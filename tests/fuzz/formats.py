@@ -29,6 +29,7 @@ from mutants import (
 import mdkern
 from mdkern import calculators
 from mdkern.bench.deepmd_models import KINDS, random_deepmd
+from mdkern.bench.mace_models import DENSITY, DENSITY_RESIDUAL, random_mace
 from mdkern.bench.nep_models import random_nep
 from mdkern.calculators import AtomsError, NonFiniteError
 from mdkern.cli import continuation, trajectory
@@ -322,6 +323,11 @@ def _stored_seeds() -> list[bytes]:
         path = f"{_folder()}/seed.dp"
         Path(path).write_bytes(seed.data)
         made.append(calculators.DeepPotential(path))
+    small = {"channels": 2, "max_ell": 1, "l_hidden": 1, "num_basis": 2, "radial": (3,)}
+    densities = {"blocks": (DENSITY, DENSITY_RESIDUAL), "repulsion": True}
+    for precision, options in (("double", {}), ("single", densities)):
+        model = random_mace(species=("O", "H"), r_max=3.5, **small, **options)
+        made.append(calculators.MACE(model, precision=precision))
     out = []
     for calc in made:
         calc.potential.export(f"{_folder()}/seed.mdk")

@@ -9,6 +9,7 @@ from mdkern.descriptors.acsf import ACSF
 from mdkern.descriptors.base import Descriptor
 from mdkern.descriptors.deepmd import DeepPotSE
 from mdkern.descriptors.jacobian import SparseJacobian
+from mdkern.descriptors.mace import MACEDescriptor
 from mdkern.descriptors.nep import NEPDescriptor
 from mdkern.descriptors.soap import SOAP
 
@@ -17,6 +18,7 @@ __all__ = [
     "SOAP",
     "DeepPotSE",
     "Descriptor",
+    "MACEDescriptor",
     "NEPDescriptor",
     "SparseJacobian",
     "from_dict",
