@@ -551,7 +551,7 @@ void MaceWeights<T>::exact(const void* radial, int layer, int si, int sj, double
     for (std::int64_t path = 0, q = 0; path < std::int64_t(size) / channels; ++path)
         for (int c = 0; c < k; ++c) {
             T* to = rows + mace_table_place<T>(k, n, path, pair, c);
-            for (int d = 0; d < 6; ++d) to[d * kLine<T>] = T(0);
+            for (int d = 0; d < kMaceTerms<T>; ++d) to[d * kLine<T>] = T(0);
             if (c >= channels) continue;
             to[0] = T(value[std::size_t(q)]);
             to[kLine<T>] = T(slope[std::size_t(q++)]);
