@@ -329,6 +329,9 @@ inline void stream_line(void* to, const void* from) {
 }
 inline void stream_fence() { _mm_sfence(); }
 
+inline void in_register(VecD& a) { asm("" : "+x"(a.v)); }
+inline void in_register(VecF& a) { asm("" : "+x"(a.v)); }
+
 // --- arithmetic
 inline VecD operator+(VecD a, VecD b) { return _mm256_add_pd(a.v, b.v); }
 inline VecF operator+(VecF a, VecF b) { return _mm256_add_ps(a.v, b.v); }

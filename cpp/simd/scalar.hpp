@@ -31,6 +31,7 @@ template <class T> inline void store(T* p, Vec<T> a) { *p = a.v; }
 template <class T> inline void store(T* p, Vec<T> a, Mask<T> m) {
     if (m.m) *p = a.v;
 }
+template <class T> inline void in_register(Vec<T>&) {}
 template <class T> inline Int<T> load_int(const std::int32_t* p) { return {*p}; }
 template <class T> inline Int<T> load_int(const std::int32_t* p, Mask<T> m) {
     return {m.m ? *p : 0};

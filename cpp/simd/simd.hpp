@@ -44,6 +44,8 @@
 //                                   the same for an Int<double> widened to int64
 //   store_sums4(p, a, b, c, d)      p[0] = sum(a), ..., p[3] = sum(d): one fixed order of summation
 //                                   per backend
+//   in_register(v)                  v is a value, not what lies somewhere in memory: the compiler reads
+//                                   that once, where it would make it an operand of each use
 //   stream_line(to, from)           copies 64 bytes to an address that is a multiple of 64, past
 //                                   the caches; other threads see them after stream_fence()
 //

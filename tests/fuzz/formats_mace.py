@@ -10,10 +10,11 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-from harness import Format
+from formats import model_format
 from mutants import damage_archive
 
-from mdkern.io.mace import MaceModel, read_mace, write_mace
+from mdkern.calculators import MACE
+from mdkern.io.mace import read_mace, write_mace
 
 sys.path.append(str(Path(__file__).parent.parent))  # where torch_data is
 
@@ -37,13 +38,9 @@ def mutant(rng: Random) -> bytes:
     return damage_archive(rng, rng.choice(_seeds()), "meta.npy")
 
 
-def read(path: str, rng: Random) -> MaceModel:
-    del rng
-    return read_mace(path)
-
-
-def use(model: MaceModel) -> None:
-    """What was read is written and read again: the same, and numbers that are finite."""
+def potential(path: str, rng: Random) -> MACE:
+    """The calculator of what was read; written and read again, the model is the same."""
+    model = read_mace(path)
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         write_mace(file.name, model)
         again = read_mace(file.name)
@@ -51,6 +48,12 @@ def use(model: MaceModel) -> None:
     for name, array in model.arrays.items():
         assert np.isfinite(array).all()
         assert array.tobytes() == again.arrays[name].tobytes()
+    return MACE(
+        model,
+        rng.choice(model.meta["heads"]),
+        precision=rng.choice(["double", "single"]),
+        radial=rng.choice(["table", "exact"]),
+    )
 
 
-FORMAT = Format("mace", ".npz", mutant, read, use)
+FORMAT = model_format("mace", ".npz", mutant, potential)

@@ -7,8 +7,8 @@ import struct
 from functools import cache
 from random import Random
 
-from formats_mace import read, use
-from harness import Format
+from formats import model_format
+from formats_mace import potential
 from mutants import damage_bytes
 from torch_data import TINY, archive, tiny
 
@@ -115,4 +115,4 @@ def _mutant(rng: Random) -> bytes:
     return damage_bytes(rng, data) if what > 0.93 else data
 
 
-FORMAT = Format("mace_model", ".model", _mutant, read, use)
+FORMAT = model_format("mace_model", ".model", _mutant, potential)

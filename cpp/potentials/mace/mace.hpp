@@ -25,15 +25,15 @@
 
 namespace mdkern {
 
-constexpr int kMaceMaxL = 6;       // of harmonics and features
-constexpr int kMaceMaxLayers = 8;  // of a model
-constexpr int kMaceMaxRows = 64;   // of a block
+constexpr int kMaceMaxL = 6;        // of harmonics and features
+constexpr int kMaceMaxLayers = 16;  // of a model
+constexpr int kMaceMaxRows = 64;    // of a block
 
 // Rows per block: at least some sixteen blocks, so that threads have work, in small systems; it follows
 // from the system alone, and the bits from it.
 static inline constexpr std::int64_t mace_block_rows(std::int64_t n_real) {
     const std::int64_t rows = (n_real / 16 + 7) / 8 * 8;
-    return rows < 8 ? 8 : rows > kMaceMaxRows ? kMaceMaxRows : rows;
+    return rows < 16 ? 16 : rows > kMaceMaxRows ? kMaceMaxRows : rows;
 }
 
 // A matrix of weights, packed for products from the left and, transposed, for their gradients. Of
@@ -54,6 +54,7 @@ struct MacePath {
     int target = 0;      // irreps of x that it contributes to
     int place = 0;       // among the paths of that target
     int entry = 0;       // first of its n1 n3 numbers T, m3 fastest
+    double factor = 0;   // where T is this number times the identity, as l2 = 0; else 0
 };
 
 // T[entry] += value Y[lm].
@@ -126,25 +127,46 @@ template <class T> struct MaceReadout {
     const T *mid_bias = nullptr, *w2 = nullptr;         // (hidden); w2 (k) of a linear one
     double bias = 0.0;
 };
-constexpr int kMaceMaxHidden = 256;
+constexpr int kMaceMaxHidden = 1024;  // numbers of a readout's layers
 
-// R of all paths and their derivatives as polynomials of the distance: interval floor(r scale) of n,
-// argument its fraction. Coefficients (path, chunk of channels, interval, channels / kLine, 6, kLine), so
-// that those of a path and a chunk stay in the L2 cache while many pairs read them.
+// R of all paths and their derivatives as polynomials of the distance. The distances up to the cutoff are
+// cut into kMaceSegments, and segment s, as R is smoother farther out, into intervals first[s] to
+// first[s + 1], of equal length; the argument of a polynomial is the fraction of its interval.
+// Coefficients (path, chunk of channels, interval, channels / kLine, 6, kLine), so that those of a path
+// and a chunk stay in the L2 cache while many pairs read them.
+constexpr int kMaceSegments = 32;
 template <class T> struct MaceRadialTable {
     int n = 0;
-    double scale = 0.0;
+    double scale = 0.0;  // kMaceSegments / cutoff
+    std::int32_t first[kMaceSegments + 1] = {};
     const T* rows = nullptr;
     const double* density = nullptr;  // (n, 6), or null
+
+    // The interval of a distance; `x` the fraction, `slope` its derivative.
+    int find(double r, double& x, double& slope) const {
+        x = r * scale;
+        int s = int(x);
+        if (s >= kMaceSegments) s = kMaceSegments - 1;
+        const int count = first[s + 1] - first[s];
+        x = (x - s) * count;
+        slope = scale * count;
+        int k = int(x);
+        if (k >= count) k = count - 1;
+        x -= k;
+        return first[s] + k;
+    }
 };
 
-template <class T> constexpr int kMaceChunk = 8 * kLine<T>;  // channels
-// Place of the first coefficient of a channel, of k_up; the next ones follow at distances of kLine.
-template <class T> inline std::int64_t mace_table_place(std::int64_t k_up, std::int64_t n,
-                                                        std::int64_t path, std::int64_t interval,
-                                                        std::int64_t channel) {
-    const std::int64_t first = channel / kMaceChunk<T> * kMaceChunk<T>, rest = k_up - first;
-    const std::int64_t width = rest < kMaceChunk<T> ? rest : kMaceChunk<T>, c = channel - first;
+// Channels of a chunk, of k_up: as equal as can be, and no more than twelve lines.
+template <class T> inline constexpr int mace_chunk(int k_up) {
+    const int parts = (k_up + 12 * kLine<T> - 1) / (12 * kLine<T>);
+    return padded((k_up + parts - 1) / parts);
+}
+// Place of the first coefficient of a channel; the next ones follow at distances of kLine.
+template <class T> inline std::int64_t mace_table_place(int k_up, std::int64_t n, std::int64_t path,
+                                                        std::int64_t interval, int channel) {
+    const int chunk = mace_chunk<T>(k_up), first = channel / chunk * chunk;
+    const int width = k_up - first < chunk ? k_up - first : chunk, c = channel - first;
     return 6 * (path * n * k_up + first * n + interval * width + c / kLine<T> * kLine<T>)+c %
            kLine<T>;
 }

@@ -24,7 +24,9 @@ template <class T> [[gnu::always_inline]] inline simd::Vec<T> quintic_value(cons
 template <class T> [[gnu::always_inline]] inline void quintic_jet(const T* c, simd::Vec<T> t,
                                                                   simd::Vec<T>& value,
                                                                   simd::Vec<T>& slope) {
-    value = slope = simd::load(c + 5 * kLine<T>);
+    value = simd::load(c + 5 * kLine<T>);
+    simd::in_register(value);
+    slope = value;
     value = simd::fma(value, t, simd::load(c + 4 * kLine<T>));
 #pragma GCC unroll 4
     for (int q = 3; q >= 0; --q) {
@@ -46,7 +48,6 @@ template <class T> struct MaceConvolution {
     const std::int64_t u_row;
     const int first, width;      // channels of the chunk
     const T* rows[kMaxSpecies];  // of each group: the table
-    double scale[kMaxSpecies];   // of its argument
 
     MaceConvolution(const MaceJob<T>& job, const MaceLayer<T>& layer, const MaceCentre<T>& centre,
                     int q, int chunk, const T* all_u, const T* exact_rows)
@@ -56,11 +57,11 @@ template <class T> struct MaceConvolution {
           u(all_u + std::int64_t(path.up) * layer.k_up + chunk),
           u_row(std::int64_t(layer.up.n_components) * layer.k_up),
           first(chunk),
-          width(layer.k_up - chunk < kMaceChunk<T> ? layer.k_up - chunk : kMaceChunk<T>) {
+          width(layer.k_up - chunk < mace_chunk<T>(layer.k_up) ? layer.k_up - chunk
+                                                               : mace_chunk<T>(layer.k_up)) {
         for (int g = 0; g < centre.n_groups; ++g) {
             const MaceRadialTable<T>* table = job.model->exact ? nullptr : centre.table[g];
             const std::int64_t n = table ? table->n : centre.n;
-            scale[g] = table ? table->scale : 1.0;
             rows[g] = (table ? table->rows : exact_rows) +
                       mace_table_place<T>(layer.k_up, n, q, 0, chunk);
         }
@@ -81,7 +82,7 @@ private:
 // a[m3 step + channel] += what kPairs neighbors give, from k on.
 template <class T, int N1, int N3, int kPairs>
 [[gnu::always_inline]] inline void convolve_pairs(const MaceConvolution<T>& o, int group, int k,
-                                                  T* a, std::int64_t step) {
+                                                  T* __restrict a, std::int64_t step) {
     using V = simd::Vec<T>;
     const T *coefficients[kPairs], *u[kPairs], *t[kPairs];
     V x[kPairs];
@@ -92,8 +93,9 @@ template <class T, int N1, int N3, int kPairs>
         t[p] = o.angular(k + p);
         x[p] = o.c.frac[k + p];
     }
-    const int k_up = o.l.k_up;
-    for (int v = 0; v < o.width; v += V::width) {
+    const std::int64_t k_up = o.l.k_up;
+    const int width = o.width;
+    for (int v = 0; v < width; v += V::width) {
         V w[kPairs][N1];
 #pragma GCC unroll 4
         for (int p = 0; p < kPairs; ++p) {
@@ -132,20 +134,44 @@ void convolve(const MaceConvolution<T>& o, T* a, std::int64_t step) {
     }
 }
 
-// Sums over the lanes of N vectors to places kLine apart, added to what is there or not.
+// The same where T is a number times the identity.
 template <class T, int N>
-[[gnu::always_inline]] inline void add_sums(T* to, const simd::Vec<T>* v, bool add) {
-#pragma GCC unroll 10
-    for (int k = 0; k < N; k += 4) {
-        T four[4];
-        const simd::Vec<T> zero = T(0);
-        simd::store_sums4(four, v[k], k + 1 < N ? v[k + 1] : zero, k + 2 < N ? v[k + 2] : zero,
-                          k + 3 < N ? v[k + 3] : zero);
-        for (int m = 0; m < 4 && k + m < N; ++m) {
-            T& x = to[(k + m) * kLine<T>];
-            x = add ? x + four[m] : four[m];
-        }
+void convolve_constant(const MaceConvolution<T>& o, T* __restrict a, std::int64_t step) {
+    using V = simd::Vec<T>;
+    const MaceCentre<T>& c = o.c;
+    const std::int64_t k_up = o.l.k_up;
+    const int width = o.width;
+    const V factor = T(o.path.factor);
+    for (int v = 0; v < width; v += V::width) {
+        V sum[N];
+        for (V& x : sum) x = T(0);
+        for (int g = 0; g < c.n_groups; ++g)
+            for (int k = c.begin[g]; k < c.begin[g + 1]; ++k) {
+                const V r = quintic_value<T>(channels_at(o.coefficients(g, k), v), V(c.frac[k]));
+                const T* u = o.u + c.source[k] * o.u_row + v;
+#pragma GCC unroll 5
+                for (int m = 0; m < N; ++m) sum[m] = simd::fma(r, simd::load(u + m * k_up), sum[m]);
+            }
+        for (int m = 0; m < N; ++m) simd::store(a + m * step + v, factor * sum[m]);
     }
+}
+
+// Sums over the lanes of N vectors to places kLine apart, added to what is there or not; returns that of
+// one more.
+template <class T, int N>
+[[gnu::always_inline]] inline T add_sums(T* to, const simd::Vec<T>* v, bool add) {
+    T sums[N + 4];
+    const simd::Vec<T> zero = T(0);
+#pragma GCC unroll 10
+    for (int k = 0; k < N + 1; k += 4)
+        simd::store_sums4(sums + k, v[k], k + 1 <= N ? v[k + 1] : zero,
+                          k + 2 <= N ? v[k + 2] : zero, k + 3 <= N ? v[k + 3] : zero);
+#pragma GCC unroll 40
+    for (int e = 0; e < N; ++e) {
+        T& x = to[e * kLine<T>];
+        x = add ? x + sums[e] : sums[e];
+    }
+    return sums[N];
 }
 
 // From g[m3 step + channel] = dE/dA: dE/dT and dE/dr of each pair, and its message, which is added to
@@ -154,18 +180,25 @@ template <class T, int N1, int N3, bool kMessages>
 void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T* messages) {
     using V = simd::Vec<T>;
     const MaceCentre<T>& c = o.c;
-    const int k_up = o.l.k_up;
+    const std::int64_t k_up = o.l.k_up;
+    const int width = o.width;
     for (int group = 0; group < c.n_groups; ++group) {
-        const T scale = T(o.scale[group]);
         for (int k = c.begin[group]; k < c.begin[group + 1]; ++k) {
             const T *coefficients = o.coefficients(group, k), *t = o.angular(k);
             const T* u = o.u + c.source[k] * o.u_row;
-            T* message = kMessages ? messages + c.slot[k] * o.u_row : nullptr;
+            T* __restrict message = kMessages ? messages + c.slot[k] * o.u_row : nullptr;
             const V x = c.frac[k];
-            V slope_sum = T(0), dt[N1 * N3];
+            // As many of T as registers are there for; the others come as they are needed.
+            constexpr int kHeld = N1 * N3 <= 7 ? N1 * N3 : 0;
+            V held[kHeld + 1];
+#pragma GCC unroll 8
+            for (int e = 0; e < kHeld; ++e) held[e] = t[e * kLine<T>];
+            // The last one of these is dE/dr.
+            constexpr int kSlope = N1 * N3;
+            V dt[kSlope + 1];
 #pragma GCC unroll 40
-            for (int e = 0; e < N1 * N3; ++e) dt[e] = T(0);
-            for (int v = 0; v < o.width; v += V::width) {
+            for (int e = 0; e <= kSlope; ++e) dt[e] = T(0);
+            for (int v = 0; v < width; v += V::width) {
                 V value, slope, h[N1], w[N1];
                 quintic_jet<T>(channels_at(coefficients, v), x, value, slope);
 #pragma GCC unroll 13
@@ -175,18 +208,22 @@ void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T
                 }
 #pragma GCC unroll 13
                 for (int m3 = 0; m3 < N3; ++m3) {
-                    const V y = simd::load(g + m3 * step + v);
+                    V y = simd::load(g + m3 * step + v);
+                    simd::in_register(y);
 #pragma GCC unroll 13
                     for (int m1 = 0; m1 < N1; ++m1) {
-                        h[m1] = simd::fma(V(t[(m1 * N3 + m3) * kLine<T>]), y, h[m1]);
-                        dt[m1 * N3 + m3] = simd::fma(w[m1], y, dt[m1 * N3 + m3]);
+                        constexpr bool kHold = kHeld > 0;
+                        const int e = m1 * N3 + m3;
+                        const V factor = kHold ? held[e * kHold] : V(t[e * kLine<T>]);
+                        h[m1] = m3 == 0 ? factor * y : simd::fma(factor, y, h[m1]);
+                        dt[e] = simd::fma(w[m1], y, dt[e]);
                     }
                 }
                 V along = h[0] * simd::load(u + v);
 #pragma GCC unroll 13
                 for (int m1 = 1; m1 < N1; ++m1)
                     along = simd::fma(h[m1], simd::load(u + m1 * k_up + v), along);
-                slope_sum = simd::fma(slope, along, slope_sum);
+                dt[kSlope] = simd::fma(slope, along, dt[kSlope]);
                 if constexpr (kMessages) {
 #pragma GCC unroll 13
                     for (int m1 = 0; m1 < N1; ++m1) {
@@ -195,10 +232,44 @@ void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T
                     }
                 }
             }
-            add_sums<T, N1 * N3>(o.slopes(k), dt, o.first > 0);
-            c.radial[k] += scale * simd::sum(slope_sum);
+            c.radial[k] += c.rate[k] * add_sums<T, kSlope>(o.slopes(k), dt, o.first > 0);
         }
     }
+}
+
+// The same where T is a number times the identity: it does not change with the direction.
+template <class T, int N, bool kMessages>
+void convolve_back_constant(const MaceConvolution<T>& o, const T* g, std::int64_t step,
+                            T* messages) {
+    using V = simd::Vec<T>;
+    const MaceCentre<T>& c = o.c;
+    const std::int64_t k_up = o.l.k_up;
+    const int width = o.width;
+    const V factor = T(o.path.factor);
+    for (int group = 0; group < c.n_groups; ++group)
+        for (int k = c.begin[group]; k < c.begin[group + 1]; ++k) {
+            const T *coefficients = o.coefficients(group, k), *u = o.u + c.source[k] * o.u_row;
+            T* __restrict message = kMessages ? messages + c.slot[k] * o.u_row : nullptr;
+            const V x = c.frac[k];
+            V slope_sum = T(0);
+            for (int v = 0; v < width; v += V::width) {
+                V value, slope, along = T(0);
+                quintic_jet<T>(channels_at(coefficients, v), x, value, slope);
+                value = factor * value;
+#pragma GCC unroll 5
+                for (int m = 0; m < N; ++m) {
+                    V y = simd::load(g + m * step + v);
+                    simd::in_register(y);
+                    along = simd::fma(y, simd::load(u + m * k_up + v), along);
+                    if constexpr (kMessages) {
+                        T* to = message + m * k_up + v;
+                        simd::store(to, simd::fma(value, y, simd::load(to)));
+                    }
+                }
+                slope_sum = simd::fma(slope, along, slope_sum);
+            }
+            c.radial[k] += c.rate[k] * T(o.path.factor) * simd::sum(slope_sum);
+        }
 }
 
 // The same for any n1 and n3, slowly.
@@ -249,7 +320,7 @@ template <class T> void convolve_back_any(const MaceConvolution<T>& o, const T* 
                     T& dt = o.slopes(k)[(m1 * n3 + m3) * kLine<T>];
                     dt = o.first > 0 ? dt + simd::sum(sum) : simd::sum(sum);
                 }
-            c.radial[k] += T(o.scale[group]) * simd::sum(slope_sum);
+            c.radial[k] += c.rate[k] * simd::sum(slope_sum);
         }
 }
 
@@ -260,6 +331,11 @@ template <class T> void convolve_back_any(const MaceConvolution<T>& o, const T* 
 
 // A of one centre for one path and chunk.
 template <class T> void convolve_path(const MaceConvolution<T>& o, T* a, std::int64_t step) {
+    if (o.path.factor != 0) {
+        if (o.path.n1 == 1) return convolve_constant<T, 1>(o, a, step);
+        if (o.path.n1 == 3) return convolve_constant<T, 3>(o, a, step);
+        if (o.path.n1 == 5) return convolve_constant<T, 5>(o, a, step);
+    }
 #define MDKERN_MACE_USE(n1, n3) \
     case n1 * 16 + n3:          \
         return convolve<T, n1, n3>(o, a, step);
@@ -275,6 +351,7 @@ template <class T> void convolve_path(const MaceConvolution<T>& o, T* a, std::in
 template <class T> void convolve_back_path(const MaceConvolution<T>& o, const T* g,
                                            std::int64_t step, T* messages) {
     if (!messages) {
+        if (o.path.factor != 0) return convolve_back_constant<T, 1, false>(o, g, step, nullptr);
 #define MDKERN_MACE_USE(n3) \
     case n3:                \
         return convolve_back<T, 1, n3, false>(o, g, step, nullptr);
@@ -289,6 +366,11 @@ template <class T> void convolve_back_path(const MaceConvolution<T>& o, const T*
 #undef MDKERN_MACE_USE
     }
     T* own = messages + std::int64_t(o.path.up) * o.l.k_up + o.first;
+    if (o.path.factor != 0) {
+        if (o.path.n1 == 1) return convolve_back_constant<T, 1, true>(o, g, step, own);
+        if (o.path.n1 == 3) return convolve_back_constant<T, 3, true>(o, g, step, own);
+        if (o.path.n1 == 5) return convolve_back_constant<T, 5, true>(o, g, step, own);
+    }
 #define MDKERN_MACE_USE(n1, n3) \
     case n1 * 16 + n3:          \
         return convolve_back<T, n1, n3, true>(o, g, step, own);

@@ -101,23 +101,15 @@ private:
     // Density and its derivative by the distance, of pair k of a group.
     double density(const MaceCentre<T>& c, int group, int k, double& slope) const {
         const double* q = w.exact_density + 6 * k;
-        double x = 0.0, scale = 1.0;
-        if (!model.exact) {
-            const MaceRadialTable<T>& table = *c.table[group];
-            x = c.r[k] * table.scale;
-            int interval = int(x);
-            if (interval >= table.n) interval = table.n - 1;
-            x -= interval;
-            q = table.density + 6 * interval;
-            scale = table.scale;
-        }
+        double x = 0.0, rate = 1.0;
+        if (!model.exact) q = c.table[group]->density + 6 * c.table[group]->find(c.r[k], x, rate);
         double value = q[5];
         slope = 0.0;
         for (int d = 4; d >= 0; --d) {
             slope = slope * x + value;
             value = value * x + q[d];
         }
-        slope *= scale;
+        slope *= rate;
         return value;
     }
     template <class Body> static void for_pairs(const MaceCentre<T>& c, const Body& body) {
@@ -161,7 +153,7 @@ private:
     }
     template <class Body> void for_paths(const Body& body) const {
         for (int q = 0; q < l.n_paths; ++q)
-            for (int chunk = 0; chunk < l.k_up; chunk += kMaceChunk<T>) body(q, chunk);
+            for (int chunk = 0; chunk < l.k_up; chunk += mace_chunk<T>(l.k_up)) body(q, chunk);
     }
     void sum_path(const MaceCentre<T>& c, int q, int chunk, int k) {
         const MacePath& path = l.paths[q];

@@ -149,6 +149,8 @@ template <class T> void MaceWeights<T>::read_layer(const Fields& f, int t, MaceL
     l.up = irreps(f, "l_up");
     l.in = irreps(f, "l_in");
     l.out = irreps(f, "l_out");
+    if (l.out.n[0] != 1)
+        refuse(f.prefix() + "l_out", l.out.n[0] / 2, "scalars first in what a layer gives");
     const int before = t ? layers_[std::size_t(t - 1)].channels : 0;
     const int up = f.length(l.first ? "species_up" : "up.0", 1, 1, kMaxWidth);
     l.channels = f.length("product.0.lin", 1, 1, kMaxWidth);
@@ -298,6 +300,18 @@ template <class T> void MaceWeights<T>::read_paths(const Fields& f, MaceLayer<T>
         check(f.prefix() + "cg_index", c[3], 0, path.n3);
         terms.push_back({path.entry + c[1] * path.n3 + c[3], l2 * l2 + c[2], value[k]});
     }
+    for (std::size_t q = 0; q < paths.size(); ++q) {
+        if (harmonic[q] != 0) continue;
+        MacePath& path = paths[q];
+        std::vector<double> t(std::size_t(path.n1 * path.n3), 0.0);
+        for (const MaceTerm& term : terms)
+            if (term.entry >= path.entry && term.entry < path.entry + path.n1 * path.n3)
+                t[std::size_t(term.entry - path.entry)] += term.value;
+        bool identity = path.n1 == path.n3;
+        for (int k = 0; identity && k < path.n1 * path.n3; ++k)
+            identity = t[std::size_t(k)] == (k % (path.n1 + 1) ? 0.0 : t[0]);
+        if (identity) path.factor = t[0];
+    }
     std::stable_sort(terms.begin(), terms.end(),
                      [](const MaceTerm& a, const MaceTerm& b) { return a.entry < b.entry; });
     l.n_terms = int(terms.size());
@@ -440,7 +454,6 @@ std::shared_ptr<const Buffer<T>> MaceWeights<T>::polynomial(int t, int species) 
 template <class T> void MaceWeights<T>::read_readout(const Fields& f, MaceReadout<T>& r) {
     r.layer = f.integer("layer", 0, std::int64_t(layers_.size()) - 1);
     const MaceLayer<T>& l = layers_[std::size_t(r.layer)];
-    if (l.out.n[0] != 1) refuse(f.prefix() + "layer", r.layer, "a layer with scalars first");
     r.bias = f.number("bias");
     if (!f.has("w1")) {
         r.w2 = copy(f.array<double>("w2", {l.channels}), 1, l.channels, 1, l.k);
@@ -474,7 +487,7 @@ template <class T> void MaceWeights<T>::read_zbl(const Fields& f) {
     MaceZbl& z = model_.zbl;
     z.on = true;
     std::copy_n(f.array<double>("c", {4}), 4, z.c);
-    z.p = f.integer("p", 1, 64);
+    z.p = f.integer("p", 1, 100);
     z.charge = f.array<double>("charge", {n_species_, n_species_});
     z.inverse = f.array<double>("inverse", {n_species_, n_species_});
     z.range = f.array<double>("range", {n_species_, n_species_});

@@ -16,9 +16,9 @@ template <class T> struct MaceCentre {
     int n = 0, species = 0;
     const std::int32_t *index, *source, *slot, *interval;
     double *dx, *dy, *dz, *r;
-    T *ux, *uy, *uz, *frac;
-    T* radial;  // dE/dr by the radial functions
-    T *t, *s;   // (chunk of kLine pairs, entry, kLine): T, and dE/dT
+    T *ux, *uy, *uz, *frac, *rate;  // rate: derivative of frac by the distance
+    T* radial;                      // dE/dr by the radial functions
+    T *t, *s;                       // (chunk of kLine pairs, entry, kLine): T, and dE/dT
     // Pairs [begin[g], begin[g + 1]) read the table of group g.
     int n_groups = 0;
     int begin[kMaxSpecies + 1];
@@ -89,6 +89,7 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
     c.uy = w.uy + at;
     c.uz = w.uz + at;
     c.frac = w.frac + at;
+    c.rate = w.rate + at;
     c.radial = w.radial + at;
     c.t = w.t + at * l.n_entries;
     c.s = w.s + at * l.n_entries;
@@ -101,6 +102,7 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
         [&](const Listed<double>& v, simd::Mask<double> mask, const std::int32_t* k,
             int n) MDKERN_BODY {
             simd::compress_store(index + n, v.j, mask);
+            simd::compress_store(w.kind + n, v.w, mask);
             v.keep_vectors(mask, c.dx + n, c.dy + n, c.dz + n);
             const std::int64_t from = first + (k - begin);
             simd::compress_store(home + n, simd::load_int<double>(plan.place + from, mask), mask);
@@ -111,6 +113,7 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
         c.dx[k] = c.dy[k] = 0.0;
         c.dz[k] = 1.0;
         index[k] = std::int32_t(i);
+        w.kind[k] = 0.0;
         slot[k] = plan.own_slot[place];
         home[k] = std::int32_t(place);
     }
@@ -119,16 +122,15 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
         const D r = simd::sqrt(simd::fma(x, x, simd::fma(y, y, z * z)));
         simd::store(c.r + k, r);
     }
-    // From the neighbor to the centre.
-    for (int k = 0; k < end; ++k) {
-        const double s = -1.0 / c.r[k];
-        c.ux[k] = T(c.dx[k] * s);
-        c.uy[k] = T(c.dy[k] * s);
-        c.uz[k] = T(c.dz[k] * s);
-        c.radial[k] = T(0);
+    using V = simd::Vec<T>;
+    for (int k = 0; k < end; k += V::width) {  // from the neighbor to the centre
+        const V inverse = V(T(-1)) / simd::load_as<T>(c.r + k);
+        simd::store(c.ux + k, inverse * simd::load_as<T>(c.dx + k));
+        simd::store(c.uy + k, inverse * simd::load_as<T>(c.dy + k));
+        simd::store(c.uz + k, inverse * simd::load_as<T>(c.dz + k));
+        simd::store(c.radial + k, V(T(0)));
     }
-    const auto type = [&](int k) { return int(job.s.rows[4 * std::int64_t(index[k]) + 3]); };
-    for (int k = 0; k < end; ++k) source[k] = l.first ? type(k) : home[k];
+    for (int k = 0; k < end; ++k) source[k] = l.first ? std::int32_t(w.kind[k]) : home[k];
 
     // Groups of one table.
     const MaceRadialTable<T>* tables =
@@ -141,18 +143,19 @@ template <class T> void mace_gather(const MaceJob<T>& job, MaceScratch<T>& w, in
         for (int k = 0; k < n; ++k) {
             interval[k] = k;
             c.frac[k] = T(0);
+            c.rate[k] = T(1);
         }
     } else {
         for (int k = 0; k < n; ++k) {
-            const MaceRadialTable<T>* table = tables + type(k);
+            const MaceRadialTable<T>* table = tables + int(w.kind[k]);
             if (c.n_groups == 0 || c.table[c.n_groups - 1]->rows != table->rows) {
                 c.begin[c.n_groups] = k;
                 c.table[c.n_groups++] = table;
             }
-            const double x = c.r[k] * table->scale;
-            interval[k] = int(x);
-            if (interval[k] >= table->n) interval[k] = table->n - 1;
-            c.frac[k] = T(x - interval[k]);
+            double x, rate;
+            interval[k] = table->find(c.r[k], x, rate);
+            c.frac[k] = T(x);
+            c.rate[k] = T(rate);
         }
     }
     c.begin[c.n_groups] = n;
@@ -194,6 +197,7 @@ template <class T> void mace_pair_forces(const MaceJob<T>& job, const MaceLayer<
         for (int lm = 0; lm < n_lm; ++lm) simd::store(angular + lm * kWidth, V(T(0)));
         const T* from = c.s + (k / kLine<T>)*l.n_entries * kLine<T> + k % kLine<T>;
         for (const MaceTerm* t = l.terms; t < l.terms + l.n_terms; ++t) {
+            if (t->lm == 0) continue;  // a constant
             T* y = angular + t->lm * kWidth;
             simd::store(y, simd::fma(V(T(t->value)), simd::load(from + t->entry * kLine<T>),
                                      simd::load(y)));

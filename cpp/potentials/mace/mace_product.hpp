@@ -130,7 +130,11 @@ template <class T, class Body> void for_parts(int k, const Body& body) {
     constexpr int kWidth = simd::Vec<T>::width;
     int at = 0;
     for (; at + 4 * kWidth <= k; at += 4 * kWidth) body.template operator()<4>(at);
-    for (; at < k; at += kWidth) body.template operator()<1>(at);
+    if (at + 2 * kWidth <= k) {
+        body.template operator()<2>(at);
+        at += 2 * kWidth;
+    }
+    if (at < k) body.template operator()<1>(at);
 }
 template <class T> struct Product {
     const MaceLayer<T>& l;

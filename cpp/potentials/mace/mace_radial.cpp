@@ -66,19 +66,7 @@ MaceNet::MaceNet(const Fields& f, std::int64_t n_in) {
 MaceNet::Jet MaceNet::operator()(Jet in, Jet out) const {
     for (std::size_t k = 0; k < layers_.size(); ++k) {
         const Layer& l = layers_[k];
-        for (int o = 0; o < l.n_out; ++o) {
-            out.value[o] = l.b ? l.b[o] : 0.0;
-            out.slope[o] = 0.0;
-        }
-        for (int i = 0; i < l.n_in; ++i) {
-            const double* w = l.w + std::int64_t(i) * l.n_out;
-            const double x = in.value[i], dx = in.slope[i];
-            double *value = out.value, *slope = out.slope;
-            for (int o = 0; o < l.n_out; ++o) {
-                value[o] += x * w[o];
-                slope[o] += dx * w[o];
-            }
-        }
+        mace_net_compute(l.n_in, l.n_out, l.w, l.b, in.value, in.slope, out.value, out.slope);
         if (k + 1 < layers_.size()) {
             if (l.gain) normalise(l.n_out, l.gain, l.offset, out.value, out.slope);
             for (int o = 0; o < l.n_out; ++o) {
@@ -100,7 +88,7 @@ MaceRadial::MaceRadial(const Fields& model, int n_species, const std::vector<int
     basis_ = f.array<double>("basis", {n_basis_});
     kind_ = f.integer("kind", 0, 2);
     prefactor_ = f.number("prefactor");
-    p_ = f.integer("p", 1, 64);
+    p_ = f.integer("p", 1, 100);
     cutoff_inside_ = f.flag("cutoff_inside");
     transform_ = f.integer("transform", 0, 2);
     if (transform_ != 0) {
@@ -251,75 +239,132 @@ double horner(const double* c, double t) {
     return y;
 }
 
+// Values and derivatives of all functions at one distance.
 struct Sample {
     std::vector<double> r, dr;
     double rho[2] = {0, 0};
+};
+
+class TableMaker {
+public:
+    TableMaker(const MaceRadial& radial, int layer, int si, int sj)
+        : radial_(radial),
+          layer_(layer),
+          si_(si),
+          sj_(sj),
+          n_(std::size_t(radial.n_functions(layer))),
+          scratch_(radial.room()) {}
+
+    double largest(double r) {
+        sample(r, low_);
+        double most = 0.0;
+        for (const double x : low_.r) most = std::max(most, std::fabs(x));
+        return most;
+    }
+    // The polynomials of [begin, begin + length) in n intervals into `to`, (n, functions + 1, 6), the
+    // density behind the others. Returns the largest error.
+    double fit(double begin, double length, int n, std::vector<double>& to) {
+        const double h = length / n;
+        to.resize(std::size_t(n) * (n_ + 1) * 6);
+        double error = 0.0, *c = to.data();
+        sample(begin, left_);
+        for (int i = 0; i < n; ++i) {
+            sample(begin + (i + 0.5) * h, middle_);
+            sample(begin + (i + 1) * h, right_);
+            sample(begin + (i + 0.25) * h, low_);
+            sample(begin + (i + 0.75) * h, high_);
+            const auto one = [&](const double* f, const double* g, double low, double high) {
+                const double slopes[3] = {h * g[0], h * g[1], h * g[2]};
+                quintic(f, slopes, c);
+                const double e =
+                    std::max(std::fabs(horner(c, 0.25) - low), std::fabs(horner(c, 0.75) - high));
+                error = e > error || !(e == e) ? e : error;
+                c += 6;
+            };
+            for (std::size_t q = 0; q < n_; ++q) {
+                const double f[3] = {left_.r[q], middle_.r[q], right_.r[q]};
+                const double g[3] = {left_.dr[q], middle_.dr[q], right_.dr[q]};
+                one(f, g, low_.r[q], high_.r[q]);
+            }
+            const double f[3] = {left_.rho[0], middle_.rho[0], right_.rho[0]};
+            const double g[3] = {left_.rho[1], middle_.rho[1], right_.rho[1]};
+            one(f, g, low_.rho[0], high_.rho[0]);
+            std::swap(left_, right_);
+        }
+        return error;
+    }
+
+private:
+    void sample(double r, Sample& s) {
+        s.r.resize(n_);
+        s.dr.resize(n_);
+        radial_.evaluate(layer_, si_, sj_, r, s.r.data(), s.dr.data(), s.rho, scratch_.data());
+    }
+
+    const MaceRadial& radial_;
+    const int layer_, si_, sj_;
+    const std::size_t n_;
+    std::vector<double> scratch_;
+    Sample left_, middle_, right_, low_, high_;
 };
 
 }  // namespace
 
 template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int layer, int si, int sj,
                                                 int n_paths, int k, double bound) {
+    const std::string name = "radial functions of layer " + std::to_string(layer);
     const int n_functions = radial.n_functions(layer), channels = n_functions / n_paths;
-    const double end = radial.cutoff();
-    std::vector<double> scratch(radial.room());
-    const auto sample = [&](double r, Sample& s) {
-        s.r.resize(std::size_t(n_functions));
-        s.dr.resize(std::size_t(n_functions));
-        radial.evaluate(layer, si, sj, r, s.r.data(), s.dr.data(), s.rho, scratch.data());
-    };
+    const double length = radial.cutoff() / kMaceSegments;
+    TableMaker maker(radial, layer, si, sj);
+    // The largest value from each segment on outwards.
+    double outer[kMaceSegments + 1] = {};
+    for (int s = kMaceSegments; s-- > 0;)
+        outer[s] =
+            std::max({outer[s + 1], maker.largest(s * length), maker.largest((s + 0.5) * length)});
+    if (!std::isfinite(outer[0]))
+        throw std::invalid_argument(name + ": not finite; expected numbers");
+    std::vector<double> parts[kMaceSegments];
     MaceTable<T> table;
-    for (int n = sizeof(T) == 8 ? 160 : 80; n <= kMaceMostIntervals; n += n / 2) {
-        const double h = end / n;
-        const std::size_t size = std::size_t(n_paths) * std::size_t(n) * std::size_t(6 * k);
-        std::fill_n(table.rows.reserve(size), size, T(0));
-        table.density.assign(std::size_t(6 * n), 0.0);
-        double largest = 1e-300, error = 0.0;
-        Sample left, middle, right, low, high;
-        sample(0.0, left);
-        bool fine = true;
-        for (int i = 0; i < n && fine; ++i) {
-            sample((i + 0.5) * h, middle);
-            sample(i + 1 == n ? end : (i + 1.0) * h, right);
-            sample((i + 0.25) * h, low);
-            sample((i + 0.75) * h, high);
-            double c[6];
-            for (int q = 0; q < n_functions; ++q) {
-                const double f[3] = {left.r[q], middle.r[q], right.r[q]};
-                const double g[3] = {h * left.dr[q], h * middle.dr[q], h * right.dr[q]};
-                quintic(f, g, c);
-                largest = std::max(largest, std::fabs(f[2]));
-                error = std::max({error, std::fabs(horner(c, 0.25) - low.r[q]),
-                                  std::fabs(horner(c, 0.75) - high.r[q])});
-                const int path = q / channels, channel = q % channels;
-                T* to = table.rows.data() + mace_table_place<T>(k, n, path, i, channel);
-                for (int d = 0; d < 6; ++d) to[d * kLine<T>] = T(c[d]);
+    std::int32_t* first = table.view.first;
+    for (int s = 0; s < kMaceSegments; ++s) {
+        const double most = bound * std::max({outer[s], kMaceLeastPart * outer[0], 1e-300});
+        for (int n = 1;;) {
+            const double error = maker.fit(s * length, length, n, parts[s]);
+            if (error <= most) {
+                first[s + 1] = first[s] + n;
+                break;
             }
-            const double f[3] = {left.rho[0], middle.rho[0], right.rho[0]};
-            const double g[3] = {h * left.rho[1], h * middle.rho[1], h * right.rho[1]};
-            quintic(f, g, table.density.data() + 6 * i);
-            for (int d = 0; d < 2; ++d) {
-                const double t = d ? 0.75 : 0.25, exact = d ? high.rho[0] : low.rho[0];
-                // Densities are added to one.
-                fine = fine && std::fabs(horner(table.density.data() + 6 * i, t) - exact) <= bound;
-            }
-            std::swap(left, right);
-        }
-        if (!std::isfinite(largest) || !std::isfinite(error))
-            throw std::invalid_argument("radial functions of layer " + std::to_string(layer) +
-                                        ": not finite; expected numbers");
-        if (fine && error <= bound * largest) {
-            table.view.n = n;
-            table.view.scale = n / end;
-            table.view.rows = table.rows.data();
-            if (radial.density(layer)) table.view.density = table.density.data();
-            return table;
+            // The error goes with the sixth power of the length.
+            const double more =
+                std::isfinite(error) ? 1.1 * std::pow(error / most, 1.0 / 6.0) : 1e9;
+            n = int(std::min(std::max(std::ceil(n * more), n + 1.0), 1e9));
+            if (n > kMaceMostIntervals)
+                throw std::invalid_argument(name + ": " + std::to_string(kMaceMostIntervals) +
+                                            " intervals from " + number(s * length) +
+                                            " A on do not give a table within " + number(most) +
+                                            "; expected smoother ones, or radial='exact'");
         }
     }
-    throw std::invalid_argument("radial functions of layer " + std::to_string(layer) + ": " +
-                                std::to_string(kMaceMostIntervals) +
-                                " intervals do not give a table within " + number(bound) +
-                                " of the largest value; expected smoother ones, or radial='exact'");
+    const int n = first[kMaceSegments];
+    const std::size_t size = std::size_t(n_paths) * std::size_t(n) * std::size_t(6 * k);
+    std::fill_n(table.rows.reserve(size), size, T(0));
+    table.density.resize(std::size_t(6 * n));
+    for (int s = 0, i = 0; s < kMaceSegments; ++s) {
+        const double* c = parts[s].data();
+        for (; i < first[s + 1]; ++i) {
+            for (int q = 0; q < n_functions; ++q) {
+                T* to =
+                    table.rows.data() + mace_table_place<T>(k, n, q / channels, i, q % channels);
+                for (int d = 0; d < 6; ++d) to[d * kLine<T>] = T(*c++);
+            }
+            for (int d = 0; d < 6; ++d) table.density[std::size_t(6 * i + d)] = *c++;
+        }
+    }
+    table.view.n = n;
+    table.view.scale = 1.0 / length;
+    table.view.rows = table.rows.data();
+    if (radial.density(layer)) table.view.density = table.density.data();
+    return table;
 }
 
 template MaceTable<double> make_mace_table(const MaceRadial&, int, int, int, int, int, double);

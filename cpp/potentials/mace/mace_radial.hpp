@@ -8,6 +8,7 @@
 #include "core/buffers.hpp"
 #include "core/fields.hpp"
 #include "potentials/mace/mace.hpp"
+#include "potentials/mace/mace_net.hpp"
 
 namespace mdkern {
 
@@ -81,10 +82,13 @@ template <class T> struct MaceTable {
     std::vector<double> density;
 };
 
-// Intervals are added until the table is within `bound` of the largest value, at the two places of each
-// interval where a polynomial through its ends and middle deviates most. Throws std::invalid_argument
-// where kMaceMostIntervals do not suffice, as the model has numbers that no table can hold.
-constexpr int kMaceMostIntervals = 4096;
+// Intervals are added until the table is within `bound` of the largest value at this distance and
+// beyond, at the two places of each interval where a polynomial through its ends and middle deviates
+// most; where that is less than kMaceLeastPart of the largest of all, of this. Throws
+// std::invalid_argument where kMaceMostIntervals in a segment do not suffice, as the model has numbers
+// that no table can hold.
+constexpr int kMaceMostIntervals = 256;
+constexpr double kMaceLeastPart = 1e-2;
 template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int layer, int si, int sj,
                                                 int n_paths, int k, double bound);
 

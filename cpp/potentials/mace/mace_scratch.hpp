@@ -17,7 +17,8 @@ template <class T> struct MaceScratch {
     std::int64_t room = 0;  // pairs of a centre
     std::int32_t *index, *place, *slot, *source, *interval;
     double *dx, *dy, *dz, *r;
-    T *ux, *uy, *uz, *frac, *radial, *angular;
+    double* kind;  // species of the neighbors of one centre
+    T *ux, *uy, *uz, *frac, *rate, *radial, *angular;
     T *t, *s;
     T *a, *m, *b, *row;
     T* exact_rows;
@@ -47,7 +48,8 @@ template <class T> struct MaceScratch {
         const std::size_t pairs = std::size_t(room) * kMaceSub;
         for (std::int32_t** x : {&index, &place, &slot, &source, &interval}) arena.take(*x, pairs);
         for (double** x : {&dx, &dy, &dz, &r}) arena.take(*x, pairs);
-        for (T** x : {&ux, &uy, &uz, &frac, &radial}) arena.take(*x, pairs);
+        for (T** x : {&ux, &uy, &uz, &frac, &rate, &radial}) arena.take(*x, pairs);
+        arena.take(kind, std::size_t(room));
         arena.take(angular, std::size_t(lm) * kPadLanes);
         arena.take(t, pairs * std::size_t(entries));
         arena.take(s, pairs * std::size_t(entries));
