@@ -14,7 +14,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.io import read, write
-from cli_checks import run_json
+from cli_checks import one_error, run_json
 from contracts import PotentialContract, ThreadsUnderSanitizers, evaluate, raw
 from mace_data import OWN, frames, mace_file, mace_model, names, species_of
 
@@ -394,3 +394,18 @@ def test_the_command_line(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     relax = ["relax", "labelled.extxyz", "--potential", "mace.mdk", "-o", "r.extxyz"]
     assert main([*relax, "--steps", "5"]) == 1  # not converged so soon
     assert read(here / "r.extxyz").get_potential_energy() < right
+
+
+@pytest.mark.usefixtures("here")
+def test_export_of_a_head(capsys: pytest.CaptureFixture[str]) -> None:
+    two_heads = ["export", str(mace_file("multihead")), "-o", "pbe.mdk"]
+    assert main([*two_heads, "--set", "head=pbe", "precision=single"]) == 0
+    chosen = MACE(mace_file("multihead"), "pbe", precision="single")
+    atoms = small(chosen.potential.model)
+    assert raw(evaluate(mdkern.load("pbe.mdk"), atoms)) == raw(evaluate(chosen, atoms))
+    for given, message in (("head=dft", "head: 'dft'"), ("tails=2", "tails"), ("head", "'head'")):
+        capsys.readouterr()
+        assert main([*two_heads, "--overwrite", "--set", given]) == 2
+        one_error(capsys, message)
+    assert main(["export", "lj:sigma=3,epsilon=1", "-o", "lj.mdk", "--set", "rc=9"]) == 2
+    one_error(capsys, "--set rc=9: of a file's potential; expected lj:rc=9")

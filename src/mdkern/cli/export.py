@@ -19,6 +19,7 @@ EPILOG = f"""\
 examples:
   mdkern export nep.txt -o nep.mdk
   mdkern export Cu.eam.alloy -o Cu.mdk
+  mdkern export mace-mh-1.model --set head=omat_pbe precision=single -o omat.mdk
   mdkern export zhou2004 --elements Cu Ni -o CuNi.mdk
   mdkern export lj:epsilon=0.0103,sigma=3.405,rc=8.5 -o lj.mdk
 
@@ -31,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--elements", nargs="+", default=(), metavar="X", help="chemical symbols, for zhou2004"
     )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=(),
+        metavar="NAME=VALUE",
+        help="parameters of a file's potential, such as precision=single",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -40,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     check_outputs([args.output], [args.potential], args.overwrite)
     if args.potential.partition(":")[0] == "zhou2004" and not args.elements:
         raise UsageError("--elements: none; zhou2004 needs the elements of the model")
-    made = make_potential(args.potential, args.elements, skin=0.3)
+    made = make_potential(args.potential, args.elements, skin=0.3, options=args.set)
     potential = made.calculator.potential
     export = getattr(potential, "export", None)
     if export is None:

@@ -54,8 +54,10 @@ def is_built_in(spec: str) -> bool:
     return spec.partition(":")[0] in forms()
 
 
-def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
-    """Calculator for a ``--potential`` text and the elements of a structure.
+def make_potential(
+    spec: str, symbols: Sequence[str], skin: float, options: Sequence[str] = ()
+) -> Potential:
+    """Calculator for a ``--potential`` text and the elements of a structure; ``NAME=VALUE`` as options of a file's potential.
 
     Raises
     ------
@@ -71,11 +73,13 @@ def make_potential(spec: str, symbols: Sequence[str], skin: float) -> Potential:
         if not Path(spec).exists():
             raise UsageError(f"--potential {spec}: no such file; built in are {', '.join(forms())}")
         refuse_empty(spec, "--potential")
-        calculator = calculators.load(spec, skin=skin)
+        calculator = calculators.load(spec, skin=skin, **_parameters(spec, ",".join(options)))
         if "forces" not in calculator.implemented_properties:
             what = ", ".join(calculator.implemented_properties)
             raise UsageError(f"--potential {spec}: a model of {what}, which has no energy")
         return Potential(calculator, spec, str(Path(spec).resolve()), sha256(spec))
+    if options:
+        raise UsageError(f"--set {options[0]}: of a file's potential; expected {name}:{options[0]}")
     entry, form = forms()[name]
     parameters = _parameters(name, rest)
     _check_parameters(spec, parameters, form.parameters)
