@@ -1,25 +1,13 @@
 #include "potentials/mace/mace_model.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <map>
 #include <stdexcept>
 #include <string>
 
+#include "potentials/mace/mace_checks.hpp"
+
 namespace mdkern {
-
-namespace {
-
-[[noreturn]] void refuse(const std::string& name, std::int64_t value, const std::string& wanted) {
-    throw std::invalid_argument(name + ": " + std::to_string(value) + "; expected " + wanted);
-}
-void check(const std::string& name, std::int64_t k, std::int64_t least, std::int64_t end) {
-    if (k < least || k >= end)
-        refuse(name, k, std::to_string(least) + " to " + std::to_string(end - 1));
-}
-
-}  // namespace
 
 template <class T>
 MaceWeights<T>::MaceWeights(const Fields& fields, double bound, bool exact_radial)
@@ -325,134 +313,6 @@ template <class T> void MaceWeights<T>::read_paths(const Fields& f, MaceLayer<T>
     l.targets = targets_.back().data();
 }
 
-template <class T>
-void MaceWeights<T>::read_products(const Fields& f, int t, MaceLayer<T>& l) {
-    std::vector<MaceComponent> components;
-    std::vector<MaceLinear<T>> prod;
-    std::int64_t n_coefficients = 0;
-    auto& weights = product_w_[std::size_t(t)];
-    const std::vector<Fields> groups = f.groups("product");
-    if (int(groups.size()) != l.out.n_slots)
-        refuse(f.prefix() + "product", std::int64_t(groups.size()), std::to_string(l.out.n_slots));
-    for (int o = 0; o < l.out.n_slots; ++o) {
-        const Fields& g = groups[std::size_t(o)];
-        prod.push_back(linear(g, "lin", l.channels, l.channels));
-        // By component and monomial (a, b, c), -1 behind the last factor.
-        using Key = std::array<int, 3>;
-        std::vector<std::map<Key, std::map<std::pair<int, int>, double>>> terms(
-            std::size_t(l.out.n[o]));
-        weights.emplace_back();
-        for (int nu = 1; nu <= 3; ++nu) {
-            weights.back().emplace_back();
-            const std::string at = std::to_string(nu) + ".";
-            if (!g.has(at + "w")) continue;
-            ProductWeights& w = weights.back().back();
-            w.n_species = g.length(at + "w", 0, 1, kMaxSpecies);
-            if (w.n_species != 1 && w.n_species != n_species_)
-                refuse(g.prefix() + at + "w", w.n_species, "1 or " + std::to_string(n_species_));
-            w.n_terms = g.length(at + "w", 1, 1, 1 << 15);
-            w.w = g.array<double>(at + "w", {w.n_species, w.n_terms, l.channels});
-            const std::int64_t n = g.length(at + "value", 0);
-            const std::int32_t* index = g.array<std::int32_t>(at + "index", {n, nu + 2});
-            const double* value = g.array<double>(at + "value", {n});
-            for (std::int64_t k = 0; k < n; ++k) {
-                const std::int32_t* c = index + k * (nu + 2);
-                const std::string name = g.prefix() + at + "index";
-                check(name, c[0], 0, l.out.n[o]);
-                check(name, c[nu + 1], 0, w.n_terms);
-                Key key{-1, -1, -1};
-                for (int d = 0; d < nu; ++d) {
-                    check(name, c[1 + d], 0, l.n_x);
-                    key[std::size_t(d)] = c[1 + d];
-                }
-                std::sort(key.begin(), key.begin() + nu);
-                terms[std::size_t(c[0])][key][{nu, c[nu + 1]}] += value[k];
-            }
-        }
-        for (const auto& of : terms) {
-            MaceComponent c;
-            c.first = n_coefficients;
-            c.output = o;
-            std::vector<std::int16_t> code;
-            Product product;
-            product.slot = o;
-            const auto add = [&](const std::map<std::pair<int, int>, double>& from) {
-                product.coefficients.emplace_back();
-                for (const auto& [at, factor] : from)
-                    product.coefficients.back().push_back({at.first, at.second, factor});
-            };
-            for (auto a = of.begin(); a != of.end();) {
-                const int first = a->first[0];
-                const auto head = code.size();
-                code.insert(code.end(), {std::int16_t(first), 0, 0});
-                ++c.n_a;
-                while (a != of.end() && a->first[0] == first) {
-                    const int second = a->first[1];
-                    if (second < 0) {
-                        code[head + 1] = 1;
-                    } else {
-                        ++code[head + 2];
-                        const auto node = code.size();
-                        code.insert(code.end(), {std::int16_t(second), 0, 0});
-                        auto b = a;
-                        for (; b != of.end() && b->first[0] == first && b->first[1] == second;
-                             ++b) {
-                            if (b->first[2] < 0) {
-                                code[node + 1] = 1;
-                            } else {
-                                ++code[node + 2];
-                                code.push_back(std::int16_t(b->first[2]));
-                            }
-                            add(b->second);
-                        }
-                        a = b;
-                        continue;
-                    }
-                    add(a->second);
-                    ++a;
-                }
-            }
-            n_coefficients += std::int64_t(product.coefficients.size());
-            codes_.push_back(std::move(code));
-            c.code = codes_.back().data();
-            components.push_back(c);
-            products_[std::size_t(t)].push_back(std::move(product));
-        }
-    }
-    l.n_b = int(components.size());
-    components_.push_back(std::move(components));
-    l.components = components_.back().data();
-    linears_.push_back(std::move(prod));
-    l.prod = linears_.back().data();
-}
-
-template <class T>
-std::shared_ptr<const Buffer<T>> MaceWeights<T>::polynomial(int t, int species) const {
-    const MaceLayer<T>& l = layers_[std::size_t(t)];
-    std::size_t n = 0;
-    for (const Product& p : products_[std::size_t(t)]) n += p.coefficients.size();
-    auto out = std::make_shared<Buffer<T>>();
-    const std::size_t k = std::size_t(l.k);
-    T* to = out->reserve(n * k + k);
-    std::fill_n(to, n * k + k, T(0));
-    std::vector<double> sum(static_cast<std::size_t>(l.channels));
-    for (const Product& p : products_[std::size_t(t)])
-        for (const auto& terms : p.coefficients) {
-            std::fill(sum.begin(), sum.end(), 0.0);
-            for (const Term& term : terms) {
-                const ProductWeights& w =
-                    product_w_[std::size_t(t)][std::size_t(p.slot)][std::size_t(term.degree - 1)];
-                const double* row =
-                    w.w + ((w.n_species > 1 ? species : 0) * std::int64_t(w.n_terms) + term.term) *
-                              l.channels;
-                for (int c = 0; c < l.channels; ++c) sum[std::size_t(c)] += term.factor * row[c];
-            }
-            for (int c = 0; c < l.channels; ++c) to[c] = T(sum[std::size_t(c)]);
-            to += k;
-        }
-    return out;
-}
-
 template <class T> void MaceWeights<T>::read_readout(const Fields& f, MaceReadout<T>& r) {
     r.layer = f.integer("layer", 0, std::int64_t(layers_.size()) - 1);
     const MaceLayer<T>& l = layers_[std::size_t(r.layer)];
@@ -493,70 +353,6 @@ template <class T> void MaceWeights<T>::read_zbl(const Fields& f) {
     z.charge = f.array<double>("charge", {n_species_, n_species_});
     z.inverse = f.array<double>("inverse", {n_species_, n_species_});
     z.range = f.array<double>("range", {n_species_, n_species_});
-}
-
-template <class T>
-std::shared_ptr<const MaceSet<T>> MaceWeights<T>::tables(const std::vector<bool>& present) const {
-    const std::size_t n_layers = layers_.size(), n = std::size_t(n_species_);
-    const std::lock_guard<std::mutex> guard(cache_->lock);
-    std::vector<bool> wanted = cache_->all ? cache_->all->species : std::vector<bool>(n, false);
-    bool more = !cache_->all;
-    for (std::size_t s = 0; s < n; ++s)
-        if (present[s] && !wanted[s]) more = wanted[s] = true;
-    if (!more) return cache_->all;
-    auto set = std::make_shared<MaceSet<T>>();
-    set->species = wanted;
-    set->radial.resize(n_layers * n * n);
-    set->product.resize(n_layers * n);
-    for (std::size_t t = 0; t < n_layers; ++t) {
-        const MaceLayer<T>& l = layers_[t];
-        for (std::size_t i = 0; i < n; ++i) {
-            if (!wanted[i]) continue;
-            auto& made = cache_->product[t * n + i];
-            if (!made) made = polynomial(int(t), int(i));
-            set->held.push_back(made);
-            set->product[t * n + i] = made->data();
-            for (std::size_t j = 0; j < n && !model_.exact; ++j) {
-                if (!wanted[j]) continue;
-                std::size_t a = i, b = j;
-                if (!radial_->of_species(int(t)))
-                    a = b = 0;
-                else if (!radial_->ordered(int(t)) && a > b)
-                    std::swap(a, b);
-                auto& table = cache_->radial[(t * n + a) * n + b];
-                if (!table)
-                    table = std::make_shared<const MaceTable<T>>(make_mace_table<T>(
-                        *radial_, int(t), int(a), int(b), l.n_paths, l.k_up, bound_));
-                set->held.push_back(table);
-                set->radial[(t * n + i) * n + j] = table->view;
-            }
-        }
-    }
-    cache_->all = set;
-    return set;
-}
-
-template <class T>
-void MaceWeights<T>::exact(const void* radial, int layer, int si, int sj, double r, std::int64_t n,
-                           std::int64_t pair, T* rows, double* density) {
-    const MaceRadial& all = *static_cast<const MaceRadial*>(radial);
-    static thread_local std::vector<double> value, slope, scratch;
-    const std::size_t size = std::size_t(all.n_functions(layer));
-    value.resize(size);
-    slope.resize(size);
-    scratch.resize(all.room());
-    double rho[2] = {0, 0};
-    all.evaluate(layer, si, sj, r, value.data(), slope.data(), rho, scratch.data());
-    const int channels = all.channels(layer), k = padded(channels);
-    for (std::int64_t path = 0, q = 0; path < std::int64_t(size) / channels; ++path)
-        for (int c = 0; c < k; ++c) {
-            T* to = rows + mace_table_place<T>(k, n, path, pair, c);
-            for (int d = 0; d < kMaceTerms<T>; ++d) to[d * kLine<T>] = T(0);
-            if (c >= channels) continue;
-            to[0] = T(value[std::size_t(q)]);
-            to[kLine<T>] = T(slope[std::size_t(q++)]);
-        }
-    for (int d = 0; d < 6; ++d) density[6 * pair + d] = d < 2 ? rho[d] : 0.0;
 }
 
 template class MaceWeights<double>;
