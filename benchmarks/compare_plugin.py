@@ -81,7 +81,9 @@ def cases(names: list[str], quick: bool, peers: bool) -> list[Case]:
             file = Path(TEST_DATA) / "deepmd" / "water_se_e2_a.dp"
         atoms = water(4 if quick else 22)
         made.append(Case("deepmd", file, atoms, 5, 1.0, 0.0005, 300.0, {}))
-    if "mace" in names:  # a random model of the shape of MACE-MP-0a medium, and a crystal that it does not break
+    if (
+        "mace" in names
+    ):  # a random model of the shape of MACE-MP-0a medium, and a crystal that it does not break
         file = Path(tempfile.mkdtemp()) / "mace.npz"
         write_mace(file, random_mace(**PUBLIC_SHAPES["medium"]))
         atoms = bulk("NaCl", "rocksalt", a=4.6, cubic=True).repeat(3 if quick else 8)
@@ -182,7 +184,12 @@ class Bench:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    add("--models", nargs="+", choices=["eam", "nep", "deepmd", "mace"], default=["eam", "nep", "deepmd", "mace"])
+    add(
+        "--models",
+        nargs="+",
+        choices=["eam", "nep", "deepmd", "mace"],
+        default=["eam", "nep", "deepmd", "mace"],
+    )
     add("--ranks", nargs="+", type=int, default=[1, 2])
     add("--rounds", type=int, default=7, help="in which all take turns (default 7)")
     add("--peers", metavar="FOLDER", help="of another plugin for NEP")

@@ -258,7 +258,9 @@ def test_radial_functions_that_no_table_holds() -> None:
         model, arrays={**model.arrays, "radial.freq": 4000.0 * model.arrays["radial.freq"]}
     )
     atoms = small(model)
-    with pytest.raises(ValueError, match=r"intervals from .* A on do not give a table within .* radial='exact'"):
+    with pytest.raises(
+        ValueError, match=r"intervals from .* A on do not give a table within .* radial='exact'"
+    ):
         MACE(wild).get_potential_energy(atoms)
     got, expected = evaluate(MACE(wild, radial="exact"), atoms), defined(wild, atoms)
     assert np.abs(got["forces"] - expected.forces).max() <= 1e-9 * np.abs(expected.forces).max()
