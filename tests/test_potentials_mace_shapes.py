@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,13 @@ from ase import Atoms
 from ase.build import bulk
 from contracts import evaluate
 from mace_data import species_of
-from test_potentials_mace import defined, random_model
+from test_potentials_mace import defined, narrow, random_model
 
 from mdkern.bench.mace_models import DENSITY, DENSITY_RESIDUAL, PLAIN, RESIDUAL
 from mdkern.calculators import MACE
 from mdkern.descriptors import MACEDescriptor
+from mdkern.io.mace import MaceModel
+from mdkern.io.mace_contract import check_model
 from mdkern.reference.mace import mace_descriptors
 
 # Work goes through channels by chunks of at most twelve lines, which is 96 numbers in double precision and 192 in single.
@@ -42,11 +46,74 @@ def structure(species: tuple[str, ...]) -> Atoms:
     return atoms
 
 
+# Axes of arrays that are channels, one behind the other as often as it fits: of features (K) or of edges (E).
+CHANNELS = {
+    "node_embedding": " K", "up": "KE", "lin": "EK", "res": "EK", "lin2": "KK", "skip": "KK", "source": " K", "target": " K",
+    "radial.W3": " E", "radial.b3": "E", "prod.W": "  K", "prod.lin": "KK", "R.lin": "K ", "R.lin1": "K ",
+}  # fmt: skip
+
+
+def kind_of(key: str) -> str:
+    """Name of an array in CHANNELS."""
+    owner, _, rest = key.partition(".")
+    parts = rest.split(".")
+    if owner[0] == "R":
+        return f"R.{parts[0]}"
+    if owner[0] != "L" or parts[0] == "radial":
+        return rest or key
+    if parts[0] == "prod":
+        return "prod.W" if parts[-1][0] == "W" else f"prod.{parts[1]}"
+    return parts[0]
+
+
+def repeated(a: Any, axis: int, n: int, times: int) -> Any:
+    """Each n numbers along an axis so many times."""
+    shape = list(a.shape)
+    grouped = a.reshape(*shape[:axis], -1, n, *shape[axis + 1 :])
+    shape[axis] *= times
+    return np.concatenate([grouped] * times, axis=axis + 1).reshape(shape)
+
+
+def widened(model: MaceModel, times: int) -> MaceModel:
+    """A non-linear model with so many times as many channels, each with numbers of its own."""
+    rng, arrays = np.random.default_rng(2), {}
+    first, n_basis = model.meta["layers"][0], model.meta["radial"]["num_basis"]
+    base = {"K": first["irreps_out"][0][0], "E": first["irreps_up"][0][0]}
+    for key, given in model.arrays.items():
+        a, axes = given, CHANNELS.get(kind_of(key), "")
+        for axis, kind in enumerate(axes):
+            if kind != " ":
+                a = repeated(a, axis, base[kind], times)
+        if key.endswith((".radial.W0", ".density.W0")):  # the elements of a pair, behind the basis
+            a = np.vstack([a[:n_basis], repeated(a[n_basis:], 0, base["K"], times) / times])
+        if len(axes) > 1 and axes[0] != " ":  # a sum over channels
+            a = a / times
+        arrays[key] = a * rng.uniform(0.4, 1.6, a.shape) if axes else a
+    layers = [
+        {
+            key: [[n * times, *x] for n, *x in value] if key.startswith("irreps") else value
+            for key, value in layer.items()
+        }
+        for layer in model.meta["layers"]
+    ]
+    wide = replace(model, meta={**model.meta, "layers": layers}, arrays=arrays)
+    check_model("widened", wide.meta, wide.arrays)
+    return wide
+
+
+@cache
+def made(shape: str) -> MaceModel:
+    if shape in SHAPES:
+        return random_model(**SHAPES[shape])
+    name, _, times = shape.partition(" x ")
+    return widened(narrow(name), int(times))
+
+
 @pytest.mark.quick
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES, "mh_like x 3", "mh_like x 13", "mh_like x 25"])
 @pytest.mark.usefixtures("isa")
 def test_models_of_every_shape(shape: str) -> None:
-    model = random_model(**SHAPES[shape])
+    model = made(shape)
     atoms = structure(MACEDescriptor(model).species)
     expected = defined(model, atoms)
     kinds = species_of(model, atoms)
