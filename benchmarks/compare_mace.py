@@ -129,10 +129,6 @@ def compare(name: str, atoms: Atoms, model: Any, limits: Limits, args: Any) -> d
         "mdkern double": MACE(model, args.head, threads=1),
         "mdkern single": MACE(model, args.head, precision="single", threads=1),
     }
-    if args.threads > 1:
-        ways[f"mdkern double, {args.threads} threads"] = MACE(
-            model, args.head, threads=args.threads
-        )
     if torch_version() is not None and isinstance(model, str):
         from mace.calculators import MACECalculator
 
@@ -179,13 +175,12 @@ def main() -> int:
         help="for the file's model; by default nothing is known of it",
     )
     add("--atoms", type=int, default=108)
-    add("--threads", type=int, default=2)
     add("--rounds", type=int, default=7)
     add("-o", "--output", metavar="FILE", help="JSON")
     args = parser.parse_args()
     if args.model and not args.structure:
         parser.error("--model needs --structure")
-    around = environment(args.threads)
+    around = environment(1)
     peer = torch_version()
     print(
         f"{around['cpu']}, {around['isa']}, mdkern {mdkern.__version__}, mace-torch {peer or 'not installed'}, {os.cpu_count()} CPUs\n"

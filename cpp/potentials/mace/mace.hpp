@@ -132,8 +132,10 @@ constexpr int kMaceMaxHidden = 1024;  // numbers of a readout's layers
 // R of all paths and their derivatives as polynomials of the distance. The distances up to the cutoff are
 // cut into kMaceSegments, and segment s, as R is smoother farther out, into intervals first[s] to
 // first[s + 1], of equal length; the argument of a polynomial is the fraction of its interval.
-// Coefficients (path, chunk of channels, interval, channels / kLine, 6, kLine), so that those of a path
-// and a chunk stay in the L2 cache while many pairs read them.
+// Coefficients (path, chunk of channels, interval, channels / kLine, kMaceTerms, kLine), so that those of
+// a path and a chunk stay in the L2 cache while many pairs read them. Single precision has one less, of
+// shorter intervals: its loops wait for what they read.
+template <class T> constexpr int kMaceTerms = sizeof(T) == 4 ? 5 : 6;
 constexpr int kMaceSegments = 32;
 template <class T> struct MaceRadialTable {
     int n = 0;
@@ -167,8 +169,8 @@ template <class T> inline std::int64_t mace_table_place(int k_up, std::int64_t n
                                                         std::int64_t interval, int channel) {
     const int chunk = mace_chunk<T>(k_up), first = channel / chunk * chunk;
     const int width = k_up - first < chunk ? k_up - first : chunk, c = channel - first;
-    return 6 * (path * n * k_up + first * n + interval * width + c / kLine<T> * kLine<T>)+c %
-           kLine<T>;
+    const std::int64_t before = path * n * k_up + first * n + interval * width;
+    return kMaceTerms<T> * (before + c / kLine<T> * kLine<T>)+c % kLine<T>;
 }
 
 struct MaceZbl {

@@ -4,7 +4,7 @@
 // Operations per neighbor and channel of a path with n1 components of u and n3 of A, one FMA each:
 //   forward   5 (table) + n1 + n1 n3
 //   backward  9 (table) + 4 n1 + 2 n1 n3, and sums of n1 n3 + 1 vectors over their lanes per chunk
-// and six numbers of the table, which come from the L2 cache: a path and chunk at a time.
+// (one and two less in single precision) and six numbers of the table, or five, which come from the L2 cache: a path and chunk at a time.
 #pragma once
 
 #include "potentials/mace/mace_pairs.hpp"
@@ -13,30 +13,31 @@ namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
 
-// Value of a vector of quintics, and their derivative.
-template <class T> [[gnu::always_inline]] inline simd::Vec<T> quintic_value(const T* c,
-                                                                            simd::Vec<T> t) {
-    simd::Vec<T> value = simd::load(c + 5 * kLine<T>);
-#pragma GCC unroll 5
-    for (int q = 4; q >= 0; --q) value = simd::fma(value, t, simd::load(c + q * kLine<T>));
+// Value of a vector of polynomials, and their derivative.
+template <class T> [[gnu::always_inline]] inline simd::Vec<T> table_value(const T* c,
+                                                                          simd::Vec<T> t) {
+    simd::Vec<T> value = simd::load(c + (kMaceTerms<T> - 1) * kLine<T>);
+#pragma GCC unroll 6
+    for (int q = kMaceTerms<T> - 2; q >= 0; --q)
+        value = simd::fma(value, t, simd::load(c + q * kLine<T>));
     return value;
 }
-template <class T> [[gnu::always_inline]] inline void quintic_jet(const T* c, simd::Vec<T> t,
-                                                                  simd::Vec<T>& value,
-                                                                  simd::Vec<T>& slope) {
-    value = simd::load(c + 5 * kLine<T>);
+template <class T> [[gnu::always_inline]] inline void table_jet(const T* c, simd::Vec<T> t,
+                                                                simd::Vec<T>& value,
+                                                                simd::Vec<T>& slope) {
+    value = simd::load(c + (kMaceTerms<T> - 1) * kLine<T>);
     simd::in_register(value);
     slope = value;
-    value = simd::fma(value, t, simd::load(c + 4 * kLine<T>));
-#pragma GCC unroll 4
-    for (int q = 3; q >= 0; --q) {
+    value = simd::fma(value, t, simd::load(c + (kMaceTerms<T> - 2) * kLine<T>));
+#pragma GCC unroll 6
+    for (int q = kMaceTerms<T> - 3; q >= 0; --q) {
         slope = simd::fma(slope, t, value);
         value = simd::fma(value, t, simd::load(c + q * kLine<T>));
     }
 }
 // Of a chunk's coefficients those of the vector of channels at v.
 template <class T> [[gnu::always_inline]] inline const T* channels_at(const T* c, int v) {
-    return c + v / kLine<T> * 6 * kLine<T> + v % kLine<T>;
+    return c + v / kLine<T> * kMaceTerms<T> * kLine<T> + v % kLine<T>;
 }
 
 // What the loops of one path and chunk read.
@@ -70,7 +71,7 @@ template <class T> struct MaceConvolution {
     [[gnu::always_inline]] const T* angular(int k) const { return c.t + entry(k); }
     [[gnu::always_inline]] T* slopes(int k) const { return c.s + entry(k); }
     [[gnu::always_inline]] const T* coefficients(int g, int k) const {
-        return rows[g] + 6 * std::int64_t(c.interval[k]) * width;
+        return rows[g] + kMaceTerms<T> * std::int64_t(c.interval[k]) * width;
     }
 
 private:
@@ -99,7 +100,7 @@ template <class T, int N1, int N3, int kPairs>
         V w[kPairs][N1];
 #pragma GCC unroll 4
         for (int p = 0; p < kPairs; ++p) {
-            const V r = quintic_value<T>(channels_at(coefficients[p], v), x[p]);
+            const V r = table_value<T>(channels_at(coefficients[p], v), x[p]);
 #pragma GCC unroll 13
             for (int m1 = 0; m1 < N1; ++m1) w[p][m1] = r * simd::load(u[p] + m1 * k_up + v);
         }
@@ -147,7 +148,7 @@ void convolve_constant(const MaceConvolution<T>& o, T* __restrict a, std::int64_
         for (V& x : sum) x = T(0);
         for (int g = 0; g < c.n_groups; ++g)
             for (int k = c.begin[g]; k < c.begin[g + 1]; ++k) {
-                const V r = quintic_value<T>(channels_at(o.coefficients(g, k), v), V(c.frac[k]));
+                const V r = table_value<T>(channels_at(o.coefficients(g, k), v), V(c.frac[k]));
                 const T* u = o.u + c.source[k] * o.u_row + v;
 #pragma GCC unroll 5
                 for (int m = 0; m < N; ++m) sum[m] = simd::fma(r, simd::load(u + m * k_up), sum[m]);
@@ -200,7 +201,7 @@ void convolve_back(const MaceConvolution<T>& o, const T* g, std::int64_t step, T
             for (int e = 0; e <= kSlope; ++e) dt[e] = T(0);
             for (int v = 0; v < width; v += V::width) {
                 V value, slope, h[N1], w[N1];
-                quintic_jet<T>(channels_at(coefficients, v), x, value, slope);
+                table_jet<T>(channels_at(coefficients, v), x, value, slope);
 #pragma GCC unroll 13
                 for (int m1 = 0; m1 < N1; ++m1) {
                     h[m1] = T(0);
@@ -254,7 +255,7 @@ void convolve_back_constant(const MaceConvolution<T>& o, const T* g, std::int64_
             V slope_sum = T(0);
             for (int v = 0; v < width; v += V::width) {
                 V value, slope, along = T(0);
-                quintic_jet<T>(channels_at(coefficients, v), x, value, slope);
+                table_jet<T>(channels_at(coefficients, v), x, value, slope);
                 value = factor * value;
 #pragma GCC unroll 5
                 for (int m = 0; m < N; ++m) {
@@ -283,7 +284,7 @@ template <class T> void convolve_any(const MaceConvolution<T>& o, T* a, std::int
             for (int group = 0; group < c.n_groups; ++group)
                 for (int k = c.begin[group]; k < c.begin[group + 1]; ++k) {
                     const V r =
-                        quintic_value<T>(channels_at(o.coefficients(group, k), v), V(c.frac[k]));
+                        table_value<T>(channels_at(o.coefficients(group, k), v), V(c.frac[k]));
                     const T *u = o.u + c.source[k] * o.u_row + v, *t = o.angular(k);
                     for (int m1 = 0; m1 < n1; ++m1)
                         sum = simd::fma(V(t[(m1 * n3 + m3) * kLine<T>]) * r,
@@ -307,8 +308,8 @@ template <class T> void convolve_back_any(const MaceConvolution<T>& o, const T* 
                     V sum = T(0);
                     for (int v = 0; v < o.width; v += V::width) {
                         V value, slope;
-                        quintic_jet<T>(channels_at(o.coefficients(group, k), v), V(c.frac[k]),
-                                       value, slope);
+                        table_jet<T>(channels_at(o.coefficients(group, k), v), V(c.frac[k]), value,
+                                     slope);
                         const V y = simd::load(g + m3 * step + v),
                                 w = simd::load(u + m1 * k_up + v);
                         sum = simd::fma(value * w, y, sum);

@@ -124,14 +124,16 @@ MaceLinear<T> MaceWeights<T>::linear(const double* w, std::int64_t n_sets, int i
     T* forward = memory_.back().reserve(std::size_t(n_sets * x.stride));
     memory_.emplace_back();
     T* back = memory_.back().reserve(std::size_t(n_sets * x.stride_transposed));
-    std::vector<double> whole(std::size_t(x.n_in) * std::size_t(x.n_out));
-    for (std::int64_t s = 0; s < n_sets; ++s) {
-        std::fill(whole.begin(), whole.end(), 0.0);
-        for (int i = 0; i < in_parts * in; ++i)
+    // Without anything to pad the matrices are packed from where they are.
+    const bool whole = in == pi && out == po;
+    std::vector<double> wide(whole ? 0 : std::size_t(x.n_in) * std::size_t(x.n_out), 0.0);
+    for (std::int64_t s = 0; s < n_sets; ++s, w += std::int64_t(in_parts * in) * out_parts * out) {
+        for (int i = 0; !whole && i < in_parts * in; ++i)
             for (int o = 0; o < out_parts * out; ++o)
-                whole[std::size_t(i / in * pi + i % in) * std::size_t(x.n_out) +
-                      std::size_t(o / out * po + o % out)] = *w++;
-        const Matrix<const double> m{whole.data(), x.n_out};
+                wide[std::size_t(i / in * pi + i % in) * std::size_t(x.n_out) +
+                     std::size_t(o / out * po + o % out)] =
+                    w[std::int64_t(i) * out_parts * out + o];
+        const Matrix<const double> m{whole ? w : wide.data(), x.n_out};
         pack_right(m, x.n_in, x.n_out, false, forward + s * x.stride);
         pack_right(m, x.n_out, x.n_in, true, back + s * x.stride_transposed);
     }
@@ -549,7 +551,7 @@ void MaceWeights<T>::exact(const void* radial, int layer, int si, int sj, double
     for (std::int64_t path = 0, q = 0; path < std::int64_t(size) / channels; ++path)
         for (int c = 0; c < k; ++c) {
             T* to = rows + mace_table_place<T>(k, n, path, pair, c);
-            for (int d = 0; d < 6; ++d) to[d * kLine<T>] = T(0);
+            for (int d = 0; d < kMaceTerms<T>; ++d) to[d * kLine<T>] = T(0);
             if (c >= channels) continue;
             to[0] = T(value[std::size_t(q)]);
             to[kLine<T>] = T(slope[std::size_t(q++)]);

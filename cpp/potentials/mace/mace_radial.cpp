@@ -233,6 +233,16 @@ void quintic(const double f[3], const double g[3], double* c) {
     c[4] = 52 * F - 8 * G + 16 * Fh - 40 * Gh;
     c[5] = -24 * F + 4 * G + 16 * Gh;
 }
+// The same of degree four, without the slope at 1/2.
+void quartic(const double f[3], const double g[3], double* c) {
+    const double F = f[2] - f[0] - g[0], G = g[2] - g[0], Fh = f[1] - f[0] - 0.5 * g[0];
+    c[0] = f[0];
+    c[1] = g[0];
+    c[4] = 16 * Fh - 8 * F + 2 * G;
+    c[3] = G - 2 * F - 2 * c[4];
+    c[2] = 3 * F - G + c[4];
+    c[5] = 0.0;
+}
 double horner(const double* c, double t) {
     double y = c[5];
     for (int q = 4; q >= 0; --q) y = y * t + c[q];
@@ -247,8 +257,9 @@ struct Sample {
 
 class TableMaker {
 public:
-    TableMaker(const MaceRadial& radial, int layer, int si, int sj)
+    TableMaker(const MaceRadial& radial, int layer, int si, int sj, int terms)
         : radial_(radial),
+          terms_(terms),
           layer_(layer),
           si_(si),
           sj_(sj),
@@ -275,7 +286,7 @@ public:
             sample(begin + (i + 0.75) * h, high_);
             const auto one = [&](const double* f, const double* g, double low, double high) {
                 const double slopes[3] = {h * g[0], h * g[1], h * g[2]};
-                quintic(f, slopes, c);
+                (terms_ == 6 ? quintic : quartic)(f, slopes, c);
                 const double e =
                     std::max(std::fabs(horner(c, 0.25) - low), std::fabs(horner(c, 0.75) - high));
                 error = e > error || !(e == e) ? e : error;
@@ -302,7 +313,7 @@ private:
     }
 
     const MaceRadial& radial_;
-    const int layer_, si_, sj_;
+    const int terms_, layer_, si_, sj_;
     const std::size_t n_;
     std::vector<double> scratch_;
     Sample left_, middle_, right_, low_, high_;
@@ -315,7 +326,7 @@ template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int la
     const std::string name = "radial functions of layer " + std::to_string(layer);
     const int n_functions = radial.n_functions(layer), channels = n_functions / n_paths;
     const double length = radial.cutoff() / kMaceSegments;
-    TableMaker maker(radial, layer, si, sj);
+    TableMaker maker(radial, layer, si, sj, kMaceTerms<T>);
     // The largest value from each segment on outwards.
     double outer[kMaceSegments + 1] = {};
     for (int s = kMaceSegments; s-- > 0;)
@@ -334,9 +345,9 @@ template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int la
                 first[s + 1] = first[s] + n;
                 break;
             }
-            // The error goes with the sixth power of the length.
+            // The error goes with the power of the length that has as many terms.
             const double more =
-                std::isfinite(error) ? 1.1 * std::pow(error / most, 1.0 / 6.0) : 1e9;
+                std::isfinite(error) ? 1.1 * std::pow(error / most, 1.0 / kMaceTerms<T>) : 1e9;
             n = int(std::min(std::max(std::ceil(n * more), n + 1.0), 1e9));
             if (n > kMaceMostIntervals)
                 throw std::invalid_argument(name + ": " + std::to_string(kMaceMostIntervals) +
@@ -346,7 +357,7 @@ template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int la
         }
     }
     const int n = first[kMaceSegments];
-    const std::size_t size = std::size_t(n_paths) * std::size_t(n) * std::size_t(6 * k);
+    const std::size_t size = std::size_t(n_paths) * std::size_t(n) * std::size_t(kMaceTerms<T> * k);
     std::fill_n(table.rows.reserve(size), size, T(0));
     table.density.resize(std::size_t(6 * n));
     for (int s = 0, i = 0; s < kMaceSegments; ++s) {
@@ -355,7 +366,8 @@ template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int la
             for (int q = 0; q < n_functions; ++q) {
                 T* to =
                     table.rows.data() + mace_table_place<T>(k, n, q / channels, i, q % channels);
-                for (int d = 0; d < 6; ++d) to[d * kLine<T>] = T(*c++);
+                for (int d = 0; d < kMaceTerms<T>; ++d) to[d * kLine<T>] = T(c[d]);
+                c += 6;
             }
             for (int d = 0; d < 6; ++d) table.density[std::size_t(6 * i + d)] = *c++;
         }
