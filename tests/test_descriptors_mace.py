@@ -39,7 +39,6 @@ def small(name: str) -> Atoms:
     return atoms
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("name", SEEN)
 @pytest.mark.usefixtures("isa")
 def test_numbers_of_mace_torch(name: str) -> None:

@@ -128,7 +128,6 @@ LIMITS = {
 }
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("name", names())
 @pytest.mark.usefixtures("isa")
 def test_agrees_with_mace_torch(name: str) -> None:

@@ -83,7 +83,7 @@ def _case(kernel: str, system: System) -> Case:
 
     kinds = _kinds(potential.species, system.atoms)
     return potential_case(
-        kernel, COUNTS[kernel], system, potential, formula, 2e-5 if single else 1e-8, kinds
+        kernel, COUNTS[kernel], system, potential, formula, 2e-5 if single else 1e-7, kinds
     )
 
 
