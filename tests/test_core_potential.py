@@ -100,7 +100,7 @@ def test_places_within_a_models_arrays_are_checked() -> None:
         (("layers", 1, "l_up"), 2, "layers.1.l_up: 2; expected the irreps of the layer before"),
         (("readouts", 1, "layer"), 2, "readouts.1.layer: 2; expected 0 to 1"),
         (("readouts", 1, "activation"), "relu", "'relu'; expected silu, tanh or sigmoid"),
-        (("radial", "p"), 1000, "radial.p: 1000; expected 1 to 64"),
+        (("radial", "p"), 1000, "radial.p: 1000; expected 1 to 100"),
         (("cutoff",), 0.0, "cutoff: 0; expected"),
     ],
 )
