@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 _KINDS = {"bessel": 0, "gaussian": 1, "chebyshev": 2}
 _TRANSFORMS = {"none": 0, "agnesi": 1, "soft": 2}
 _COULOMB = 14.3996  # eV Angstrom / e^2, as mace-torch has it
-_BOUNDS = {"double": 3e-10, "single": 3e-8}  # of tables, relative to the largest value
+_BOUNDS = {"double": 1e-10, "single": 3e-8}  # of tables, relative to the largest value
 
 
 class MACE(InCore):
@@ -45,7 +45,7 @@ class MACE(InCore):
         Of features and products. With "single", positions are subtracted and energies and forces added up in double;
         energies and forces are then good to some 1e-6 of their size.
     radial : {"table", "exact"}
-        Radial functions from tables, within 3e-10 of their largest value (3e-8 with "single"), which is verified when they are
+        Radial functions from tables, within 1e-10 of their largest value (3e-8 with "single"), which is verified when they are
         made, for the elements that are met; or by the model's nets for every pair, which takes a hundred times as long.
 
     Raises
