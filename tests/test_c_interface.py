@@ -351,6 +351,9 @@ def test_a_cluster_as_the_calculator_has_it(eam: Model) -> None:
     again = eam.cluster(moved, [0, 1, 0], [[], [], []], forward=nothing, changed=0)
     atoms.positions = moved
     np.testing.assert_allclose(again[3], atoms.get_forces(), rtol=0, atol=1e-13)
+    # Plans that are made when it is know the types.
+    assert eam.cluster(moved, [0, 0, 0], [[], [], []], forward=nothing, changed=0)[0] == INVALID
+    assert "type of row 1 is another than in the last call" in eam.message()
 
 
 def test_a_half_list_and_forces_alone(eam: Model, tmp_path: Path) -> None:

@@ -132,3 +132,54 @@ def test_models_of_every_shape(shape: str) -> None:
     for precision, limit in (("double", 5e-7), ("single", 5e-5)):
         found = MACEDescriptor(model, precision=precision).create(atoms)
         assert np.abs(found - features).max() <= limit * np.abs(features).max()
+
+
+def wider(model: MaceModel, t: int, times: int) -> MaceModel:
+    """The same model with so many copies of the channels of layer t between Linear_up and Linear, each with its part."""
+    layers = [dict(x) for x in model.meta["layers"]]
+    arrays, layer = dict(model.arrays), layers[t]
+    edges = layer["irreps_up"][0][0]
+    for key in ("irreps_up", "irreps_mid"):
+        layer[key] = [[times * edges, *x[1:]] for x in layer[key]]
+    for name, array in model.arrays.items():
+        owner, _, rest = name.partition(".")
+        if owner != f"L{t}":
+            continue
+        if rest.startswith("up."):
+            arrays[name] = np.tile(array, (1, times))
+        elif rest == f"radial.W{layer['radial_layers'] - 1}":
+            by_path = array.reshape(len(array), -1, edges)
+            arrays[name] = np.tile(by_path, (1, 1, times)).reshape(len(array), -1)
+        elif rest.startswith("lin."):
+            by_path = array.reshape(-1, edges, array.shape[1])
+            arrays[name] = np.tile(by_path, (1, times, 1)).reshape(-1, array.shape[1]) / times
+    return MaceModel(model.path, *check_model(model.path, model.meta | {"layers": layers}, arrays))
+
+
+def test_layers_of_different_widths() -> None:
+    model = random_model(blocks=(RESIDUAL,) * 4, l_hidden=1, max_ell=2, correlation=2, channels=5)
+    wide = wider(wider(model, 2, 4), 3, 14)
+    atoms = structure(("O", "Cu"))
+    first, second = (
+        evaluate(MACE(model, radial="exact"), atoms),
+        evaluate(MACE(wide, radial="exact"), atoms),
+    )
+    assert np.abs(first["forces"] - second["forces"]).max() <= 1e-11 * np.abs(first["forces"]).max()
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e-3, 1e6])
+def test_tables_do_not_depend_on_how_large_radial_functions_are(size: float) -> None:
+    model = random_model(blocks=(DENSITY, DENSITY_RESIDUAL))
+    arrays = dict(model.arrays)
+    for t, layer in enumerate(model.meta["layers"]):
+        arrays[f"L{t}.radial.W{layer['radial_layers'] - 1}"] = (
+            size * arrays[f"L{t}.radial.W{layer['radial_layers'] - 1}"]
+        )
+        for o in range(len(layer["irreps_target"])):
+            arrays[f"L{t}.lin.{o}"] = arrays[f"L{t}.lin.{o}"] / size
+    atoms = structure(("O", "Cu"))
+    expected = evaluate(MACE(model, radial="exact"), atoms)
+    got = evaluate(MACE(replace(model, arrays=arrays)), atoms)
+    assert (
+        np.abs(got["forces"] - expected["forces"]).max() <= 1e-7 * np.abs(expected["forces"]).max()
+    )

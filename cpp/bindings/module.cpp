@@ -25,6 +25,8 @@ PYBIND11_MODULE(_core, m) {
             py::set_error(PyExc_MemoryError, e.what());
         } catch (const InUse& e) {
             py::set_error(py::module_::import("mdkern.errors").attr("InUseError"), e.what());
+        } catch (const UnusableModel& e) {
+            py::set_error(py::module_::import("mdkern.errors").attr("UnsupportedError"), e.what());
         } catch (const FileFormatError& e) {
             py::set_error(py::module_::import("mdkern.errors").attr("FormatError"), e.what());
         } catch (const FileReadError& e) {

@@ -67,6 +67,8 @@ template <class Body> int guarded(const Body& body) noexcept {
         return say(MDKERN_EXCHANGE, e.what());
     } catch (const std::invalid_argument& e) {
         return say(MDKERN_INVALID, e.what());
+    } catch (const UnusableModel& e) {
+        return say(MDKERN_INVALID, e.what());
     } catch (const MemoryLimit& e) {
         return say(MDKERN_MEMORY, e.what());
     } catch (const std::bad_alloc&) {

@@ -50,7 +50,7 @@ void GhostTable::update(const mdkern_atoms& atoms, const mdkern_list& list,
     n_own_ = atoms.n_own;
     n_all_ = atoms.n_all;
     if (list.changed) listed_ = false;  // until it is complete: what follows may throw
-    take_rows(atoms, std::max(traits.n_species, 1));
+    take_rows(atoms, std::max(traits.n_species, 1), list.changed != 0);
     if (!list.changed) return;
     take_list(list);
     listed_ = true;
@@ -72,7 +72,7 @@ void GhostTable::take_box(const mdkern_atoms& atoms) {
     box_ = {cell_, pbc_};
 }
 
-void GhostTable::take_rows(const mdkern_atoms& atoms, int n_species) {
+void GhostTable::take_rows(const mdkern_atoms& atoms, int n_species, bool changed) {
     double* rows = rows_.reserve(std::size_t(4 * n_all_ + kRowRoom));
     std::int32_t* home = home_.reserve(std::size_t(n_all_) + 1);
     for (std::int64_t r = 0; r < n_all_; ++r) {
@@ -84,6 +84,10 @@ void GhostTable::take_rows(const mdkern_atoms& atoms, int n_species) {
         if (type < 0 || (n_species > 0 && type >= n_species))
             refuse("atoms: type of row " + std::to_string(r) + " is " + std::to_string(type) +
                    "; expected 0 to " + std::to_string(std::max(n_species, 1) - 1));
+        // Plans that are made when the list is know the types.
+        if (!changed && rows[4 * r + 3] != double(type))
+            refuse("atoms: type of row " + std::to_string(r) +
+                   " is another than in the last call; expected list.changed 1");
         std::copy_n(x, 3, rows + 4 * r);
         rows[4 * r + 3] = double(type);
         home[r] = std::int32_t(r);

@@ -38,7 +38,7 @@ public:
 
 private:
     void take_box(const mdkern_atoms& atoms);
-    void take_rows(const mdkern_atoms& atoms, int n_species);
+    void take_rows(const mdkern_atoms& atoms, int n_species, bool changed);
     void take_list(const mdkern_list& list);
     template <class Rows> void take_half(std::int64_t n_listed, const Rows& neighbors);
     void plan_tiles();

@@ -20,6 +20,11 @@ struct InUse : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+// A model that cannot be evaluated, as is found out when it is: mdkern.errors.UnsupportedError in Python.
+struct UnusableModel : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 inline std::string number(double x) {
     char text[40];
     std::snprintf(text, sizeof text, "%.6g", x);

@@ -35,6 +35,7 @@ from mdkern.calculators import AtomsError, NonFiniteError
 from mdkern.cli import continuation, trajectory
 from mdkern.cli.output import UsageError
 from mdkern.descriptors import ACSF, SOAP
+from mdkern.errors import UnsupportedError
 from mdkern.md import DynamicsError, VelocityVerlet, read_checkpoint, write_checkpoint
 from mdkern.md.integrators import Langevin
 
@@ -81,7 +82,14 @@ def model_format(
     name: str, suffix: str, mutant: Callable[[Random], bytes], read: Callable[[str, Random], Any]
 ) -> Format:
     """Of a potential, whose models are evaluated."""
-    return Format(name, suffix, mutant, read, _evaluate, unusable=(NonFiniteError, AtomsError))
+    return Format(
+        name,
+        suffix,
+        mutant,
+        read,
+        _evaluate,
+        unusable=(NonFiniteError, AtomsError, UnsupportedError),
+    )
 
 
 # --- EAM

@@ -77,7 +77,6 @@ struct MaceComponent {
     int n_a = 0;
     const std::int16_t* code = nullptr;
     std::int64_t first = 0;  // its first coefficient
-    int output = 0;          // irreps of the layer's output
 };
 
 // How u, h or x are made of irreps with components [first, first + n).

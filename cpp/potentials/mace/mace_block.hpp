@@ -74,7 +74,6 @@ private:
 
     // The R of all paths and pairs of a centre, where there are no tables.
     void exact(MaceCentre<T>& c) {
-        if (!model.exact) return;
         for (int k = 0; k < c.n; ++k)
             model.exact(model.radial, t, c.species,
                         int(job.s.rows[4 * std::int64_t(c.index[k]) + 3]), c.r[k], c.n, k,

@@ -4,7 +4,8 @@
 // Operations per neighbor and channel of a path with n1 components of u and n3 of A, one FMA each:
 //   forward   5 (table) + n1 + n1 n3
 //   backward  9 (table) + 4 n1 + 2 n1 n3, and sums of n1 n3 + 1 vectors over their lanes per chunk
-// (one and two less in single precision) and six numbers of the table, or five, which come from the L2 cache: a path and chunk at a time.
+// (one and two less in single precision) and six numbers of the table, or five, which come from the L2
+// cache: a path and chunk at a time.
 #pragma once
 
 #include "potentials/mace/mace_pairs.hpp"

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/errors.hpp"
 #include "potentials/mace/mace_checks.hpp"
 
 namespace mdkern {
@@ -108,6 +109,13 @@ MaceLinear<T> MaceWeights<T>::linear(const double* w, std::int64_t n_sets, int i
     };
     x.stride = size(x.n_in, x.n_out);
     x.stride_transposed = size(x.n_out, x.n_in);
+    // Padding may take much more than what a small file has.
+    packed_bytes_ += double(n_sets) * double(x.stride + x.stride_transposed) * sizeof(T);
+    weight_bytes_ += 8.0 * double(n_sets) * in_parts * in * out_parts * out;
+    if (packed_bytes_ > 64.0 * weight_bytes_ + 64e6)
+        throw MemoryLimit("weights of " + number(weight_bytes_) + " bytes need " +
+                          number(packed_bytes_) +
+                          " when padded; expected at most 64 times as many");
     memory_.emplace_back();
     T* forward = memory_.back().reserve(std::size_t(n_sets * x.stride));
     memory_.emplace_back();
@@ -180,8 +188,9 @@ template <class T> void MaceWeights<T>::read_layer(const Fields& f, int t, MaceL
         const std::string name = "lin." + std::to_string(o);
         const int parts = o == 0 ? 1 + l.n_gates : 1, rows = l.targets[o].n_paths * up;
         const std::int64_t sets = f.length(name, 0, 1, kMaxSpecies);
-        if (sets != 1 && sets != n_species_)
-            refuse(f.prefix() + name, sets, "1 or " + std::to_string(n_species_) + " matrices");
+        if (sets != 1 && (nonlinear || sets != n_species_))
+            refuse(f.prefix() + name, sets,
+                   nonlinear ? "one matrix" : "1 or " + std::to_string(n_species_) + " matrices");
         linears_.back().push_back(linear(f.array<double>(name, {sets, rows, parts * l.channels}),
                                          sets, l.targets[o].n_paths, up, parts, l.channels));
     }
@@ -196,6 +205,9 @@ template <class T> void MaceWeights<T>::read_layer(const Fields& f, int t, MaceL
             if (from[o] >= 0) {
                 if (l.up.n[from[o]] != l.targets[o].n)
                     refuse(f.prefix() + "res_from", from[o], "irreps as those of x");
+                for (int before_o = 0; before_o < o; ++before_o)
+                    if (from[before_o] == from[o])
+                        refuse(f.prefix() + "res_from", from[o], "different irreps");
                 l.res_from[o] = from[o];
                 res[std::size_t(o)] = linear(f.array<double>("res." + at, {up, parts * l.channels}),
                                              1, 1, up, parts, l.channels);
@@ -254,6 +266,7 @@ template <class T> void MaceWeights<T>::read_paths(const Fields& f, MaceLayer<T>
         const std::int32_t up = p[4 * q], l2 = p[4 * q + 1], l3 = p[4 * q + 2], o = p[4 * q + 3];
         check(name, up, 0, l.up.n_slots);
         check(name, l2, 0, kMaceMaxL + 1);
+        check(name, l3, 0, kMaceMaxL + 1);
         check(name, o, q ? p[4 * (q - 1) + 3] : 0, x.n_slots);
         MacePath path;
         path.up = l.up.first[up];

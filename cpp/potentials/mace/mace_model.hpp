@@ -12,7 +12,7 @@
 //     cg_index (., 4), cg (.): path, m1, m2, m3 and value
 //     species_up (S, U) of the first layer, up.O (K, U) of others
 //     radial.layers.I, density.layers.I: nets; source, target (S, .)
-//     lin.O (1 or S, Q_O U, K)
+//     lin.O (1 or S, Q_O U, K); with gates, one set and (1 + gates) K columns for the scalars, res.O too
 //     skip.O (1 or S, K, K) and skip_from (slots of the output), or species_skip (S, slots, K)
 //     gates: n, res.O (U, .), res_from, lin2.O, alpha, beta, silu, sigmoid: of non-linear blocks
 //     product.O: NU.index (., NU + 2), NU.value (.), NU.w (1 or S, P, K); lin (K, K)
@@ -40,13 +40,15 @@ template <class T> struct MaceSet {
     std::vector<std::shared_ptr<const void>> held;
 };
 
+constexpr std::size_t kMaceCacheBytes = std::size_t(1) << 30;
+
 template <class T> class MaceWeights {
 public:
     // Throws std::invalid_argument.
     MaceWeights(const Fields& fields, double bound, bool exact);
     const MaceModel<T>& model() const { return model_; }
     // Tables for the species of which present[s] is set. What one call made, all others share: it is
-    // made under a lock, and never changes.
+    // made under a lock, and never changes. Up to kMaceCacheBytes are kept beyond those in use.
     std::shared_ptr<const MaceSet<T>> tables(const std::vector<bool>& present) const;
 
 private:
@@ -64,11 +66,16 @@ private:
         std::int64_t n_species = 1;
         const double* w = nullptr;
     };
+    template <class X> struct Kept {
+        std::shared_ptr<const X> table;
+        std::size_t bytes = 0;
+        std::int64_t used = 0;  // `clock` when it was asked for last
+    };
     struct Cache {
         std::mutex lock;
-        std::vector<std::shared_ptr<const MaceTable<T>>> radial;  // (n_layers, S, S)
-        std::vector<std::shared_ptr<const Buffer<T>>> product;    // (n_layers, S)
-        std::shared_ptr<const MaceSet<T>> all;
+        std::int64_t clock = 0;
+        std::vector<Kept<MaceTable<T>>> radial;  // (n_layers, S, S)
+        std::vector<Kept<Buffer<T>>> product;    // (n_layers, S)
     };
 
     void read_layer(const Fields& f, int t, MaceLayer<T>& l);
@@ -83,6 +90,7 @@ private:
     const T* copy(const double* from, int rows, int columns, int padded_rows, int padded_columns,
                   bool transposed = false);
     std::shared_ptr<const Buffer<T>> polynomial(int t, int species) const;
+    static void trim(Cache& cache);
     static void exact(const void* radial, int layer, int si, int sj, double r, std::int64_t n,
                       std::int64_t pair, T* rows, double* density);
 
@@ -93,6 +101,7 @@ private:
     std::unique_ptr<const MaceRadial> radial_;
     std::vector<MaceLayer<T>> layers_;
     std::vector<MaceReadout<T>> readouts_;
+    double packed_bytes_ = 0.0, weight_bytes_ = 0.0;
     std::vector<int> channels_up_;  // not padded
     std::vector<double> norms_;
     std::deque<Buffer<T>> memory_;

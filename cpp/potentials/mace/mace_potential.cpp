@@ -27,7 +27,6 @@ template <class T> struct MaceArrays {
 struct MaceSpace final : Workspace {
     MacePlanMaker plan;
     std::int64_t of_build = -1;
-    std::vector<bool> present;
     MaceArrays<double> wide;
     MaceArrays<float> narrow;
     Buffer<double> rho[kMaceMaxLayers], entries, virial_entries, virials, energies, exchanged;
@@ -149,6 +148,11 @@ private:
         const auto n = std::size_t(job.s.n_real), homes = std::size_t(job.s.n_homes),
                    n_entries = std::size_t(job.plan.n_entries);
         MaceState<T>& state = job.state;
+        // Every second layer shares memory, so that it must not move while the others read it.
+        std::size_t widest = 0;
+        for (int t = 1; t < model.n_layers; ++t)
+            widest = std::max(widest, std::size_t(model.layers[t].up.n_components) *
+                                          std::size_t(model.layers[t].k_up));
         for (int t = 0; t < model.n_layers; ++t) {
             const MaceLayer<T>& l = model.layers[t];
             const auto up = std::size_t(l.up.n_components) * std::size_t(l.k_up),
@@ -162,9 +166,9 @@ private:
             if (!gradients) continue;
             state.dh[t] = arrays.dh[t].reserve(n * std::size_t(l.out.n_components) * k + 64);
             if (t == 0) continue;
-            state.messages[t] = arrays.messages[t % 2].reserve(n_entries * up + 64);
+            state.messages[t] = arrays.messages[t % 2].reserve(n_entries * widest + 64);
             if (l.nonlinear || !table.whole()) {
-                state.du[t] = arrays.du[t % 2].reserve(homes * up + 64);
+                state.du[t] = arrays.du[t % 2].reserve(homes * widest + 64);
             }
         }
         if (gradients) {

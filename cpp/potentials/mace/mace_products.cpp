@@ -56,7 +56,6 @@ void MaceWeights<T>::read_products(const Fields& f, int t, MaceLayer<T>& l) {
         for (const auto& of : terms) {
             MaceComponent c;
             c.first = n_coefficients;
-            c.output = o;
             std::vector<std::int16_t> code;
             Product product;
             product.slot = o;

@@ -81,7 +81,7 @@ MaceNet::Jet MaceNet::operator()(Jet in, Jet out) const {
 }
 
 MaceRadial::MaceRadial(const Fields& model, int n_species, const std::vector<int>& n_paths,
-                       const std::vector<int>& k_up) {
+                       const std::vector<int>& channels) {
     const Fields f = model.group("radial");
     cutoff_ = model.positive("cutoff");
     n_basis_ = f.length("basis", 0, 1, 1024);
@@ -105,7 +105,7 @@ MaceRadial::MaceRadial(const Fields& model, int n_species, const std::vector<int
     for (std::size_t t = 0; t < n_paths.size(); ++t) {
         const Fields& g = groups[t];
         Layer l;
-        l.channels = k_up[t];
+        l.channels = channels[t];
         if (g.has("source")) {
             l.n_embed = g.length("source", 1, 1, 1 << 16);
             l.source = g.array<double>("source", {n_species, l.n_embed});
@@ -113,10 +113,10 @@ MaceRadial::MaceRadial(const Fields& model, int n_species, const std::vector<int
         }
         const std::int64_t n_in = n_basis_ + 2 * l.n_embed;
         l.net = MaceNet(g.group("radial"), n_in);
-        if (l.net.n_out() != n_paths[t] * k_up[t])
+        if (l.net.n_out() != n_paths[t] * channels[t])
             throw std::invalid_argument(g.prefix() + "radial: of " + std::to_string(l.net.n_out()) +
                                         " functions; expected " +
-                                        std::to_string(n_paths[t] * k_up[t]));
+                                        std::to_string(n_paths[t] * channels[t]));
         if (g.has("density.layers.0.w")) {
             l.density = MaceNet(g.group("density"), n_in);
             if (l.density.n_out() != 1)
@@ -266,25 +266,29 @@ public:
           n_(std::size_t(radial.n_functions(layer))),
           scratch_(radial.room()) {}
 
-    double largest(double r) {
+    // The largest of the functions at a distance, and the density.
+    void largest(double r, double most[2]) {
         sample(r, low_);
-        double most = 0.0;
-        for (const double x : low_.r) most = std::max(most, std::fabs(x));
-        return most;
+        for (const double x : low_.r) most[0] = std::max(most[0], std::fabs(x));
+        most[1] = std::max(most[1], std::fabs(low_.rho[0]));
+        if (!std::isfinite(low_.rho[0])) most[1] = low_.rho[0];
+        for (const double x : low_.r)
+            if (!std::isfinite(x)) most[0] = x;
     }
     // The polynomials of [begin, begin + length) in n intervals into `to`, (n, functions + 1, 6), the
-    // density behind the others. Returns the largest error.
-    double fit(double begin, double length, int n, std::vector<double>& to) {
+    // density behind the others. Returns the largest error, in units of what is allowed for either.
+    double fit(double begin, double length, int n, const double most[2], std::vector<double>& to) {
         const double h = length / n;
         to.resize(std::size_t(n) * (n_ + 1) * 6);
-        double error = 0.0, *c = to.data();
+        double errors[2] = {0.0, 0.0}, *c = to.data();
         sample(begin, left_);
         for (int i = 0; i < n; ++i) {
             sample(begin + (i + 0.5) * h, middle_);
             sample(begin + (i + 1) * h, right_);
             sample(begin + (i + 0.25) * h, low_);
             sample(begin + (i + 0.75) * h, high_);
-            const auto one = [&](const double* f, const double* g, double low, double high) {
+            const auto one = [&](const double* f, const double* g, double low, double high,
+                                 double& error) {
                 const double slopes[3] = {h * g[0], h * g[1], h * g[2]};
                 (terms_ == 6 ? quintic : quartic)(f, slopes, c);
                 const double e =
@@ -295,14 +299,15 @@ public:
             for (std::size_t q = 0; q < n_; ++q) {
                 const double f[3] = {left_.r[q], middle_.r[q], right_.r[q]};
                 const double g[3] = {left_.dr[q], middle_.dr[q], right_.dr[q]};
-                one(f, g, low_.r[q], high_.r[q]);
+                one(f, g, low_.r[q], high_.r[q], errors[0]);
             }
             const double f[3] = {left_.rho[0], middle_.rho[0], right_.rho[0]};
             const double g[3] = {left_.rho[1], middle_.rho[1], right_.rho[1]};
-            one(f, g, low_.rho[0], high_.rho[0]);
+            one(f, g, low_.rho[0], high_.rho[0], errors[1]);
             std::swap(left_, right_);
         }
-        return error;
+        const double part[2] = {errors[0] / most[0], errors[1] / most[1]};
+        return part[0] > part[1] || part[0] != part[0] ? part[0] : part[1];
     }
 
 private:
@@ -327,33 +332,39 @@ template <class T> MaceTable<T> make_mace_table(const MaceRadial& radial, int la
     const int n_functions = radial.n_functions(layer), channels = n_functions / n_paths;
     const double length = radial.cutoff() / kMaceSegments;
     TableMaker maker(radial, layer, si, sj, kMaceTerms<T>);
-    // The largest value from each segment on outwards.
-    double outer[kMaceSegments + 1] = {};
-    for (int s = kMaceSegments; s-- > 0;)
-        outer[s] =
-            std::max({outer[s + 1], maker.largest(s * length), maker.largest((s + 0.5) * length)});
-    if (!std::isfinite(outer[0]))
-        throw std::invalid_argument(name + ": not finite; expected numbers");
+    // The largest values from each segment on outwards, of the functions and of the density.
+    double outer[kMaceSegments + 1][2] = {};
+    for (int s = kMaceSegments; s-- > 0;) {
+        std::copy_n(outer[s + 1], 2, outer[s]);
+        maker.largest(s * length, outer[s]);
+        maker.largest((s + 0.5) * length, outer[s]);
+        if (!std::isfinite(outer[s][0]) || !std::isfinite(outer[s][1]))
+            throw UnusableModel(name + ": not finite at " + number(s * length) +
+                                " A; expected numbers");
+    }
     std::vector<double> parts[kMaceSegments];
     MaceTable<T> table;
     std::int32_t* first = table.view.first;
     for (int s = 0; s < kMaceSegments; ++s) {
-        const double most = bound * std::max({outer[s], kMaceLeastPart * outer[0], 1e-300});
+        double most[2];
+        for (int of = 0; of < 2; ++of)
+            most[of] = bound * std::max({outer[s][of], kMaceLeastPart * outer[0][of], 1e-300});
         for (int n = 1;;) {
-            const double error = maker.fit(s * length, length, n, parts[s]);
-            if (error <= most) {
+            const double error = maker.fit(s * length, length, n, most, parts[s]);
+            if (error <= 1.0) {
                 first[s + 1] = first[s] + n;
                 break;
             }
             // The error goes with the power of the length that has as many terms.
             const double more =
-                std::isfinite(error) ? 1.1 * std::pow(error / most, 1.0 / kMaceTerms<T>) : 1e9;
+                std::isfinite(error) ? 1.1 * std::pow(error, 1.0 / kMaceTerms<T>) : 1e9;
             n = int(std::min(std::max(std::ceil(n * more), n + 1.0), 1e9));
             if (n > kMaceMostIntervals)
-                throw std::invalid_argument(name + ": " + std::to_string(kMaceMostIntervals) +
-                                            " intervals from " + number(s * length) +
-                                            " A on do not give a table within " + number(most) +
-                                            "; expected smoother ones, or radial='exact'");
+                throw UnusableModel(name + ": " + std::to_string(kMaceMostIntervals) +
+                                    " intervals from " + number(s * length) +
+                                    " A on do not give a table within " + number(bound) +
+                                    " of the largest values; expected smoother ones, or "
+                                    "radial='exact'");
         }
     }
     const int n = first[kMaceSegments];

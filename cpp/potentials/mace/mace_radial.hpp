@@ -42,7 +42,7 @@ public:
     // Fields of the group `radial` of the model and of those of its layers. Throws
     // std::invalid_argument.
     MaceRadial(const Fields& model, int n_species, const std::vector<int>& n_paths,
-               const std::vector<int>& k_up);
+               const std::vector<int>& channels);
     bool of_species(int layer) const {
         return transform_ != 0 || layers_[std::size_t(layer)].n_embed > 0;
     }
@@ -51,7 +51,7 @@ public:
     bool density(int layer) const { return layers_[std::size_t(layer)].density.n_out() > 0; }
     std::size_t room() const { return room_; }
 
-    // (n_paths k) values and derivatives for a pair of the species of centre and neighbor into r and
+    // (n_paths channels) values and derivatives for a pair of the species of centre and neighbor into r and
     // dr; density and derivative into rho (2). scratch: room() numbers.
     void evaluate(int layer, int si, int sj, double distance, double* r, double* dr, double* rho,
                   double* scratch) const;
@@ -84,8 +84,8 @@ template <class T> struct MaceTable {
 
 // Intervals are added until the table is within `bound` of the largest value at this distance and
 // beyond, at the two places of each interval where a polynomial through its ends and middle deviates
-// most; where that is less than kMaceLeastPart of the largest of all, of this. Throws
-// std::invalid_argument where kMaceMostIntervals in a segment do not suffice, as the model has numbers
+// most; where that is less than kMaceLeastPart of the largest of all, of this. The density likewise, by
+// itself. Throws UnusableModel where kMaceMostIntervals in a segment do not suffice, as the model has numbers
 // that no table can hold.
 constexpr int kMaceMostIntervals = 256;
 constexpr double kMaceLeastPart = 1e-2;

@@ -6,8 +6,8 @@
 
 namespace mdkern {
 
-// Centres whose pairs are in memory at a time, and whose A is: the pairs' messages, a path of the table and
-// A should all stay in the L2 cache.
+// Centres whose pairs are in memory at a time: their messages and a path of the table should stay in the
+// L2 cache. And those whose A is, for products with matrices.
 constexpr int kMaceSub = 8;
 template <class T> constexpr int kMaceBatch = sizeof(T) == 4 ? 32 : 16;
 

@@ -8,42 +8,70 @@ namespace mdkern {
 template <class T>
 std::shared_ptr<const MaceSet<T>> MaceWeights<T>::tables(const std::vector<bool>& present) const {
     const std::size_t n_layers = layers_.size(), n = std::size_t(n_species_);
-    const std::lock_guard<std::mutex> guard(cache_->lock);
-    std::vector<bool> wanted = cache_->all ? cache_->all->species : std::vector<bool>(n, false);
-    bool more = !cache_->all;
-    for (std::size_t s = 0; s < n; ++s)
-        if (present[s] && !wanted[s]) more = wanted[s] = true;
-    if (!more) return cache_->all;
+    Cache& cache = *cache_;
+    const std::lock_guard<std::mutex> guard(cache.lock);
+    ++cache.clock;
     auto set = std::make_shared<MaceSet<T>>();
-    set->species = wanted;
+    set->species = present;
     set->radial.resize(n_layers * n * n);
     set->product.resize(n_layers * n);
     for (std::size_t t = 0; t < n_layers; ++t) {
         const MaceLayer<T>& l = layers_[t];
         for (std::size_t i = 0; i < n; ++i) {
-            if (!wanted[i]) continue;
-            auto& made = cache_->product[t * n + i];
-            if (!made) made = polynomial(int(t), int(i));
-            set->held.push_back(made);
-            set->product[t * n + i] = made->data();
+            if (!present[i]) continue;
+            auto& made = cache.product[t * n + i];
+            if (!made.table) {
+                made.table = polynomial(int(t), int(i));
+                made.bytes = made.table->capacity() * sizeof(T);
+            }
+            made.used = cache.clock;
+            set->held.push_back(made.table);
+            set->product[t * n + i] = made.table->data();
             for (std::size_t j = 0; j < n && !model_.exact; ++j) {
-                if (!wanted[j]) continue;
+                if (!present[j]) continue;
                 std::size_t a = i, b = j;
                 if (!radial_->of_species(int(t)))
                     a = b = 0;
                 else if (!radial_->ordered(int(t)) && a > b)
                     std::swap(a, b);
-                auto& table = cache_->radial[(t * n + a) * n + b];
-                if (!table)
-                    table = std::make_shared<const MaceTable<T>>(make_mace_table<T>(
+                auto& kept = cache.radial[(t * n + a) * n + b];
+                if (!kept.table) {
+                    kept.table = std::make_shared<const MaceTable<T>>(make_mace_table<T>(
                         *radial_, int(t), int(a), int(b), l.n_paths, l.k_up, bound_));
-                set->held.push_back(table);
-                set->radial[(t * n + i) * n + j] = table->view;
+                    kept.bytes = kept.table->rows.capacity() * sizeof(T);
+                }
+                kept.used = cache.clock;
+                set->held.push_back(kept.table);
+                set->radial[(t * n + i) * n + j] = kept.table->view;
             }
         }
     }
-    cache_->all = set;
+    trim(cache);
     return set;
+}
+
+// Forgets what no set holds and was asked for the longest time ago, beyond kMaceCacheBytes.
+template <class T> void MaceWeights<T>::trim(Cache& cache) {
+    for (;;) {
+        std::size_t bytes = 0;
+        std::int64_t oldest = cache.clock;
+        const auto look = [&](const auto& all) {
+            for (const auto& x : all) {
+                if (!x.table) continue;
+                bytes += x.bytes;
+                if (x.table.use_count() == 1) oldest = std::min(oldest, x.used);
+            }
+        };
+        look(cache.radial);
+        look(cache.product);
+        if (bytes <= kMaceCacheBytes || oldest == cache.clock) return;
+        const auto drop = [&](auto& all) {
+            for (auto& x : all)
+                if (x.table && x.used == oldest && x.table.use_count() == 1) x = {};
+        };
+        drop(cache.radial);
+        drop(cache.product);
+    }
 }
 
 template <class T>
