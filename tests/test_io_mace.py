@@ -238,6 +238,8 @@ def _put(tree: Any, path: str, value: Any) -> None:
         ("readouts/1/act", "relu", UnsupportedError, "'relu' is not evaluated; silu, tanh"),
         ("readouts/1/act_cst", 0, FormatError, "act_cst"),
         ("readouts/1/hidden_per_head", 17, FormatError, "R1.lin1.0: shape"),
+        ("readouts/1/hidden_per_head", 1024, FormatError, "R1.lin1.0: shape"),
+        ("readouts/1/hidden_per_head", 1025, UnsupportedError, "hidden_per_head: 1025 is not evaluated; at most 1024"),
     ],
 )  # fmt: skip
 def test_descriptions_that_are_refused(
@@ -248,6 +250,23 @@ def test_descriptions_that_are_refused(
     with pytest.raises(kind, match=message) as caught:
         check_model("file.npz", meta, arrays)
     assert str(caught.value).startswith("file.npz: ")
+
+
+def test_hidden_numbers_of_all_heads() -> None:
+    """A readout with offsets has a layer that reads those of all heads: together they are limited."""
+    model = read_mace(OWN / "nonlinear_bias.npz")
+    meta, arrays = copy.deepcopy(model.meta), dict(model.arrays)
+    meta["heads"] = [f"head {k}" for k in range(65)]
+    for name, axis in {"atomic_energies": 0, "scale": 0, "shift": 0, "R0.lin.0": 1}.items():
+        arrays[name] = np.repeat(arrays[name], 65, axis)
+    expected = (
+        r"readouts\[1\].hidden_per_head: 16 is not evaluated; at most 1024 for all of 65 heads"
+    )
+    with pytest.raises(UnsupportedError, match=expected):
+        check_model("file.npz", meta, arrays)
+    meta["readouts"][1]["type"] = "NonLinearReadoutBlock"  # each head reads its own
+    with pytest.raises(FormatError, match=r"R1.lin1.0: shape"):
+        check_model("file.npz", meta, arrays)
 
 
 def _set(index: tuple[int, ...], value: float) -> Callable[[Any], Any]:

@@ -11,7 +11,8 @@ from ase.build import bulk, molecule
 from mace_data import mace_model, names
 from numpy.typing import NDArray
 
-from mdkern.bench.mace_models import PUBLIC_SHAPES, _products, couplings, random_mace
+from mdkern.bench.mace_models import PUBLIC_SHAPES, _products, random_mace
+from mdkern.io.coupling import coupling
 from mdkern.io.mace import read_mace, write_mace
 from mdkern.reference.mace import mace, mace_descriptors
 
@@ -27,7 +28,7 @@ def test_couplings(name: str) -> None:
             l3 = layer["irreps_mid"][slot][1]
             stored = np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1))
             stored[tuple(index[index[:, 0] == q, 1:].T)] = value[index[:, 0] == q]
-            made = np.sqrt(2 * l3 + 1) * couplings(l1, l2, l3)
+            made = np.sqrt(2 * l3 + 1) * coupling(l1, l2, l3)
             np.testing.assert_allclose(made, stored, rtol=0, atol=1e-13)
 
 

@@ -25,6 +25,7 @@ from mdkern.calculators import MACE, ModelDeviation, NonFiniteError
 from mdkern.cli import main
 from mdkern.errors import UnsupportedError
 from mdkern.io.mace import MaceModel, write_mace
+from mdkern.io.mdk import describe_model_file, write_model_file
 from mdkern.md import VelocityVerlet
 
 
@@ -271,7 +272,9 @@ def test_atoms_at_one_place_are_reported() -> None:
     for name in ("corr1", "reduced_cg"):
         calc = MACE(mace_model(name))
         x = calc.species[0]
-        with pytest.raises(NonFiniteError, match="atoms overlap near"):
+        with pytest.raises(
+            NonFiniteError, match=r"atoms overlap near .*, or numbers of the model overflow"
+        ):
             calc.calculate(Atoms([x, x], [[1, 1, 1], [1, 1, 1]]))
 
 
@@ -396,16 +399,41 @@ def test_the_command_line(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert read(here / "r.extxyz").get_potential_energy() < right
 
 
+def test_texts_of_a_model_file_that_nobody_trusts(tmp_path: Path) -> None:
+    path = tmp_path / "model.mdk"
+    fields = MACE(mace_model("corr1"), radial="exact").potential.core_fields()
+    write_model_file(
+        path, {**fields, "head": "a\x1b[2J\n", "format": "x" * 999}, ["H", "C", "N", "O"]
+    )
+    found = describe_model_file(path)
+    assert found.fields["head"] == r"'a\x1b[2J\n'"
+    assert found.fields["format"] == found.facts["format"] == "model file of mdkern (.mdk)"
+    assert (found.facts["precision"], found.facts["radial"]) == ("double", "exact")
+
+
 @pytest.mark.usefixtures("here")
 def test_export_of_a_head(capsys: pytest.CaptureFixture[str]) -> None:
     two_heads = ["export", str(mace_file("multihead")), "-o", "pbe.mdk"]
     assert main([*two_heads, "--set", "head=pbe", "precision=single"]) == 0
     chosen = MACE(mace_file("multihead"), "pbe", precision="single")
+    facts = run_json(capsys, "info", "pbe.mdk")
+    chosen_there = {key: facts[key] for key in ("head", "precision", "radial")}
+    assert chosen_there == {"head": "pbe", "precision": "single", "radial": "table"}
+    assert main(["info", "pbe.mdk"]) == 0
+    shown = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert ["head", "pbe"] in shown
+    assert ["precision", "single"] in shown
     atoms = small(chosen.potential.model)
     assert raw(evaluate(mdkern.load("pbe.mdk"), atoms)) == raw(evaluate(chosen, atoms))
-    for given, message in (("head=dft", "head: 'dft'"), ("tails=2", "tails"), ("head", "'head'")):
+    for given, message in (("head=dft", "head: 'dft'"), ("head", "'head'")):
         capsys.readouterr()
         assert main([*two_heads, "--overwrite", "--set", given]) == 2
         one_error(capsys, message)
+    for given in ("tails=2", "skin=1", "path=a"):
+        name = given.partition("=")[0]
+        assert main([*two_heads, "--overwrite", "--set", "head=pbe", given]) == 2
+        one_error(capsys, f"no parameter '{name}'; expected head, precision, radial")
+    assert main(["export", "pbe.mdk", "-o", "again.mdk", "--set", "head=pbe"]) == 2
+    one_error(capsys, "no parameter 'head'; the potential has none")
     assert main(["export", "lj:sigma=3,epsilon=1", "-o", "lj.mdk", "--set", "rc=9"]) == 2
     one_error(capsys, "--set rc=9: of a file's potential; expected lj:rc=9")

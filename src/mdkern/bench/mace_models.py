@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mdkern.io.coupling import coupling
 from mdkern.io.mace import MaceModel
 from mdkern.io.mace_contract import BLOCKS, FORMAT, VERSION, check_model, irreps, paths_of
-from mdkern.reference.mace_pairs import harmonics
 
-__all__ = ["PUBLIC_SHAPES", "couplings", "random_mace"]
+__all__ = ["PUBLIC_SHAPES", "random_mace"]
 
 PLAIN, RESIDUAL, DENSITY, DENSITY_RESIDUAL, _ = BLOCKS
 C_SILU = 1.6791767923989418  # 1 / r.m.s. of silu of a normal deviate
@@ -133,7 +133,7 @@ def random_mace(
             }
         )
         name = f"L{t}"
-        entries = [(q, *at, value) for q, (l1, l2, _) in enumerate(paths) for at, value in _entries(sqrt(2 * l3[q] + 1) * couplings(l1, l2, l3[q]))]  # fmt: skip
+        entries = [(q, *at, value) for q, (l1, l2, _) in enumerate(paths) for at, value in _entries(sqrt(2 * l3[q] + 1) * coupling(l1, l2, l3[q]))]  # fmt: skip
         arrays[f"{name}.conv.cg_idx"] = np.array([e[:4] for e in entries], dtype=np.int32)
         arrays[f"{name}.conv.cg_val"] = np.array([e[4] for e in entries])
         sizes = [num_basis, *radial, len(l3) * K]
@@ -200,24 +200,6 @@ def _entries(values: Array) -> Iterator[tuple[tuple[int, ...], float]]:
 
 
 @cache
-def couplings(l1: int, l2: int, l3: int) -> Array:
-    """The invariant tensor of three real harmonics whose l add up to an even number, of norm 1: their integral over the sphere.
-
-    By a product rule that is exact for polynomials of degree l1 + l2 + l3.
-    """
-    order = (l1 + l2 + l3) // 2 + 1
-    z, weight = np.polynomial.legendre.leggauss(order)
-    angle = np.arange(2 * order + 1) * 2.0 * np.pi / (2 * order + 1)
-    Z, phi = (x.ravel() for x in np.meshgrid(z, angle, indexing="ij"))
-    s = np.sqrt(1.0 - Z * Z)
-    Y, _ = harmonics(np.column_stack([s * np.sin(phi), Z, s * np.cos(phi)]), max(l1, l2, l3))
-    a, b, c = (Y[:, ell * ell : (ell + 1) ** 2] for ell in (l1, l2, l3))
-    out: Array = np.einsum("p,pa,pb,pc->abc", np.repeat(weight, len(angle)), a, b, c)
-    out /= np.linalg.norm(out)
-    return out
-
-
-@cache
 def _products(ell: int, nu: int, max_ell: int) -> tuple[Array, Array, int]:
     """U of `nu` factors that couple to `ell`: indices (m, a_1 .. a_nu, p), values, number of p.
 
@@ -236,7 +218,7 @@ def _products(ell: int, nu: int, max_ell: int) -> tuple[Array, Array, int]:
             for l2 in range(max_ell + 1):
                 if abs(l1 - l2) <= l12 <= l1 + l2 and (l1 + l2 + l12) % 2 == 0:
                     U = np.zeros((2 * l12 + 1, n, n))
-                    U[:, slot(l1), slot(l2)] = couplings(l1, l2, l12).transpose(2, 0, 1)
+                    U[:, slot(l1), slot(l2)] = coupling(l1, l2, l12).transpose(2, 0, 1)
                     out.append(U)
         return out
 
@@ -249,7 +231,7 @@ def _products(ell: int, nu: int, max_ell: int) -> tuple[Array, Array, int]:
         for l12 in range(2 * max_ell + 1):
             for l3 in range(max_ell + 1):
                 if abs(l12 - l3) <= ell <= l12 + l3 and (l12 + l3 + ell) % 2 == 0:
-                    C = couplings(l12, l3, ell)
+                    C = coupling(l12, l3, ell)
                     for two in pairs(l12):
                         U = np.zeros((2 * ell + 1, n, n, n))
                         U[..., slot(l3)] = np.einsum("qab,qcm->mabc", two, C)

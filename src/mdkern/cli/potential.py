@@ -73,7 +73,10 @@ def make_potential(
         if not Path(spec).exists():
             raise UsageError(f"--potential {spec}: no such file; built in are {', '.join(forms())}")
         refuse_empty(spec, "--potential")
-        calculator = calculators.load(spec, skin=skin, **_parameters(spec, ",".join(options)))
+        parameters = _parameters(spec, ",".join(options))
+        if parameters:
+            _check_names(spec, parameters)
+        calculator = calculators.load(spec, skin=skin, **parameters)
         if "forces" not in calculator.implemented_properties:
             what = ", ".join(calculator.implemented_properties)
             raise UsageError(f"--potential {spec}: a model of {what}, which has no energy")
@@ -132,6 +135,19 @@ def _check_parameters(spec: str, parameters: Mapping[str, Any], known: Mapping[s
         for value in given.values() if isinstance(given, dict) else [given]:
             if not isinstance(value, kind):
                 raise UsageError(f"--potential {spec}: {key}: {value!r}; expected {known[key]}")
+
+
+def _check_names(path: str, parameters: Mapping[str, Any]) -> None:
+    """Of a file's potential, whose first parameter is the path."""
+    import inspect
+
+    from mdkern.loading import entry_of
+
+    _, *known = inspect.signature(resolve(entry_of(path).potential)).parameters
+    for key in parameters:
+        if key not in known:
+            expected = f"expected {', '.join(known)}" if known else "the potential has none"
+            raise UsageError(f"--set: {path}: no parameter {key!r}; {expected}")
 
 
 def _value(text: str) -> float | bool | str:

@@ -51,6 +51,7 @@ MAX_LAYERS = 16
 MAX_MLP = 16  # layers of a network
 MAX_HEADS = 1000
 MAX_BASIS = 1000
+MAX_HIDDEN = 1024  # numbers of a readout's layers
 MAX_CUTOFF = 100.0  # Angstrom
 
 Irreps = list[list[int]]
@@ -340,9 +341,14 @@ class _Model:
         out["act_cst"] = m.real("act_cst", 1e-6, 1e6)
         out["hidden_per_head"] = m.integer("hidden_per_head", 1, MAX_CHANNELS)
         hidden = n_heads * out["hidden_per_head"]
+        # A head has its own hidden numbers, but a layer in the middle reads those of all.
+        mixed = kind == "NonLinearBiasReadoutBlock"
+        if (hidden if mixed else out["hidden_per_head"]) > MAX_HIDDEN:
+            heads = f" for all of {n_heads} heads" if mixed else ""
+            m.refuse("hidden_per_head", f"; at most {MAX_HIDDEN}{heads}")
         a.floats(f"R{n}.lin1.0", k, hidden)
         a.floats(f"R{n}.lin2.0", hidden, n_heads)
-        if kind == "NonLinearBiasReadoutBlock":
+        if mixed:
             a.floats(f"R{n}.mid.0", hidden, hidden)
             a.floats(f"R{n}.mid.0.bias", hidden)
             a.floats(f"R{n}.lin2.0.bias", n_heads)

@@ -33,6 +33,9 @@ __all__ = [
 _MARK = b'"mdkern.model"'
 _TYPES = {"float64": "F64", "float32": "F32", "int64": "I64", "int32": "I32", "uint8": "U8"}
 
+# Numbers of potentials that switch something, as people call them: name, and words for 0 and 1.
+_SWITCHES = {"single": ("precision", "double", "single"), "exact": ("radial", "table", "exact")}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelFile(FileModel):
@@ -78,6 +81,15 @@ def describe_model_file(path: str | os.PathLike[str]) -> Description:
     """What a model file holds, for ``mdkern info``."""
     model = read_model_file(path)
     arrays = [x for x in model.fields.values() if not isinstance(x, str)]
+    # What was chosen, such as the head of a MACE model; texts of parts (names with dots) say what nets are made of.
+    texts = {
+        k: x
+        for k, x in model.fields.items()
+        if isinstance(x, str) and "." not in k and k != "potential"
+    }
+    for field, (name, *words) in _SWITCHES.items():
+        if field in model.fields:
+            texts[name] = words[int(np.any(model.fields[field]))]
     facts: dict[str, Any] = {
         "format": "model file of mdkern (.mdk)",
         "potential": model.fields["potential"],
@@ -86,6 +98,7 @@ def describe_model_file(path: str | os.PathLike[str]) -> Description:
         "arrays": len(arrays),
         "numbers": int(sum(x.size for x in arrays)),
     }
+    facts |= {k: x for k, x in texts.items() if k not in facts}
     fields = {
         "format": facts["format"],
         "potential": facts["potential"],
@@ -93,7 +106,14 @@ def describe_model_file(path: str | os.PathLike[str]) -> Description:
         "cutoff": f"{facts['cutoff_A']:.6g} A",
         "fields": f"{facts['arrays']} arrays, {facts['numbers']:,} numbers",
     }
+    fields |= {_shown(k): _shown(x) for k, x in texts.items() if k not in fields}
     return Description(facts=facts, fields=fields, topics=())
+
+
+def _shown(text: str) -> str:
+    """A text of a file that nobody trusts: what a terminal would obey is escaped, and the rest of a long one left out."""
+    text = text if len(text) <= 200 else text[:197] + "..."
+    return text if text.isprintable() else repr(text)
 
 
 def write_model_file(

@@ -238,5 +238,5 @@ def not_finite(r: Result, positions: Any) -> str:
     k = int(np.argmin(finite))
     return (
         f"energy {r.energy}, force on atom {k} {r.forces[k]}; expected finite numbers: atoms overlap near "
-        f"{positions[k]}"
+        f"{positions[k]}, or numbers of the model overflow"
     )

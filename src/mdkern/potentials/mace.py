@@ -46,7 +46,7 @@ class MACE(InCore):
         energies and forces are then good to some 1e-6 of their size.
     radial : {"table", "exact"}
         Radial functions from tables, within 1e-10 of their largest value (3e-8 with "single"), which is verified when they are
-        made, for the elements that are met; or by the model's nets for every pair, which takes a hundred times as long.
+        made, for the pairs of elements that are met; or by the model's nets for every pair, which takes ten to thirty times as long.
 
     Raises
     ------
@@ -120,6 +120,7 @@ def fields_of(
     """The model with one head as the kernel reads it."""
     meta, arrays = model.meta, model.arrays
     fields = {
+        "head": meta["heads"][head],  # for who reads what an exported file is
         "single": precision == "single",
         "exact": radial == "exact",
         "bound": _BOUNDS[precision],

@@ -34,12 +34,13 @@ _TERMS = {0: 94, 1: 328}  # monomials of a product of up to three factors, by th
 def _counts(shape: str, neighbors: float, size: int) -> Counts:
     """Per pair, of the algorithm without nets: multiply-adds of a channel, each two operations.
 
-    Of a pair and layer: value and slope of every path's radial function (5 and 4), with T = sum_m2 C Y, of (2 l1 + 1)(2 l3 + 1) entries a path, the message T u R
-    and in reverse T g, u T g, (R u) g and R (T g). The first layer's u are of the species, and part of R. Of an atom both ways: linear maps; monomials, some
-    six each. Loaded are two rows of the radial table, each with value and two derivatives.
+    Of a pair and layer: value and slope of every path's radial function (5 and 4; 4 and 3 in single precision), with T = sum_m2 C Y, of (2 l1 + 1)(2 l3 + 1) entries a path,
+    the message T u R and in reverse T g, u T g, (R u) g and R (T g). The first layer's u are of the species, and part of R. Of an atom both ways: linear maps; monomials, some
+    six each. Loaded are the coefficients of one interval of the radial table: six of a polynomial of degree five, or five of degree four in single precision.
     """
     given: dict[str, Any] = PUBLIC_SHAPES[shape]
     K, l_hidden = given.get("channels", 128), given.get("l_hidden", 0)
+    degree = 4 if size == 4 else 5  # of the tables
     pair = rows = atom = stream = 0.0
     for first in (True, False):
         l_in, l_out = (0, l_hidden) if first else (l_hidden, 0)
@@ -47,8 +48,10 @@ def _counts(shape: str, neighbors: float, size: int) -> Counts:
         ends = [(2 * l1 + 1, 2 * l3[q] + 1) for l1, _, q in paths]
         entries = sum(a * b for a, b in ends)
         incoming, outgoing = (sum(x) for x in zip(*ends, strict=True))
-        pair += 9 * len(paths) + 3 * entries + (0 if first else 3 * incoming + outgoing)
-        rows += 6 * len(paths)
+        pair += (
+            (2 * degree - 1) * len(paths) + 3 * entries + (0 if first else 3 * incoming + outgoing)
+        )
+        rows += (degree + 1) * len(paths)
         n_in, n_out = (l_in + 1) ** 2, (l_out + 1) ** 2
         linear = (0 if first else n_in) + outgoing + min(n_in, n_out) + n_out
         atom += 2 * K * linear + 6 * sum(_TERMS[ell] for ell in range(l_out + 1))
