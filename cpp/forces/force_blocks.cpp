@@ -37,17 +37,9 @@ void ForceBlockPlan::build(const System& s, const Neighbors& list, int n_species
     std::int32_t* row = row_.reserve(n_entries_);
     force_blocks_rows_compute(s, list, team, marks, nullptr, first, row);
 
-    // Entries by atom: a counting sort, stable, so that blocks come in order.
-    std::int64_t* start = start_.reserve(s.n_homes + 1);
-    std::fill_n(start, s.n_homes + 1, 0);
-    std::int32_t* entry = entry_.reserve(n_entries_);
-    for (std::int64_t e = 0; e < n_entries_; ++e) ++start[s.home[row[e]]];
-    std::int64_t sum = 0;
-    for (std::int64_t i = 0; i <= s.n_homes; ++i) {
-        sum += start[i];
-        start[i] = sum;  // where the next atom begins; filled from behind
-    }
-    for (std::int64_t e = n_entries_; e-- > 0;) entry[--start[s.home[row[e]]]] = std::int32_t(e);
+    entries_by_home(
+        n_entries_, s.n_homes, [&](std::int64_t e) { return s.home[row[e]]; },
+        start_.reserve(s.n_homes + 1), entry_.reserve(n_entries_));
 }
 
 int ForceBlockSpace::update(const System& s, const Neighbors& list, std::int64_t build_number,

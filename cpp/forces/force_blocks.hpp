@@ -64,6 +64,21 @@ MDKERN_KERNEL(force_blocks_gather_compute,
               (const System&, const ForceBlocks&, const double* entries, int stride, int width,
                int n_threads, double* out, int row))
 
+// Entries by the home that each belongs to, home(e): a counting sort, stable, so that blocks come in
+// order. start: (n_homes + 1), entry: (n_entries).
+template <class Home>
+inline void entries_by_home(std::int64_t n_entries, std::int64_t n_homes, const Home& home,
+                            std::int64_t* start, std::int32_t* entry) {
+    for (std::int64_t h = 0; h <= n_homes; ++h) start[h] = 0;
+    for (std::int64_t e = 0; e < n_entries; ++e) ++start[home(e)];
+    std::int64_t sum = 0;
+    for (std::int64_t h = 0; h <= n_homes; ++h) {
+        sum += start[h];
+        start[h] = sum;  // where the next home begins; filled from behind
+    }
+    for (std::int64_t e = n_entries; e-- > 0;) entry[--start[home(e)]] = std::int32_t(e);
+}
+
 // The memory of a plan, reused from list to list.
 class ForceBlockPlan {
 public:

@@ -19,7 +19,7 @@ template <class T> void MaceBlock<T>::finish_dh(std::int64_t p, int n) {
         const T* own = job.state.du[t + 1] ? job.state.du[t + 1] + (p + k) * row : nullptr;
         for (std::int64_t c = 0; c < row; c += V::width)
             simd::store(to + c, own ? simd::load(own + c) : V(T(0)));
-        collect(job.state.messages[t + 1], job.plan.row[p + k], row, to);
+        collect(job.plan, job.state.messages[t + 1], job.plan.row[p + k], row, to);
     }
     T* dh = job.state.dh[t];
     for (int o = 0; o < next.up.n_slots; ++o)
@@ -56,7 +56,7 @@ template <class T> void MaceBlock<T>::backward_batch(std::int64_t p, int n) {
     T* dx = w.m;
     for (int k = 0; k < n; ++k) {
         T* to = dx + k * x_row;
-        for (std::int64_t c = 0; c < x_row; c += V::width) simd::store(to + c, V(T(0)));
+        clear(to, x_row);
         for_parts<T>(l.k, ProductBack<T>{l, polynomial(species_of(p + k)),
                                          job.state.x[t] + (p + k) * x_row, w.b + k * b_row, to});
     }
@@ -93,8 +93,8 @@ template <class T> void MaceBlock<T>::nonlinear_back(std::int64_t p, int n, doub
             product_back(n, l.lin2[o], 0, {w.m + at, x_row}, none(), {gated + at, x_row});
         }
     for (int k = 0; k < n; ++k) gate_back(y + k * row, gated + k * x_row, w.m + k * row);
-    for (std::int64_t c = 0; c < n * row; c += V::width) simd::store(residual + c, V(T(0)));
-    add_residual(p, n, residual, false);
+    clear(residual, n * row);
+    add_residual(p, n, residual);
     for (int k = 0; k < n; ++k) {
         const double f = 1.0 / (l.beta * job.state.rho[t][p + k] + l.alpha);
         const T* dy = w.m + k * row;
@@ -102,7 +102,7 @@ template <class T> void MaceBlock<T>::nonlinear_back(std::int64_t p, int n, doub
     }
     if (!l.first) {
         T* du = job.state.du[t] + p * u_row;
-        for (std::int64_t c = 0; c < n * u_row; c += V::width) simd::store(du + c, V(T(0)));
+        clear(du, n * u_row);
         for (int o = 0; o < l.n_targets; ++o) {
             if (l.res[o].n_in == 0) continue;
             for (int m = 0; m < l.targets[o].n; ++m)
@@ -136,40 +136,31 @@ template <class T> void MaceBlock<T>::pairs_back(std::int64_t p, int n, const do
     double* entries = job.state.entries + 4 * first_entry;
     double* virial_entries =
         job.state.virial_entries ? job.state.virial_entries + 8 * first_entry : nullptr;
-    for (int first = 0; first < n; first += kMaceSub) {
-        const int sub = n - first < kMaceSub ? n - first : kMaceSub;
-        for (int k = 0; k < sub; ++k) {
-            MaceCentre<T>& c = centre[k];
-            mace_gather(job, w, t, k, p + first + k, c);
-            mace_angular(job, l, w.angular, c);
+    for_centres(p, n, [&](int first, int length) {
+        for (int k = 0; k < length; ++k) {
+            const MaceCentre<T>& c = centre[k];
             // Places without a pair.
-            const std::int64_t from = c.n / kLine<T> * l.n_entries * kLine<T>,
-                               to = std::int64_t(c.padded_n()) * l.n_entries;
-            for (std::int64_t e = from; e < to; ++e) c.s[e] = T(0);
-            if (model.exact) {
-                exact(c);
-                for_paths([&](int q, int chunk) { path_back(c, q, chunk, first + k); });
-            }
+            const std::int64_t from = c.n / kLine<T> * l.n_entries * kLine<T>;
+            clear(c.s + from, std::int64_t(c.padded_n()) * l.n_entries - from);
             if (t == 0 && model.zbl.on && job.task == MaceTask::energy) {
-                const double weight = job.out.centre_weights ? job.out.centre_weights[c.row] : 1.0;
-                zbl_weight = model.scale * weight;
-                mace_zbl(job, c, &zbl_weight);
+                const double weight =
+                    model.scale * (job.out.centre_weights ? job.out.centre_weights[c.row] : 1.0);
+                mace_zbl(job, c, &weight);
             }
             if (l.density)
-                for_pairs(c, [&](int g, int k2) {
+                for_pairs(c, [&](int g, int pair) {
                     double slope;
-                    density(c, g, k2, slope);
-                    c.radial[k2] += T(drho[first + k] * slope);
+                    density(c, g, pair, slope);
+                    c.radial[pair] += T(drho[first + k] * slope);
                 });
         }
-        if (!model.exact)
-            for_paths([&](int q, int chunk) {
-                for (int k = 0; k < sub; ++k) path_back(centre[k], q, chunk, first + k);
-            });
-        for (int k = 0; k < sub; ++k)
+        for_paths([&](int q, int chunk) {
+            for (int k = 0; k < length; ++k) path_back(centre[k], q, chunk, first + k);
+        });
+        for (int k = 0; k < length; ++k)
             mace_pair_forces(job, l, w.angular, centre[k], entries, virial_entries,
                              job.state.virials + 6 * b);
-    }
+    });
 }
 
 template <class T> void MaceBlock<T>::path_back(const MaceCentre<T>& c, int q, int chunk, int k) {

@@ -29,22 +29,17 @@ public:
 
     void forward() {
         if (t == 0) start();
-        for (std::int64_t p = begin; p < end; p += kMaceBatch<T>) {
-            const std::int64_t n = end - p < kMaceBatch<T> ? end - p : kMaceBatch<T>;
-            forward_batch(p, int(n));
-        }
+        for_runs(int(end - begin), kMaceBatch<T>,
+                 [&](int first, int n) { forward_batch(begin + first, n); });
     }
     void backward() {
         T* messages = job.state.messages[t];
         if (messages) {
             const std::int64_t first = job.plan.first_entry[b], n = job.plan.first_entry[b + 1];
-            for (std::int64_t k = first * u_row; k < n * u_row; k += V::width)
-                simd::store(messages + k, V(T(0)));
+            clear(messages + first * u_row, (n - first) * u_row);
         }
-        for (std::int64_t p = begin; p < end; p += kMaceBatch<T>) {
-            const std::int64_t n = end - p < kMaceBatch<T> ? end - p : kMaceBatch<T>;
-            backward_batch(p, int(n));
-        }
+        for_runs(int(end - begin), kMaceBatch<T>,
+                 [&](int first, int n) { backward_batch(begin + first, n); });
     }
 
 private:
@@ -55,6 +50,26 @@ private:
     static void product_back(int m, const MaceLinear<T>& x, int species, Matrix<const T> from,
                              Matrix<const T> first, Matrix<T> to) {
         gemm<T>(m, x.n_in, x.n_out, from, x.back_of(species), first, to, NoFinish());
+    }
+    // body(first, length) for runs of at most `most` among n.
+    template <class Body> static void for_runs(int n, int most, const Body& body) {
+        for (int first = 0; first < n; first += most)
+            body(first, n - first < most ? n - first : most);
+    }
+    // Of a batch of n places from p on: body(first, length) for runs of centres whose pairs are in memory,
+    // in `centre`, at a time. Without tables that is one, as the R of all its pairs take their place.
+    template <class Body> void for_centres(std::int64_t p, int n, const Body& body) {
+        for_runs(n, model.exact ? 1 : kMaceSub, [&](int first, int length) {
+            for (int k = 0; k < length; ++k) {
+                mace_gather(job, w, t, k, p + first + k, centre[k]);
+                mace_angular(job, l, w.angular, centre[k]);
+                if (model.exact) exact(centre[k]);
+            }
+            body(first, length);
+        });
+    }
+    static void clear(T* x, std::int64_t n) {
+        for (std::int64_t k = 0; k < n; k += V::width) simd::store(x + k, V(T(0)));
     }
     Matrix<const T> none() const { return {model.zeros, 0}; }
     int species_of(std::int64_t place) const {
@@ -133,8 +148,8 @@ private:
         if (l.first) return {u + species * u_row + component * l.k_up, 0};
         return {u + p * u_row + component * l.k_up, u_row};
     }
-    // y = u res of the centres' own u, or with `add` y += that; rows without a matrix stay.
-    void add_residual(std::int64_t p, int n, T* y, bool add);
+    // y += u res of the centres' own u.
+    void add_residual(std::int64_t p, int n, T* y);
     void to_x_nonlinear(std::int64_t p, int n, T* x);
     void gate(const T* y, T* x) const;
     // dE/dy from dE/dx of the gated features, in rows of y.
@@ -172,10 +187,6 @@ public:
     }
 
 private:
-    void collect(const T* messages, std::int64_t home, std::int64_t row, T* to) const {
-        collect(job.plan, messages, home, row, to);
-    }
-
     void backward_batch(std::int64_t p, int n);
     double dot(const T* x, const T* y, std::int64_t length) const {
         V sum = T(0);
@@ -196,7 +207,6 @@ private:
     const std::int64_t b, begin;
     std::int64_t end, u_row;
     const T* u;
-    double zbl_weight = 0.0;
     MaceScratch<T> w;
     MaceCentre<T> centre[kMaceSub];
 };

@@ -20,28 +20,20 @@ template <class T> void MaceBlock<T>::start() {
 }
 
 template <class T> void MaceBlock<T>::forward_batch(std::int64_t p, int n) {
-    for (int first = 0; first < n; first += kMaceSub) {
-        const int sub = n - first < kMaceSub ? n - first : kMaceSub;
-        for (int k = 0; k < sub; ++k) {
-            MaceCentre<T>& c = centre[k];
-            mace_gather(job, w, t, k, p + first + k, c);
-            mace_angular(job, l, w.angular, c);
+    for_centres(p, n, [&](int first, int length) {
+        for (int k = 0; k < length; ++k) {
+            const MaceCentre<T>& c = centre[k];
             if (t == 0 && model.zbl.on && job.task == MaceTask::energy)
                 job.state.energies[c.place] += model.scale * mace_zbl(job, c, nullptr);
-            if (model.exact) {
-                exact(c);
-                for_paths([&](int q, int chunk) { sum_path(c, q, chunk, first + k); });
-            }
             if (!l.density) continue;
             double sum = 0.0, slope;
-            for_pairs(c, [&](int g, int k2) { sum += density(c, g, k2, slope); });
+            for_pairs(c, [&](int g, int pair) { sum += density(c, g, pair, slope); });
             job.state.rho[t][c.place] = sum;
         }
-        if (model.exact) continue;
         for_paths([&](int q, int chunk) {
-            for (int k = 0; k < sub; ++k) sum_path(centre[k], q, chunk, first + k);
+            for (int k = 0; k < length; ++k) sum_path(centre[k], q, chunk, first + k);
         });
-    }
+    });
     to_x(p, n);
     to_h(p, n);
     for (int k = 0; k < n; ++k) read(p + k);
@@ -76,7 +68,7 @@ template <class T> void MaceBlock<T>::to_x(std::int64_t p, int n) {
         scale_row(x + k * x_row, x_row, 1.0 / (1.0 + job.state.rho[t][p + k]));
 }
 
-template <class T> void MaceBlock<T>::add_residual(std::int64_t p, int n, T* y, bool add) {
+template <class T> void MaceBlock<T>::add_residual(std::int64_t p, int n, T* y) {
     const std::int64_t row = y_rows() * l.k;
     for_species(p, n, [&](int first, int rows, int species) {
         for (int o = 0; o < l.n_targets; ++o) {
@@ -84,7 +76,7 @@ template <class T> void MaceBlock<T>::add_residual(std::int64_t p, int n, T* y, 
             for (int m = 0; m < l.targets[o].n; ++m) {
                 const Matrix<T> to{y + first * row + y_at(o, m), row};
                 product(rows, l.res[o], 0, own_u(p + first, species, l.up.first[l.res_from[o]] + m),
-                        add ? read_only(to) : none(), to);
+                        read_only(to), to);
             }
         }
     });
@@ -98,7 +90,7 @@ template <class T> void MaceBlock<T>::to_x_nonlinear(std::int64_t p, int n, T* x
             product(n, l.lin[o], 0, read_only(at_a(0, o, m)), none(), {y + y_at(o, m), row});
     for (int k = 0; k < n; ++k)
         scale_row(y + k * row, row, 1.0 / (l.beta * job.state.rho[t][p + k] + l.alpha));
-    add_residual(p, n, y, true);
+    add_residual(p, n, y);
     for (int k = 0; k < n; ++k) gate(y + k * row, w.m + k * x_row);
     for (int o = 0; o < l.n_targets; ++o)
         for (int m = 0; m < l.targets[o].n; ++m) {
@@ -162,7 +154,7 @@ template <class T> void MaceBlock<T>::read(std::int64_t place) {
         return;
     }
     T* dh = job.state.dh[t] + place * row;
-    for (std::int64_t k = 0; k < row; k += V::width) simd::store(dh + k, V(T(0)));
+    clear(dh, row);
     if (job.task == MaceTask::weighted) {
         const double* from = job.out.feature_weights + caller * width + before;
         for (int k = 0; k < l.channels; ++k) dh[k] = T(from[k]);

@@ -45,9 +45,6 @@ void MacePlanMaker::build(const System& s, const Neighbors& list, int n_species,
     std::int32_t* own_slot = own_slot_.reserve(std::size_t(n) + 1);
     std::int64_t* first_entry = first_entry_.reserve(std::size_t(plan_.n_blocks) + 1);
     std::int32_t* mark = mark_.reserve(std::size_t(s.n_homes) + 1);
-    std::fill_n(mark, s.n_homes, -1);
-    std::int64_t* start = start_.reserve(std::size_t(s.n_homes) + 1);
-    std::fill_n(start, s.n_homes + 1, 0);
     first_entry[0] = 0;
     std::int64_t total = 0;
     for (int pass = 0; pass < 2; ++pass) {
@@ -83,15 +80,10 @@ void MacePlanMaker::build(const System& s, const Neighbors& list, int n_species,
         }
         total = first_entry[plan_.n_blocks];
     }
-    // Entries by home, in order.
+    std::int64_t* start = start_.reserve(std::size_t(s.n_homes) + 1);
     std::int32_t* entry = entry_.reserve(std::size_t(total) + 1);
-    for (std::int64_t e = 0; e < total; ++e) ++start[home_[std::size_t(e)]];
-    std::int64_t sum = 0;
-    for (std::int64_t h = 0; h <= s.n_homes; ++h) {
-        sum += start[h];
-        start[h] = sum;  // where the next begins; filled from behind
-    }
-    for (std::int64_t e = total; e-- > 0;) entry[--start[home_[std::size_t(e)]]] = std::int32_t(e);
+    entries_by_home(
+        total, s.n_homes, [&](std::int64_t e) { return home_[std::size_t(e)]; }, start, entry);
 
     plan_.n_entries = total;
     plan_.first_entry = first_entry;
