@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any, NoReturn
 
-from ase.data import chemical_symbols
-
 from mdkern import _core, checks
 from mdkern.descriptors.model import ModelDescriptor
 from mdkern.errors import UnsupportedError
@@ -56,9 +54,8 @@ class MACEDescriptor(ModelDescriptor):
     ) -> None:
         self.model = path if isinstance(path, MaceModel) else read_mace(path)
         self.precision = checks.precision(precision)
-        numbers = self.model.arrays["atomic_numbers"]
-        self.species = tuple(chemical_symbols[int(z)] for z in numbers)
-        self.r_cut = float(self.model.meta["radial"]["r_max"])
+        self.species = self.model.species
+        self.r_cut = self.model.cutoff
         self._channels = [layer["irreps_out"][0][0] for layer in self.model.meta["layers"]]
         self.n_features = sum(self._channels)
         self._start(threads)

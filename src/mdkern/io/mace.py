@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from mdkern.errors import FormatError
@@ -46,6 +47,32 @@ class MaceModel(FileModel):
     path: str
     meta: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Chemical symbols in the order of the species numbers."""
+        return tuple(chemical_symbols[int(z)] for z in self.arrays["atomic_numbers"])
+
+    @property
+    def cutoff(self) -> float:
+        """Of each layer, in Angstrom."""
+        return float(self.meta["radial"]["r_max"])
+
+    def head(self, name: str | None) -> int:
+        """Number of the head with this name; None: the only one, or the one that is called default, in capitals or not.
+
+        Raises
+        ------
+        ValueError
+            No such head, or none that is the default.
+        """
+        heads: list[str] = self.meta["heads"]
+        if name is None:
+            found = [x for x in heads if len(heads) == 1 or x.lower() == "default"]
+            name = found[0] if len(found) == 1 else None
+        if name not in heads:
+            raise ValueError(f"head: {name!r}; expected one of {', '.join(map(repr, heads))}")
+        return heads.index(name)
 
 
 def mace_format(path: str | os.PathLike[str]) -> str | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ase.data import chemical_symbols
-
 from mdkern.io.mace import MaceModel, mace_format, read_mace
 from mdkern.registry import Description
 
@@ -33,9 +31,9 @@ def describe_mace(path: str | os.PathLike[str]) -> Description:
     facts: dict[str, Any] = {
         "format": _FORMATS[mace_format(path) or "npz"],
         "model": meta["model"],
-        "species": [chemical_symbols[z] for z in model.arrays["atomic_numbers"].tolist()],
+        "species": list(model.species),
         "heads": meta["heads"],
-        "cutoff_A": radial["r_max"],
+        "cutoff_A": model.cutoff,
         "blocks": [layer["type"] for layer in layers],
         "irreps": [_irreps(layer["irreps_out"]) for layer in layers],
         "max_ell": meta["max_ell"],

@@ -14,7 +14,7 @@ from mdkern.errors import UnsupportedError
 from mdkern.io.mace import MaceModel, read_mace
 from mdkern.potentials.base import InCore
 
-__all__ = ["MACE", "head_of"]
+__all__ = ["MACE"]
 
 Array = NDArray[np.float64]
 
@@ -70,17 +70,14 @@ class MACE(InCore):
         precision: str = "double",
         radial: str = "table",
     ) -> None:
-        from ase.data import chemical_symbols
-
         self.model = path if isinstance(path, MaceModel) else read_mace(path)
-        self.head = head_of(self.model, head)
+        self.head = self.model.head(head)
         self.precision = checks.precision(precision)
         if radial not in ("table", "exact"):
             raise ValueError(f"radial: {radial!r}; expected 'table' or 'exact'")
         self.radial = radial
-        numbers = self.model.arrays["atomic_numbers"]
-        self.species: tuple[str, ...] = tuple(chemical_symbols[int(z)] for z in numbers)
-        self.cutoff = float(self.model.meta["radial"]["r_max"])
+        self.species: tuple[str, ...] = self.model.species
+        self.cutoff = self.model.cutoff
         self.make()
 
     @property
@@ -93,27 +90,6 @@ class MACE(InCore):
         return fields_of(self.model, self.head, precision=self.precision, radial=self.radial)
 
 
-def head_of(model: MaceModel, head: str | None) -> int:
-    """Number of the head with this name; None: the default one.
-
-    Raises
-    ------
-    ValueError
-        No such head, or none that is the default.
-    """
-    heads = model.meta["heads"]
-    if head is None:
-        if len(heads) == 1:
-            return 0
-        named = [k for k, name in enumerate(heads) if name.lower() == "default"]
-        if len(named) == 1:
-            return named[0]
-        raise ValueError(f"head: None; expected one of {', '.join(map(repr, heads))}")
-    if head not in heads:
-        raise ValueError(f"head: {head!r}; expected one of {', '.join(map(repr, heads))}")
-    return int(heads.index(head))
-
-
 def fields_of(
     model: MaceModel, head: int, *, precision: str = "double", radial: str = "table"
 ) -> dict[str, Any]:
@@ -124,7 +100,7 @@ def fields_of(
         "single": precision == "single",
         "exact": radial == "exact",
         "bound": _BOUNDS[precision],
-        "cutoff": float(meta["radial"]["r_max"]),
+        "cutoff": model.cutoff,
         "scale": float(arrays["scale"][head]),
         "energy": arrays["atomic_energies"][head] + arrays["shift"][head],
         "radial": _radial(meta["radial"], arrays),

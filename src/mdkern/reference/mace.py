@@ -49,7 +49,7 @@ def mace(
     ValueError
         `head` is none of the model's, or None where there are several and none is called default.
     """
-    arrays, g = model.arrays, _number_of_head(model, head)
+    arrays, g = model.arrays, model.head(head)
     pairs, layers, h = _features(positions, cell, pbc, species, model)
     kind = np.asarray(species, dtype=np.int64)
     scale = arrays["scale"][g]
@@ -82,16 +82,6 @@ def mace_descriptors(
     """
     _, _, h = _features(positions, cell, pbc, species, model)
     return np.hstack([of_layer[0][:, 0] for of_layer in h[1:]])
-
-
-def _number_of_head(model: MaceModel, head: str | None) -> int:
-    heads: list[str] = model.meta["heads"]
-    if head is None:
-        found = [name for name in heads if len(heads) == 1 or name.lower() == "default"]
-        head = found[0] if len(found) == 1 else None
-    if head not in heads:
-        raise ValueError(f"head: {head!r}; expected one of {', '.join(map(repr, heads))}")
-    return heads.index(head)
 
 
 def _features(
