@@ -54,6 +54,7 @@ void bind_evaluate(py::module_& m);
 void bind_text(py::module_& m);
 void bind_soap(py::module_& m);
 void bind_acsf(py::module_& m);
+void bind_bispectrum(py::module_& m);
 
 // Fields from a dict: numbers, texts, arrays, and dicts and lists of such, which become groups.
 Fields fields_of(const py::dict& values);

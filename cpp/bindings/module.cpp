@@ -44,4 +44,5 @@ PYBIND11_MODULE(_core, m) {
     bind_text(m);
     bind_soap(m);
     bind_acsf(m);
+    bind_bispectrum(m);
 }

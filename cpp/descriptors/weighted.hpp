@@ -33,7 +33,7 @@ public:
                            int team) const = 0;
 };
 
-// By the descriptor's `kind`: soap or acsf. Throws std::invalid_argument.
+// By the descriptor's `kind`: soap, acsf or bispectrum. Throws std::invalid_argument.
 std::unique_ptr<const WeightedDescriptor> make_descriptor(const Fields& fields);
 
 }  // namespace mdkern

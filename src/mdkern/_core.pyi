@@ -11,6 +11,7 @@ import typing
 
 __all__: list[str] = [
     "Acsf",
+    "Bispectrum",
     "FMA_FACTOR",
     "MdLoop",
     "NeighborTable",
@@ -313,6 +314,50 @@ class Soap:
     def n_features(self) -> int: ...
 
 class Acsf:
+    def __init__(self, fields: dict[str, typing.Any]) -> None: ...
+    def dense_jacobian(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        column: numpy.typing.NDArray[numpy.int32],
+        attach: bool,
+        out: numpy.ndarray,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def sparse_jacobian(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        column: numpy.typing.NDArray[numpy.int32],
+        attach: bool,
+        single: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    def strain(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def values(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        single: bool,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> numpy.ndarray: ...
+    def vjp(
+        self,
+        neighbors: NeighborTable,
+        centers: typing.Any,
+        weights: numpy.typing.NDArray[numpy.float64],
+        weight_row: typing.Any,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+    ) -> tuple[typing.Any, ...]: ...
+    @property
+    def n_features(self) -> int: ...
+
+class Bispectrum:
     def __init__(self, fields: dict[str, typing.Any]) -> None: ...
     def dense_jacobian(
         self,

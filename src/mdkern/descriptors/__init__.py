@@ -7,6 +7,7 @@ from typing import Any
 
 from mdkern.descriptors.acsf import ACSF
 from mdkern.descriptors.base import Descriptor
+from mdkern.descriptors.bispectrum import Bispectrum
 from mdkern.descriptors.deepmd import DeepPotSE
 from mdkern.descriptors.jacobian import SparseJacobian
 from mdkern.descriptors.mace import MACEDescriptor
@@ -16,6 +17,7 @@ from mdkern.descriptors.soap import SOAP
 __all__ = [
     "ACSF",
     "SOAP",
+    "Bispectrum",
     "DeepPotSE",
     "Descriptor",
     "MACEDescriptor",
@@ -24,7 +26,7 @@ __all__ = [
     "from_dict",
 ]
 
-_BY_NAME: dict[str, type[Descriptor]] = {c.__name__: c for c in (ACSF, SOAP)}
+_BY_NAME: dict[str, type[Descriptor]] = {c.__name__: c for c in (ACSF, SOAP, Bispectrum)}
 
 
 def from_dict(description: Mapping[str, Any]) -> Descriptor:
