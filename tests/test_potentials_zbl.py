@@ -10,9 +10,10 @@ from ase import Atoms
 from contracts import PotentialContract, evaluate
 from reference_data import all_cases, case_id
 
-from mdkern import potentials, reference
+from mdkern import potentials
 from mdkern.calculators import ZBL
 from mdkern.reference import Result
+from mdkern.reference.zbl import zbl
 
 CHARGES = {"Si": 13.2, "O": 8.0}
 
@@ -21,13 +22,13 @@ def of_silica(atoms: Atoms) -> Result:
     names = list(CHARGES)
     kinds = np.array([names.index(x) for x in atoms.get_chemical_symbols()], dtype=int)
     place = (atoms.positions, atoms.cell.array, atoms.pbc)
-    return reference.zbl(*place, kinds, list(CHARGES.values()), 2.9, 4.6)
+    return zbl(*place, kinds, list(CHARGES.values()), 2.9, 4.6)
 
 
 def of_elements(atoms: Atoms) -> Result:
     place = (atoms.positions, atoms.cell.array, atoms.pbc)
     kinds = np.searchsorted([13, 29], atoms.numbers)
-    return reference.zbl(*place, kinds, [13.0, 29.0], 3.3, 4.6)
+    return zbl(*place, kinds, [13.0, 29.0], 3.3, 4.6)
 
 
 class TestCharges(PotentialContract):

@@ -72,7 +72,8 @@ class ZBL(InCore):
 def _charges(z: Mapping[str, float] | None) -> dict[str, float]:
     if z is None:
         return {chemical_symbols[n]: float(n) for n in range(1, len(chemical_symbols))}
-    if not isinstance(z, Mapping) or not z:
+    given: Any = z
+    if not isinstance(given, Mapping) or not given:
         raise ValueError(f"z: {z!r}; expected the charge of each element, such as {{'W': 74.0}}")
     for symbol in z:
         if symbol not in atomic_numbers or symbol == "X":

@@ -10,6 +10,7 @@ from mdkern import reference
 from mdkern.bench.case import EXP, Case, Kernel, pair_counts, potential_case
 from mdkern.bench.systems import System
 from mdkern.potentials.zbl import ZBL
+from mdkern.reference.zbl import zbl
 
 __all__ = ["KERNELS"]
 
@@ -22,7 +23,7 @@ def _case(system: System) -> Case:
     inner, outer = 4.0, 4.8
 
     def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
-        return reference.zbl(positions, cell, pbc, species, np.array([29.0]), inner, outer)
+        return zbl(positions, cell, pbc, species, np.array([29.0]), inner, outer)
 
     potential = ZBL(inner, outer, {"Cu": 29.0})
     return potential_case("zbl", COUNTS, system, potential, formula, 1e-11)
