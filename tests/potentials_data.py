@@ -64,6 +64,15 @@ MADE: dict[str, Any] = {
     ),
     "morse": lambda: calculators.Morse(D=0.3429, alpha=1.3588, r0=2.866, rc=10, shift=True),
     "buckingham": lambda: calculators.Buckingham(A=1388.8, rho=0.3623, C=17.0, rc=7.5, shift=True),
+    "zbl_elements": lambda: calculators.ZBL(2.6, 4.2),
+    "sum": lambda: calculators.Sum(
+        [
+            calculators.EAM(DATA / "classical" / "synthetic.eam.fs"),
+            calculators.ZBL(1.6, 2.8),
+            calculators.EAM.zhou2004(["Cu", "Al"]),
+        ],
+        weights=[1.0, 1.0, 0.5],
+    ),
     "eam": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.alloy"),
     "eam_fs": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.fs"),
     "zhou2004": lambda: calculators.EAM.zhou2004(["Cu", "Ni"]),

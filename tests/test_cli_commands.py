@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.io import write
+from ase.io import read, write
 from cli_checks import one_error, run_json
+from reference_data import OWN
 
 import mdkern
-from mdkern.calculators import LinearModel
+from mdkern.calculators import EAM, ZBL, LinearModel
 from mdkern.cli import comparison, main, output
 from mdkern.descriptors import SOAP
 
@@ -131,13 +133,48 @@ def test_more_threads_than_cpus(copper: str, capsys: pytest.CaptureFixture[str])
         ("morse:d=0.3", ("'d'", "D, alpha, r0, rc")),
         ("buckingham:a=3", ("'a'", "A, rho, C, rc")),
         ("zhou2004:rc=5", ("'rc'", "cutoff")),
+        ("zhou2004 + none.eam", ("none.eam: no such file", "zbl")),
+        ("zhou2004 + zbl:inner=1", ("zbl:inner=1", "outer")),
+        ("zhou2004 + zbl:inner=1,outer=2,z.W=74", ("no element that all have: Cu; W",)),
     ],
 )
 def test_parameters_of_built_in_potentials(
     spec: str, parts: tuple[str, ...], copper: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["md", copper, "--potential", spec]) == 2
-    one_error(capsys, f"--potential {spec}", *parts)
+    one_error(capsys, "--potential ", *parts)
+
+
+@pytest.mark.parametrize("command", ["md", "relax", "evaluate"])
+def test_a_sum_of_potentials(
+    command: str, copper: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the calculators have it; files by their complete paths, whose content a restart compares."""
+    other = Path(OWN / "synthetic.eam.alloy")
+    shutil.copy(other, "Al Cu.eam.alloy")
+    spec = "Al Cu.eam.alloy + zbl:inner=1.4,outer=3.0 + zhou2004"
+    more = {"md": ("--steps", "0"), "relax": ("--steps", "0"), "evaluate": ()}[command]
+    found = run_json(capsys, command, copper, "--potential", spec, *more, "-o", "out.extxyz")
+    text = json.dumps(found)
+    assert f"{here / 'Al Cu.eam.alloy'} + zbl:inner=1.4,outer=3.0 + zhou2004" in text
+    atoms = read("out.extxyz")
+    total = EAM(other) + ZBL(1.4, 3.0) + EAM.zhou2004(["Cu"])
+    expected = total.get_potential_energy(read(copper))
+    assert atoms.get_potential_energy() == pytest.approx(expected, rel=1e-10)
+
+
+def test_a_sum_as_a_model_file(
+    copper: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(tmp_path / "sum.mdk")
+    spec = "zhou2004 + zbl:inner=1.4,outer=3.0"
+    assert main(["export", spec, "--elements", "Cu", "-o", model]) == 0
+    capsys.readouterr()
+    total = EAM.zhou2004(["Cu"]) + ZBL(1.4, 3.0)
+    atoms = read(copper)
+    assert mdkern.load(model).get_potential_energy(atoms) == total.get_potential_energy(atoms)
+    assert main(["export", spec, "--set", "a=1", "--elements", "Cu", "-o", "new.mdk"]) == 2
+    one_error(capsys, "--set a=1", "not of a sum")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ FLOORS = {
     "math": {"core", "simd"},
     "forces": {"core", "simd"},
     "nn": {"core", "simd"},
-    "model": {"core"},
+    "model": {"core", "simd"},
     "potentials": {"core", "simd", "math", "forces", "nn", "descriptors", "model"},
     "capi": {"core", "neighbors", "model"},
     "descriptors": {"core", "simd", "math", "forces"},

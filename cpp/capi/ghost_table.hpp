@@ -1,6 +1,7 @@
 // Rows and neighbor lists of a parallel code as a Table.
 #pragma once
 
+#include <limits>
 #include <stdexcept>
 #include <vector>
 
@@ -30,6 +31,7 @@ public:
     HalfList half(int team) override;
     std::size_t half_room() const override { return half_index_.capacity(); }
     std::int64_t build_number() const override { return build_number_; }
+    double reach(double) const override { return std::numeric_limits<double>::infinity(); }
     Box box() const override { return box_; }
     bool whole() const override { return false; }
     void forward(double* values, int width, int stride, int threads) const override;

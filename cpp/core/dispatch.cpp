@@ -60,12 +60,13 @@ const char* isa_name(Isa isa) {
 }
 
 bool isa_compiled(Isa isa) {
-#if defined(MDKERN_HAVE_AVX2) && defined(MDKERN_HAVE_AVX512)
-    (void)isa;
-    return true;
-#else
-    return isa == Isa::scalar;
+#if !defined(MDKERN_HAVE_AVX2)
+    if (isa == Isa::avx2) return false;
 #endif
+#if !defined(MDKERN_HAVE_AVX512)
+    if (isa == Isa::avx512) return false;
+#endif
+    return isa == Isa::scalar || isa == Isa::avx2 || isa == Isa::avx512;
 }
 
 bool isa_supported(Isa isa) { return isa_compiled(isa) && cpu_runs(isa); }

@@ -39,22 +39,33 @@ template <class R, class... A> struct Kernel<R(A...)> {
     namespace MDKERN_ISA {             \
     void name arguments;               \
     }
-#elif defined(MDKERN_HAVE_AVX2) && defined(MDKERN_HAVE_AVX512)
-#define MDKERN_KERNEL(name, arguments) \
-    namespace scalar {                 \
-    void name arguments;               \
-    }                                  \
-    namespace avx2 {                   \
-    void name arguments;               \
-    }                                  \
-    namespace avx512 {                 \
-    void name arguments;               \
-    }                                  \
-    inline constexpr Kernel<void arguments> name{{&scalar::name, &avx2::name, &avx512::name}};
 #else
-#define MDKERN_KERNEL(name, arguments) \
-    namespace scalar {                 \
-    void name arguments;               \
-    }                                  \
-    inline constexpr Kernel<void arguments> name{{&scalar::name, nullptr, nullptr}};
+#if defined(MDKERN_HAVE_AVX2)
+#define MDKERN_DECLARE_AVX2(name, arguments) \
+    namespace avx2 {                         \
+    void name arguments;                     \
+    }
+#define MDKERN_AVX2(name) &avx2::name
+#else
+#define MDKERN_DECLARE_AVX2(name, arguments)
+#define MDKERN_AVX2(name) nullptr
+#endif
+#if defined(MDKERN_HAVE_AVX512)
+#define MDKERN_DECLARE_AVX512(name, arguments) \
+    namespace avx512 {                         \
+    void name arguments;                       \
+    }
+#define MDKERN_AVX512(name) &avx512::name
+#else
+#define MDKERN_DECLARE_AVX512(name, arguments)
+#define MDKERN_AVX512(name) nullptr
+#endif
+#define MDKERN_KERNEL(name, arguments)            \
+    namespace scalar {                            \
+    void name arguments;                          \
+    }                                             \
+    MDKERN_DECLARE_AVX2(name, arguments)          \
+    MDKERN_DECLARE_AVX512(name, arguments)        \
+    inline constexpr Kernel<void arguments> name{ \
+        {&scalar::name, MDKERN_AVX2(name), MDKERN_AVX512(name)}};
 #endif

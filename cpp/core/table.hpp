@@ -28,6 +28,9 @@ public:
     virtual std::size_t half_room() const = 0;  // entries that its first[] may point into
     // The number of the build that the list comes from: plans hold as long as it stays.
     virtual std::int64_t build_number() const = 0;
+    // How far apart two rows may be now, where they can come within `cutoff` of each other before the
+    // next build: infinite where the atoms do not stand as the list was made for, or nobody knows.
+    virtual double reach(double cutoff) const = 0;
     virtual Box box() const = 0;
     // Whether all atoms are here; otherwise rows behind the real ones are atoms of other processes.
     virtual bool whole() const = 0;

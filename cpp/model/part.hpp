@@ -25,6 +25,15 @@ public:
         out.block_totals = totals_.reserve(std::size_t(7 * n_blocks(s.n_real)));
         return out;
     }
+    // The energy and its derivatives where `out` has them.
+    static Outputs same(const Outputs& out) {
+        Outputs own;
+        own.energies = out.energies;
+        own.forces = out.forces;
+        own.virials = out.virials;
+        own.block_totals = out.block_totals;
+        return own;
+    }
     // to += weight from for n values; nothing where `to` is null.
     static void add(double* to, double weight, const double* from, std::int64_t n) {
         for (std::int64_t k = 0; to && k < n; ++k) to[k] += weight * from[k];

@@ -206,6 +206,17 @@ void NeighborTable::build(const AtomsView& atoms, const TableOptions& options, i
     guard.done = true;
 }
 
+double NeighborTable::reach(double cutoff) const {
+    bool as_built = options_.skin == 0.0 ||
+                    std::memcmp(built_.data(), rows_.data(), 4 * n_real_ * sizeof(double)) == 0;
+    for (int k = 0; k < 9; ++k)
+        as_built &= cell_[k] == (lattice_.pbc[k / 3] ? lattice_.user[k] : 0.0);
+    if (!as_built) return std::numeric_limits<double>::infinity();
+    // A pair that is farther apart than this cannot come within the cutoff while the list holds: see
+    // allowance(), whose bound is the tighter, the longer the cutoff.
+    return cutoff + options_.skin;
+}
+
 double NeighborTable::allowance(const double* cell, double* strain) const {
     double sigma_min = 1.0;
     bool same_cell = true;

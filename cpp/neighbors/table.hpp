@@ -67,6 +67,7 @@ public:
     HalfList half(int team) override;
     std::size_t half_room() const override;
     std::int64_t build_number() const override { return build_number_; }
+    double reach(double cutoff) const override;
     Box box() const override { return {cell_, lattice_.pbc}; }
     void forward(double* values, int width, int stride, int threads) const override;
     void reverse(double* values, int width, int stride, int threads) const override;

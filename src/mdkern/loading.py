@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from mdkern.errors import FormatError
 from mdkern.io.foreign import refusal
-from mdkern.registry import Entry, entries, entries_with_files, recognised
+from mdkern.registry import Entry, entries, entries_with_files, recognised, resolve
 
-__all__ = ["entry_of"]
+__all__ = ["entry_of", "potential_of"]
 
 
 def entry_of(path: str | os.PathLike[str]) -> Entry:
@@ -37,3 +38,21 @@ def entry_of(path: str | os.PathLike[str]) -> Entry:
             if any(part in Path(path).name.lower() for part in files.names):
                 return entry  # its reader says what is wrong
     raise error
+
+
+def potential_of(name: str, model: Any) -> Any:
+    """The potential of one of mdkern's calculators, or of a file; a potential is its own. `name` is the argument, for messages.
+
+    Raises
+    ------
+    ValueError
+        The model is something else.
+    FormatError, UnsupportedError, OSError
+        From reading a file.
+    """
+    if isinstance(model, (str, os.PathLike)):
+        model = resolve(entry_of(model).potential)(model)
+    potential = getattr(model, "potential", model)
+    if not hasattr(potential, "compute") or not hasattr(potential, "species"):
+        raise ValueError(f"{name}: {model!r}; expected a file or one of mdkern's calculators")
+    return potential

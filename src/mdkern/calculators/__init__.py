@@ -39,6 +39,10 @@ if TYPE_CHECKING:  # the classes that __getattr__ makes, for who reads and for t
 
     class StoredModel(Calculator): ...
 
+    class ZBL(Calculator): ...
+
+    class Sum(Calculator): ...
+
 
 __all__ = ["Calculator", "load"]
 __all__.extend(sorted(entry.calculator for entry in entries()))

@@ -122,6 +122,16 @@ class Calculator(AseCalculator):
         if atoms is not None:
             atoms.calc = self
 
+    def __add__(self, other: Any) -> Calculator:
+        """:class:`mdkern.calculators.Sum` of both, with the threads and the skin of the first."""
+        if not isinstance(other, Calculator):
+            return NotImplemented
+        from mdkern import calculators
+
+        common = {key: self.parameters[key] for key in ("threads", "skin")}
+        made: Calculator = calculators.__getattr__("Sum")(_terms(self) + _terms(other), **common)
+        return made
+
     def _start(self) -> None:
         """What belongs to one process: it is neither copied nor pickled."""
         self.lock = threading.RLock()
@@ -331,6 +341,15 @@ def is_native(calculator: Any) -> bool:
     return kind.calculate is Calculator.calculate or all(
         x.__module__.partition(".")[0] == "mdkern" for x in (kind, kind.calculate)
     )
+
+
+def _terms(calculator: Calculator) -> list[Any]:
+    """The parts of a plain sum, so that ``a + b + c`` is one of three; other calculators are one term."""
+    from mdkern.potentials.sum import Sum
+
+    potential = calculator.potential
+    plain = type(potential) is Sum and bool((potential.weights == 1.0).all())
+    return list(calculator.parameters["parts"]) if plain else [calculator]
 
 
 def _same(value: Any, parameter: Any) -> bool:

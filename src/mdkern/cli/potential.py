@@ -32,7 +32,11 @@ def _help() -> str:
         first, *more = about.split("\n")
         lines.append(f"  {text:{width}}{first}")
         lines += [f"  {'':40}{line}" for line in more]
-    return "\n".join([*lines, "  A file named like a built-in potential is reached by ./NAME.", ""])
+    notes = (
+        "  A file named like a built-in potential is reached by ./NAME.",
+        "  'A + B', in quotes and with spaces around the plus, is the sum of two or more of them.",
+    )
+    return "\n".join([*lines, *notes, ""])
 
 
 HELP = _help()
@@ -41,7 +45,7 @@ _KINDS = {NUMBER: float, SWITCH: bool, WORD: str}
 
 @dataclass(frozen=True)
 class Potential:
-    """A calculator and where it came from."""
+    """A calculator and where it came from: `path` is the complete path of a file, or a sum with the complete paths of its files."""
 
     calculator: Calculator
     spec: str
@@ -51,7 +55,14 @@ class Potential:
 
 def is_built_in(spec: str) -> bool:
     """Whether a ``--potential`` text names no file."""
-    return spec.partition(":")[0] in forms()
+    return all(term.partition(":")[0] in forms() for term in _terms(spec))
+
+
+def _terms(spec: str) -> list[str]:
+    """Of a sum; one of a single potential."""
+    if " + " not in spec or Path(spec).exists():
+        return [spec]
+    return [term.strip() for term in spec.split(" + ")]
 
 
 def make_potential(
@@ -68,6 +79,11 @@ def make_potential(
     """
     from mdkern import calculators
 
+    terms = _terms(spec)
+    if len(terms) > 1:
+        if options:
+            raise UsageError(f"--set {options[0]}: of the potential of one file, not of a sum")
+        return _sum_of(spec, [make_potential(term, symbols, skin) for term in terms], skin)
     name, _, rest = spec.partition(":")
     if not is_built_in(spec):
         if not Path(spec).exists():
@@ -102,11 +118,23 @@ def for_frames(spec: str, frames: Callable[[], Iterable[Atoms]], skin: float = 0
 
     A built-in potential that is made for certain elements needs those of all frames, which are read once more for that.
     """
-    name = spec.partition(":")[0]
-    if not (is_built_in(spec) and forms()[name][1].make):
+    built_in = [term.partition(":")[0] for term in _terms(spec) if is_built_in(term)]
+    if not any(forms()[name][1].make for name in built_in):
         return make_potential(spec, (), skin)
     symbols = {s for atoms in frames() for s in atoms.symbols.species()}
     return make_potential(spec, sorted(symbols), skin)
+
+
+def _sum_of(spec: str, parts: Sequence[Potential], skin: float) -> Potential:
+    from mdkern.calculators import Sum
+
+    try:
+        made = Sum([part.calculator for part in parts], skin=skin)
+    except ValueError as e:
+        raise UsageError(f"--potential {spec}: {e}") from e
+    digests = [part.sha256 for part in parts if part.sha256 is not None]
+    digest = hashlib.sha256(" ".join(digests).encode()).hexdigest() if digests else None
+    return Potential(made, spec, " + ".join(part.path or part.spec for part in parts), digest)
 
 
 def _parameters(name: str, text: str) -> dict[str, Any]:

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdkern import _core
-from mdkern.loading import entry_of
+from mdkern.loading import potential_of
 from mdkern.potentials.base import Result, warn_of
-from mdkern.registry import resolve
 
 __all__ = ["ModelDeviation"]
 
@@ -50,7 +49,7 @@ class ModelDeviation:
     def __init__(self, models: Sequence[Any]) -> None:
         if isinstance(models, (str, bytes, os.PathLike)) or len(models) < 2:
             raise ValueError(f"models: {models!r}; expected at least two")
-        self.potentials = tuple(_potential(m) for m in models)
+        self.potentials = tuple(potential_of("models", m) for m in models)
         self.species: tuple[str, ...] | None = self.potentials[0].species
         for k, p in enumerate(self.potentials):
             if p.species != self.species:
@@ -103,15 +102,6 @@ class ModelDeviation:
         for potential, overflow in zip(self.potentials, members[:, 7], strict=True):
             warn_of(potential, bool(overflow))
         return _summary(forces, members)
-
-
-def _potential(model: Any) -> Any:
-    if isinstance(model, (str, os.PathLike)):
-        model = resolve(entry_of(model).potential)(model)
-    potential = getattr(model, "potential", model)
-    if not hasattr(potential, "compute") or not hasattr(potential, "species"):
-        raise ValueError(f"models: {model!r}; expected a file or one of mdkern's calculators")
-    return potential
 
 
 def _summary(forces: Array, members: Array) -> dict[str, Any]:
