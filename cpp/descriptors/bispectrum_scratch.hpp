@@ -36,7 +36,8 @@ struct BispectrumWork {
         const auto w = std::size_t(width);
         near_room = padded_room(longest);
         const auto one_row = std::size_t(near_room) * w;
-        const auto room = std::size_t(longest + kBispectrumTogether * p.n_blocks) * w;
+        // The lanes' most of each block, which may be in different lanes.
+        const auto room = std::size_t((longest + kBispectrumTogether) * p.n_blocks) * w;
         for (double** v : {&tx, &ty, &tz}) arena.take(*v, one_row);
         for (std::int32_t** v : {&from, &kind}) arena.take(*v, one_row);
         for (double** v : {&x, &y, &z, &cosine, &sine, &weight, &dweight, &inverse_r, &turn})
