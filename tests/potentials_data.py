@@ -11,10 +11,11 @@ from ase.build import bulk
 from deepmd_data import model_file
 from deepmd_data import system as deepmd_system
 from mace_data import mace_file
+from snap_data import snap_file
 
 from mdkern import calculators
 from mdkern.bench.mace_models import DENSITY, DENSITY_RESIDUAL, random_mace
-from mdkern.descriptors import ACSF, SOAP
+from mdkern.descriptors import ACSF, SOAP, Bispectrum
 
 DATA = Path(__file__).parent / "data"
 
@@ -92,6 +93,14 @@ MADE: dict[str, Any] = {
             g5_params=[[0.1, 2.0, 1.0]],
             periodic=True,
         )
+    ),
+    "linear_bispectrum": lambda: linear(Bispectrum(["Cu", "Ni"], 4.5, 3, periodic=True)),
+    "snap": lambda: calculators.SNAP(snap_file(("Cu", "Ni"), twojmax=4)),
+    "snap_quadratic": lambda: calculators.SNAP(
+        snap_file(("Cu", "Ni"), twojmax=2, quadraticflag=1, chemflag=1)
+    ),
+    "snap_zbl": lambda: calculators.SNAP(
+        snap_file(("Cu", "Ni"), twojmax=4), zbl={"inner": 2.0, "outer": 4.2}
     ),
     "mace": mace,
     "mace_single": lambda: mace(precision="single"),

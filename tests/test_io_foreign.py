@@ -90,8 +90,6 @@ SAMPLES: dict[str, tuple[bytes, str]] = {
     "Si.sw": (three_body(11), "Stillinger-Weber"),
     "SiO.vashishta": (three_body(14), "Vashishta"),
     "no-suffix": (three_body(11), "Stillinger-Weber"),
-    "W.snapcoeff": (b"# c\n\n2 31 # elements\nW 0.5 1.0\n-1.5\n0.25\n", "coefficients of SNAP"),
-    "W.snapparam": (b"# c\nrcutfac 4.7\ntwojmax 8\n", "parameters of SNAP"),
     "Cu.yace": (b"elements: [Cu]\nE0: [0]\ndeltaSplineBins: 0.001\n", "ACE"),
     "Cu.ace": (b"# x\n\nnelements=1\nelements: Cu\nradbasename=ChebExpCos\n", "ACE"),
     "library.meam": (b"# c\n'Cu' 'fcc' 12. 29 63.55\n5.1 3.6\n", "a library of MEAM"),
@@ -270,8 +268,6 @@ def test_shared_files() -> None:
     kinds = {
         "*.sw": "Stillinger",
         "*.tersoff*": "Tersoff",
-        "*.snapcoeff": "coefficients of SNAP",
-        "*.snapparam": "SNAP",
         "*.yace": "ACE",
     }
     for pattern, what in kinds.items():

@@ -95,10 +95,11 @@ void BispectrumModel::read_pairs(const Fields& f) {
         inner = f.values("sinner", {n});
         half = f.values("dinner", {n});
     }
+    for (const double r : radii)
+        if (!(r > 0.0)) refuse(f, "radii", r, "positive numbers");
     for (std::size_t a = 0; a < std::size_t(n); ++a)
         for (std::size_t b = 0; b < std::size_t(n); ++b) {
             const double cut = rcutfac * (radii[a] + radii[b]);
-            if (!(radii[a] > 0.0)) refuse(f, "radii", radii[a], "positive numbers");
             if (!std::isfinite(weights[a])) refuse(f, "weights", weights[a], "finite numbers");
             if (!(cut <= kMostCutoff)) refuse(f, "rcutfac", cut, "cutoffs up to 100 Angstrom");
             if (!(p.rmin0 < cut)) refuse(f, "rmin0", p.rmin0, "less than each cutoff");

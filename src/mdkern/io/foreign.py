@@ -103,14 +103,6 @@ _TEXT: tuple[tuple[str, Foreign], ...] = (
         Foreign("ACE (.yace, .ace)", _ELSEWHERE),
     ),
     (
-        r"^[ \t]*(rcutfac\s+\S+|twojmax\s+\d+)",
-        Foreign("parameters of SNAP (.snapparam)", _ELSEWHERE),
-    ),
-    (
-        r"\A\s*(#.*\n\s*)*\d+[ \t]+\d+[ \t]*(#.*)?\n\s*[A-Z][a-z]?[ \t]+[\d.]+[ \t]+[-\d.]+[ \t]*(#.*)?\n\s*[-+\d.eE]+[ \t]*(#.*)?\n",
-        Foreign("coefficients of SNAP (.snapcoeff)", _ELSEWHERE),
-    ),
-    (
         r"^[ \t]*(number_of_elements|symfunction_short|nnp_type|global_nodes_short|global_symfunction_short)\b",
         Foreign("input.nn of n2p2 or RuNNer", _ELSEWHERE),
     ),
@@ -175,8 +167,6 @@ _NAMES: dict[str, Foreign] = {
     ".tersoff": Foreign("Tersoff (.tersoff)", _ELSEWHERE),
     ".sw": Foreign("Stillinger-Weber (.sw)", _ELSEWHERE),
     ".vashishta": Foreign("Vashishta (.vashishta)", _ELSEWHERE),
-    ".snapcoeff": Foreign("coefficients of SNAP (.snapcoeff)", _ELSEWHERE),
-    ".snapparam": Foreign("parameters of SNAP (.snapparam)", _ELSEWHERE),
     ".yace": Foreign("ACE (.yace)", _ELSEWHERE),
     ".ace": Foreign("ACE (.ace)", _ELSEWHERE),
     ".meam": Foreign("MEAM (.meam)", _ELSEWHERE),

@@ -14,7 +14,7 @@ ENTRY = Entry(
         "SNAP, explicit elements": "M. A. Cusentino, M. A. Wood and A. P. Thompson, J. Phys. Chem. A 124, 5456 (2020)",
     },
     files=Files(
-        formats="SNAP (.snapcoeff with .snapparam)",
+        formats="SNAP (.snapcoeff)",
         recognise="mdkern.io.snap:is_snap",
         rank=60,
         names=(".snapcoeff", ".snapparam"),
