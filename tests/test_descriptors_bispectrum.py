@@ -74,10 +74,10 @@ class TestProducts(DescriptorContract):
 
 @pytest.mark.quick
 @pytest.mark.parametrize(
-    ("name", "kwargs", "tag", "atoms", "stored"), all_cases("bispectrum_"), ids=case_id
+    ("_name", "kwargs", "_tag", "atoms", "stored"), all_cases("bispectrum_"), ids=case_id
 )
 @pytest.mark.usefixtures("isa")
-def test_agrees_with_lammps(name: str, kwargs: Any, tag: str, atoms: Atoms, stored: Any) -> None:
+def test_agrees_with_lammps(_name: str, kwargs: Any, _tag: str, atoms: Atoms, stored: Any) -> None:
     options = dict(kwargs)
     elements = ["In", "P"] if len(options["radelem"]) == 2 else ["Ta"]
     flags = {k: bool(options.pop(k)) for k in list(options) if k.endswith("flag")}

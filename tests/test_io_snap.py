@@ -37,7 +37,7 @@ def test_content(tmp_path: Path) -> None:
         assert m.coefficients.tolist() == [[1.5, 0.1, -0.2, 0.3, 0.4, 5.0]]
         assert (m.twojmax, m.rcutfac, m.rfac0, m.rmin0) == (2, 4.7, 0.99363, 0.1)
         assert (m.switch, m.bzero) == (True, True)
-        assert not (m.quadratic or m.chem or m.bnorm or m.wselfall)
+        assert not any((m.quadratic, m.chem, m.bnorm, m.wselfall))
         assert m.sinner is None
         assert m.cutoff == 4.7
         assert is_snap(path)
@@ -46,7 +46,10 @@ def test_content(tmp_path: Path) -> None:
 
 def test_the_files_may_have_any_name(tmp_path: Path) -> None:
     write(tmp_path, COEFF, PARAM)
-    a, b = (tmp_path / "x.snapcoeff").rename(tmp_path / "a"), (tmp_path / "x.snapparam").rename(tmp_path / "b")
+    a, b = (
+        (tmp_path / "x.snapcoeff").rename(tmp_path / "a"),
+        (tmp_path / "x.snapparam").rename(tmp_path / "b"),
+    )
     assert read_snap(a, b).species == read_snap(b, a).species == ("W",)
     with pytest.raises(FileNotFoundError, match=r"its parameters are not at .*a.snapparam"):
         read_snap(a)

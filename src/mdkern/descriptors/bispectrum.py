@@ -193,7 +193,11 @@ def _each(name: str, given: Any, n: int, default: float | None, positive: bool =
     if given is None:
         return None if default is None else np.full(n, default)
     values = checks.numbers(name, given)
-    if values.shape != (n,) or not np.isfinite(values).all() or (positive and not (values > 0).all()):
+    if (
+        values.shape != (n,)
+        or not np.isfinite(values).all()
+        or (positive and not (values > 0).all())
+    ):
         kind = "positive numbers" if positive else "finite numbers"
         raise ValueError(f"{name}: {checks.shown(given)}; expected {n} {kind}, one per element")
     return values

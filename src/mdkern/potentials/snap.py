@@ -172,7 +172,10 @@ def _repulsion(zbl: Mapping[str, Any], species: tuple[str, ...]) -> dict[str, An
     missing = [name for name in species if not isinstance(z, Mapping) or name not in z]
     if missing:
         raise ValueError(f"zbl: z: {z!r}; expected the charge of {', '.join(missing)} too")
-    inner, outer = checks.positive("zbl: inner", zbl["inner"]), checks.positive("zbl: outer", zbl["outer"])
+    inner, outer = (
+        checks.positive("zbl: inner", zbl["inner"]),
+        checks.positive("zbl: outer", zbl["outer"]),
+    )
     if not inner < outer:
         raise ValueError(f"zbl: inner: {inner}; expected less than outer, {outer}")
     charges = np.array([checks.positive("zbl: z", z[name], f" for {name}") for name in species])

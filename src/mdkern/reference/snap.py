@@ -126,9 +126,10 @@ def _coupling(j1: int, j2: int, j: int) -> Float:
 def _z(u1: Complex, u2: Complex, j1: int, j2: int, j: int, model: SnapModel) -> Complex:
     c = _coupling(j1, j2, j)
     # "bpq,ars,pr,qs->ba", by matrices
-    half = np.tensordot(np.tensordot(c, u1, axes=(1, 0)), u2, axes=(1, 0))
-    z: Complex = np.tensordot(half, c, axes=([1, 2], [1, 2]))
-    return z / (j + 1) if model.bnorm else z
+    half: Any = np.tensordot(np.tensordot(c, u1, axes=(1, 0)), u2, axes=(1, 0))
+    z: Any = np.tensordot(half, c, axes=([1, 2], [1, 2]))
+    out: Complex = z / (j + 1) if model.bnorm else z
+    return out
 
 
 @dataclass(frozen=True, slots=True)

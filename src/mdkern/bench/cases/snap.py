@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from mdkern import reference
 from mdkern.bench.case import ATOM, INDEX, ROW, VECTOR, Case, Counts, Kernel, potential_case
 from mdkern.bench.scratch import scratch_folder
 from mdkern.bench.snap_models import random_snap
 from mdkern.bench.systems import System
 from mdkern.io.snap import bispectrum_triples
 from mdkern.potentials.snap import SNAP
+from mdkern.reference import Result
+from mdkern.reference.snap import snap
 
 __all__ = ["KERNELS", "products", "walk"]
 
@@ -71,9 +72,7 @@ def _counts(elements: tuple[str, ...], parameters: dict[str, Any]) -> Counts:
         k = len(bispectrum_triples(two_j))
         flops += products(two_j, blocks, components=True) + 3 * k * k
     # Some ten entries of forces per atom, written twice and read once (force_blocks.hpp).
-    return Counts(
-        flops / _NEIGHBORS + walk(two_j), INDEX + 2 * ROW, INDEX, ATOM + 30 * ROW
-    )
+    return Counts(flops / _NEIGHBORS + walk(two_j), INDEX + 2 * ROW, INDEX, ATOM + 30 * ROW)
 
 
 @cache
@@ -86,8 +85,8 @@ def _path(kernel: str) -> str:
 def _case(kernel: str, system: System) -> Case:
     potential = SNAP(_path(kernel))
 
-    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
-        return reference.snap(positions, cell, pbc, species, potential.model)
+    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> Result:
+        return snap(positions, cell, pbc, species, potential.model)
 
     n = len(potential.model.species)
     kinds = np.random.default_rng(4).integers(0, n, len(system.atoms))
