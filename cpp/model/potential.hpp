@@ -20,6 +20,7 @@ struct Traits {
     // Whether it is faster, and possible, without energies and totals: block_totals == nullptr.
     bool forces_alone = false;
     bool half_list = false;   // of the lists of a table it reads Table::half alone
+    bool rows_alone = false;  // it reads no list of a table: rows within the cutoff are enough
     bool charges = false;     // Outputs::charges, and Outputs::born
     bool long_range = false;  // it reads Table::box and calls Table::sum
     int n_features = 0;       // columns of Outputs::features; 0: none

@@ -22,7 +22,7 @@ class Sum final : public Potential {
 public:
     explicit Sum(const Fields& f) : fields_(f) {
         for (const Fields& part : f.groups("parts")) parts_.push_back(make_potential(part));
-        traits_.half_list = true;
+        traits_.half_list = traits_.rows_alone = true;
         if (parts_.empty())
             throw std::invalid_argument(f.prefix() + "parts: none; expected at least one");
         weights_ = f.values("weights", {std::int64_t(parts_.size())});
@@ -34,6 +34,7 @@ public:
             traits_.reverses += t.reverses;
             traits_.exchange_width = std::max(traits_.exchange_width, t.exchange_width);
             traits_.half_list = traits_.half_list && t.half_list;
+            traits_.rows_alone = traits_.rows_alone && t.rows_alone;
             traits_.long_range = traits_.long_range || t.long_range;
             traits_.tabulated = traits_.tabulated || t.tabulated;
             if (!map_ && traits_.n_species && t.n_species && traits_.n_species != t.n_species)

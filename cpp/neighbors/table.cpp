@@ -128,6 +128,12 @@ void NeighborTable::search(int threads) {
     t.count = count_.reserve(n_real_);
     n_pairs_ = 0;
     if (n_real_ == 0) return;
+    if (!options_.listed) {
+        std::fill_n(first_.data(), n_real_, std::int64_t(0));
+        std::fill_n(count_.data(), n_real_, 0);
+        index_.reserve(1);
+        return;
+    }
     if (bins_.thin) return search_thin(t, threads);
 
     // The candidates of a sample of rows, chunk by chunk, tell how much room the list may need.

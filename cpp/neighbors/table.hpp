@@ -41,6 +41,7 @@ struct TableOptions {
     const double* table = nullptr;  // (n_types, n_types) over species, kind == types
     int n_types = 0;
     bool self_interaction = false, half = false;
+    bool listed = true;  // false: rows alone, and a list without pairs
     bool exact = false;  // decide borderline pairs as ASE does (neighbor_list); potentials test r <
                          // cutoff themselves
     double max_pairs = 0.0;       // 0: from the memory that is available

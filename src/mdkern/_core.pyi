@@ -70,6 +70,7 @@ class NeighborTable:
         self_interaction: bool = False,
         half: bool = False,
         exact: bool = False,
+        listed: bool = True,
     ) -> None: ...
     def arrays(
         self, quantities: str, threads: typing.SupportsInt | typing.SupportsIndex
@@ -134,6 +135,8 @@ class Potential:
     def cutoff(self) -> float: ...
     @property
     def n_features(self) -> int: ...
+    @property
+    def rows_alone(self) -> bool: ...
     @property
     def tabulated(self) -> bool: ...
 

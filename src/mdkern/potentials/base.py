@@ -26,6 +26,7 @@ __all__ = [
     "not_finite",
     "pair_entries",
     "properties_of",
+    "reads_list",
     "volume_of",
     "warn_of",
 ]
@@ -130,6 +131,12 @@ class InCore:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.make()
+
+
+def reads_list(potential: Any) -> bool:
+    """Whether the potential needs the pairs of a neighbor table, and not its atoms and images alone."""
+    step = getattr(potential, "force_step", lambda: None)()
+    return not getattr(step, "rows_alone", False)
 
 
 def warn_of(potential: Any, overflow: bool) -> None:
