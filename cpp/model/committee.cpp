@@ -63,7 +63,6 @@ public:
         traits_.n_species = first.n_species;
         traits_.charges = first.charges;
         traits_.half_list = first.half_list;
-        traits_.rows_alone = first.rows_alone;
         traits_.long_range = first.long_range;
         traits_.forces_alone = first.forces_alone;
         traits_.exchanges = first.exchanges;

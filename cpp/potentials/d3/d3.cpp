@@ -57,7 +57,7 @@ public:
         t.cutoff = longest();
         t.n_species = params_.n_species;
         t.forces_alone = true;
-        t.rows_alone = true;
+        t.list_cutoff = 0.0;
         t.exchanges = 2;
         t.exchange_width = 1;
         return t;

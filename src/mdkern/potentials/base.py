@@ -23,10 +23,10 @@ __all__ = [
     "Potential",
     "Result",
     "SpeciesMap",
+    "list_cutoff",
     "not_finite",
     "pair_entries",
     "properties_of",
-    "reads_list",
     "volume_of",
     "warn_of",
 ]
@@ -133,10 +133,10 @@ class InCore:
         self.make()
 
 
-def reads_list(potential: Any) -> bool:
-    """Whether the potential needs the pairs of a neighbor table, and not its atoms and images alone."""
+def list_cutoff(potential: Any) -> float:
+    """How far the list of a neighbor table has to reach for a potential, in Angstrom; 0: it looks for neighbors by itself."""
     step = getattr(potential, "force_step", lambda: None)()
-    return not getattr(step, "rows_alone", False)
+    return float(getattr(step, "list_cutoff", potential.cutoff))
 
 
 def warn_of(potential: Any, overflow: bool) -> None:
