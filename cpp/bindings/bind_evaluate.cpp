@@ -48,6 +48,7 @@ py::object evaluate_frames(const Potential& potential, double cutoff, const py::
     std::vector<Place> places(std::max(team, 1));
     TableOptions options;
     options.cutoff = cutoff;
+    options.list_cutoff = list_cutoff(potential.traits());
     {
         py::gil_scoped_release nogil;
         for (Place& place : places) place.space = potential.workspace();

@@ -382,18 +382,20 @@ void bind_neighbors(py::module_& m) {
 
     py::class_<PyNeighborTable>(m, "NeighborTable")
         .def(py::init([](double cutoff, double skin, const py::object& radii,
-                         const py::object& table, bool self_interaction, bool half, bool exact) {
+                         const py::object& table, bool self_interaction, bool half, bool exact,
+                         double list_cutoff) {
                  auto t = std::make_unique<PyNeighborTable>();
                  set_rule(t->options, cutoff, radii, table, t->radii, t->cutoff_table);
                  t->options.skin = skin;
                  t->options.self_interaction = self_interaction;
                  t->options.half = half;
                  t->options.exact = exact;
+                 t->options.list_cutoff = list_cutoff;
                  return t;
              }),
              py::arg("cutoff"), py::arg("skin"), py::kw_only(), py::arg("radii") = py::none(),
              py::arg("table") = py::none(), py::arg("self_interaction") = false,
-             py::arg("half") = false, py::arg("exact") = false)
+             py::arg("half") = false, py::arg("exact") = false, py::arg("list_cutoff") = -1.0)
         .def(
             "update",
             [](PyNeighborTable& t, const DoubleArray& positions, const DoubleArray& cell,

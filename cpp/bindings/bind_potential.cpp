@@ -164,6 +164,8 @@ void bind_potential(py::module_& m) {
              py::arg("moving_at").noconvert(), py::arg("n_centres"), py::arg("n_moving"),
              py::arg("threads"))
         .def_property_readonly("cutoff", [](const Potential& p) { return p.traits().cutoff; })
+        .def_property_readonly("list_cutoff",
+                               [](const Potential& p) { return list_cutoff(p.traits()); })
         .def_property_readonly("n_features",
                                [](const Potential& p) { return p.traits().n_features; })
         .def_property_readonly("tabulated",

@@ -219,6 +219,7 @@ int mdkern_compute_system(const mdkern_model* model, mdkern_workspace* workspace
         const mdkern::AtomsView view{n, x, cell, periodic, type};
         workspace->options.cutoff = model->traits.cutoff;
         workspace->options.skin = skin;
+        workspace->options.list_cutoff = mdkern::list_cutoff(model->traits);
         workspace->table.update(view, workspace->options, threads);
         evaluate(*model, *workspace, workspace->table, true, threads, *results);
     });

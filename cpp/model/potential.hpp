@@ -16,7 +16,10 @@ namespace mdkern {
 // What can be asked of a potential.
 struct Traits {
     double cutoff = 0.0;  // largest distance of two atoms that interact; Angstrom
-    int n_species = 0;    // species numbers are 0 to n_species - 1; 0: they play no part
+    // How far the lists of a table have to reach, where rows have to reach farther; 0: it reads none.
+    // Negative: as far as the cutoff.
+    double list_cutoff = -1.0;
+    int n_species = 0;  // species numbers are 0 to n_species - 1; 0: they play no part
     // Whether it is faster, and possible, without energies and totals: block_totals == nullptr.
     bool forces_alone = false;
     bool half_list = false;   // of the lists of a table it reads Table::half alone
@@ -29,6 +32,10 @@ struct Traits {
     int exchange_width = 0;   // columns of the widest of them
     bool tabulated = false;   // nets are evaluated from tables that were made with the potential
 };
+
+inline double list_cutoff(const Traits& t) {
+    return t.list_cutoff < 0.0 ? t.cutoff : t.list_cutoff;
+}
 
 // Everything that evaluations change, of one potential on one table: scratch, plans that are made
 // when the list is, charges. Whoever evaluates owns it and evaluates with it from one thread at a

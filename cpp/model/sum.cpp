@@ -23,6 +23,7 @@ public:
     explicit Sum(const Fields& f) : fields_(f) {
         for (const Fields& part : f.groups("parts")) parts_.push_back(make_potential(part));
         traits_.half_list = true;
+        traits_.list_cutoff = 0.0;
         if (parts_.empty())
             throw std::invalid_argument(f.prefix() + "parts: none; expected at least one");
         weights_ = f.values("weights", {std::int64_t(parts_.size())});
@@ -30,10 +31,11 @@ public:
         for (const auto& part : parts_) {
             const Traits t = part->traits();
             traits_.cutoff = std::max(traits_.cutoff, t.cutoff);
+            traits_.list_cutoff = std::max(traits_.list_cutoff, list_cutoff(t));
             traits_.exchanges += t.exchanges;
             traits_.reverses += t.reverses;
             traits_.exchange_width = std::max(traits_.exchange_width, t.exchange_width);
-            traits_.half_list = traits_.half_list && t.half_list;
+            traits_.half_list = traits_.half_list && (t.half_list || list_cutoff(t) == 0.0);
             traits_.long_range = traits_.long_range || t.long_range;
             traits_.tabulated = traits_.tabulated || t.tabulated;
             if (!map_ && traits_.n_species && t.n_species && traits_.n_species != t.n_species)
@@ -67,8 +69,8 @@ public:
             own.overflow = 0;
             const Traits traits = parts_[k]->traits();
             PartTable& seen = space.tables[k];
-            seen.look(table, traits.cutoff, traits_.cutoff, traits.half_list, species_of(k),
-                      threads);
+            seen.look(table, list_cutoff(traits), traits_.list_cutoff, traits.half_list,
+                      species_of(k), threads);
             parts_[k]->compute(seen, own, of_part, threads);
             space.overflow |= own.overflow;
             if (!there) Part::add(s, out, weights_[k], of_part);

@@ -21,7 +21,7 @@ void NeighborTable::make_plan() {
     const int nx = bins_.n[0], ny = bins_.n[1];
     int size[2];
     for (int k = 0; k < 2; ++k) {
-        const double columns = std::ceil((range_ + bins_.margin) / bins_.width[k]);
+        const double columns = std::ceil((list_range_ + bins_.margin) / bins_.width[k]);
         size[k] = int(std::min(std::max(columns, 1.0), double(bins_.n[k])));
     }
     const int tiles_x = (nx + size[0] - 1) / size[0], tiles_y = (ny + size[1] - 1) / size[1];

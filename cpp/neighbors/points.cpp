@@ -174,7 +174,7 @@ void NeighborTable::check_images() const {
 // Along z bins are fine, so that a run ends close to the sphere. The number of bins is bounded by
 // the number of points, whatever the extent.
 void NeighborTable::choose_bins(const PointTask& t) {
-    const double range = std::max(range_, 1e-6);
+    const double range = std::max(list_range_, 1e-6);
     // The box of all points, Cartesian, and how many they may be: a uniform density, atoms and
     // images alike, over the box along the lattice vectors.
     double low[3] = {0.0, 0.0, 0.0}, high[3] = {0.0, 0.0, 0.0}, points = double(n_real_);

@@ -118,7 +118,7 @@ void NeighborTable::search(int threads) {
     t.exact = exact();
     if (!options_.exact || options_.skin > 0.0) {  // whoever reads the list decides
         t.rule.kind = CutoffKind::uniform;
-        t.rule.cutoff = range_ + margin_;
+        t.rule.cutoff = list_range_ + margin_;
         t.exact.band = 0.0;
     }
     t.point = point_of_.data();
@@ -128,6 +128,12 @@ void NeighborTable::search(int threads) {
     t.count = count_.reserve(n_real_);
     n_pairs_ = 0;
     if (n_real_ == 0) return;
+    if (options_.list_cutoff == 0.0) {
+        std::fill_n(first_.data(), n_real_, std::int64_t(0));
+        std::fill_n(count_.data(), n_real_, 0);
+        index_.reserve(1);
+        return;
+    }
     if (bins_.thin) return search_thin(t, threads);
 
     // The candidates of a sample of rows, chunk by chunk, tell how much room the list may need.
@@ -189,6 +195,8 @@ void NeighborTable::build(const AtomsView& atoms, const TableOptions& options, i
                                     " atoms; expected fewer than 5e8");
     lattice_ = make_lattice(atoms.cell, atoms.pbc);
     range_ = options.cutoff + options.skin;
+    // Without a list the bins order the rows alone.
+    list_range_ = options.list_cutoff > 0.0 ? options.list_cutoff + options.skin : range_;
     const std::int64_t n = atoms.n;
     struct Unbuilt {  // restores the mark if a later step throws
         std::int64_t& n_real;

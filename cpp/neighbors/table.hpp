@@ -36,6 +36,8 @@ struct AtomsView {
 struct TableOptions {
     CutoffKind kind = CutoffKind::uniform;
     double cutoff = 0.0;  // largest cutoff of any pair
+    // How far the list reaches where rows reach farther; 0: a list without pairs. Negative: as the cutoff.
+    double list_cutoff = -1.0;
     double skin = 0.0;
     const double* radii = nullptr;  // (n), kind == radii
     const double* table = nullptr;  // (n_types, n_types) over species, kind == types
@@ -124,7 +126,7 @@ private:
 
     TableOptions options_;
     Lattice lattice_{};
-    double range_ = 0.0, margin_ = 0.0;
+    double range_ = 0.0, list_range_ = 0.0, margin_ = 0.0;  // of rows, of the list
     std::int64_t build_number_ = 0, n_real_ = -1, n_total_ = 0, n_pairs_ = 0, n_pruned_ = 0;
     Bins bins_{};
     double cell_[9] = {};

@@ -71,6 +71,7 @@ class NeighborTable:
         self_interaction: bool = False,
         half: bool = False,
         exact: bool = False,
+        list_cutoff: typing.SupportsFloat | typing.SupportsIndex = -1.0,
     ) -> None: ...
     def arrays(
         self, quantities: str, threads: typing.SupportsInt | typing.SupportsIndex
@@ -133,6 +134,8 @@ class Potential:
     ) -> tuple[typing.Any, ...]: ...
     @property
     def cutoff(self) -> float: ...
+    @property
+    def list_cutoff(self) -> float: ...
     @property
     def n_features(self) -> int: ...
     @property

@@ -17,7 +17,7 @@ from ase.calculators.calculator import Calculator as AseCalculator
 from mdkern import _core, checks
 from mdkern.errors import MDKernError
 from mdkern.io.files import FileModel
-from mdkern.potentials.base import Result, SpeciesMap, not_finite, properties_of
+from mdkern.potentials.base import Result, SpeciesMap, list_cutoff, not_finite, properties_of
 
 __all__ = ["AtomsError", "Calculator", "NonFiniteError", "is_native"]
 
@@ -249,7 +249,9 @@ class Calculator(AseCalculator):
         snapshot = _core.Snapshot(positions, numbers, cell, pbc)
         try:
             if self._table is None:
-                self._table = _core.NeighborTable(self.cutoff, self.parameters["skin"])
+                self._table = _core.NeighborTable(
+                    self.cutoff, self.parameters["skin"], list_cutoff=list_cutoff(self.potential)
+                )
             self._table.update(snapshot, self.species_map(numbers), self.n_threads)
         except ValueError as e:
             raise AtomsError(str(e)) from None

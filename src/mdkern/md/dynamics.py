@@ -18,7 +18,7 @@ from ase.md.md import MolecularDynamics
 from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, Calculator, is_native
 from mdkern.errors import InUseError, MDKernError, MDKernWarning, UnsupportedError
-from mdkern.potentials.base import warn_of
+from mdkern.potentials.base import list_cutoff, warn_of
 
 __all__ = ["DynamicsError", "NativeDynamics"]
 
@@ -231,7 +231,7 @@ class NativeDynamics(MolecularDynamics):
             raise AtomsError(str(e)) from None
         if self._loop is not None:
             self._variables = self._loop.variables
-        table = _core.NeighborTable(calc.cutoff, skin)
+        table = _core.NeighborTable(calc.cutoff, skin, list_cutoff=list_cutoff(calc.potential))
         make: Any = getattr(calc.potential, "force_step", lambda: None)
         loop = _core.MdLoop(table, make(), calc.potential, calc.n_threads)
         n_dof = float(self.atoms.get_number_of_degrees_of_freedom())

@@ -23,6 +23,7 @@ __all__ = [
     "Potential",
     "Result",
     "SpeciesMap",
+    "list_cutoff",
     "not_finite",
     "pair_entries",
     "properties_of",
@@ -130,6 +131,12 @@ class InCore:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.make()
+
+
+def list_cutoff(potential: Any) -> float:
+    """How far the list of a neighbor table has to reach for a potential, in Angstrom; 0: it looks for neighbors by itself."""
+    step = getattr(potential, "force_step", lambda: None)()
+    return float(getattr(step, "list_cutoff", potential.cutoff))
 
 
 def warn_of(potential: Any, overflow: bool) -> None:
