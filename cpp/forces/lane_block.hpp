@@ -1,0 +1,156 @@
+// One block of rows on one thread, for centre_lanes.hpp. Include from kernels only.
+#pragma once
+
+#include "forces/centre_lanes.hpp"
+#include "forces/force_block.hpp"
+#include "forces/near.hpp"
+#include "simd/parallel.hpp"
+
+namespace mdkern {
+namespace MDKERN_ISA {
+namespace {
+
+// The k-th neighbor of each centre. A potential's own slots derive from it and add what they keep.
+struct LaneSlot {
+    using V = simd::Vec<double>;
+    V dx, dy, dz, r2;            // r_j - r_i and its square
+    V species;                   // of j
+    V px, py, pz;                // dE/d(r_j - r_i), set by the potential
+    V share;                     // of the centre's energy, for the neighbor; set by the potential
+    std::int32_t row[V::width];  // of the System; then of the entries
+};
+
+// A potential's Model has
+//   Slot                               derived from LaneSlot
+//   Reach reach                        which neighbors are kept
+//   static constexpr bool kMixed       whether there are several species
+//   void evaluate(V species, Slot*, int n, V& own, V& total)
+//                                      sets the gradients and shares of n slots, what is left of the
+//                                      centres' energies for themselves, and their whole energies
+template <class Model> class LaneBlock : ForceBlock {
+    using V = simd::Vec<double>;
+    using I = simd::Int<double>;
+    using Slot = typename Model::Slot;
+    static constexpr int W = V::width;
+
+public:
+    LaneBlock(const Model& m, const System& system, const Neighbors& neighbors,
+              const ForceBlocks& plan, const ForceBlockWork& w, const Outputs& o,
+              std::int64_t block, int thread)
+        : ForceBlock(system, block), model(m), list(neighbors), out(o) {
+        char* scratch = w.scratch + std::size_t(thread) * w.scratch_bytes;
+        slot = reinterpret_cast<Slot*>(scratch);
+        kept = reinterpret_cast<std::int32_t*>(slot + (w.largest > 0 ? w.largest : 1));
+        open(plan, block, w.slots + thread * s.n_total, w.entries, w.virial_entries);
+    }
+    void run() {
+        for (std::int64_t i = begin; i < end; i += W) group(i, end - i < W ? int(end - i) : W);
+        if (!out.block_totals) return;
+        double w[8];
+        simd::store_sums4(w, sums[0], sums[1], sums[2], sums[3]);
+        simd::store_sums4(w + 4, sums[4], sums[5], sums[5], sums[5]);
+        for (int c = 0; c < 6; ++c) virial[c] = -w[c];
+        Outputs totals = out;
+        totals.energies = nullptr;  // from the shares
+        finish(totals);
+    }
+
+private:
+    // Neighbors of the centres i to i + n - 1 into slots; returns how many slots there are.
+    int fill(std::int64_t i, int n, V& species) {
+        double count[W];
+        int most = 0;
+        std::int32_t own[W];
+        for (int l = 0; l < W; ++l) {
+            own[l] = std::int32_t(l < n ? i + l : i);
+            count[l] = 0.0;
+            if (l >= n) continue;
+            const std::int32_t* first = list.index + list.first[i + l];
+            const Reach& reach = model.reach;
+            const double* limits =
+                reach.reach2 + (Model::kMixed ? type_of(i + l) * reach.n_species : 0);
+            const V limit = limits[0];
+            const int m = gather_near(
+                s.rows, i + l, first, first + list.count[i + l],
+                [&](const Listed<double>& v) MDKERN_BODY {
+                    if constexpr (Model::kMixed)
+                        return v.r2 < simd::gather(limits, simd::to_int(v.w));
+                    else
+                        return v.r2 < limit;
+                },
+                [&](const Listed<double>& v, simd::Mask<double> within, const std::int32_t*, int at)
+                    MDKERN_BODY { simd::compress_store(kept + at, v.j, within); });
+            for (int k = 0; k < m; ++k) slot[k].row[l] = kept[k];
+            count[l] = m;
+            if (m > most) most = m;
+        }
+        V x, y, z;
+        simd::load_rows(s.rows, own, x, y, z, species);
+        const V counts = simd::load(count), far = model.reach.largest;
+        for (int k = 0; k < most; ++k) {
+            Slot& at = slot[k];
+            for (int l = 0; l < W; ++l)
+                if (double(k) >= count[l]) at.row[l] = own[l];
+            const auto live = V(double(k)) < counts;
+            V jx, jy, jz;
+            simd::load_rows(s.rows, at.row, jx, jy, jz, at.species);
+            const V dx = simd::select(live, jx - x, far), dy = simd::keep(live, jy - y),
+                    dz = simd::keep(live, jz - z);
+            at.dx = dx;
+            at.dy = dy;
+            at.dz = dz;
+            at.r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+            for (int l = 0; l < W; ++l) at.row[l] = slots[at.row[l]];
+        }
+        return most;
+    }
+
+    void group(std::int64_t i, int n) {
+        V species;
+        const int m = fill(i, n, species);
+        V own = 0.0, total = 0.0, fx = 0.0, fy = 0.0, fz = 0.0;
+        model.evaluate(species, slot, m, own, total);
+        for (int k = 0; k < m; ++k) {
+            Slot& at = slot[k];
+            const V px = at.px, py = at.py, pz = at.pz;
+            fx = fx + px;
+            fy = fy + py;
+            fz = fz + pz;
+            sums[0] = simd::fma(at.dx, px, sums[0]);
+            sums[1] = simd::fma(at.dy, py, sums[1]);
+            sums[2] = simd::fma(at.dz, pz, sums[2]);
+            sums[3] = simd::fma(at.dy, pz, sums[3]);
+            sums[4] = simd::fma(at.dx, pz, sums[4]);
+            sums[5] = simd::fma(at.dx, py, sums[5]);
+            simd::add_rows(entries, simd::load_int<double>(at.row), -px, -py, -pz, at.share, W);
+            if (virial_entries) add_virials<double>(at.row, at.dx, at.dy, at.dz, px, py, pz);
+        }
+        std::int32_t rows[W];
+        for (int l = 0; l < W; ++l) rows[l] = slots[l < n ? i + l : i];
+        simd::add_rows(entries, simd::load_int<double>(rows), fx, fy, fz, own, n);
+        double whole[W];
+        simd::store(whole, total);
+        for (int l = 0; l < n; ++l) energy[i + l - begin] = whole[l];
+    }
+
+    const Model& model;
+    const Neighbors& list;
+    const Outputs& out;
+    Slot* slot;
+    std::int32_t* kept;
+    V sums[6] = {V(0.0), V(0.0), V(0.0), V(0.0), V(0.0), V(0.0)};
+};
+
+template <class Model>
+void run_lane_blocks(const Model& model, const System& s, const Neighbors& list,
+                     const ForceBlocks& plan, const ForceBlockWork& work, int n_threads,
+                     const Outputs& out) {
+    parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
+        LaneBlock<Model>(model, s, list, plan, work, out, b, thread).run();
+    });
+    gather_entries(CentreTask::energy, s, plan, work, n_threads, out);
+}
+
+}  // namespace
+}  // namespace MDKERN_ISA
+}  // namespace mdkern
