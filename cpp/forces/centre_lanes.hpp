@@ -3,7 +3,7 @@
 //
 // What there is of one centre, some four neighbors within reach, would leave most lanes empty; so slot k
 // holds the k-th neighbor of every centre of the group, and pairs of neighbors are pairs of slots. Lanes
-// whose centre has fewer neighbors hold one at the end of the reach, where all functions are zero.
+// whose centre has fewer neighbors hold one far beyond the reach, where all functions are zero.
 //
 // Gradients go to the entries of the block's rows (force_blocks.hpp), and so do shares of the energy, which
 // are the fourth number of an entry: some of a triplet's energy belongs to the neighbors.
@@ -26,10 +26,11 @@ struct Reach {
     double largest = 0.0;  // of r
 };
 
-// Scratch of a thread for `largest` neighbors, in slots of so many bytes.
-inline std::size_t lane_scratch_bytes(std::int64_t largest, std::size_t slot_bytes) {
+// Scratch of a thread for `largest` neighbors, in slots of so many bytes, and for what else there is.
+inline std::size_t lane_scratch_bytes(std::int64_t largest, std::size_t slot_bytes,
+                                      std::size_t more = 0) {
     const std::size_t slots = std::size_t(largest > 0 ? largest : 1);
-    const std::size_t bytes = slots * slot_bytes + (slots + 16) * sizeof(std::int32_t);
+    const std::size_t bytes = slots * slot_bytes + more + (slots + 16) * sizeof(std::int32_t);
     return (bytes + 4095) / 4096 * 4096 + 4096;
 }
 

@@ -24,7 +24,8 @@ struct LaneSlot {
 //   Slot                               derived from LaneSlot
 //   Reach reach                        which neighbors are kept
 //   static constexpr bool kMixed       whether there are several species
-//   void evaluate(V species, Slot*, int n, V& own, V& total)
+//   static constexpr std::size_t kMemory   bytes beside the slots, a multiple of 64
+//   void evaluate(V species, Slot*, int n, V& own, V& total, char* memory)
 //                                      sets the gradients and shares of n slots, what is left of the
 //                                      centres' energies for themselves, and their whole energies
 template <class Model> class LaneBlock : ForceBlock {
@@ -40,7 +41,9 @@ public:
         : ForceBlock(system, block), model(m), list(neighbors), out(o) {
         char* scratch = w.scratch + std::size_t(thread) * w.scratch_bytes;
         slot = reinterpret_cast<Slot*>(scratch);
-        kept = reinterpret_cast<std::int32_t*>(slot + (w.largest > 0 ? w.largest : 1));
+        const std::int64_t slots_there = w.largest > 0 ? w.largest : 1;
+        own_memory = scratch + std::size_t(slots_there) * sizeof(Slot);
+        kept = reinterpret_cast<std::int32_t*>(own_memory + Model::kMemory);
         open(plan, block, w.slots + thread * s.n_total, w.entries, w.virial_entries);
     }
     void run() {
@@ -86,7 +89,7 @@ private:
         }
         V x, y, z;
         simd::load_rows(s.rows, own, x, y, z, species);
-        const V counts = simd::load(count), far = model.reach.largest;
+        const V counts = simd::load(count), far = 2.0 * model.reach.largest;
         for (int k = 0; k < most; ++k) {
             Slot& at = slot[k];
             for (int l = 0; l < W; ++l)
@@ -109,7 +112,7 @@ private:
         V species;
         const int m = fill(i, n, species);
         V own = 0.0, total = 0.0, fx = 0.0, fy = 0.0, fz = 0.0;
-        model.evaluate(species, slot, m, own, total);
+        model.evaluate(species, slot, m, own, total, own_memory);
         for (int k = 0; k < m; ++k) {
             Slot& at = slot[k];
             const V px = at.px, py = at.py, pz = at.pz;
@@ -138,6 +141,7 @@ private:
     const Outputs& out;
     Slot* slot;
     std::int32_t* kept;
+    char* own_memory;
     V sums[6] = {V(0.0), V(0.0), V(0.0), V(0.0), V(0.0), V(0.0)};
 };
 

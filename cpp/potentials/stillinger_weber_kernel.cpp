@@ -32,6 +32,7 @@ inline V power(V x, int n, V exponent) {
 
 template <bool kSeveral> struct SwModel {
     static constexpr bool kMixed = kSeveral;
+    static constexpr std::size_t kMemory = 0;
     using Slot = SwSlot;
     StillingerWeberParams p;
     Reach reach;
@@ -72,7 +73,7 @@ template <bool kSeveral> struct SwModel {
         at.a = at.gx = at.gy = at.gz = at.turn = V(0.0);
     }
 
-    void evaluate(V species, Slot* slot, int n, V& own, V& total) const {
+    void evaluate(V species, Slot* slot, int n, V& own, V& total, char*) const {
         for (int j = 0; j < n; ++j) pair(species, slot[j]);
         V strength = p.strength[0], cos0 = p.cos0[0];
         for (int j = 0; j < n; ++j) {

@@ -1,0 +1,299 @@
+#include "forces/lane_block.hpp"
+#include "potentials/tersoff.hpp"
+#include "simd/math.hpp"
+
+namespace mdkern {
+namespace MDKERN_ISA {
+
+using V = simd::Vec<double>;
+using I = simd::Int<double>;
+
+namespace {
+
+// Beyond it the exponential of the triplets is a constant, as in LAMMPS: 1e30, or 0 below the negative.
+constexpr double kClip = 69.0776, kMost = 1e30;
+
+struct TersoffSlot : LaneSlot {
+    V nx, ny, nz, r, inverse_r;  // unit vector
+    V cut, d_cut;                // fC of the neighbor as the third atom, where it is one
+    V repulsion, d_repulsion;    // of the bond, half of it
+    V attraction, d_attraction;  // the same, without b
+    V zeta;                      // then dE/dzeta
+    V radial, gx, gy, gz, turn;  // dE/dr by triplets; sums of dE/dcos n_k and dE/dcos cos
+};
+static_assert(sizeof(TersoffSlot) <= kTersoffSlot, "room of a slot");
+
+// One order of a pair of neighbors: j makes the bond, k is the third.
+struct Side {
+    V g, d_g;      // by the cosine
+    V ex, d_ex;    // by r_ij
+    V cut, d_cut;  // of k
+};
+struct Corner {
+    V cos;
+    Side side[2];
+};
+static_assert(sizeof(Corner) <= kTersoffCorner, "room of a pair of neighbors");
+
+struct Curve {
+    V value, slope;
+};
+
+template <bool kMod> inline Curve cutoff(V r, V R, V inverse_D) {
+    const V x = simd::min(simd::max((r - R) * inverse_D, V(-1.0)), V(1.0));
+    const auto between = (x > V(-1.0)) & (x < V(1.0));
+    Curve c{simd::keep(x < V(0.0), V(1.0)), V(0.0)};
+    if (!simd::any(between)) return c;
+    constexpr double kQuarter = 0.78539816339744831;  // pi / 4
+    const auto u = math::sincos(x * V(2.0 * kQuarter));
+    V value, slope;
+    if constexpr (kMod) {
+        // 1/2 - 9/16 sin u - 1/16 sin 3u
+        const V cube = u.sin * u.sin * u.sin;
+        value = simd::fma(V(0.25), cube, simd::fnma(V(0.75), u.sin, V(0.5)));
+        slope = V(-1.5 * kQuarter) * (u.cos * u.cos * u.cos);
+    } else {
+        value = simd::fnma(V(0.5), u.sin, V(0.5));
+        slope = V(-kQuarter) * u.cos;
+    }
+    c.value = simd::select(between, value, c.value);
+    c.slope = simd::keep(between, slope * inverse_D);
+    return c;
+}
+
+// g, c as in the rows of triplets.
+template <bool kMod> inline Curve angle(const V* c, V cos) {
+    const V off = c[3] - cos, y = off * off, inverse = V(1.0) / (c[2] + y);
+    const V most = c[1] * inverse, part = most * y;
+    if constexpr (!kMod) {
+        return {c[0] + part, V(-2.0) * off * (most * (c[2] * inverse))};
+    } else {
+        const V decay = c[4] * math::exp(-(c[5] * y)), factor = V(1.0) + decay;
+        const V slope = simd::fnma(part * c[5], decay, most * (c[2] * inverse) * factor);
+        return {simd::fma(part, factor, c[0]), V(-2.0) * off * slope};
+    }
+}
+
+// exp((lam3 distance)^m) and its derivative by the distance.
+inline Curve decay(V lam3, V cubic, V distance) {
+    const V x = lam3 * distance, square = x * x;
+    const auto cube = cubic > V(0.5);
+    const V t = simd::select(cube, square * x, x);
+    const auto above = t > V(kClip), below = t < V(-kClip);
+    V e = math::exp(simd::min(simd::max(t, V(-kClip)), V(kClip)));
+    const auto inside = simd::not_(above | below);
+    const V slope = lam3 * simd::select(cube, V(3.0) * square, V(1.0));
+    return {simd::select(above, V(kMost), simd::keep(simd::not_(below), e)),
+            simd::keep(inside, e * slope)};
+}
+
+// b = (1 + t^eta)^-q with t = beta zeta, and db/dzeta; c: beta, eta, q, least t that counts. By the
+// logarithm L of t^eta, as t^eta has any size: log(1 + e^L) = max(L, 0) + log(1 + e^-|L|).
+inline Curve order(const V* c, V zeta) {
+    const V t = c[0] * zeta;
+    const auto counts = t > c[3];
+    const V l = c[1] * math::log(simd::select(counts, t, V(1.0)));
+    const V small = math::exp(-simd::abs(l)), sum = V(1.0) + small;
+    const V b = math::exp(-(c[2] * (simd::max(l, V(0.0)) + math::log(sum))));
+    const V numerator = simd::select(l < V(0.0), small, V(1.0));
+    const V slope = -(c[2] * c[1] * b * numerator) / (sum * simd::select(counts, zeta, V(1.0)));
+    return {simd::select(counts, b, V(1.0)), simd::keep(counts, slope)};
+}
+
+// Repulsion of two screened nuclei; c: Z Z e^2 / (4 pi e0), 1 / length.
+inline Curve screened(const V* c, V r, V inverse_r) {
+    const V x = r * c[1], bare = c[0] * inverse_r;
+    const V e1 = V(0.1818) * math::exp(V(-3.2) * x), e2 = V(0.5099) * math::exp(V(-0.9423) * x),
+            e3 = V(0.2802) * math::exp(V(-0.4029) * x), e4 = V(0.02817) * math::exp(V(-0.2016) * x);
+    const V phi = (e1 + e2) + (e3 + e4);
+    const V slope =
+        simd::fma(V(3.2), e1, V(0.9423) * e2) + simd::fma(V(0.4029), e3, V(0.2016) * e4);
+    return {bare * phi, -(bare * simd::fma(phi, inverse_r, c[1] * slope))};
+}
+
+template <bool kMod, bool kSeveral> struct TersoffModel {
+    static constexpr bool kMixed = kSeveral;
+    static constexpr std::size_t kMemory = kTersoffCorners;
+    using Slot = TersoffSlot;
+    TersoffParams p;
+    Reach reach;
+
+    I number(V a, V b) const {
+        return simd::to_int(a) * simd::set_int<double>(reach.n_species) + simd::to_int(b);
+    }
+    // Numbers 8 part to 8 part + 7 of the row of a pair, and of a triplet.
+    void load_pair(V a, V b, int part, V* c) const {
+        if constexpr (kMixed) {
+            const I k = number(a, b);
+            simd::load_rows8(p.pair, k + k + k + simd::set_int<double>(part), c);
+        } else {
+            for (int q = 0; q < 8; ++q) c[q] = p.pair[8 * part + q];
+        }
+    }
+    void load_triplet(I pair, V third, int part, V* c) const {
+        if constexpr (kMixed) {
+            const I k = pair * simd::set_int<double>(reach.n_species) + simd::to_int(third);
+            simd::load_rows8(p.triplet, k + k + simd::set_int<double>(part), c);
+        } else {
+            for (int q = 0; q < 8; ++q) c[q] = p.triplet[8 * part + q];
+        }
+    }
+
+    // Functions of two atoms.
+    void pair(V species, Slot& at) const {
+        V c[8];
+        load_pair(species, at.species, 0, c);
+        const auto bond = at.r2 < c[0];
+        const V r = simd::sqrt(at.r2), inverse_r = V(1.0) / r;
+        const Curve cut = cutoff<kMod>(r, c[1], c[2]);
+        const V half = simd::keep(bond, V(0.5));
+        V repulsion = c[3] * math::exp(-(c[4] * r)), attraction = -(c[5] * math::exp(-(c[6] * r)));
+        V d_repulsion = -(c[4] * repulsion), d_attraction = -(c[6] * attraction);
+        repulsion = repulsion + c[7];
+        d_repulsion = simd::fma(cut.slope, repulsion, cut.value * d_repulsion);
+        repulsion = cut.value * repulsion;
+        d_attraction = simd::fma(cut.slope, attraction, cut.value * d_attraction);
+        attraction = cut.value * attraction;
+        if (p.zbl) {
+            load_pair(species, at.species, 2, c);
+            const Curve near = screened(c, r, inverse_r);
+            const V small = math::exp(-(c[3] * (r - c[2]))), on = V(1.0) / (V(1.0) + small),
+                    off = small * on, d_on = c[3] * on * off;
+            d_repulsion =
+                simd::fma(off, near.slope, on * d_repulsion) + d_on * (repulsion - near.value);
+            repulsion = simd::fma(off, near.value, on * repulsion);
+            d_attraction = simd::fma(on, d_attraction, d_on * attraction);
+            attraction = on * attraction;
+        }
+        at.repulsion = half * repulsion;
+        at.d_repulsion = half * d_repulsion;
+        at.attraction = half * attraction;
+        at.d_attraction = half * d_attraction;
+        at.cut = cut.value;
+        at.d_cut = cut.slope;
+        at.r = r;
+        at.inverse_r = inverse_r;
+        at.nx = at.dx * inverse_r;
+        at.ny = at.dy * inverse_r;
+        at.nz = at.dz * inverse_r;
+        at.zeta = at.radial = at.gx = at.gy = at.gz = at.turn = V(0.0);
+    }
+
+    void side(V species, const Slot& j, const Slot& k, V cos, Side& to) const {
+        V c[8];
+        I first;
+        if constexpr (kMixed) first = number(species, j.species);
+        load_triplet(first, k.species, 0, c);
+        const Curve g = angle<kMod>(c, cos);
+        to.g = g.value;
+        to.d_g = g.slope;
+        if (p.decays) {
+            const Curve e = decay(c[6], c[7], j.r - k.r);
+            to.ex = e.value;
+            to.d_ex = e.slope;
+        } else {
+            to.ex = V(1.0);
+            to.d_ex = V(0.0);
+        }
+        if (p.one_cutoff) {
+            to.cut = k.cut;
+            to.d_cut = k.d_cut;
+        } else {
+            load_triplet(first, k.species, 1, c);
+            const Curve cut = cutoff<kMod>(k.r, c[0], c[1]);
+            to.cut = cut.value;
+            to.d_cut = cut.slope;
+        }
+    }
+    void corner(V species, const Slot& j, const Slot& k, Corner& to) const {
+        const V cos = simd::fma(j.nx, k.nx, simd::fma(j.ny, k.ny, j.nz * k.nz));
+        to.cos = cos;
+        side(species, j, k, cos, to.side[0]);
+        side(species, k, j, cos, to.side[1]);
+    }
+
+    void add_zeta(const Side& s, V& zeta) const { zeta = simd::fma(s.cut * s.g, s.ex, zeta); }
+    // Derivatives of zeta of j's bond by r_ij, r_ik and the cosine, times w.
+    void add_slopes(const Side& s, V w, V& by_j, V& by_k, V& by_cos) const {
+        const V wg = w * s.g;
+        const V stretch = wg * s.cut * s.d_ex;
+        by_j = by_j + stretch;
+        by_k = by_k + simd::fma(wg * s.d_cut, s.ex, -stretch);
+        by_cos = simd::fma(w * s.cut, s.d_g * s.ex, by_cos);
+    }
+
+    void evaluate(V species, Slot* slot, int n, V& own, V& total, char* memory) const {
+        for (int j = 0; j < n; ++j) pair(species, slot[j]);
+        Corner* corners = reinterpret_cast<Corner*>(memory);
+        const bool kept = n <= kKeptSlots;
+        int at = 0;
+        for (int j = 0; j < n; ++j)
+            for (int k = j + 1; k < n; ++k) {
+                Corner& c = corners[kept ? at++ : 0];
+                corner(species, slot[j], slot[k], c);
+                add_zeta(c.side[0], slot[j].zeta);
+                add_zeta(c.side[1], slot[k].zeta);
+            }
+        for (int j = 0; j < n; ++j) {
+            Slot& J = slot[j];
+            V c[8];
+            load_pair(species, J.species, 1, c);
+            const Curve b = order(c, J.zeta);
+            const V e = simd::fma(b.value, J.attraction, J.repulsion);
+            J.radial = simd::fma(b.value, J.d_attraction, J.d_repulsion);
+            J.zeta = J.attraction * b.slope;
+            J.share = V(0.5) * e;
+            own = own + J.share;
+            total = total + e;
+        }
+        at = 0;
+        for (int j = 0; j < n; ++j) {
+            Slot& J = slot[j];
+            const V nx = J.nx, ny = J.ny, nz = J.nz, w = J.zeta;
+            V radial = J.radial, gx = J.gx, gy = J.gy, gz = J.gz, turn = J.turn;
+            for (int k = j + 1; k < n; ++k) {
+                Slot& K = slot[k];
+                Corner& c = corners[kept ? at++ : 0];
+                if (!kept) corner(species, J, K, c);
+                V by_cos = V(0.0);
+                add_slopes(c.side[0], w, radial, K.radial, by_cos);
+                add_slopes(c.side[1], K.zeta, K.radial, radial, by_cos);
+                gx = simd::fma(by_cos, K.nx, gx);
+                gy = simd::fma(by_cos, K.ny, gy);
+                gz = simd::fma(by_cos, K.nz, gz);
+                K.gx = simd::fma(by_cos, nx, K.gx);
+                K.gy = simd::fma(by_cos, ny, K.gy);
+                K.gz = simd::fma(by_cos, nz, K.gz);
+                turn = simd::fma(by_cos, c.cos, turn);
+                K.turn = simd::fma(by_cos, c.cos, K.turn);
+            }
+            const V inverse_r = J.inverse_r;
+            J.px = simd::fma(radial, nx, inverse_r * simd::fnma(turn, nx, gx));
+            J.py = simd::fma(radial, ny, inverse_r * simd::fnma(turn, ny, gy));
+            J.pz = simd::fma(radial, nz, inverse_r * simd::fnma(turn, nz, gz));
+        }
+    }
+};
+
+template <bool kMod> void run(const TersoffParams& p, const System& s, const Neighbors& list,
+                              const ForceBlocks& plan, const ForceBlockWork& work, int n_threads,
+                              const Outputs& out) {
+    if (p.reach.n_species == 1)
+        run_lane_blocks(TersoffModel<kMod, false>{p, p.reach}, s, list, plan, work, n_threads, out);
+    else
+        run_lane_blocks(TersoffModel<kMod, true>{p, p.reach}, s, list, plan, work, n_threads, out);
+}
+
+}  // namespace
+
+void tersoff_compute(const TersoffParams& p, const System& s, const Neighbors& list,
+                     const ForceBlocks& plan, const ForceBlockWork& work, int n_threads,
+                     const Outputs& out) {
+    if (p.mod)
+        run<true>(p, s, list, plan, work, n_threads, out);
+    else
+        run<false>(p, s, list, plan, work, n_threads, out);
+}
+
+}  // namespace MDKERN_ISA
+}  // namespace mdkern
