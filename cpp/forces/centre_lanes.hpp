@@ -24,6 +24,10 @@ struct Reach {
     int n_species = 1;
     const double* reach2 = nullptr;
     double largest = 0.0;  // of r
+    // Whether what belongs to a pair, not to an atom and its neighbor, differs between (a, b) and (b, a). LAMMPS evaluates
+    // a pair once, and the numbers of its atoms decide which of both it takes; so do we where there are such
+    // numbers. In a parallel code each direction is half of the pair.
+    bool by_index = false;
 };
 
 // Scratch of a thread for `largest` neighbors, in slots of so many bytes, and for what else there is.

@@ -15,6 +15,7 @@ struct LaneSlot {
     using V = simd::Vec<double>;
     V dx, dy, dz, r2;            // r_j - r_i and its square
     V species;                   // of j
+    V own_entry;                 // 1 where a pair's entry is that of (i, j), else that of (j, i)
     V px, py, pz;                // dE/d(r_j - r_i), set by the potential
     V share;                     // of the centre's energy, for the neighbor; set by the potential
     std::int32_t row[V::width];  // of the System; then of the entries
@@ -38,7 +39,11 @@ public:
     LaneBlock(const Model& m, const System& system, const Neighbors& neighbors,
               const ForceBlocks& plan, const ForceBlockWork& w, const Outputs& o,
               std::int64_t block, int thread)
-        : ForceBlock(system, block), model(m), list(neighbors), out(o) {
+        : ForceBlock(system, block),
+          model(m),
+          by_index(m.reach.by_index && system.caller),
+          list(neighbors),
+          out(o) {
         char* scratch = w.scratch + std::size_t(thread) * w.scratch_bytes;
         slot = reinterpret_cast<Slot*>(scratch);
         const std::int64_t slots_there = w.largest > 0 ? w.largest : 1;
@@ -103,9 +108,23 @@ private:
             at.dy = dy;
             at.dz = dz;
             at.r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+            if constexpr (Model::kMixed)
+                if (by_index) choose(own, at);
             for (int l = 0; l < W; ++l) at.row[l] = slots[at.row[l]];
         }
         return most;
+    }
+
+    // LAMMPS's choice of one direction of a pair, by the numbers of its atoms. Of an atom and its own
+    // image either is the same.
+    [[gnu::noinline]] void choose(const std::int32_t* own, Slot& at) const {
+        double first[W];
+        for (int l = 0; l < W; ++l) {
+            const std::int32_t i = s.caller[own[l]], j = s.caller[s.home[at.row[l]]];
+            const bool odd = (i + j) & 1;
+            first[l] = (i > j) == odd ? 1.0 : 0.0;
+        }
+        at.own_entry = simd::load(first);
     }
 
     void group(std::int64_t i, int n) {
@@ -137,6 +156,8 @@ private:
     }
 
     const Model& model;
+    const bool
+        by_index;  // whether a pair has one entry, chosen by the caller's numbers of its atoms
     const Neighbors& list;
     const Outputs& out;
     Slot* slot;

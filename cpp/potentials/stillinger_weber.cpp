@@ -23,7 +23,8 @@ public:
         p_.cos0 = fields_.array<double>("cos0", {n, n, n});
         p_.whole_p = f.integer("whole_p", -1, 100);
         p_.whole_q = f.integer("whole_q", -1, 100);
-        p_.reach = {int(n), fields_.array<double>("reach2", {n, n}), f.positive("cutoff")};
+        p_.reach = {int(n), fields_.array<double>("reach2", {n, n}), f.positive("cutoff"),
+                    f.flag("by_index")};
     }
     Traits traits() const override {
         Traits t;

@@ -41,29 +41,26 @@ template <bool kSeveral> struct SwModel {
         return simd::to_int(a) * simd::set_int<double>(reach.n_species) + simd::to_int(b);
     }
 
-    // Functions of two atoms.
-    void pair(V species, Slot& at) const {
-        V c[8];
+    void load_pair(V a, V b, V* c) const {
         if constexpr (kMixed) {
-            const I k = row(species, at.species);
+            const I k = row(a, b);
             simd::load_rows8(p.pair, k + k, c);
         } else {
             for (int k = 0; k < 8; ++k) c[k] = p.pair[k];
         }
+    }
+
+    // phi and h of two atoms.
+    void pair(V species, Slot& at) const {
+        V c[8];
+        load_pair(species, at.species, c);
         const auto within = at.r2 < c[0];
         const V r = simd::sqrt(at.r2);
         const V below = simd::select(within, r - c[1], V(-1.0));
         const V both = V(1.0) / (r * below);
         const V inverse_r = below * both, inverse = r * both;
-        const V decay = simd::keep(within, math::exp(c[3] * inverse));
+        const V square = inverse * inverse;
         const V h = simd::keep(within, math::exp(c[2] * inverse));
-        const V square = inverse * inverse, x = c[3] * inverse_r;
-        const V repulsion = c[5] * power(x, p.whole_p, c[6]),
-                attraction = c[4] * power(x, p.whole_q, c[7]);
-        const V half = V(0.5) * decay, bracket = repulsion - attraction;
-        const V d_bracket = simd::fnma(c[6], repulsion, c[7] * attraction) * inverse_r;
-        at.phi = half * bracket;
-        at.slope = half * simd::fnma(bracket * c[3], square, d_bracket);
         at.h = h;
         at.dh = -(h * c[2] * square);
         at.inverse_r = inverse_r;
@@ -71,6 +68,26 @@ template <bool kSeveral> struct SwModel {
         at.ny = at.dy * inverse_r;
         at.nz = at.dz * inverse_r;
         at.a = at.gx = at.gy = at.gz = at.turn = V(0.0);
+        if constexpr (kMixed) {
+            if (reach.by_index) {
+                const auto own = at.own_entry > V(0.5);
+                load_pair(simd::select(own, species, at.species),
+                          simd::select(own, at.species, species), c);
+                const auto ends = at.r2 < c[0];
+                const V u = V(1.0) / simd::select(ends, r - c[1], V(-1.0));
+                return phi(c, inverse_r, u, simd::keep(ends, math::exp(c[3] * u)), at);
+            }
+        }
+        phi(c, inverse_r, inverse, simd::keep(within, math::exp(c[3] * inverse)), at);
+    }
+    void phi(const V* c, V inverse_r, V inverse, V decay, Slot& at) const {
+        const V x = c[3] * inverse_r;
+        const V repulsion = c[5] * power(x, p.whole_p, c[6]),
+                attraction = c[4] * power(x, p.whole_q, c[7]);
+        const V half = V(0.5) * decay, bracket = repulsion - attraction;
+        const V d_bracket = simd::fnma(c[6], repulsion, c[7] * attraction) * inverse_r;
+        at.phi = half * bracket;
+        at.slope = half * simd::fnma(bracket * c[3], inverse * inverse, d_bracket);
     }
 
     void evaluate(V species, Slot* slot, int n, V& own, V& total, char*) const {

@@ -100,6 +100,12 @@ inline Curve order(const V* c, V zeta) {
     return {simd::select(counts, b, V(1.0)), simd::keep(counts, slope)};
 }
 
+// 1 / (1 + exp(-zscale (r - zcut))); c: as of ZBL in the rows of pairs.
+inline Curve switched(const V* c, V r) {
+    const V small = math::exp(-(c[3] * (r - c[2]))), on = V(1.0) / (V(1.0) + small);
+    return {on, c[3] * on * (small * on)};
+}
+
 // Repulsion of two screened nuclei; c: Z Z e^2 / (4 pi e0), 1 / length.
 inline Curve screened(const V* c, V r, V inverse_r) {
     const V x = r * c[1], bare = c[0] * inverse_r;
@@ -139,44 +145,67 @@ template <bool kMod, bool kSeveral> struct TersoffModel {
         }
     }
 
-    // Functions of two atoms.
+    // Functions of two atoms. c: numbers 0 to 7 of the row of the pair.
     void pair(V species, Slot& at) const {
         V c[8];
         load_pair(species, at.species, 0, c);
         const auto bond = at.r2 < c[0];
         const V r = simd::sqrt(at.r2), inverse_r = V(1.0) / r;
         const Curve cut = cutoff<kMod>(r, c[1], c[2]);
-        const V half = simd::keep(bond, V(0.5));
-        V repulsion = c[3] * math::exp(-(c[4] * r)), attraction = -(c[5] * math::exp(-(c[6] * r)));
-        V d_repulsion = -(c[4] * repulsion), d_attraction = -(c[6] * attraction);
-        repulsion = repulsion + c[7];
-        d_repulsion = simd::fma(cut.slope, repulsion, cut.value * d_repulsion);
-        repulsion = cut.value * repulsion;
-        d_attraction = simd::fma(cut.slope, attraction, cut.value * d_attraction);
-        attraction = cut.value * attraction;
-        if (p.zbl) {
-            load_pair(species, at.species, 2, c);
-            const Curve near = screened(c, r, inverse_r);
-            const V small = math::exp(-(c[3] * (r - c[2]))), on = V(1.0) / (V(1.0) + small),
-                    off = small * on, d_on = c[3] * on * off;
-            d_repulsion =
-                simd::fma(off, near.slope, on * d_repulsion) + d_on * (repulsion - near.value);
-            repulsion = simd::fma(off, near.value, on * repulsion);
-            d_attraction = simd::fma(on, d_attraction, d_on * attraction);
-            attraction = on * attraction;
-        }
-        at.repulsion = half * repulsion;
-        at.d_repulsion = half * d_repulsion;
-        at.attraction = half * attraction;
-        at.d_attraction = half * d_attraction;
-        at.cut = cut.value;
-        at.d_cut = cut.slope;
         at.r = r;
         at.inverse_r = inverse_r;
         at.nx = at.dx * inverse_r;
         at.ny = at.dy * inverse_r;
         at.nz = at.dz * inverse_r;
         at.zeta = at.radial = at.gx = at.gy = at.gz = at.turn = V(0.0);
+        at.cut = cut.value;
+        at.d_cut = cut.slope;
+        const V half = simd::keep(bond, V(0.5));
+        const V bare = -(c[5] * math::exp(-(c[6] * r)));
+        V attraction = cut.value * bare,
+          d_attraction = bare * simd::fnma(c[6], cut.value, cut.slope);
+        V first = species, second = at.species;
+        if constexpr (kMixed) {
+            if (reach.by_index) {
+                const auto own = at.own_entry > V(0.5);
+                first = simd::select(own, species, at.species);
+                second = simd::select(own, at.species, species);
+            }
+        }
+        Curve on{V(1.0), V(0.0)}, near{V(0.0), V(0.0)};
+        if (p.zbl) {
+            V z[8];
+            load_pair(species, at.species, 2, z);
+            on = switched(z, r);
+            d_attraction = simd::fma(on.value, d_attraction, on.slope * attraction);
+            attraction = on.value * attraction;
+            load_pair(first, second, 2, z);
+            on = switched(z, r);
+            near = screened(z, r, inverse_r);
+        }
+        at.attraction = half * attraction;
+        at.d_attraction = half * d_attraction;
+        if constexpr (kMixed) {
+            if (reach.by_index) {
+                load_pair(first, second, 0, c);
+                const auto ends = at.r2 < c[0];
+                return repel(c, r, cutoff<kMod>(r, c[1], c[2]), on, near, simd::keep(ends, V(0.5)),
+                             at);
+            }
+        }
+        repel(c, r, cut, on, near, half, at);
+    }
+    void repel(const V* c, V r, Curve cut, Curve on, Curve near, V half, Slot& at) const {
+        const V decay = c[3] * math::exp(-(c[4] * r)), bare = decay + c[7];
+        V value = cut.value * bare;
+        V slope = simd::fma(cut.slope, bare, -(cut.value * c[4] * decay));
+        if (p.zbl) {
+            slope = simd::fma(V(1.0) - on.value, near.slope, on.value * slope) +
+                    on.slope * (value - near.value);
+            value = simd::fma(V(1.0) - on.value, near.value, on.value * value);
+        }
+        at.repulsion = half * value;
+        at.d_repulsion = half * slope;
     }
 
     void side(V species, const Slot& j, const Slot& k, V cos, Side& to) const {

@@ -56,6 +56,12 @@ class StillingerWeberModel:
     cos0: Array
 
     @property
+    def by_index(self) -> bool:
+        """Whether the energy of two atoms depends on which of both comes first: see :func:`mdkern.io.three_body.one_direction`."""
+        tables = (self.cutoffs, *(self.pair[name] for name in self.pair if name != "gamma"))
+        return any(bool((table != table.T).any()) for table in tables)
+
+    @property
     def cutoff(self) -> float:
         """The largest."""
         return float(self.cutoffs.max())
@@ -81,7 +87,7 @@ def stillinger_weber_model(
     Warns
     -----
     MDKernWarning
-        Numbers that should be equal for both orders of two elements differ by more than 1e-4.
+        lambda eps or cos0 of (i, j, k) and (i, k, j) differ by more than 1e-4.
     """
     p = select(file, elements)
     n = len(p.species)
@@ -104,11 +110,6 @@ def stillinger_weber_model(
     said = [
         *_unlike(p, "lambda eps", strength, strength.swapaxes(1, 2)),
         *_unlike(p, "cos0", cos0, cos0.swapaxes(1, 2)),
-        *(
-            x
-            for name in ("eps", "sigma", "a", "A", "B", "p", "q")
-            for x in _unlike(p, name, pair[name], pair[name].T)
-        ),
     ]
     if said:
         warnings.warn(f"{p.path}: {said[0]}: their mean is taken", MDKernWarning, stacklevel=4)
@@ -136,12 +137,9 @@ def _check(p: Parameters, at: tuple[int, int, int]) -> None:
 
 
 def _unlike(p: Parameters, name: str, values: Array, others: Array) -> list[str]:
-    """Where numbers of both orders of two elements differ."""
+    """Where numbers of both orders of the neighbors differ: the first of these."""
     size = np.maximum(np.abs(values), np.abs(others))
-    for at in np.argwhere(np.abs(values - others) > _ALIKE * size).tolist():
-        i, j, k = (*at, at[1])[:3]
-        other = (i, k, j) if len(at) == 3 else (j, i, i)
-        first, second = (" ".join(p.species[x] for x in t) for t in ((i, j, k), other))
-        at_other = other if len(at) == 3 else other[:2]
-        return [f"{name} of {first} is {values[tuple(at)]:g} and of {second} {values[at_other]:g}"]
+    for i, j, k in np.argwhere(np.abs(values - others) > _ALIKE * size).tolist():
+        first, second = (" ".join(p.species[x] for x in t) for t in ((i, j, k), (i, k, j)))
+        return [f"{name} of {first} is {values[i, j, k]:g} and of {second} {values[i, k, j]:g}"]
     return []

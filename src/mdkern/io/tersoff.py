@@ -55,9 +55,20 @@ class TersoffModel:
         return self.style.startswith("tersoff/mod")
 
     @property
+    def by_index(self) -> bool:
+        """Whether the repulsion of two atoms depends on which of both comes first: see :func:`mdkern.io.three_body.one_direction`."""
+        names = ("A", "lam1", "R", "D", "c0", "zcut", "zscale")
+        tables = (self.pair[name] for name in names if name in self.pair)
+        other = (
+            bool((self.pair["Z_i"] != self.pair["Z_j"].T).any()) if "Z_i" in self.pair else False
+        )
+        return other or any(bool((table != table.T).any()) for table in tables)
+
+    @property
     def reach(self) -> Array:
         """(n, n): beyond it an atom of the second kind is no partner of a bond of the first, nor changes one."""
         own = self.pair["R"] + self.pair["D"]
+        own = np.maximum(own, own.T)
         other = self.triplet["R"] + self.triplet["D"]
         return np.asarray(np.maximum(own, other.max(axis=1)))
 

@@ -30,6 +30,7 @@ __all__ = [
     "ThreeBodyFile",
     "is_stillinger_weber",
     "is_tersoff",
+    "one_direction",
     "read_three_body",
     "select",
 ]
@@ -122,6 +123,11 @@ class Parameters:
             self.path,
             int(self.lines[at]),
         )
+
+
+def one_direction(i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the entry of a pair of atoms is (i, j, j) rather than (j, i, i), by their numbers: LAMMPS's choice, which evaluates a pair once."""
+    return np.asarray((i > j) == ((i + j) % 2 == 1), dtype=np.bool_)
 
 
 def is_stillinger_weber(path: str | os.PathLike[str]) -> bool:

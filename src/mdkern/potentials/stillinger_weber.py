@@ -84,7 +84,8 @@ class StillingerWeber(InCore):
             table[..., k] = column
         return {
             "cutoff": self.cutoff,
-            "reach2": np.ascontiguousarray(end**2),
+            "reach2": np.ascontiguousarray(np.maximum(end, end.T) ** 2),
+            "by_index": m.by_index,
             "pair": table,
             "strength": np.ascontiguousarray(m.strength),
             "cos0": np.ascontiguousarray(m.cos0),

@@ -101,6 +101,7 @@ class Tersoff(InCore):
         return {
             "cutoff": m.cutoff,
             "reach2": np.ascontiguousarray(m.reach**2),
+            "by_index": m.by_index,
             "pair": of_pair,
             "triplet": of_triplet,
             "mod": m.is_mod,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mdkern.io.tersoff import TersoffModel
+from mdkern.io.three_body import one_direction
 from mdkern.reference.pairs import Float, Result, pair_list, sum_at
 from mdkern.reference.three_body import Triplets, sum_gradients
 
@@ -69,21 +70,30 @@ def tersoff(
     zeta = sum_at(t.p, cut_q * g * ex, len(r))
 
     b, d_b = _order(zeta, c["beta"], c["eta"], c["q"])
-    repulsion, attraction = c["A"] * np.exp(-c["lam1"] * r), -c["B"] * np.exp(-c["lam2"] * r)
-    d_repulsion, d_attraction = -c["lam1"] * repulsion, -c["lam2"] * attraction
-    repulsion = repulsion + c["c0"]
-    rep, d_rep = cut * repulsion, d_cut * repulsion + cut * d_repulsion
-    att, d_att = cut * attraction, d_cut * attraction + cut * d_attraction
+    attraction = -c["B"] * np.exp(-c["lam2"] * r)
+    att, d_att = cut * attraction, d_cut * attraction - cut * c["lam2"] * attraction
+    if model.style == "tersoff/zbl":
+        on, d_on = _switch(r, c["zcut"], c["zscale"])
+        att, d_att = on * att, on * d_att + d_on * att
+
+    # The repulsion has one entry for both directions.
+    own = one_direction(pairs.i, pairs.j)
+    kinds = np.where(own, pairs.a, pairs.b), np.where(own, pairs.b, pairs.a)
+    c = {name: table[kinds] for name, table in model.pair.items()}
+    cut, d_cut = _cutoff(model, r, c["R"], c["D"])
+    repulsion = c["A"] * np.exp(-c["lam1"] * r)
+    d_rep = d_cut * (repulsion + c["c0"]) - cut * c["lam1"] * repulsion
+    rep = cut * (repulsion + c["c0"])
     if model.style == "tersoff/zbl":
         near, d_near = _screened(r, c["Z_i"], c["Z_j"])
-        switch = 1.0 / (1.0 + np.exp(-c["zscale"] * (r - c["zcut"])))
-        d_switch = c["zscale"] * switch * (1.0 - switch)
-        d_rep = (1.0 - switch) * d_near + switch * d_rep + d_switch * (rep - near)
-        rep = (1.0 - switch) * near + switch * rep
-        att, d_att = switch * att, switch * d_att + d_switch * att
-    e = np.where(bond, 0.5 * (rep + att * b), 0.0)
-    slope = np.where(bond, 0.5 * (d_rep + d_att * b), 0.0)
-    by_zeta = np.where(bond, 0.5 * att * d_b, 0.0)[t.p]
+        on, d_on = _switch(r, c["zcut"], c["zscale"])
+        d_rep = (1.0 - on) * d_near + on * d_rep + d_on * (rep - near)
+        rep = (1.0 - on) * near + on * rep
+    both = r < c["R"] + c["D"]
+    rep, d_rep = np.where(both, rep, 0.0), np.where(both, d_rep, 0.0)
+    att, d_att = np.where(bond, att, 0.0), np.where(bond, d_att, 0.0)
+    e, slope = 0.5 * (rep + att * b), 0.5 * (d_rep + d_att * b)
+    by_zeta = (0.5 * att * d_b)[t.p]
 
     gradient = (slope / r)[:, None] * pairs.D + t.gradient(
         pairs,
@@ -132,6 +142,12 @@ def _order(zeta: Float, beta: Float, eta: Float, q: Float) -> Curve:
     b = np.where(counts, np.exp(-q * np.logaddexp(0.0, eta * log_t)), 1.0)
     part = np.exp(-np.logaddexp(0.0, -eta * log_t))  # t^eta / (1 + t^eta)
     return b, np.where(counts, -q * eta * b * part / np.where(counts, zeta, 1.0), 0.0)
+
+
+def _switch(r: Float, begin: Float, scale: Float) -> Curve:
+    """From the repulsion of nuclei to Tersoff's functions."""
+    on = 1.0 / (1.0 + np.exp(-scale * (r - begin)))
+    return on, scale * on * (1.0 - on)
 
 
 def _screened(r: Float, z_i: Float, z_j: Float) -> Curve:
