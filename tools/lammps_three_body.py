@@ -24,3 +24,7 @@ def cases(add: Callable[..., Any]) -> None:
     case("tersoff_mod_two_elements", "Tersoff", "tersoff/mod", "toy_SiC.tersoff.mod", ["C", "Si"])
     case("tersoff_modc_one_element", "Tersoff", "tersoff/mod/c", "toy_Si.tersoff.modc", ["Si"])
     case("tersoff_zbl_two_elements", "Tersoff", "tersoff/zbl", "toy_SiC.tersoff.zbl", ["Si", "C"])
+    # Numbers of a pair that differ between both directions: LAMMPS takes one of them.
+    case("sw_by_index", "StillingerWeber", "sw", "toy_GaAs_tol.sw", ["Ga", "As"])
+    case("tersoff_modc_by_index", "Tersoff", "tersoff/mod/c", "toy_GaAs.tersoff.modc", ["Ga", "As"])
+    case("tersoff_zbl_by_index", "Tersoff", "tersoff/zbl", "toy_GaAs.tersoff.zbl", ["Ga", "As"])

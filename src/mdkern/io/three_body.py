@@ -54,10 +54,11 @@ _LENGTHS = {
     3 + len(names): [s for s in STYLES if len(STYLES[s]) == len(names)] for names in STYLES.values()
 }
 _MARKS = {"tersoff/zbl": (".zbl",), "tersoff/mod/c": (".modc", ".mod.c")}
-# Styles of LAMMPS whose entries have as many words, by their names in files.
-_OTHERS = ("vashishta", "edip", "gw")
+# Styles of LAMMPS whose entries have as many words, by their marks in names of files.
+_OTHERS = ("vashishta", "edip", "gw", "sw.mod")
 
 _NAME = re.compile(rb"[A-Za-z][\x21-\x7e]{0,31}")
+_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
 _UNITS = re.compile(rb"UNITS:\s*([A-Za-z]+)")
 
 Array = NDArray[np.float64]
@@ -166,7 +167,7 @@ def read_three_body(
     name = os.fspath(path)
     head = read_head(path)
     first = _first_entry(head)
-    if not _opens(first) or _other_style(name):
+    if not _opens(first) or not all(map(_is_number, first[3:4])) or _other_style(name):
         check_foreign(path)
         line, words = next(_lines(head), (1, [b""]))
         raise FormatError(
@@ -189,9 +190,13 @@ def read_three_body(
     if style is None:
         style = _decide(name, length, entries)
     if style not in styles:
-        check_foreign(path)
-        raise UnsupportedError(
-            f"{name}: entries of {length} words are those of {style}; expected {_lengths(styles)} numbers"
+        if _styles_of(first):
+            check_foreign(path)
+        line, _ = next(_lines(data))
+        raise FormatError(
+            f"the first entry has {length} words: expected three elements and {_lengths(styles)} numbers",
+            name,
+            line,
         )
     names = dict.fromkeys(triple[0] for triple, _, _ in entries)
     return ThreeBodyFile(style=style, path=name, names=tuple(names), entries=tuple(entries))
@@ -284,20 +289,21 @@ def _lines(data: bytes) -> Iterator[tuple[int, list[bytes]]]:
             yield number, words
 
 
+def _is_number(word: bytes) -> bool:
+    """As it is written; its size is looked at where it is used."""
+    return _NUMBER.fullmatch(word) is not None
+
+
 def _opens(words: list[bytes]) -> bool:
-    """Whether a line begins an entry: names, then numbers as far as the line goes that far."""
-    return (
-        len(words) >= 3
-        and all(_NAME.fullmatch(word) for word in words[:3])
-        and (len(words) == 3 or to_float(words[3]) is not None)
-    )
+    """Whether a line begins an entry: three names."""
+    return len(words) >= 3 and all(_NAME.fullmatch(word) for word in words[:3])
 
 
 def _first_entry(data: bytes) -> list[bytes]:
     """Words of the first entry: up to the next line that begins with something else than a number."""
     entry: list[bytes] = []
     for _, words in _lines(data):
-        if (entry and to_float(words[0]) is None) or len(entry) > max(_LENGTHS):
+        if (entry and not _is_number(words[0])) or len(entry) > max(_LENGTHS):
             break
         entry += words
     return entry
@@ -327,7 +333,7 @@ def _other_style(path: str) -> bool:
 
 def _style_of_head(path: str | os.PathLike[str]) -> list[str]:
     entry = _first_entry(read_head(path))
-    if not _opens(entry) or len(entry) == 3 or _other_style(os.fspath(path)):
+    if not _opens(entry) or not all(map(_is_number, entry[3:])) or _other_style(os.fspath(path)):
         return []
     return _styles_of(entry)
 
@@ -352,7 +358,7 @@ def _entries(path: str, data: bytes, length: int) -> list[Entry]:
                     path,
                     line,
                 )
-        elif to_float(more[0]) is None and _opens(more):
+        elif _opens(more):
             break  # a new entry: the one before is too short
         words += more
         if len(words) < length:

@@ -15,7 +15,7 @@ ENTRY = Entry(
         "Tersoff with ZBL": "R. Devanathan, T. Diaz de la Rubia and W. J. Weber, J. Nucl. Mater. 253, 47 (1998)",
     },
     files=Files(
-        formats="Tersoff (.tersoff, .tersoff.mod, .tersoff.modc, .tersoff.zbl)",
+        formats="Tersoff (.tersoff)",
         recognise="mdkern.io.three_body:is_tersoff",
         rank=61,  # names and numbers
         names=(".tersoff",),
