@@ -38,9 +38,12 @@ inline std::size_t lane_scratch_bytes(std::int64_t largest, std::size_t slot_byt
     return (bytes + 4095) / 4096 * 4096 + 4096;
 }
 
-// After the kernel: energies of the atoms from the shares in the entries, those that are on rows of other
-// processes included (one call of Table::reverse where not all atoms are here).
-void gather_energy_shares(const Table& table, const System& s, const ForceBlocks& plan,
-                          const double* entries, Buffer<double>& rows, int team, double* energies);
+// Where a kernel puts the energies of the homes, (n_homes), which may be those of other processes: memory of
+// the caller, or of `rows` where not all atoms are here. Null where none are wanted.
+double* energies_of_homes(const Table& table, const System& s, double* energies,
+                          Buffer<double>& rows);
+// After the kernel: adds up what other processes have of our atoms (one call of Table::reverse).
+void finish_energies(const Table& table, const System& s, double* of_homes, int team,
+                     double* energies);
 
 }  // namespace mdkern

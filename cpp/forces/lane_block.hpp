@@ -166,14 +166,40 @@ private:
     V sums[6] = {V(0.0), V(0.0), V(0.0), V(0.0), V(0.0), V(0.0)};
 };
 
+// Forces and energies of the homes from the entries of all blocks, four numbers at a time.
+static inline void gather_lanes(const System& s, const ForceBlocks& plan, const double* entries,
+                                int n_threads, double* forces, double* energies) {
+    parallel_for(s.n_homes, n_threads, 0, [&](std::int64_t i) {
+        double x = 0.0, y = 0.0, z = 0.0, e = 0.0;
+        for (std::int64_t k = plan.start[i]; k < plan.start[i + 1]; ++k) {
+            const double* from = entries + 4 * std::int64_t(plan.entry[k]);
+            x += from[0];
+            y += from[1];
+            z += from[2];
+            e += from[3];
+        }
+        const std::int64_t o = s.order ? s.order[i] : i;
+        if (forces) {
+            forces[3 * o] = x;
+            forces[3 * o + 1] = y;
+            forces[3 * o + 2] = z;
+        }
+        if (energies) energies[o] = e;
+    });
+}
+
+// energies: of the homes, or null.
 template <class Model>
 void run_lane_blocks(const Model& model, const System& s, const Neighbors& list,
-                     const ForceBlocks& plan, const ForceBlockWork& work, int n_threads,
-                     const Outputs& out) {
+                     const ForceBlocks& plan, const ForceBlockWork& work, double* energies,
+                     int n_threads, const Outputs& out) {
     parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
         LaneBlock<Model>(model, s, list, plan, work, out, b, thread).run();
     });
-    gather_entries(CentreTask::energy, s, plan, work, n_threads, out);
+    if (out.forces || energies)
+        gather_lanes(s, plan, work.entries, n_threads, out.forces, energies);
+    if (out.virials)
+        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials, 6);
 }
 
 }  // namespace

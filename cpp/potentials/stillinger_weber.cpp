@@ -48,9 +48,9 @@ public:
             s, team, lane_scratch_bytes(space.blocks.largest_count(), kStillingerWeberSlot), true,
             out.virials != nullptr);
         const ForceBlocks plan = space.blocks.blocks();
-        stillinger_weber_compute(p_, s, list, plan, work, team, out);
-        if (out.energies)
-            gather_energy_shares(table, s, plan, work.entries, space.energies, team, out.energies);
+        double* energies = energies_of_homes(table, s, out.energies, space.energies);
+        stillinger_weber_compute(p_, s, list, plan, work, energies, team, out);
+        finish_energies(table, s, energies, team, out.energies);
     }
 
 private:

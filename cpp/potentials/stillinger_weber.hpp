@@ -26,6 +26,6 @@ constexpr std::size_t kStillingerWeberSlot = 24 * kWidestVector;  // bytes, at m
 
 MDKERN_KERNEL(stillinger_weber_compute,
               (const StillingerWeberParams&, const System&, const Neighbors&, const ForceBlocks&,
-               const ForceBlockWork&, int n_threads, const Outputs&))
+               const ForceBlockWork&, double* energies, int n_threads, const Outputs&))
 
 }  // namespace mdkern

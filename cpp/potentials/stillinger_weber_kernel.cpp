@@ -138,11 +138,12 @@ template <bool kSeveral> struct SwModel {
 
 void stillinger_weber_compute(const StillingerWeberParams& p, const System& s,
                               const Neighbors& list, const ForceBlocks& plan,
-                              const ForceBlockWork& work, int n_threads, const Outputs& out) {
+                              const ForceBlockWork& work, double* energies, int n_threads,
+                              const Outputs& out) {
     if (p.reach.n_species == 1)
-        run_lane_blocks(SwModel<false>{p, p.reach}, s, list, plan, work, n_threads, out);
+        run_lane_blocks(SwModel<false>{p, p.reach}, s, list, plan, work, energies, n_threads, out);
     else
-        run_lane_blocks(SwModel<true>{p, p.reach}, s, list, plan, work, n_threads, out);
+        run_lane_blocks(SwModel<true>{p, p.reach}, s, list, plan, work, energies, n_threads, out);
 }
 
 }  // namespace MDKERN_ISA

@@ -50,9 +50,9 @@ public:
             lane_scratch_bytes(space.blocks.largest_count(), kTersoffSlot, kTersoffCorners), true,
             out.virials != nullptr);
         const ForceBlocks plan = space.blocks.blocks();
-        tersoff_compute(p_, s, list, plan, work, team, out);
-        if (out.energies)
-            gather_energy_shares(table, s, plan, work.entries, space.energies, team, out.energies);
+        double* energies = energies_of_homes(table, s, out.energies, space.energies);
+        tersoff_compute(p_, s, list, plan, work, energies, team, out);
+        finish_energies(table, s, energies, team, out.energies);
     }
 
 private:

@@ -37,6 +37,6 @@ constexpr std::size_t kTersoffCorners = kTersoffCorner * (kKeptSlots * (kKeptSlo
 
 MDKERN_KERNEL(tersoff_compute,
               (const TersoffParams&, const System&, const Neighbors&, const ForceBlocks&,
-               const ForceBlockWork&, int n_threads, const Outputs&))
+               const ForceBlockWork&, double* energies, int n_threads, const Outputs&))
 
 }  // namespace mdkern

@@ -74,17 +74,27 @@ template <bool kMod> inline Curve angle(const V* c, V cos) {
     }
 }
 
-// exp((lam3 distance)^m) and its derivative by the distance.
-inline Curve decay(V lam3, V cubic, V distance) {
+// exp((lam3 distance)^m) and its derivative by the distance; and both of the opposite distance, where
+// the exponential is one over this one.
+struct Decay {
+    Curve there, back;
+};
+inline Decay decay(V lam3, V cubic, V distance) {
     const V x = lam3 * distance, square = x * x;
     const auto cube = cubic > V(0.5);
     const V t = simd::select(cube, square * x, x);
-    const auto above = t > V(kClip), below = t < V(-kClip);
-    V e = math::exp(simd::min(simd::max(t, V(-kClip)), V(kClip)));
-    const auto inside = simd::not_(above | below);
+    const V e = math::exp(simd::min(simd::max(t, V(-kClip)), V(kClip))), inverse = V(1.0) / e;
     const V slope = lam3 * simd::select(cube, V(3.0) * square, V(1.0));
-    return {simd::select(above, V(kMost), simd::keep(simd::not_(below), e)),
-            simd::keep(inside, e * slope)};
+    Decay d{{e, slope * e}, {inverse, slope * inverse}};
+    const auto above = t > V(kClip), below = t < V(-kClip);
+    if (simd::any(above | below)) {
+        const auto inside = simd::not_(above | below);
+        d.there = {simd::select(above, V(kMost), simd::keep(inside, e)),
+                   simd::keep(inside, d.there.slope)};
+        d.back = {simd::select(below, V(kMost), simd::keep(inside, inverse)),
+                  simd::keep(inside, d.back.slope)};
+    }
+    return d;
 }
 
 // b = (1 + t^eta)^-q with t = beta zeta, and db/dzeta; c: beta, eta, q, least t that counts. By the
@@ -208,37 +218,53 @@ template <bool kMod, bool kSeveral> struct TersoffModel {
         at.d_repulsion = half * slope;
     }
 
-    void side(V species, const Slot& j, const Slot& k, V cos, Side& to) const {
-        V c[8];
-        I first;
-        if constexpr (kMixed) first = number(species, j.species);
-        load_triplet(first, k.species, 0, c);
-        const Curve g = angle<kMod>(c, cos);
-        to.g = g.value;
-        to.d_g = g.slope;
-        if (p.decays) {
-            const Curve e = decay(c[6], c[7], j.r - k.r);
-            to.ex = e.value;
-            to.d_ex = e.slope;
-        } else {
-            to.ex = V(1.0);
-            to.d_ex = V(0.0);
-        }
+    // What k is for the bond of j, with the row of that triplet.
+    void third(I pair, const Slot& k, Side& to) const {
         if (p.one_cutoff) {
             to.cut = k.cut;
             to.d_cut = k.d_cut;
         } else {
-            load_triplet(first, k.species, 1, c);
+            V c[8];
+            load_triplet(pair, k.species, 1, c);
             const Curve cut = cutoff<kMod>(k.r, c[0], c[1]);
             to.cut = cut.value;
             to.d_cut = cut.slope;
         }
     }
+    void side(V species, const Slot& j, const Slot& k, V cos, Side& to) const {
+        V c[8];
+        const I pair = number(species, j.species);
+        load_triplet(pair, k.species, 0, c);
+        const Curve g = angle<kMod>(c, cos);
+        to.g = g.value;
+        to.d_g = g.slope;
+        to.ex = V(1.0);
+        to.d_ex = V(0.0);
+        if (p.decays) {
+            const Curve e = decay(c[6], c[7], j.r - k.r).there;
+            to.ex = e.value;
+            to.d_ex = e.slope;
+        }
+        third(pair, k, to);
+    }
     void corner(V species, const Slot& j, const Slot& k, Corner& to) const {
         const V cos = simd::fma(j.nx, k.nx, simd::fma(j.ny, k.ny, j.nz * k.nz));
         to.cos = cos;
-        side(species, j, k, cos, to.side[0]);
-        side(species, k, j, cos, to.side[1]);
+        if constexpr (kMixed) {
+            side(species, j, k, cos, to.side[0]);
+            side(species, k, j, cos, to.side[1]);
+        } else {
+            // One set of parameters: both orders have one g, and exponentials of opposite distances.
+            V c[8];
+            load_triplet(I(), species, 0, c);
+            const Curve g = angle<kMod>(c, cos);
+            Decay e{{V(1.0), V(0.0)}, {V(1.0), V(0.0)}};
+            if (p.decays) e = decay(c[6], c[7], j.r - k.r);
+            to.side[0] = {g.value, g.slope, e.there.value, e.there.slope, V(0.0), V(0.0)};
+            to.side[1] = {g.value, g.slope, e.back.value, e.back.slope, V(0.0), V(0.0)};
+            third(I(), k, to.side[0]);
+            third(I(), j, to.side[1]);
+        }
     }
 
     void add_zeta(const Side& s, V& zeta) const { zeta = simd::fma(s.cut * s.g, s.ex, zeta); }
@@ -305,23 +331,25 @@ template <bool kMod, bool kSeveral> struct TersoffModel {
 };
 
 template <bool kMod> void run(const TersoffParams& p, const System& s, const Neighbors& list,
-                              const ForceBlocks& plan, const ForceBlockWork& work, int n_threads,
-                              const Outputs& out) {
+                              const ForceBlocks& plan, const ForceBlockWork& work, double* energies,
+                              int n_threads, const Outputs& out) {
     if (p.reach.n_species == 1)
-        run_lane_blocks(TersoffModel<kMod, false>{p, p.reach}, s, list, plan, work, n_threads, out);
+        run_lane_blocks(TersoffModel<kMod, false>{p, p.reach}, s, list, plan, work, energies,
+                        n_threads, out);
     else
-        run_lane_blocks(TersoffModel<kMod, true>{p, p.reach}, s, list, plan, work, n_threads, out);
+        run_lane_blocks(TersoffModel<kMod, true>{p, p.reach}, s, list, plan, work, energies,
+                        n_threads, out);
 }
 
 }  // namespace
 
 void tersoff_compute(const TersoffParams& p, const System& s, const Neighbors& list,
-                     const ForceBlocks& plan, const ForceBlockWork& work, int n_threads,
-                     const Outputs& out) {
+                     const ForceBlocks& plan, const ForceBlockWork& work, double* energies,
+                     int n_threads, const Outputs& out) {
     if (p.mod)
-        run<true>(p, s, list, plan, work, n_threads, out);
+        run<true>(p, s, list, plan, work, energies, n_threads, out);
     else
-        run<false>(p, s, list, plan, work, n_threads, out);
+        run<false>(p, s, list, plan, work, energies, n_threads, out);
 }
 
 }  // namespace MDKERN_ISA
