@@ -132,21 +132,29 @@ private:
         const int m = fill(i, n, species);
         V own = 0.0, total = 0.0, fx = 0.0, fy = 0.0, fz = 0.0;
         model.evaluate(species, slot, m, own, total, own_memory);
+        // Not in place: what may be written to memory in between is not kept in registers.
+        V xx = sums[0], yy = sums[1], zz = sums[2], yz = sums[3], xz = sums[4], xy = sums[5];
         for (int k = 0; k < m; ++k) {
             Slot& at = slot[k];
-            const V px = at.px, py = at.py, pz = at.pz;
+            const V px = at.px, py = at.py, pz = at.pz, dx = at.dx, dy = at.dy, dz = at.dz;
             fx = fx + px;
             fy = fy + py;
             fz = fz + pz;
-            sums[0] = simd::fma(at.dx, px, sums[0]);
-            sums[1] = simd::fma(at.dy, py, sums[1]);
-            sums[2] = simd::fma(at.dz, pz, sums[2]);
-            sums[3] = simd::fma(at.dy, pz, sums[3]);
-            sums[4] = simd::fma(at.dx, pz, sums[4]);
-            sums[5] = simd::fma(at.dx, py, sums[5]);
+            xx = simd::fma(dx, px, xx);
+            yy = simd::fma(dy, py, yy);
+            zz = simd::fma(dz, pz, zz);
+            yz = simd::fma(dy, pz, yz);
+            xz = simd::fma(dx, pz, xz);
+            xy = simd::fma(dx, py, xy);
             simd::add_rows(entries, simd::load_int<double>(at.row), -px, -py, -pz, at.share, W);
-            if (virial_entries) add_virials<double>(at.row, at.dx, at.dy, at.dz, px, py, pz);
+            if (virial_entries) add_virials<double>(at.row, dx, dy, dz, px, py, pz);
         }
+        sums[0] = xx;
+        sums[1] = yy;
+        sums[2] = zz;
+        sums[3] = yz;
+        sums[4] = xz;
+        sums[5] = xy;
         std::int32_t rows[W];
         for (int l = 0; l < W; ++l) rows[l] = slots[l < n ? i + l : i];
         simd::add_rows(entries, simd::load_int<double>(rows), fx, fy, fz, own, n);

@@ -67,8 +67,8 @@ template <bool kSeveral> struct SwModel {
         at.nx = at.dx * inverse_r;
         at.ny = at.dy * inverse_r;
         at.nz = at.dz * inverse_r;
-        at.a = at.gx = at.gy = at.gz = at.turn = V(0.0);
         if constexpr (kMixed) {
+            at.a = at.gx = at.gy = at.gz = at.turn = V(0.0);
             if (reach.by_index) {
                 const auto own = at.own_entry > V(0.5);
                 load_pair(simd::select(own, species, at.species),
@@ -90,8 +90,60 @@ template <bool kSeveral> struct SwModel {
         at.slope = half * simd::fnma(bracket * c[3], inverse * inverse, d_bracket);
     }
 
+    // With one set of parameters the triplets need not be met one by one: with M0 = sum h, M1 = sum h n and
+    // M2 = sum h n n^T of a centre
+    //   sum_{j<k} (c_jk - c0)^2 h_j h_k = 1/2 [M2:M2 - 2 c0 M1.M1 + c0^2 M0^2 - (1 - c0)^2 sum h^2]
+    // The terms cancel in a crystal, where the sum is zero, to the last digits of L, no more.
+    void moments(Slot* slot, int n, V& own, V& total) const {
+        const V strength = p.strength[0], c0 = p.cos0[0], self = (V(1.0) - c0) * (V(1.0) - c0);
+        V m0 = 0.0, mx = 0.0, my = 0.0, mz = 0.0;
+        V xx = 0.0, yy = 0.0, zz = 0.0, yz = 0.0, xz = 0.0, xy = 0.0;
+        for (int j = 0; j < n; ++j) {
+            const Slot& J = slot[j];
+            const V h = J.h, hx = h * J.nx, hy = h * J.ny, hz = h * J.nz;
+            m0 = m0 + h;
+            mx = mx + hx;
+            my = my + hy;
+            mz = mz + hz;
+            xx = simd::fma(hx, J.nx, xx);
+            yy = simd::fma(hy, J.ny, yy);
+            zz = simd::fma(hz, J.nz, zz);
+            yz = simd::fma(hy, J.nz, yz);
+            xz = simd::fma(hx, J.nz, xz);
+            xy = simd::fma(hx, J.ny, xy);
+        }
+        mx = c0 * mx;
+        my = c0 * my;
+        mz = c0 * mz;
+        m0 = c0 * c0 * m0;
+        for (int j = 0; j < n; ++j) {
+            Slot& J = slot[j];
+            const V nx = J.nx, ny = J.ny, nz = J.nz, h = J.h;
+            // M2 n - c0 M1; times 2 L h it is the derivative by n.
+            const V vx = simd::fma(xx, nx, simd::fma(xy, ny, simd::fma(xz, nz, -mx)));
+            const V vy = simd::fma(xy, nx, simd::fma(yy, ny, simd::fma(yz, nz, -my)));
+            const V vz = simd::fma(xz, nx, simd::fma(yz, ny, simd::fma(zz, nz, -mz)));
+            const V along = simd::fma(vx, nx, simd::fma(vy, ny, vz * nz));
+            const V m1 = simd::fma(mx, nx, simd::fma(my, ny, mz * nz));
+            const V a = strength * ((along - m1) + simd::fnma(self, h, m0));
+            const V turn = (strength + strength) * h * J.inverse_r;
+            const V radial = simd::fnma(turn, along, simd::fma(J.dh, a, J.slope));
+            J.px = simd::fma(radial, nx, turn * vx);
+            J.py = simd::fma(radial, ny, turn * vy);
+            J.pz = simd::fma(radial, nz, turn * vz);
+            add_energy(J, h * a, own, total);
+        }
+    }
+    // angles: of every triplet of the neighbor; half of the sum over neighbors is the energy.
+    static void add_energy(Slot& at, V angles, V& own, V& total) {
+        at.share = V(1.0 / 3.0) * angles;
+        own = own + simd::fma(V(1.0 / 6.0), angles, at.phi);
+        total = total + simd::fma(V(0.5), angles, at.phi);
+    }
+
     void evaluate(V species, Slot* slot, int n, V& own, V& total, char*) const {
         for (int j = 0; j < n; ++j) pair(species, slot[j]);
+        if constexpr (!kMixed) return moments(slot, n, own, total);
         V strength = p.strength[0], cos0 = p.cos0[0];
         for (int j = 0; j < n; ++j) {
             Slot& J = slot[j];
@@ -126,10 +178,7 @@ template <bool kSeveral> struct SwModel {
             J.px = simd::fma(radial, nx, w * simd::fnma(turn, nx, gx));
             J.py = simd::fma(radial, ny, w * simd::fnma(turn, ny, gy));
             J.pz = simd::fma(radial, nz, w * simd::fnma(turn, nz, gz));
-            const V angles = h * a;  // of every triplet of j: half of the sum over j is the energy
-            J.share = V(1.0 / 3.0) * angles;
-            own = own + simd::fma(V(1.0 / 6.0), angles, J.phi);
-            total = total + simd::fma(V(0.5), angles, J.phi);
+            add_energy(J, h * a, own, total);
         }
     }
 };
