@@ -26,7 +26,7 @@ struct LaneSlot {
 //   Reach reach                        which neighbors are kept
 //   static constexpr bool kMixed       whether there are several species
 //   static constexpr std::size_t kMemory   bytes beside the slots, a multiple of 64
-//   void evaluate(V species, Slot*, int n, V& own, V& total, char* memory)
+//   void evaluate(int species, Slot*, int n, V& own, V& total, char* memory)
 //                                      sets the gradients and shares of n slots, what is left of the
 //                                      centres' energies for themselves, and their whole energies
 template <class Model> class LaneBlock : ForceBlock {
@@ -52,7 +52,9 @@ public:
         open(plan, block, w.slots + thread * s.n_total, w.entries, w.virial_entries);
     }
     void run() {
-        for (std::int64_t i = begin; i < end; i += W) group(i, end - i < W ? int(end - i) : W);
+        // Centres of one species side by side: they have about as many neighbors.
+        for_batches(model.reach.n_species, W, nullptr,
+                    [&](int type, const std::int64_t* rows, int n) { group(type, rows, n); });
         if (!out.block_totals) return;
         double w[8];
         simd::store_sums4(w, sums[0], sums[1], sums[2], sums[3]);
@@ -64,22 +66,21 @@ public:
     }
 
 private:
-    // Neighbors of the centres i to i + n - 1 into slots; returns how many slots there are.
-    int fill(std::int64_t i, int n, V& species) {
+    // Neighbors of n centres into slots; returns how many slots there are.
+    int fill(int type, const std::int64_t* centres, int n) {
         double count[W];
         int most = 0;
         std::int32_t own[W];
+        const double* limits = model.reach.reach2 + type * model.reach.n_species;
+        const V limit = limits[0];
         for (int l = 0; l < W; ++l) {
-            own[l] = std::int32_t(l < n ? i + l : i);
+            const std::int64_t i = centres[l < n ? l : 0];
+            own[l] = std::int32_t(i);
             count[l] = 0.0;
             if (l >= n) continue;
-            const std::int32_t* first = list.index + list.first[i + l];
-            const Reach& reach = model.reach;
-            const double* limits =
-                reach.reach2 + (Model::kMixed ? type_of(i + l) * reach.n_species : 0);
-            const V limit = limits[0];
+            const std::int32_t* first = list.index + list.first[i];
             const int m = gather_near(
-                s.rows, i + l, first, first + list.count[i + l],
+                s.rows, i, first, first + list.count[i],
                 [&](const Listed<double>& v) MDKERN_BODY {
                     if constexpr (Model::kMixed)
                         return v.r2 < simd::gather(limits, simd::to_int(v.w));
@@ -92,6 +93,7 @@ private:
             count[l] = m;
             if (m > most) most = m;
         }
+        V species;
         V x, y, z;
         simd::load_rows(s.rows, own, x, y, z, species);
         const V counts = simd::load(count), far = 2.0 * model.reach.largest;
@@ -127,11 +129,10 @@ private:
         at.own_entry = simd::load(first);
     }
 
-    void group(std::int64_t i, int n) {
-        V species;
-        const int m = fill(i, n, species);
+    void group(int type, const std::int64_t* centres, int n) {
+        const int m = fill(type, centres, n);
         V own = 0.0, total = 0.0, fx = 0.0, fy = 0.0, fz = 0.0;
-        model.evaluate(species, slot, m, own, total, own_memory);
+        model.evaluate(type, slot, m, own, total, own_memory);
         // Not in place: what may be written to memory in between is not kept in registers.
         V xx = sums[0], yy = sums[1], zz = sums[2], yz = sums[3], xz = sums[4], xy = sums[5];
         for (int k = 0; k < m; ++k) {
@@ -156,11 +157,11 @@ private:
         sums[4] = xz;
         sums[5] = xy;
         std::int32_t rows[W];
-        for (int l = 0; l < W; ++l) rows[l] = slots[l < n ? i + l : i];
+        for (int l = 0; l < W; ++l) rows[l] = slots[centres[l < n ? l : 0]];
         simd::add_rows(entries, simd::load_int<double>(rows), fx, fy, fz, own, n);
         double whole[W];
         simd::store(whole, total);
-        for (int l = 0; l < n; ++l) energy[i + l - begin] = whole[l];
+        for (int l = 0; l < n; ++l) energy[centres[l] - begin] = whole[l];
     }
 
     const Model& model;

@@ -141,7 +141,8 @@ template <bool kSeveral> struct SwModel {
         total = total + simd::fma(V(0.5), angles, at.phi);
     }
 
-    void evaluate(V species, Slot* slot, int n, V& own, V& total, char*) const {
+    void evaluate(int type, Slot* slot, int n, V& own, V& total, char*) const {
+        const V species = double(type);
         for (int j = 0; j < n; ++j) pair(species, slot[j]);
         if constexpr (!kMixed) return moments(slot, n, own, total);
         V strength = p.strength[0], cos0 = p.cos0[0];

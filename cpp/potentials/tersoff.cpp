@@ -24,6 +24,7 @@ public:
         p_.zbl = f.flag("zbl");
         p_.decays = f.flag("decays");
         p_.one_cutoff = f.flag("one_cutoff");
+        p_.one_angle = f.flag("one_angle");
         p_.reach = {int(n), fields_.array<double>("reach2", {n, n}), f.positive("cutoff"),
                     f.flag("by_index")};
     }

@@ -27,6 +27,8 @@ struct TersoffParams {
     bool decays = false;  // some lam3 is not zero
     // Whether R and D of (i, j, k) are those of the pair (i, k), so that fC is one per neighbor.
     bool one_cutoff = true;
+    // Whether g and the exponential depend on the centre's species alone.
+    bool one_angle = true;
 };
 
 // Pairs of neighbors that are kept between the passes; with more they are evaluated twice.

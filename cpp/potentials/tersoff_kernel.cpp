@@ -218,14 +218,14 @@ template <bool kMod, bool kSeveral> struct TersoffModel {
         at.d_repulsion = half * slope;
     }
 
-    // What k is for the bond of j, with the row of that triplet.
-    void third(I pair, const Slot& k, Side& to) const {
+    // What k is for the bond of j.
+    void third(V species, const Slot& j, const Slot& k, Side& to) const {
         if (p.one_cutoff) {
             to.cut = k.cut;
             to.d_cut = k.d_cut;
         } else {
             V c[8];
-            load_triplet(pair, k.species, 1, c);
+            load_triplet(number(species, j.species), k.species, 1, c);
             const Curve cut = cutoff<kMod>(k.r, c[0], c[1]);
             to.cut = cut.value;
             to.d_cut = cut.slope;
@@ -233,8 +233,7 @@ template <bool kMod, bool kSeveral> struct TersoffModel {
     }
     void side(V species, const Slot& j, const Slot& k, V cos, Side& to) const {
         V c[8];
-        const I pair = number(species, j.species);
-        load_triplet(pair, k.species, 0, c);
+        load_triplet(number(species, j.species), k.species, 0, c);
         const Curve g = angle<kMod>(c, cos);
         to.g = g.value;
         to.d_g = g.slope;
@@ -245,26 +244,27 @@ template <bool kMod, bool kSeveral> struct TersoffModel {
             to.ex = e.value;
             to.d_ex = e.slope;
         }
-        third(pair, k, to);
+        third(species, j, k, to);
     }
-    void corner(V species, const Slot& j, const Slot& k, Corner& to) const {
+    // row: that of the first triplet of the centre's species.
+    void corner(V species, const double* row, const Slot& j, const Slot& k, Corner& to) const {
         const V cos = simd::fma(j.nx, k.nx, simd::fma(j.ny, k.ny, j.nz * k.nz));
         to.cos = cos;
-        if constexpr (kMixed) {
+        if (kMixed && !p.one_angle) {
             side(species, j, k, cos, to.side[0]);
             side(species, k, j, cos, to.side[1]);
-        } else {
-            // One set of parameters: both orders have one g, and exponentials of opposite distances.
-            V c[8];
-            load_triplet(I(), species, 0, c);
-            const Curve g = angle<kMod>(c, cos);
-            Decay e{{V(1.0), V(0.0)}, {V(1.0), V(0.0)}};
-            if (p.decays) e = decay(c[6], c[7], j.r - k.r);
-            to.side[0] = {g.value, g.slope, e.there.value, e.there.slope, V(0.0), V(0.0)};
-            to.side[1] = {g.value, g.slope, e.back.value, e.back.slope, V(0.0), V(0.0)};
-            third(I(), k, to.side[0]);
-            third(I(), j, to.side[1]);
+            return;
         }
+        // One set of parameters: both orders have one g, and exponentials of opposite distances.
+        V c[8];
+        for (int q = 0; q < 8; ++q) c[q] = row[q];
+        const Curve g = angle<kMod>(c, cos);
+        Decay e{{V(1.0), V(0.0)}, {V(1.0), V(0.0)}};
+        if (p.decays) e = decay(c[6], c[7], j.r - k.r);
+        to.side[0] = {g.value, g.slope, e.there.value, e.there.slope, V(0.0), V(0.0)};
+        to.side[1] = {g.value, g.slope, e.back.value, e.back.slope, V(0.0), V(0.0)};
+        third(species, j, k, to.side[0]);
+        third(species, k, j, to.side[1]);
     }
 
     void add_zeta(const Side& s, V& zeta) const { zeta = simd::fma(s.cut * s.g, s.ex, zeta); }
@@ -277,15 +277,18 @@ template <bool kMod, bool kSeveral> struct TersoffModel {
         by_cos = simd::fma(w * s.cut, s.d_g * s.ex, by_cos);
     }
 
-    void evaluate(V species, Slot* slot, int n, V& own, V& total, char* memory) const {
+    void evaluate(int type, Slot* slot, int n, V& own, V& total, char* memory) const {
+        const V species = double(type);
         for (int j = 0; j < n; ++j) pair(species, slot[j]);
+        const double* own_row =
+            p.triplet + 16 * std::int64_t(type) * reach.n_species * reach.n_species;
         Corner* corners = reinterpret_cast<Corner*>(memory);
         const bool kept = n <= kKeptSlots;
         int at = 0;
         for (int j = 0; j < n; ++j)
             for (int k = j + 1; k < n; ++k) {
                 Corner& c = corners[kept ? at++ : 0];
-                corner(species, slot[j], slot[k], c);
+                corner(species, own_row, slot[j], slot[k], c);
                 add_zeta(c.side[0], slot[j].zeta);
                 add_zeta(c.side[1], slot[k].zeta);
             }
@@ -309,7 +312,7 @@ template <bool kMod, bool kSeveral> struct TersoffModel {
             for (int k = j + 1; k < n; ++k) {
                 Slot& K = slot[k];
                 Corner& c = corners[kept ? at++ : 0];
-                if (!kept) corner(species, J, K, c);
+                if (!kept) corner(species, own_row, J, K, c);
                 V by_cos = V(0.0);
                 add_slopes(c.side[0], w, radial, K.radial, by_cos);
                 add_slopes(c.side[1], K.zeta, K.radial, radial, by_cos);

@@ -107,6 +107,7 @@ class Tersoff(InCore):
             "mod": m.is_mod,
             "zbl": is_zbl,
             "decays": bool(triplet["lam3"].any()),
+            "one_angle": bool((of_triplet[..., :8] == of_triplet[:, :1, :1, :8]).all()),
             "one_cutoff": all(
                 bool((triplet[name] == pair[name][:, None, :]).all()) for name in ("R", "D")
             ),
