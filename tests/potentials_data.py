@@ -77,6 +77,9 @@ MADE: dict[str, Any] = {
     "eam": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.alloy"),
     "eam_fs": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.fs"),
     "zhou2004": lambda: calculators.EAM.zhou2004(["Cu", "Ni"]),
+    "stillinger_weber": lambda: calculators.StillingerWeber(DATA / "classical" / "toy_GaAs.sw"),
+    "tersoff": lambda: calculators.Tersoff(DATA / "classical" / "toy_SiC.tersoff"),
+    "tersoff_mod": lambda: calculators.Tersoff(DATA / "classical" / "toy_SiC.tersoff.mod"),
     "nep": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_highorder.txt"),
     "nep_single": lambda: calculators.NEP(
         DATA / "nep" / "synthetic_nep4_highorder.txt", precision="single"

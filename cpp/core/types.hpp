@@ -19,6 +19,8 @@ struct System {
     std::int64_t n_homes = 0;
     // Caller's index of real row i: results go to [order[i]]. Null: they are rows' own.
     const std::int32_t* order = nullptr;
+    // Caller's index of real row i, whatever `order` is; null in a parallel code.
+    const std::int32_t* caller = nullptr;
 };
 
 // Full neighbor list: the neighbors of row i are index[first[i] .. first[i] + count[i]), rows of a

@@ -289,6 +289,7 @@ System NeighborTable::system() const {
     s.home = owner_.data();
     s.n_homes = n_real_;
     s.order = row_order_ ? identity_.data() : order_.data();
+    s.caller = order_.data();
     return s;
 }
 

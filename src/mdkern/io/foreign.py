@@ -164,8 +164,6 @@ _NAMES: dict[str, Foreign] = {
     ".mliap.model": Foreign("coefficients of LAMMPS's ML-IAP (.mliap.model)", _ELSEWHERE),
     ".model": Foreign("a damaged model of MACE (.model)", _WHOLE),
     ".onnx": Foreign("ONNX", _ELSEWHERE),
-    ".tersoff": Foreign("Tersoff (.tersoff)", _ELSEWHERE),
-    ".sw": Foreign("Stillinger-Weber (.sw)", _ELSEWHERE),
     ".vashishta": Foreign("Vashishta (.vashishta)", _ELSEWHERE),
     ".yace": Foreign("ACE (.yace)", _ELSEWHERE),
     ".ace": Foreign("ACE (.ace)", _ELSEWHERE),
@@ -183,13 +181,6 @@ _NAMES: dict[str, Foreign] = {
     ".pod": Foreign("POD (.pod)", _ELSEWHERE),
     ".skf": Foreign("tables of DFTB (.skf)", _ELSEWHERE),
     ".table": Foreign("tables of LAMMPS's pair_style table", _ELSEWHERE),
-}
-# Three symbols, then so many numbers: LAMMPS's three-body styles, some with a mark in their name.
-_THREE_BODY: dict[int, str] = {
-    11: "Stillinger-Weber (.sw)",
-    14: "Tersoff (.tersoff)",
-    17: "modified Tersoff (.tersoff.mod)",
-    18: "Tersoff with ZBL or modified (.tersoff.zbl, .tersoff.modc)",
 }
 
 
@@ -320,19 +311,15 @@ def _graph(head: bytes) -> Foreign | None:
 
 
 def _three_body(path: str | os.PathLike[str], head: bytes) -> Foreign | None:
-    text = re.sub(rb"#.*", b"", head)
-    match = _TRIPLE.match(text.lstrip())
-    if match is None:
+    if _TRIPLE.match(re.sub(rb"#.*", b"", head).lstrip()) is None:
         return None
-    words = text.split()[3:]
-    numbers = re.compile(_NUM).fullmatch
-    n = next((k for k, word in enumerate(words) if not numbers(word)), len(words))
     name = Path(path).name.lower()
     for mark in (".vashishta", ".edip"):
         if mark in name or mark[1:].encode() in head.lower():
             return _NAMES[mark]
-    known = _THREE_BODY.get(n)
-    return Foreign(known or "parameters of three-body terms of LAMMPS", _ELSEWHERE)
+    if name.endswith((".sw", ".tersoff", ".tersoff.mod", ".tersoff.modc", ".tersoff.zbl")):
+        return None  # one of ours that is damaged: its reader says how
+    return Foreign("parameters of three-body terms of LAMMPS", _ELSEWHERE)
 
 
 def _text(head: bytes) -> Foreign | None:
