@@ -10,7 +10,7 @@ namespace mdkern {
 
 namespace {
 
-constexpr double kRun = 24.0;       // places that a run should have: longer ones leave the sphere
+constexpr double kRun = 30.0;       // places that a run should have: longer ones leave the sphere
 constexpr double kThin = 2.0;       // Angstrom that a box is taken to be thick at least
 constexpr double kFarthest = 0.5;   // Angstrom that rows may move before they are sorted anew
 constexpr double kRefreshNs = 3.0;  // of a row, for team_size()
@@ -112,8 +112,12 @@ void PlaceTable::sort(const System& s, int n_species, double range) {
         for (std::int32_t a = n_cells; a > 0; --a) start[a] = start[a - 1];
         start[0] = c.begin;
     }
+    std::int32_t* centre = centre_.reserve(std::size_t(n_real_) + 1);
     for (std::int64_t p = 0; p < n_; ++p)
-        if (row[p] < n_real_) place[row[p]] = std::int32_t(p);
+        if (row[p] < n_real_) {
+            place[row[p]] = std::int32_t(p);
+            *centre++ = row[p];
+        }
 }
 
 // Coordinates of all places. Returns how far any has come since they were sorted.
@@ -164,6 +168,7 @@ Places PlaceTable::update(const System& s, std::int64_t build_number, int n_spec
     for (int k = 0; k < 3; ++k) p.at[k] = at_.data() + k * stride;
     p.row = row_.data();
     p.place = place_.data();
+    p.centre = centre_.data();
     // Beside the movement: roundings of coordinates and of the borders of cells.
     p.margin = moved + 1e-14 * extent_ + 1e-12;
     return p;

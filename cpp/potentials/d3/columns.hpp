@@ -27,10 +27,11 @@ constexpr std::int64_t kPlaceRoom = 16;
 struct Places {
     std::int64_t n = 0;
     int n_columns = 0;
-    const Columns* columns = nullptr;     // by species that occur
-    const double* at[3] = {};             // (n) coordinates
-    const std::int32_t* row = nullptr;    // (n) row of each place
-    const std::int32_t* place = nullptr;  // (n_real) place of each real row
+    const Columns* columns = nullptr;      // by species that occur
+    const double* at[3] = {};              // (n) coordinates
+    const std::int32_t* row = nullptr;     // (n) row of each place
+    const std::int32_t* place = nullptr;   // (n_real) place of each real row
+    const std::int32_t* centre = nullptr;  // (n_real) real rows in the order of their places
     // How far rows may be outside of their cells, in each coordinate.
     double margin = 0.0;
 };
@@ -54,7 +55,7 @@ private:
     std::vector<std::int64_t> start_at_;  // of each of the columns in start_
     std::vector<std::int32_t> start_;
     Buffer<double> at_, sorted_at_, largest_;
-    Buffer<std::int32_t> row_, place_, cell_, members_;
+    Buffer<std::int32_t> row_, place_, cell_, members_, centre_;
 };
 
 }  // namespace mdkern

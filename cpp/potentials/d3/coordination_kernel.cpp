@@ -11,33 +11,73 @@ using M = simd::Mask<double>;
 
 namespace {
 
-constexpr std::int64_t kRows = 16;  // per part of a thread's work
+// 1 / sqrt(x) to 40 bits from the estimate, which has 11 at least; infinite for 0.
+inline V rsqrt_40(V x) {
+    const V y = simd::rsqrt_estimate(x), e = simd::fnma(x * y, y, V(1.0));
+    return simd::fma(y * e, simd::fma(e, V(0.375), V(0.5)), y);
+}
 
-// What a pair adds to CN, and its derivative over r.
+// With f(u) = 1 / (1 + exp(16 - u)), for 0 <= u <= 5: f, and f (1 - f). The error is below 1e-13 + 1e-11
+// (u / 5)^4: there are the fewer neighbors the nearer they are, and their number grows as u^-4.
+inline V polynomial(V u, const double (&c)[11]) {
+    V f = c[10];
+    for (int k = 9; k >= 0; --k) f = simd::fma(f, u, V(c[k]));
+    return f;
+}
+constexpr double kCount[11] = {
+    1.1253524991453778e-07, 1.1252990036881671e-07, 5.631923009524164e-08,  1.855937235165412e-08,
+    5.0662671605257935e-09, 5.236595599514322e-10,  4.3249572162967724e-10, -9.218579499996668e-11,
+    3.194599359921073e-11,  -3.965993390341997e-12, 3.2838855116371953e-13};
+constexpr double kSlope[11] = {
+    1.125352369657351e-07, 1.1252989164945714e-07,  5.631904525379589e-08,  1.8559946134802972e-08,
+    5.065157481928519e-09, 5.248243517063646e-10,   4.3174659669990617e-10, -9.189135560811248e-11,
+    3.187575682784529e-11, -3.9566874351292134e-12, 3.2784277613944284e-13};
+constexpr double kFar = 5.0;
+
+// What a pair adds to CN, and its derivative over r. Nearly all pairs are far: they take a polynomial in
+// u = 16 x and neither exp nor division.
 template <bool kSmooth> struct Counting {
-    V radius, limit2;
+    V scale, limit2, far2;
     Smooth smooth;
 
     Counting(const D3Params& p, const double* pair)
-        : radius(pair[4]), limit2(p.cn_cutoff * p.cn_cutoff), smooth(p.cn_cutoff, p.cn_width) {}
+        : scale(16.0 * pair[4]),
+          limit2(p.cn_cutoff * p.cn_cutoff),
+          far2(16.0 * pair[4] / kFar * (16.0 * pair[4] / kFar)),
+          smooth(p.cn_cutoff, p.cn_width) {}
+
+    bool is_far(V r2) const { return simd::all(r2 >= far2); }
 
     V value(V r2) const {
-        const V inverse = math::rsqrt(r2);
-        const V f = V(1.0) / (V(1.0) + math::exp(simd::fnma(radius * V(16.0), inverse, V(16.0))));
+        V f;
+        if (is_far(r2)) {
+            f = polynomial(scale * rsqrt_40(r2), kCount);
+        } else {
+            f = V(1.0) / (V(1.0) + math::exp(simd::fnma(scale, math::rsqrt(r2), V(16.0))));
+        }
         if constexpr (!kSmooth) return f;
         V s, ds;
         smooth(simd::sqrt(r2), s, ds);
         return f * s;
     }
+    // f' / r = -u f (1 - f) / r^2, without the sign.
     V slope(V r2) const {
-        const V inverse = math::rsqrt(r2);
-        const V e = math::exp(simd::fnma(radius * V(16.0), inverse, V(16.0)));
-        const V f = V(1.0) / (V(1.0) + e);
-        const V g = V(-16.0) * radius * (inverse * inverse * inverse) * e * (f * f);
+        V inverse, decay, f = 0.0;
+        if (is_far(r2)) {
+            inverse = rsqrt_40(r2);
+            decay = polynomial(scale * inverse, kSlope);
+            if constexpr (kSmooth) f = polynomial(scale * inverse, kCount);
+        } else {
+            inverse = math::rsqrt(r2);
+            const V e = math::exp(simd::fnma(scale, inverse, V(16.0)));
+            f = V(1.0) / (V(1.0) + e);
+            decay = e * (f * f);
+        }
+        const V g = decay * (scale * inverse * (inverse * inverse));
         if constexpr (!kSmooth) return g;
         V s, ds;
         smooth(simd::sqrt(r2), s, ds);
-        return simd::fma(g, s, f * ds);
+        return simd::fnma(f, ds, g * s);
     }
 };
 
@@ -45,31 +85,31 @@ template <bool kSmooth>
 void count_rows(const D3Params& p, const System& s, const Places& places, const D3Scratch& work,
                 int n_threads) {
     const double *x = places.at[0], *y = places.at[1], *z = places.at[2];
-    const std::int64_t parts = (s.n_real + kRows - 1) / kRows;
-    parallel_for_thread(parts, n_threads, 0, [&](std::int64_t part, int thread) {
-        Run* runs = reinterpret_cast<Run*>(work.runs) + thread * work.n_runs;
-        const std::int64_t end = (part + 1) * kRows < s.n_real ? (part + 1) * kRows : s.n_real;
-        for (std::int64_t i = part * kRows; i < end; ++i) {
-            const double* at = s.rows + 4 * i;
-            const V xi = at[0], yi = at[1], zi = at[2];
-            V sum = 0.0;
-            for (int k = 0; k < places.n_columns; ++k) {
-                const Columns& c = places.columns[k];
-                const Counting<kSmooth> counting(
-                    p, p.pair + 8 * (std::int64_t(at[3]) * p.n_species + c.species));
-                const int n = find_runs(c, at, p.cn_cutoff, places.margin, places.place[i], runs);
-                for (int q = 0; q < n; ++q)
-                    for (std::int32_t j = runs[q].begin; j < runs[q].end; j += V::width) {
-                        const V dx = simd::load(x + j) - xi, dy = simd::load(y + j) - yi,
-                                dz = simd::load(z + j) - zi;
-                        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-                        const M within =
-                            (r2 <= counting.limit2) & simd::first_n<double>(runs[q].end - j);
-                        sum = sum + simd::keep(within, counting.value(r2));
-                    }
-            }
-            work.cn[i] = simd::sum(sum);
+    parallel_for_thread(blocks_of(s), n_threads, 0, [&](std::int64_t part, int thread) {
+        const Block block(s, places, part);
+        V sums[Block::most];
+        for (V& sum : sums) sum = 0.0;
+        for (int k = 0; k < places.n_columns; ++k) {
+            const Columns& c = places.columns[k];
+            const Tiles tiles(c, p.cn_cutoff, places.margin, runs_of(work, thread));
+            tiles.run(block, [&](int m, const Run* runs, int n) {
+                const double* at = block.at[m];
+                const Counting<kSmooth> counting(p, pair_of(p, at[3], c.species));
+                const V xi = at[0], yi = at[1], zi = at[2];
+                V sum = sums[m];
+                for (int q = 0; q < n; ++q) {
+                    const std::int32_t j = runs[q].begin;
+                    const V dx = simd::load(x + j) - xi, dy = simd::load(y + j) - yi,
+                            dz = simd::load(z + j) - zi;
+                    const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+                    const M within =
+                        (r2 <= counting.limit2) & simd::from_bits<double>(runs[q].live);
+                    sum = sum + simd::keep(within, counting.value(r2));
+                }
+                sums[m] = sum;
+            });
         }
+        for (int m = 0; m < block.n; ++m) work.cn[block.row[m]] = simd::sum(sums[m]);
     });
 }
 
@@ -101,67 +141,62 @@ void weigh(const D3Params& p, const Columns& c, const Places& places, const D3Sc
     }
 }
 
+// Adds the forces of pairs by the coordination numbers to those of each row.
 template <bool kSmooth, bool kTotals>
-void finish_rows(const D3Params& p, const System& s, const Places& places, const D3Scratch& work,
-                 int n_threads, const Outputs& out) {
+void pull_rows(const D3Params& p, const System& s, const Places& places, const D3Scratch& work,
+               int n_threads) {
     const double *x = places.at[0], *y = places.at[1], *z = places.at[2];
-    parallel_for_thread(n_blocks(s.n_real), n_threads, 1, [&](std::int64_t b, int thread) {
-        Run* runs = reinterpret_cast<Run*>(work.runs) + thread * work.n_runs;
+    parallel_for_thread(blocks_of(s), n_threads, 0, [&](std::int64_t part, int thread) {
+        const Block block(s, places, part);
+        constexpr int n_sums = kTotals ? 9 : 3;
+        V sums[Block::most][n_sums];
+        for (auto& row : sums)
+            for (V& sum : row) sum = 0.0;
+        for (int k = 0; k < places.n_columns; ++k) {
+            const Columns& c = places.columns[k];
+            const Tiles tiles(c, p.cn_cutoff, places.margin, runs_of(work, thread));
+            tiles.run(block, [&](int m, const Run* runs, int n) {
+                const double* at = block.at[m];
+                const Counting<kSmooth> counting(p, pair_of(p, at[3], c.species));
+                const V xi = at[0], yi = at[1], zi = at[2], own = -work.by_cn[block.row[m]];
+                V t[n_sums];
+                for (int d = 0; d < n_sums; ++d) t[d] = sums[m][d];
+                for (int q = 0; q < n; ++q) {
+                    const std::int32_t j = runs[q].begin;
+                    const V dx = simd::load(x + j) - xi, dy = simd::load(y + j) - yi,
+                            dz = simd::load(z + j) - zi;
+                    const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+                    const M within =
+                        (r2 <= counting.limit2) & simd::from_bits<double>(runs[q].live);
+                    const V g =
+                        simd::keep(within, (own - simd::load(work.slope + j)) * counting.slope(r2));
+                    add_pull<kTotals>(t, g, dx, dy, dz);
+                }
+                for (int d = 0; d < n_sums; ++d) sums[m][d] = t[d];
+            });
+        }
+        for (int m = 0; m < block.n; ++m) {
+            double* row = work.rows + kD3Row * block.row[m];
+            for (int d = 0; d < n_sums; ++d)
+                row[d < 3 ? d : d + 1] += (d < 3 ? 1.0 : 0.5) * simd::sum(sums[m][d]);
+        }
+    });
+}
+
+void put_results(const System& s, const D3Scratch& work, int n_threads, const Outputs& out) {
+    parallel_for(n_blocks(s.n_real), n_threads, 0, [&](std::int64_t b) {
         const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
         double totals[7] = {};
         for (std::int64_t i = b * kPairBlock; i < end; ++i) {
-            const double* at = s.rows + 4 * i;
-            const V xi = at[0], yi = at[1], zi = at[2], own = work.by_cn[i];
-            V fx = 0.0, fy = 0.0, fz = 0.0, xx = 0.0, yy = 0.0, zz = 0.0, yz = 0.0, xz = 0.0,
-              xy = 0.0;
-            for (int k = 0; k < places.n_columns; ++k) {
-                const Columns& c = places.columns[k];
-                const Counting<kSmooth> counting(
-                    p, p.pair + 8 * (std::int64_t(at[3]) * p.n_species + c.species));
-                const int n = find_runs(c, at, p.cn_cutoff, places.margin, places.place[i], runs);
-                for (int q = 0; q < n; ++q)
-                    for (std::int32_t j = runs[q].begin; j < runs[q].end; j += V::width) {
-                        const V dx = simd::load(x + j) - xi, dy = simd::load(y + j) - yi,
-                                dz = simd::load(z + j) - zi;
-                        const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-                        const M within =
-                            (r2 <= counting.limit2) & simd::first_n<double>(runs[q].end - j);
-                        const V g = simd::keep(
-                            within, (own + simd::load(work.slope + j)) * counting.slope(r2));
-                        fx = simd::fma(g, dx, fx);
-                        fy = simd::fma(g, dy, fy);
-                        fz = simd::fma(g, dz, fz);
-                        if constexpr (kTotals) {
-                            const V gx = g * dx, gy = g * dy;
-                            xx = simd::fma(gx, dx, xx);
-                            yy = simd::fma(gy, dy, yy);
-                            zz = simd::fma(g * dz, dz, zz);
-                            yz = simd::fma(gy, dz, yz);
-                            xz = simd::fma(gx, dz, xz);
-                            xy = simd::fma(gx, dy, xy);
-                        }
-                    }
-            }
             const double* row = work.rows + kD3Row * i;
             const std::int64_t o = s.order ? s.order[i] : i;
-            double sums[12];
-            simd::store_sums4(sums, fx, fy, fz, fz);
-            if (out.forces)
-                for (int d = 0; d < 3; ++d) out.forces[3 * o + d] = row[d] + sums[d];
-            if constexpr (kTotals) {
-                simd::store_sums4(sums + 4, xx, yy, zz, yz);
-                simd::store_sums4(sums + 8, xz, xy, xy, xy);
-                totals[0] += row[3];
-                if (out.energies) out.energies[o] = row[3];
-                for (int d = 0; d < 6; ++d) {
-                    const double w = -(row[4 + d] + 0.5 * sums[4 + d]);
-                    totals[1 + d] += w;
-                    if (out.virials) out.virials[6 * o + d] = w;
-                }
-            }
+            totals[0] += row[3];
+            for (int d = 0; d < 6; ++d) totals[1 + d] -= row[4 + d];
+            if (out.energies) out.energies[o] = row[3];
+            for (int d = 0; out.forces && d < 3; ++d) out.forces[3 * o + d] = row[d];
+            for (int d = 0; out.virials && d < 6; ++d) out.virials[6 * o + d] = -row[4 + d];
         }
-        if (kTotals && out.block_totals)
-            for (int d = 0; d < 7; ++d) out.block_totals[7 * b + d] = totals[d];
+        for (int d = 0; out.block_totals && d < 7; ++d) out.block_totals[7 * b + d] = totals[d];
     });
 }
 
@@ -197,13 +232,14 @@ void d3_finish_compute(const D3Params& p, const System& s, const Places& places,
     });
     const bool totals = out.block_totals || out.energies || out.virials, smooth = p.cn_width > 0.0;
     if (totals && smooth)
-        finish_rows<true, true>(p, s, places, work, n_threads, out);
+        pull_rows<true, true>(p, s, places, work, n_threads);
     else if (totals)
-        finish_rows<false, true>(p, s, places, work, n_threads, out);
+        pull_rows<false, true>(p, s, places, work, n_threads);
     else if (smooth)
-        finish_rows<true, false>(p, s, places, work, n_threads, out);
+        pull_rows<true, false>(p, s, places, work, n_threads);
     else
-        finish_rows<false, false>(p, s, places, work, n_threads, out);
+        pull_rows<false, false>(p, s, places, work, n_threads);
+    put_results(s, work, n_threads, out);
 }
 
 }  // namespace MDKERN_ISA

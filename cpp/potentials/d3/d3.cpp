@@ -11,6 +11,7 @@ namespace mdkern {
 
 namespace {
 
+constexpr std::int64_t kRunRoom = 16;
 constexpr double kPairNs = 3.0, kWeighNs = 6.0;  // of a pair, of a place, for team_size()
 
 struct D3Space final : Workspace {
@@ -85,7 +86,8 @@ public:
         work.rows = space.rows.reserve(std::size_t(kD3Row * s.n_real) + 1);
         for (int k = 0; k < places.n_columns; ++k) {
             const Columns& c = places.columns[k];
-            work.n_runs = std::max(work.n_runs, std::int64_t(c.n[0]) * c.n[1] + 1);
+            work.n_runs = std::max(work.n_runs, std::int64_t(c.end) - c.begin +
+                                                    2 * std::int64_t(c.n[0]) * c.n[1] + kRunRoom);
         }
         work.runs = space.runs.reserve(std::size_t(2 * team * work.n_runs) + 1);
 

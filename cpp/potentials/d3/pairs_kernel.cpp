@@ -14,32 +14,27 @@ using M = simd::Mask<double>;
 
 namespace {
 
-constexpr std::int64_t kRows = 16;  // per part of a thread's work
-
 template <int kValue> struct Number {
     static constexpr int value = kValue;
 };
 
-// g and h = (dg/dr) / r of a vector of pairs.
+// g and h = (dg/dr) / r, over `factor`, of a vector of pairs.
 template <D3Damping kDamping> struct Damped;
 
 template <> struct Damped<D3Damping::bj> {
-    V six, eight, s6, s8, minus_6s6, minus_8s8;
+    V six, eight, s6, s8;
     Damped(const D3Params& p, const double* pair)
-        : six(pair[0]),
-          eight(pair[1]),
-          s6(p.s6),
-          s8(pair[2]),
-          minus_6s6(-6.0 * p.s6),
-          minus_8s8(-8.0 * pair[2]) {}
+        : six(pair[0]), eight(pair[1]), s6(p.s6), s8(pair[2]) {}
+    // h / -6 = r^4 (s6 / a^2 + 4/3 r^2 s8 / b^2)
+    static constexpr double factor = -6.0;
     void operator()(V r2, V& g, V& h) const {
-        const V r4 = r2 * r2, r6 = r4 * r2;
-        const V a = r6 + six, b = simd::fma(r4, r4, eight);
-        const V both = V(1.0) / (a * b);
-        const V inverse_a = b * both, inverse_b = a * both;  // one division for the two
+        const V r4 = r2 * r2;
+        const V a = simd::fma(r4, r2, six), b = simd::fma(r4, r4, eight);
+        const V both = V(1.0) / (a * b);  // one division for the two
+        const V inverse_a = b * both, inverse_b = a * both;
         const V u = s6 * inverse_a, v = s8 * inverse_b;
         g = u + v;
-        h = simd::fma(V(-6.0) * r4 * u, inverse_a, V(-8.0) * r6 * v * inverse_b);
+        h = r4 * simd::fma(V(4.0 / 3.0) * r2, v * inverse_b, u * inverse_a);
     }
 };
 
@@ -50,6 +45,7 @@ template <> struct Damped<D3Damping::zero> {
           scale8(1.0 / (pair[1] * pair[1])),
           s6(p.s6),
           s8(pair[2]) {}
+    static constexpr double factor = 1.0;
     void operator()(V r2, V& g, V& h) const {
         const V q = V(1.0) / r2, q3 = q * q * q;
         const V y6 = scale6 * q, y8 = scale8 * q;
@@ -74,6 +70,7 @@ template <> struct Damped<D3Damping::general> {
           s8(pair[2]),
           alp6(p.alp),
           alp8(p.alp + 2.0) {}
+    static constexpr double factor = 1.0;
     void operator()(V r2, V& g, V& h) const {
         const V r = simd::sqrt(r2), q = V(1.0) / r2, q3 = q * q * q;
         const V y6 = simd::fma(r, slope6, offset), y8 = simd::fma(r, slope8, offset);
@@ -87,136 +84,128 @@ template <> struct Damped<D3Damping::general> {
     }
 };
 
+// A row, and what its neighbors of all species add up to.
 struct Centre {
-    const double* at;  // x, y, z, species
-    double force[3], virial[6];
-    double energy, slope;  // energy and D
+    double weights[kMostReferences], slopes[kMostReferences];  // W and dW/dCN
+    double value[kMostReferences], by_cn[kMostReferences];     // V and U of one species
+    double energy = 0.0, slope = 0.0;                          // E and D
+    double sums[9] = {};
+
+    void begin(const D3Params& p, const D3Scratch& work, int a, std::int32_t place) {
+        const int n = p.first[a + 1] - p.first[a];
+        const double* ref = p.ref_cn + p.first[a];
+        double mean = 0.0;
+        for (int r = 0; r < n; ++r) {
+            weights[r] = work.weights[r * work.stride + place];
+            mean += weights[r] * ref[r];
+        }
+        for (int r = 0; r < n; ++r) slopes[r] = 8.0 * weights[r] * (ref[r] - mean);
+    }
+    void meet(const D3Params& p, int a, int b) {
+        const int n_own = p.first[a + 1] - p.first[a], n = p.first[b + 1] - p.first[b];
+        for (int q = 0; q < kMostReferences; ++q) value[q] = by_cn[q] = 0.0;
+        for (int r = 0; r < n_own; ++r) {
+            const double* c6 = p.c6 + std::int64_t(p.first[a] + r) * p.n_references + p.first[b];
+            for (int q = 0; q < n; ++q) {
+                value[q] += weights[r] * c6[q];
+                by_cn[q] += slopes[r] * c6[q];
+            }
+        }
+    }
 };
 
 // The neighbors of one species.
 template <D3Damping kDamping, bool kSmooth, bool kTotals, int kReferences>
 void add_species(const D3Params& p, const Places& places, const D3Scratch& work, const Columns& c,
-                 const Run* runs, int n_runs, const double* weights, const double* slopes,
-                 Centre& centre) {
+                 const Block& block, Centre* centres, Run* memory) {
     const double *x = places.at[0], *y = places.at[1], *z = places.at[2];
-    const std::int64_t a = std::int64_t(centre.at[3]);
-    const Damped<kDamping> damped(p, p.pair + 8 * (a * p.n_species + c.species));
     const Smooth smooth(p.cutoff, p.width);
-    const int n_own = p.first[a + 1] - p.first[a], n = p.first[c.species + 1] - p.first[c.species];
-    double value[kReferences] = {}, by_cn[kReferences] = {};
-    for (int r = 0; r < n_own; ++r) {
-        const double* c6 =
-            p.c6 + std::int64_t(p.first[a] + r) * p.n_references + p.first[c.species];
-        for (int q = 0; q < n; ++q) {
-            value[q] += weights[r] * c6[q];
-            by_cn[q] += slopes[r] * c6[q];
+    constexpr int n_sums = kTotals ? 9 : 3;
+    V sums[Block::most][n_sums + kReferences];
+    for (auto& row : sums)
+        for (V& sum : row) sum = 0.0;
+    const Tiles tiles(c, p.cutoff, places.margin, memory);
+    tiles.run(block, [&](int m, const Run* runs, int n) {
+        const double* at = block.at[m];
+        const Damped<kDamping> damped(p, pair_of(p, at[3], c.species));
+        const V xi = at[0], yi = at[1], zi = at[2], limit2 = p.cutoff * p.cutoff;
+        V t[n_sums], s[kReferences], value[kReferences];
+        for (int d = 0; d < n_sums; ++d) t[d] = sums[m][d];
+        for (int q = 0; q < kReferences; ++q) {
+            s[q] = sums[m][n_sums + q];
+            value[q] = centres[m].value[q];
         }
-    }
-    const V xi = centre.at[0], yi = centre.at[1], zi = centre.at[2], limit2 = p.cutoff * p.cutoff;
-    V fx = 0.0, fy = 0.0, fz = 0.0, xx = 0.0, yy = 0.0, zz = 0.0, yz = 0.0, xz = 0.0, xy = 0.0;
-    V sum[kReferences];
-    for (V& one : sum) one = 0.0;
-    for (int k = 0; k < n_runs; ++k)
-        for (std::int32_t j = runs[k].begin; j < runs[k].end; j += V::width) {
+        for (int k = 0; k < n; ++k) {
+            const std::int32_t j = runs[k].begin;
             const V dx = simd::load(x + j) - xi, dy = simd::load(y + j) - yi,
                     dz = simd::load(z + j) - zi;
             const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-            const M within = (r2 <= limit2) & simd::first_n<double>(runs[k].end - j);
+            const M within = (r2 <= limit2) & simd::from_bits<double>(runs[k].live);
             V g, h;
             damped(r2, g, h);
             if constexpr (kSmooth) {
-                V s, ds;
-                smooth(simd::sqrt(r2), s, ds);
-                h = simd::fma(h, s, g * ds);
-                g = g * s;
+                V f, df;
+                smooth(simd::sqrt(r2), f, df);
+                h = simd::fma(h, f, g * (V(1.0 / Damped<kDamping>::factor) * df));
+                g = g * f;
             }
             g = simd::keep(within, g);
             V c6 = 0.0;
             for (int q = 0; q < kReferences; ++q) {
                 const V w = simd::load(work.weights + q * work.stride + j);
-                c6 = simd::fma(V(value[q]), w, c6);
-                sum[q] = simd::fma(g, w, sum[q]);
+                c6 = simd::fma(value[q], w, c6);
+                s[q] = simd::fma(g, w, s[q]);
             }
-            const V f = simd::keep(within, c6 * h);
-            fx = simd::fma(f, dx, fx);
-            fy = simd::fma(f, dy, fy);
-            fz = simd::fma(f, dz, fz);
-            if constexpr (kTotals) {
-                const V tx = f * dx, ty = f * dy;
-                xx = simd::fma(tx, dx, xx);
-                yy = simd::fma(ty, dy, yy);
-                zz = simd::fma(f * dz, dz, zz);
-                yz = simd::fma(ty, dz, yz);
-                xz = simd::fma(tx, dz, xz);
-                xy = simd::fma(tx, dy, xy);
-            }
+            add_pull<kTotals>(t, simd::keep(within, c6 * h), dx, dy, dz);
         }
-    for (int q = 0; q < n; ++q) {
-        const double s = simd::sum(sum[q]);
-        centre.energy -= 0.5 * value[q] * s;
-        centre.slope -= by_cn[q] * s;
+        for (int d = 0; d < n_sums; ++d) sums[m][d] = t[d];
+        for (int q = 0; q < kReferences; ++q) sums[m][n_sums + q] = s[q];
+    });
+    for (int m = 0; m < block.n; ++m) {
+        Centre& centre = centres[m];
+        for (int q = 0; q < kReferences; ++q) {
+            const double s = simd::sum(sums[m][n_sums + q]);
+            centre.energy -= 0.5 * centre.value[q] * s;
+            centre.slope -= centre.by_cn[q] * s;
+        }
+        for (int d = 0; d < n_sums; ++d)
+            centre.sums[d] -= Damped<kDamping>::factor * simd::sum(sums[m][d]);
     }
-    double sums[12];
-    simd::store_sums4(sums, fx, fy, fz, fz);
-    for (int d = 0; d < 3; ++d) centre.force[d] -= sums[d];
-    if constexpr (kTotals) {
-        simd::store_sums4(sums + 4, xx, yy, zz, yz);
-        simd::store_sums4(sums + 8, xz, xy, xy, xy);
-        for (int d = 0; d < 6; ++d) centre.virial[d] -= 0.5 * sums[4 + d];
-    }
-}
-
-template <D3Damping kDamping, bool kSmooth, bool kTotals>
-void add_species(const D3Params& p, const Places& places, const D3Scratch& work, const Columns& c,
-                 const Run* runs, int n_runs, const double* weights, const double* slopes,
-                 Centre& centre) {
-    const int n = p.first[c.species + 1] - p.first[c.species];
-    const auto pick = [&](auto references) {
-        add_species<kDamping, kSmooth, kTotals, decltype(references)::value>(
-            p, places, work, c, runs, n_runs, weights, slopes, centre);
-    };
-    // Of the numbers in between, the last weights are zero.
-    if (n <= 2)
-        pick(Number<2>());
-    else if (n == 3)
-        pick(Number<3>());
-    else if (n <= 5)
-        pick(Number<5>());
-    else
-        pick(Number<7>());
 }
 
 template <D3Damping kDamping, bool kSmooth, bool kTotals>
 void pair_rows(const D3Params& p, const System& s, const Places& places, const D3Scratch& work,
                int n_threads) {
-    const std::int64_t parts = (s.n_real + kRows - 1) / kRows;
-    parallel_for_thread(parts, n_threads, 0, [&](std::int64_t part, int thread) {
-        Run* runs = reinterpret_cast<Run*>(work.runs) + thread * work.n_runs;
-        const std::int64_t end = (part + 1) * kRows < s.n_real ? (part + 1) * kRows : s.n_real;
-        for (std::int64_t i = part * kRows; i < end; ++i) {
-            Centre centre{s.rows + 4 * i, {}, {}, 0.0, 0.0};
-            const std::int64_t a = std::int64_t(centre.at[3]), own = places.place[i];
-            const int n = p.first[a + 1] - p.first[a];
-            double weights[kMostReferences], slopes[kMostReferences], mean = 0.0;
-            for (int r = 0; r < n; ++r) {
-                weights[r] = work.weights[r * work.stride + own];
-                mean += weights[r] * p.ref_cn[p.first[a] + r];
-            }
-            for (int r = 0; r < n; ++r)
-                slopes[r] = 8.0 * weights[r] * (p.ref_cn[p.first[a] + r] - mean);
-            for (int k = 0; k < places.n_columns; ++k) {
-                const Columns& c = places.columns[k];
-                const int n_runs =
-                    find_runs(c, centre.at, p.cutoff, places.margin, std::int32_t(own), runs);
-                if (n_runs > 0)
-                    add_species<kDamping, kSmooth, kTotals>(p, places, work, c, runs, n_runs,
-                                                            weights, slopes, centre);
-            }
-            double* row = work.rows + kD3Row * i;
-            for (int d = 0; d < 3; ++d) row[d] = centre.force[d];
+    parallel_for_thread(blocks_of(s), n_threads, 0, [&](std::int64_t part, int thread) {
+        const Block block(s, places, part);
+        Centre centres[Block::most];
+        for (int m = 0; m < block.n; ++m)
+            centres[m].begin(p, work, int(block.at[m][3]), block.place[m]);
+        for (int k = 0; k < places.n_columns; ++k) {
+            const Columns& c = places.columns[k];
+            for (int m = 0; m < block.n; ++m) centres[m].meet(p, int(block.at[m][3]), c.species);
+            const int n = p.first[c.species + 1] - p.first[c.species];
+            const auto add = [&](auto references) {
+                add_species<kDamping, kSmooth, kTotals, decltype(references)::value>(
+                    p, places, work, c, block, centres, runs_of(work, thread));
+            };
+            // Of the numbers in between, the last weights are zero.
+            if (n <= 2)
+                add(Number<2>());
+            else if (n == 3)
+                add(Number<3>());
+            else if (n <= 5)
+                add(Number<5>());
+            else
+                add(Number<7>());
+        }
+        for (int m = 0; m < block.n; ++m) {
+            const Centre& centre = centres[m];
+            double* row = work.rows + kD3Row * block.row[m];
+            for (int d = 0; d < 9; ++d)
+                row[d < 3 ? d : d + 1] = (d < 3 ? 1.0 : 0.5) * centre.sums[d];
             row[3] = centre.energy;
-            for (int d = 0; d < 6; ++d) row[4 + d] = centre.virial[d];
-            work.by_cn[i] = centre.slope;
+            work.by_cn[block.row[m]] = centre.slope;
         }
     });
 }

@@ -88,7 +88,7 @@ public:
           places(all),
           work(scratch),
           near(scratch.near + thread * kD3Near * scratch.n_near, scratch.n_near),
-          runs(reinterpret_cast<Run*>(scratch.runs) + thread * scratch.n_runs),
+          runs(runs_of(scratch, thread)),
           limit2(params.abc_cutoff * params.abc_cutoff),
           smooth(params.abc_cutoff, params.abc_width) {
         triangle.power = V((p.alp + 2.0) / 6.0);
@@ -98,7 +98,7 @@ public:
     template <bool kTotals> void run(const System& s, std::int64_t i) {
         const double* at = s.rows + 4 * i;
         const std::int64_t a = std::int64_t(at[3]);
-        collect(at, a, places.place[i]);
+        collect(s, i);
         V e = 0.0, d = 0.0, fx = 0.0, fy = 0.0, fz = 0.0;
         V w[6] = {V(0.0), V(0.0), V(0.0), V(0.0), V(0.0), V(0.0)};
         for (int j = 0; j + 1 < near.n; ++j) {
@@ -168,8 +168,11 @@ public:
     }
 
 private:
-    // All within the cutoff of a row of species a.
-    void collect(const double* at, std::int64_t a, std::int32_t own) {
+    // All within the cutoff of a row.
+    void collect(const System& system, std::int64_t i) {
+        const Block block(system, i, places.place[i]);
+        const double* at = block.at[0];
+        const std::int64_t a = std::int64_t(at[3]), own = block.place[0];
         const int n_own = p.first[a + 1] - p.first[a];
         double weights[kMostReferences], slopes[kMostReferences], mean = 0.0;
         for (int r = 0; r < n_own; ++r) {
@@ -186,9 +189,12 @@ private:
             double mixed[kMostReferences], by_cn[kMostReferences];
             mix(p, a, c.species, weights, mixed);
             mix(p, a, c.species, slopes, by_cn);
-            const int n_runs = find_runs(c, at, p.abc_cutoff, places.margin, own, runs);
-            for (int k = 0; k < n_runs; ++k)
-                for (std::int32_t j = runs[k].begin; j < runs[k].end; ++j) {
+            const Tiles tiles(c, p.abc_cutoff, places.margin, runs);
+            tiles.run(block, [&](int, const Run* found, int n_found) {
+                for (int k = 0; k < n_found * V::width; ++k) {
+                    const int l = k % V::width;
+                    const std::int32_t j = found[k / V::width].begin + l;
+                    if (!(found[k / V::width].live >> l & 1U)) continue;
                     const double x = places.at[0][j] - at[0], y = places.at[1][j] - at[1],
                                  z = places.at[2][j] - at[2], r2 = x * x + y * y + z * z;
                     if (!(r2 <= limit2)) continue;
@@ -209,6 +215,7 @@ private:
                     near.species[near.n] = double(c.species);
                     ++near.n;
                 }
+            });
         }
         ends[places.n_columns] = near.n;
         // Vectors reach beyond the last: what is masked there must be numbers.
