@@ -54,6 +54,16 @@ Jet activate(const DenseLayer& layer, double x) {
             const Jet t = tanh_jet(at.d * (x - layer.threshold));
             return {t.f + at.f, t.d * at.d, t.dd * at.d * at.d};
         }
+        case Activation::gaussian: {
+            const double e = std::exp(-0.5 * x * x);
+            return {e, -x * e, (x * x - 1) * e};
+        }
+        case Activation::cosine:
+            return {std::cos(x), -std::sin(x), -std::cos(x)};
+        case Activation::decay:
+            return {std::exp(-x), -std::exp(-x), std::exp(-x)};
+        case Activation::square:
+            return {x * x, 2 * x, 2.0};
         default:
             return {x, 1.0, 0.0};
     }
@@ -90,6 +100,8 @@ void set_activation(DenseLayer& layer, const std::string& name) {
         {"gelu", Activation::gelu},       {"gelu_tf", Activation::gelu},
         {"linear", Activation::linear},   {"none", Activation::linear},
         {"silut", Activation::silut},     {"custom_silu", Activation::silut},
+        {"gaussian", Activation::gaussian}, {"cosine", Activation::cosine},
+        {"decay", Activation::decay},     {"square", Activation::square},
     };
     for (const auto& [known, activation] : names) {
         if (kind != known) continue;
@@ -107,7 +119,8 @@ void set_activation(DenseLayer& layer, const std::string& name) {
     }
     throw std::invalid_argument("activation: '" + name +
                                 "'; expected tanh, relu, relu6, softplus, sigmoid, silu, gelu, "
-                                "gelu_tf, linear, none, silut or silut:THRESHOLD");
+                                "gelu_tf, linear, none, gaussian, cosine, decay, square, silut "
+                                "or silut:THRESHOLD");
 }
 
 std::shared_ptr<const DenseNet> make_net(const Fields& fields) {

@@ -1,0 +1,269 @@
+// Triplets of a centre: tiles of those that count, side by side; their functions; and back from weights
+// of the functions to gradients of the neighbors. Include from kernels only.
+#pragma once
+
+#include "potentials/behler_parrinello/symmetry_factors.hpp"
+
+namespace mdkern {
+namespace MDKERN_ISA {
+namespace {
+
+// Memory of tiles that are kept: as long as all of a centre's fit, the way back finds them there.
+class TripletTape {
+public:
+    TripletTape(const SymmetryScratch& scratch, std::size_t largest_tile)
+        : memory_(scratch.tape), spare_(scratch.spare), largest_(largest_tile) {}
+    void clear() { used_ = 0, kept_ = true; }
+    bool kept() const { return kept_; }
+    // A tile to fill. What is not kept uses the spare one.
+    TripletTile& open(int set, const SymmetrySet& s) {
+        if (used_ + kHeader + largest_ > kTape) kept_ = false;
+        char* at = kept_ ? memory_ + used_ : spare_;
+        TripletTile& tile = kept_ ? *reinterpret_cast<TripletTile*>(at) : single_;
+        Arena arena{kept_ ? at + kHeader : at};
+        SymmetryScratch::take_tile(arena, s.n_factors, s.closed, tile);
+        tile.set = set;
+        tile.n = tile.n_segments = 0;
+        tile.bytes = kHeader + arena.used;
+        return tile;
+    }
+    void close(const TripletTile& tile) {
+        if (kept_) used_ += tile.bytes;
+    }
+    // body(tile) for all that are kept.
+    template <class Body> void each(const Body& body) const {
+        for (std::size_t at = 0; at < used_;) {
+            const TripletTile& tile = *reinterpret_cast<const TripletTile*>(memory_ + at);
+            body(tile);
+            at += tile.bytes;
+        }
+    }
+
+private:
+    static constexpr std::size_t kHeader = (sizeof(TripletTile) + 63) / 64 * 64;
+    char *memory_, *spare_;
+    std::size_t largest_, used_ = 0;
+    bool kept_ = true;
+    TripletTile single_;
+};
+
+// One centre's triplets.
+struct Triplets {
+    const BehlerParrinelloParams& p;
+    const SymmetryElement& element;
+    SymmetryScratch& k;
+    std::int64_t room;
+
+    // Fills tiles with the triplets of a set; use(tile) for each that is full, and the last.
+    template <class Use> void for_tiles(int which, TripletTape& tape, const Use& use) {
+        const SymmetrySet& set = element.sets[which];
+        if (set.closed)
+            fill<true>(which, set, tape, use);
+        else
+            fill<false>(which, set, tape, use);
+    }
+
+    template <bool kClosed, class Use>
+    void fill(int which, const SymmetrySet& set, TripletTape& tape, const Use& use) {
+        const SymmetryNeighbors& near = k.near;
+        const V reach = set.reach * set.reach;
+        const int end = near.start[set.b + 1];
+        TripletTile* tile = &tape.open(which, set);
+        const auto flush = [&] {
+            fill_up(set, *tile);
+            use(*tile);
+            tape.close(*tile);
+        };
+        for (int j = near.start[set.a]; j < near.start[set.a + 1]; ++j) {
+            const V x = near.x[j], y = near.y[j], z = near.z[j], r = near.r[j];
+            for (int i = set.a == set.b ? j + 1 : near.start[set.b]; i < end; i += W) {
+                auto live = simd::first_n<double>(end - i);
+                const V xk = simd::load(near.x + i), yk = simd::load(near.y + i),
+                        zk = simd::load(near.z + i);
+                V side2 = 0.0;
+                if constexpr (kClosed) {
+                    const V dx = xk - x, dy = yk - y, dz = zk - z;
+                    side2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+                    live = live & (side2 < reach);
+                    if (!simd::any(live)) continue;
+                }
+                if (tile->n + W > kTriplets) {
+                    flush();
+                    tile = &tape.open(which, set);
+                }
+                const int at = tile->n;
+                const V dot = simd::fma(x, xk, simd::fma(y, yk, z * zk));
+                // The quotient is exact where atoms stand in line along an axis.
+                simd::compress_store(tile->cosine + at, dot / (r * simd::load(near.r + i)), live);
+                if constexpr (kClosed) simd::compress_store(tile->side + at, side2, live);
+                for (int q = 0; q < set.n_factors; ++q) {
+                    const double* of = k.factor + set.factor[q] * room;
+                    simd::compress_store(tile->product + q * kTripletRoom + at,
+                                         V(of[j]) * simd::load(of + i), live);
+                }
+                tile->n += simd::count(live);
+                tile->segments[tile->n_segments++] = {j, i, at, simd::bits(live)};
+            }
+        }
+        if (tile->n > 0) flush();
+    }
+
+    // The last vector is filled up with triplets that have no weight; the third sides' factors.
+    void fill_up(const SymmetrySet& set, TripletTile& tile) {
+        const int n = tile.n;
+        simd::store(tile.cosine + n, V(0.0));
+        for (int q = 0; q < set.n_factors; ++q)
+            simd::store(tile.product + q * kTripletRoom + n, V(0.0));
+        if (!set.closed) return;
+        simd::store(tile.side + n, V(1.0));
+        double *r = k.row, *inverse = tile.side, *fc = k.turn, *dfc = k.push;
+        for_vectors(n, [&](int t) MDKERN_BODY {
+            const V side2 = simd::load(tile.side + t);
+            const V one = simd::keep(V(0.0) < side2, math::rsqrt(side2));
+            simd::store(r + t, side2 * one);
+            simd::store(inverse + t, one);
+        });
+        int cutoff = -1;
+        for (int q = 0; q < set.n_factors; ++q) {
+            const RadialFactor& f = p.factors[element.near[set.factor[q]]];
+            if (!f.compact && f.cutoff != cutoff)
+                cutoff_row(p.cutoffs[cutoff = f.cutoff], r, n, fc, dfc);
+            radial_row(f, r, inverse, n, fc, dfc, tile.third + q * kTripletRoom,
+                       tile.third_slope + q * kTripletRoom);
+        }
+    }
+
+    void angles(const SymmetrySet& set, const TripletTile& tile) {
+        bool known = false;
+        for (int b = 0; b < set.n_angles; ++b) {
+            const AngleFactor& f = p.angles[set.angle[b]];
+            if (f.compact && !known) theta_row(tile.cosine, tile.n, k.theta);
+            known = known || f.compact;
+            angle_row(f, tile.cosine, k.theta, tile.n, k.a + b * kTripletRoom,
+                      k.da + b * kTripletRoom);
+        }
+    }
+
+    // Adds the functions of a tile to the features.
+    void add_values(const TripletTile& tile) {
+        const SymmetrySet& set = element.sets[tile.set];
+        angles(set, tile);
+        for (int q = 0; q < set.n_factors; ++q) {
+            const double* product = tile.product + q * kTripletRoom;
+            if (set.closed) {
+                const double* third = tile.third + q * kTripletRoom;
+                for_vectors(tile.n, [&](int t) MDKERN_BODY {
+                    simd::store(k.row + t, simd::load(product + t) * simd::load(third + t));
+                });
+                product = k.row;
+            }
+            for (int f = set.first[q]; f < set.first[q + 1]; ++f) {
+                const double* a = k.a + set.function[2 * f] * kTripletRoom;
+                V sum = 0.0;
+                for_vectors(tile.n, [&](int t) MDKERN_BODY {
+                    sum = simd::fma(simd::load(product + t), simd::load(a + t), sum);
+                });
+                k.features[set.function[2 * f + 1]] += set.weight[f] * simd::sum(sum);
+            }
+        }
+    }
+
+    // From dE/dG to the gradients of the neighbors.
+    void add_gradients(const TripletTile& tile) {
+        const SymmetrySet& set = element.sets[tile.set];
+        angles(set, tile);
+        for_vectors(tile.n, [&](int t) MDKERN_BODY {
+            simd::store(k.turn + t, V(0.0));
+            simd::store(k.push + t, V(0.0));
+        });
+        for (int q = 0; q < set.n_factors; ++q) weigh(set, tile, q);
+        if (set.closed)
+            spread<true>(set, tile);
+        else
+            spread<false>(set, tile);
+    }
+
+    // Of factor q: its share of the slopes by the cosine and by the third side, and what R(r_j) R(r_k)
+    // is multiplied by.
+    void weigh(const SymmetrySet& set, const TripletTile& tile, int q) {
+        const int first = set.first[q], last = set.first[q + 1];
+        const double *product = tile.product + q * kTripletRoom,
+                     *third = tile.third + q * kTripletRoom,
+                     *third_slope = tile.third_slope + q * kTripletRoom;
+        double* u = k.u + q * kTripletRoom;
+        const bool closed = set.closed;
+        for_vectors(tile.n, [&](int t) MDKERN_BODY {
+            V value = 0.0, change = 0.0;
+            for (int f = first; f < last; ++f) {
+                const V w = set.weight[f] * k.weights[set.function[2 * f + 1]];
+                const int at = set.function[2 * f] * kTripletRoom + t;
+                value = simd::fma(w, simd::load(k.a + at), value);
+                change = simd::fma(w, simd::load(k.da + at), change);
+            }
+            V of = simd::load(product + t);
+            if (closed) {
+                simd::store(k.push + t, simd::fma(of * value, simd::load(third_slope + t),
+                                                  simd::load(k.push + t)));
+                const V h = simd::load(third + t);
+                of = of * h;
+                value = value * h;
+            }
+            simd::store(u + t, value);
+            simd::store(k.turn + t, simd::fma(of, change, simd::load(k.turn + t)));
+        });
+    }
+
+    // On j: alpha_j r_j + gamma r_k, and on k the same with j and k exchanged, where
+    //   gamma = turn / (r_j r_k) - push,  alpha_j = sum_q u_q R'_q(r_j) / r_j R_q(r_k) + push - turn cos / r_j^2
+    template <bool kClosed> void spread(const SymmetrySet& set, const TripletTile& tile) {
+        const SymmetryNeighbors& near = k.near;
+        for (int s = 0; s < tile.n_segments;) {
+            const int j = tile.segments[s].j;
+            const V x = near.x[j], y = near.y[j], z = near.z[j], inverse = near.inverse[j];
+            V jx = 0.0, jy = 0.0, jz = 0.0;
+            for (; s < tile.n_segments && tile.segments[s].j == j; ++s) {
+                const TripletSegment& seg = tile.segments[s];
+                const int i = seg.k, at = seg.at;
+                const auto live = simd::from_bits<double>(seg.live);
+                const V turn = simd::expand_load(k.turn + at, live),
+                        inverse_k = simd::load(near.inverse + i);
+                const V twist = turn * simd::expand_load(tile.cosine + at, live);
+                V gamma = turn * (inverse * inverse_k);
+                V on_j = -(twist * (inverse * inverse)),
+                  on_k = -(twist * (inverse_k * inverse_k));
+                if constexpr (kClosed) {
+                    const V push = simd::expand_load(k.push + at, live);
+                    gamma = gamma - push;
+                    on_j = on_j + push;
+                    on_k = on_k + push;
+                }
+                for (int q = 0; q < set.n_factors; ++q) {
+                    const std::int64_t row = set.factor[q] * room;
+                    const V u = simd::expand_load(k.u + q * kTripletRoom + at, live);
+                    on_j = simd::fma(u * V(k.slope[row + j]), simd::load(k.factor + row + i), on_j);
+                    on_k = simd::fma(u * V(k.factor[row + j]), simd::load(k.slope + row + i), on_k);
+                }
+                const V xk = simd::load(near.x + i), yk = simd::load(near.y + i),
+                        zk = simd::load(near.z + i);
+                jx = simd::fma(on_j, x, simd::fma(gamma, xk, jx));
+                jy = simd::fma(on_j, y, simd::fma(gamma, yk, jy));
+                jz = simd::fma(on_j, z, simd::fma(gamma, zk, jz));
+                const auto add = [&](double* to, V of_k, V of_j) MDKERN_BODY {
+                    simd::store(to + i,
+                                simd::fma(on_k, of_k, simd::fma(gamma, of_j, simd::load(to + i, live))),
+                                live);
+                };
+                add(k.gx, xk, x);
+                add(k.gy, yk, y);
+                add(k.gz, zk, z);
+            }
+            k.gx[j] += simd::sum(jx);
+            k.gy[j] += simd::sum(jy);
+            k.gz[j] += simd::sum(jz);
+        }
+    }
+};
+
+}  // namespace
+}  // namespace MDKERN_ISA
+}  // namespace mdkern
