@@ -84,6 +84,9 @@ MADE: dict[str, Any] = {
             periodic=True,
         )
     ),
+    "behler_parrinello": lambda: calculators.BehlerParrinello(
+        DATA / "n2p2" / "mixed", length_unit="angstrom", energy_unit="eV"
+    ),
     "mace": mace,
     "mace_single": lambda: mace(precision="single"),
     "mace_density": lambda: mace(0, blocks=(DENSITY, DENSITY_RESIDUAL), repulsion=True),

@@ -94,14 +94,14 @@ void set_activation(DenseLayer& layer, const std::string& name) {
     const std::size_t colon = name.find(':');
     const std::string kind = name.substr(0, colon);
     const std::pair<const char*, Activation> names[] = {
-        {"tanh", Activation::tanh},       {"relu", Activation::relu},
-        {"relu6", Activation::relu6},     {"softplus", Activation::softplus},
-        {"sigmoid", Activation::sigmoid}, {"silu", Activation::silu},
-        {"gelu", Activation::gelu},       {"gelu_tf", Activation::gelu},
-        {"linear", Activation::linear},   {"none", Activation::linear},
-        {"silut", Activation::silut},     {"custom_silu", Activation::silut},
+        {"tanh", Activation::tanh},         {"relu", Activation::relu},
+        {"relu6", Activation::relu6},       {"softplus", Activation::softplus},
+        {"sigmoid", Activation::sigmoid},   {"silu", Activation::silu},
+        {"gelu", Activation::gelu},         {"gelu_tf", Activation::gelu},
+        {"linear", Activation::linear},     {"none", Activation::linear},
+        {"silut", Activation::silut},       {"custom_silu", Activation::silut},
         {"gaussian", Activation::gaussian}, {"cosine", Activation::cosine},
-        {"decay", Activation::decay},     {"square", Activation::square},
+        {"decay", Activation::decay},       {"square", Activation::square},
     };
     for (const auto& [known, activation] : names) {
         if (kind != known) continue;

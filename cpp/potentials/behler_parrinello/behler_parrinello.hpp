@@ -60,7 +60,7 @@ struct SymmetrySet {
 
 struct SymmetryElement {
     int n_features = 0;
-    double reach = 0.0, near_reach = 0.0;     // of pairs, of triplets
+    double reach = 0.0, near_reach = 0.0;        // of pairs, of triplets
     const std::int32_t* radial_first = nullptr;  // (n_species + 1) functions of each species
     const std::int32_t* radial = nullptr;        // (n, 2) radial factor, feature
     const double* radial_weight = nullptr;       // (n)
@@ -73,7 +73,7 @@ struct SymmetryElement {
 
 struct BehlerParrinelloParams {
     int n_species = 1, n_members = 1, n_cutoffs = 0;
-    int n_features = 0;                              // of the element that has most
+    int n_features = 0;                                    // of the element that has most
     int most_near = 0, most_factors = 0, most_angles = 0;  // of elements, of sets
     const SymmetryCutoff* cutoffs = nullptr;
     const RadialFactor* factors = nullptr;
@@ -86,7 +86,8 @@ struct BehlerParrinelloParams {
 };
 
 struct BehlerParrinelloWork : ForceBlockWork {
-    std::int32_t* overflow = nullptr;  // set to 1 where a feature is beyond the range of the training
+    std::int32_t* overflow =
+        nullptr;  // set to 1 where a feature is beyond the range of the training
 };
 
 // Bytes of scratch per thread.

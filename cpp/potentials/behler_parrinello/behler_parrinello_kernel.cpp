@@ -70,8 +70,8 @@ void gather_triplets(const Job& job, std::int64_t i, double reach, SymmetryScrat
     near.start[0] = 0;
     for (int s = 0; s < job.p.n_species; ++s) {
         for (int at = all.start[s]; at < all.start[s + 1]; at += W) {
-            const auto live = simd::first_n<double>(all.start[s + 1] - at) &
-                              (simd::load(all.r + at) < V(reach));
+            const auto live =
+                simd::first_n<double>(all.start[s + 1] - at) & (simd::load(all.r + at) < V(reach));
             simd::compress_store(near.x + n, simd::load(all.x + at), live);
             simd::compress_store(near.y + n, simd::load(all.y + at), live);
             simd::compress_store(near.z + n, simd::load(all.z + at), live);
@@ -216,9 +216,8 @@ private:
                     simd::store(k.gz + t, simd::fma(w, simd::load(k.gy + t), simd::load(k.gz + t)));
                 });
             }
-            for_vectors(n, [&](int t) MDKERN_BODY {
-                simd::store(k.pull + at + t, simd::load(k.gz + t));
-            });
+            for_vectors(
+                n, [&](int t) MDKERN_BODY { simd::store(k.pull + at + t, simd::load(k.gz + t)); });
         }
         for_vectors(all.n, [&](int t) MDKERN_BODY {
             const V pull = simd::keep(simd::first_n<double>(all.n - t), simd::load(k.pull + t));
@@ -260,9 +259,8 @@ void behler_parrinello_compute(CentreTask task, const BehlerParrinelloParams& p,
                                const BehlerParrinelloWork& work, int n_threads,
                                const Outputs& out) {
     const Job job{task, p, s, list, work, out};
-    parallel_for_thread(plan.n_blocks, n_threads, 1, [&](std::int64_t b, int thread) {
-        Block(job, plan, b, thread).run();
-    });
+    parallel_for_thread(plan.n_blocks, n_threads, 1,
+                        [&](std::int64_t b, int thread) { Block(job, plan, b, thread).run(); });
     gather_entries(task, s, plan, work, n_threads, out);
 }
 

@@ -86,9 +86,9 @@ public:
                                              team_size(threads, list.n_pairs, kPairNs));
         const bool gradients = task != CentreTask::descriptor;
         BehlerParrinelloWork work;
-        static_cast<ForceBlockWork&>(work) = space.blocks.work(
-            s, team, behler_parrinello_scratch(p_, space.blocks.largest_count()), gradients,
-            gradients && out.virials);
+        static_cast<ForceBlockWork&>(work) =
+            space.blocks.work(s, team, behler_parrinello_scratch(p_, space.blocks.largest_count()),
+                              gradients, gradients && out.virials);
         work.overflow = &space.overflow;
         behler_parrinello_compute(task, p_, s, space.blocks.list(), space.blocks.blocks(), work,
                                   team, out);
@@ -101,7 +101,8 @@ private:
         for (int k = 0; k < p_.n_cutoffs; ++k, c += 3) {
             const std::string name = f.prefix() + "cutoffs";
             const double rc = above(name, c[1], 0.0);
-            if (!(c[2] >= 0.0 && c[2] < rc)) refuse(name, c[2], "an inner radius from 0 to below rc");
+            if (!(c[2] >= 0.0 && c[2] < rc))
+                refuse(name, c[2], "an inner radius from 0 to below rc");
             cutoffs_.push_back({whole(name, c[0], 0, 8), rc, c[2]});
         }
         const int n_factors = f.length("factors", 0, 1, 1 << 20);
@@ -150,7 +151,8 @@ private:
 
     // Places, each from 0 to below `most`.
     static const std::int32_t* places(const Fields& f, const std::string& name,
-                                      std::initializer_list<std::int64_t> shape, std::int64_t most) {
+                                      std::initializer_list<std::int64_t> shape,
+                                      std::int64_t most) {
         const std::int32_t* x = f.array<std::int32_t>(name, shape);
         for (std::int64_t k = 0; k < f.size(name); ++k)
             if (x[k] < 0 || x[k] >= most)
@@ -234,10 +236,10 @@ private:
             const DenseNet& net = *nets_list_[k];
             const int n = elements_[k % elements_.size()].n_features;
             if (net.n_in() != n || net.n_out() != 1)
-                throw std::invalid_argument(
-                    f.prefix() + "nets: one of " + std::to_string(net.n_in()) + " inputs and " +
-                    std::to_string(net.n_out()) + " outputs; expected " + std::to_string(n) +
-                    " and 1");
+                throw std::invalid_argument(f.prefix() + "nets: one of " +
+                                            std::to_string(net.n_in()) + " inputs and " +
+                                            std::to_string(net.n_out()) + " outputs; expected " +
+                                            std::to_string(n) + " and 1");
             for (const DenseLayer& layer : net.layers)
                 widest = std::max({widest, padded(layer.n_in), padded(layer.n_out)});
         }

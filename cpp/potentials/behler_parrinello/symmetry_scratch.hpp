@@ -10,9 +10,9 @@
 namespace mdkern {
 namespace {
 
-constexpr int kTriplets = 128;             // of a tile
+constexpr int kTriplets = 128;  // of a tile
 constexpr int kTripletRoom = kTriplets + kPadLanes;
-constexpr std::size_t kTape = 768 << 10;   // bytes of tiles that are kept
+constexpr std::size_t kTape = 768 << 10;  // bytes of tiles that are kept
 
 // Neighbors of a centre, by species: those of s are [start[s], start[s + 1]). Behind the last one
 // come places that whole vectors may read.
@@ -46,16 +46,16 @@ struct TripletTile {
 struct SymmetryScratch {
     double* staged_species;
     SymmetryNeighbors all, near;
-    double *fc, *dfc;          // (n_cutoffs, room)
-    double *factor, *slope;    // (most_near, room) R and R'/r of the near neighbors
-    double *gx, *gy, *gz;      // gradients of the near neighbors
-    double* pull;              // dE/dr / r of all neighbors
+    double *fc, *dfc;            // (n_cutoffs, room)
+    double *factor, *slope;      // (most_near, room) R and R'/r of the near neighbors
+    double *gx, *gy, *gz;        // gradients of the near neighbors
+    double* pull;                // dE/dr / r of all neighbors
     double *features, *weights;  // dE/dG
-    double *a, *da;            // (most_angles, kTripletRoom)
-    double *u;                 // (most_factors, kTripletRoom)
+    double *a, *da;              // (most_angles, kTripletRoom)
+    double* u;                   // (most_factors, kTripletRoom)
     double *turn, *push, *theta, *row;
     char* tape;
-    char* spare;               // of the tile that is not kept
+    char* spare;  // of the tile that is not kept
     // Of the nets.
     NetTape<double> net;
     double *output, *back;

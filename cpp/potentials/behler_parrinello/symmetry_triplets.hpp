@@ -229,8 +229,7 @@ struct Triplets {
                         inverse_k = simd::load(near.inverse + i);
                 const V twist = turn * simd::expand_load(tile.cosine + at, live);
                 V gamma = turn * (inverse * inverse_k);
-                V on_j = -(twist * (inverse * inverse)),
-                  on_k = -(twist * (inverse_k * inverse_k));
+                V on_j = -(twist * (inverse * inverse)), on_k = -(twist * (inverse_k * inverse_k));
                 if constexpr (kClosed) {
                     const V push = simd::expand_load(k.push + at, live);
                     gamma = gamma - push;
@@ -249,9 +248,10 @@ struct Triplets {
                 jy = simd::fma(on_j, y, simd::fma(gamma, yk, jy));
                 jz = simd::fma(on_j, z, simd::fma(gamma, zk, jz));
                 const auto add = [&](double* to, V of_k, V of_j) MDKERN_BODY {
-                    simd::store(to + i,
-                                simd::fma(on_k, of_k, simd::fma(gamma, of_j, simd::load(to + i, live))),
-                                live);
+                    simd::store(
+                        to + i,
+                        simd::fma(on_k, of_k, simd::fma(gamma, of_j, simd::load(to + i, live))),
+                        live);
                 };
                 add(k.gx, xk, x);
                 add(k.gy, yk, y);

@@ -32,7 +32,11 @@ __all__ = [
 Array = NDArray[np.float64]
 
 MOST_BYTES = 2**24  # of an input.nn
-MOST_LAYERS, MOST_NODES, MOST_FUNCTIONS = 15, 4096, 4096  # hidden layers, nodes of one; functions of an element
+MOST_LAYERS, MOST_NODES, MOST_FUNCTIONS = (
+    15,
+    4096,
+    4096,
+)  # hidden layers, nodes of one; functions of an element
 ACTIVATIONS = "ltsprgcSeh"
 """Letters of ``global_activation_short``: linear, tanh, sigmoid, softplus, ReLU, Gaussian, cosine, 1 - sigmoid, exponential, square."""
 
@@ -132,8 +136,7 @@ def read_behler_parrinello(
     OSError
         A file cannot be read.
     """
-    several = not isinstance(path, (str, os.PathLike))
-    given = list(path) if several else [path]  # type: ignore[call-overload]
+    given = [path] if isinstance(path, (str, os.PathLike)) else list(path)
     if not given:
         raise ValueError("path: an empty list; expected at least one folder")
     folders = [folder for p in given for folder in _folders(Path(p))]
@@ -356,7 +359,7 @@ def _topologies(
 def _nodes(
     settings: Settings, e: int, species: tuple[str, ...], nodes: tuple[int, ...], depth: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    listed, layered = nodes, list(nodes[:depth])
+    listed, layered = nodes, list(nodes) if len(nodes) == depth else [0] * depth
     for line, words in settings.all("element_nodes_short"):
         if _element(settings, line, words, species) != e:
             continue
@@ -370,9 +373,8 @@ def _nodes(
             )
         listed = numbers
         if len(numbers) == 2 and numbers[0] <= depth:
-            layered += [0] * (depth - len(layered))
             layered[numbers[0] - 1] = numbers[1]
-    return listed, () if depth and 0 in layered else tuple(layered)
+    return listed, listed if 0 in layered else tuple(layered)
 
 
 def _activations(

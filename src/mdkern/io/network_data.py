@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,10 +97,12 @@ def read_scaling(
             raise FormatError("no sigma; expected it, as functions are scaled by it", path, line)
         lower, upper = values[:2]
         width = values[3] if mode == "sigma" else upper - lower
-        if mode in ("scale", "scale and center", "sigma") and not width > 0.0:
+        if mode in ("scale", "scale and center", "sigma") and not (
+            width > 0.0 and _finite_slope(high - low, width, values)
+        ):
             raise FormatError(
                 f"function {e + 1} {s + 1}: {'sigma' if mode == 'sigma' else 'a range'} of {width:g}, by which it is"
-                " divided; expected a positive number",
+                " divided; expected a positive number, and not such a small one",
                 path,
                 line,
             )
@@ -109,6 +112,16 @@ def read_scaling(
         if len(missing):
             raise FormatError(f"no row of function {e + 1} {missing[0] + 1}", path)
     return tuple(_scaling(table, mode, low, high) for table in found)
+
+
+def _finite_slope(height: float, width: float, values: Sequence[float]) -> bool:
+    """Whether slope and shift are numbers that leave room for weights."""
+    return (
+        math.log10(max(1.0, abs(height)))
+        + math.log10(max(1.0, *map(abs, values)))
+        - math.log10(width)
+        < 200.0
+    )
 
 
 def _scaling(table: Array, mode: str, low: float, high: float) -> Scaling:

@@ -160,9 +160,7 @@ def cutoff_of(path: Path, line: int, words: list[str]) -> tuple[int, float]:
     """Type and alpha of a line ``cutoff_type``."""
     word = words[0] if words else ""
     if not re.fullmatch(r"[0-8]", word):
-        raise UnsupportedError(
-            f"{path}:{line}: cutoff_type {show(word.encode())}; expected 0 to 8"
-        )
+        raise UnsupportedError(f"{path}:{line}: cutoff_type {show(word.encode())}; expected 0 to 8")
     alpha = _number(path, line, words[1], "alpha") if len(words) > 1 else 0.0
     if not 0.0 <= alpha < 1.0:
         raise FormatError(f"alpha {alpha:g}; expected it from 0 to below 1", path, line)

@@ -83,10 +83,11 @@ class BehlerParrinello(InCore):
         )
         self.species: tuple[str, ...] = self.model.species
         self.n_members = len(self.model.members)
-        self._unsaid = [
+        message = (
             f"{self.model.path}: symmetry functions of some atoms are beyond the range of the training (scaling.data);"
             " BehlerParrinello.extrapolations counts them"
-        ]
+        )
+        self._unsaid = [message]
         self.make()
         self.cutoff = float(self._kernel.cutoff)
 

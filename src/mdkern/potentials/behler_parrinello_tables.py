@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mdkern.errors import FormatError
 from mdkern.io.behler_parrinello import BehlerParrinelloModel, Member
 from mdkern.io.symmetry_functions import ANGULAR, CLOSED, COMPACT, WEIGHTED, SymmetryFunction
 
@@ -124,19 +125,27 @@ def kernel_fields(model: BehlerParrinelloModel, length: float, energy: float) ->
     tables = Tables(length)
     unions = [function_union(model, e) for e in range(len(charges))]
     elements = [
-        _element(tables, union, charges) | dict(zip(("lower", "upper"), range_of(model, e), strict=True))
+        _element(tables, union, charges)
+        | dict(zip(("lower", "upper"), range_of(model, e), strict=True))
         for e, union in enumerate(unions)
     ]
     members = model.members
-    bias = sum((m.mean_energy + m.atom_energies for m in members), np.zeros(len(charges)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        bias = sum((m.mean_energy + m.atom_energies for m in members), np.zeros(len(charges)))
+        bias *= energy / len(members)
+        nets = [_net(m, e, union) for m in members for e, union in enumerate(unions)]
+        scale = np.array([energy / (len(members) * m.conv_energy) for m in members])
+    layers = [layer[key] for net in nets for layer in net["layers"] for key in ("w", "b")]
+    if not all(np.isfinite(x).all() for x in (bias, scale, *layers)):
+        raise FormatError("weights, ranges or energies so large that products overflow", model.path)
     return {
         "cutoffs": tables.cutoffs.array(),
         "factors": tables.factors.array(),
         "angles": tables.angles.array(),
         "elements": elements,
-        "nets": [_net(m, e, union) for m in members for e, union in enumerate(unions)],
-        "scale": np.array([energy / (len(members) * m.conv_energy) for m in members]),
-        "bias": bias * (energy / len(members)),
+        "nets": nets,
+        "scale": scale,
+        "bias": bias,
     }
 
 
@@ -197,23 +206,14 @@ def _net(member: Member, element: int, union: list[Function]) -> dict[str, Any]:
     """With the scaling of the inputs, and rows of zeros for functions that are other members'."""
     net, scaling = member.networks[element], member.scaling[element]
     place = {f: k for k, f in enumerate(union)}
-    layers = []
-    for k, (w, b, letter) in enumerate(
-        zip(net.weights, net.biases, net.activations, strict=True)
-    ):
-        if k == 0:
-            b = b + scaling.shift @ w
-            first = np.zeros((len(union), w.shape[1]))
-            at = [place[f] for f in _functions(member, element)]
-            np.add.at(first, at, scaling.slope[:, None] * w)  # a function may be there twice
-            w = first
-        sign = -1.0 if letter == "S" else 1.0
-        layers.append(
-            {
-                "w": np.ascontiguousarray(sign * w),
-                "b": sign * b,
-                "activation": _ACTIVATIONS[letter],
-                "resnet": False,
-            }
-        )
+    first = np.zeros((len(union), net.weights[0].shape[1]))
+    at = [place[f] for f in _functions(member, element)]
+    np.add.at(first, at, scaling.slope[:, None] * net.weights[0])  # a function may be there twice
+    weights = first, *net.weights[1:]
+    biases = net.biases[0] + scaling.shift @ net.weights[0], *net.biases[1:]
+    signs = [-1.0 if letter == "S" else 1.0 for letter in net.activations]
+    layers = [
+        {"w": sign * w, "b": sign * b, "activation": _ACTIVATIONS[letter], "resnet": False}
+        for sign, w, b, letter in zip(signs, weights, biases, net.activations, strict=True)
+    ]
     return {"layers": layers}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,11 +11,11 @@ from numpy.typing import ArrayLike
 from mdkern.io.behler_parrinello import BehlerParrinelloModel, Member
 from mdkern.io.network_data import Network
 from mdkern.io.symmetry_functions import ANGULAR, CLOSED, COMPACT, WEIGHTED, SymmetryFunction
-from mdkern.reference.pairs import Float, Result, pair_list, sum_at
+from mdkern.reference.pairs import Float, Int, Result, pair_list, sum_at
 
 __all__ = ["behler_parrinello", "symmetry_functions"]
 
-Values = tuple[Float, Float]  # a function and its derivative
+Values = tuple[Any, Any]  # a function and its derivative, arrays
 
 
 def behler_parrinello(
@@ -48,8 +49,10 @@ def behler_parrinello(
     -------
     Result
     """
-    parts = [_member(positions, cell, pbc, species, model, m, length, energy) for m in model.members]
-    energies, forces, virial = (sum(part[k] for part in parts) / len(parts) for k in range(3))
+    parts = [
+        _member(positions, cell, pbc, species, model, m, length, energy) for m in model.members
+    ]
+    energies, forces, virial = (np.mean([part[k] for part in parts], axis=0) for k in range(3))
     return Result(float(energies.sum()), energies, forces, virial)
 
 
@@ -71,9 +74,7 @@ def symmetry_functions(
     of = model.members[member]
     charges = _charges(model)
     return [
-        np.array(
-            [f(D[i == a], kind[j[i == a]], charges)[0] for f in _functions(of, kind[a])]
-        )
+        np.array([f(D[i == a], kind[j[i == a]], charges)[0] for f in _functions(of, kind[a])])
         for a in range(len(kind))
     ]
 
@@ -87,7 +88,7 @@ def _charges(model: BehlerParrinelloModel) -> Float:
 def _pairs(
     positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike, species: ArrayLike,
     model: BehlerParrinelloModel, length: float,
-) -> tuple[Float, Float, Float, Float]:  # fmt: skip
+) -> tuple[Int, Int, Int, Float]:  # fmt: skip
     """Everything in the model's unit of length."""
     scaled = np.asarray(positions) / length, np.asarray(cell) / length
     pairs = pair_list(*scaled, pbc, species, model.cutoff)
@@ -108,23 +109,23 @@ def _member(
         scaling = member.scaling[kind[a]]
         g = np.array([value for value, _ in found])
         value, slope = _network(member.networks[kind[a]], scaling.shift + scaling.slope * g)
-        energies[a] = value / member.conv_energy + member.mean_energy + member.atom_energies[kind[a]]
+        energies[a] = (
+            value / member.conv_energy + member.mean_energy + member.atom_energies[kind[a]]
+        )
         for s, (_, gradient) in zip(slope * scaling.slope, found, strict=True):
             p[near] += s / member.conv_energy * gradient
-    forces = np.stack(
-        [sum_at(i, x, len(kind)) - sum_at(j, x, len(kind)) for x in p.T], axis=1
-    )
+    forces = np.stack([sum_at(i, x, len(kind)) - sum_at(j, x, len(kind)) for x in p.T], axis=1)
     return energies * energy, forces * (energy / length), -D.T @ p * energy
 
 
 # --- network --------------------------------------------------------------------------------------
 
 
-def _sigmoid(x: Float) -> Float:
+def _sigmoid(x: Any) -> Any:
     return np.exp(-np.logaddexp(0.0, -x))
 
 
-_ACTIVATIONS: dict[str, Callable[[Float], Values]] = {
+_ACTIVATIONS: dict[str, Callable[[Any], Values]] = {
     "l": lambda x: (x, np.ones_like(x)),
     "t": lambda x: (np.tanh(x), 1 - np.tanh(x) ** 2),
     "s": lambda x: (_sigmoid(x), _sigmoid(x) * _sigmoid(-x)),
@@ -152,7 +153,7 @@ def _network(net: Network, x: Float) -> tuple[float, Float]:
 
 # --- symmetry functions ------------------------------------------------------------------------------
 
-Evaluated = Callable[[Float, Float, Float], tuple[float, Float]]
+Evaluated = Callable[[Float, Int, Float], tuple[float, Float]]
 
 
 def _functions(member: Member, element: int) -> list[Evaluated]:
@@ -175,7 +176,7 @@ def _radial_factor(member: Member, f: SymmetryFunction, r: Float) -> Values:
 
 
 def _radial(
-    member: Member, f: SymmetryFunction, d: Float, kinds: Float, charges: Float
+    member: Member, f: SymmetryFunction, d: Float, kinds: Int, charges: Float
 ) -> tuple[float, Float]:
     r = np.linalg.norm(d, axis=1)
     g, dg = _radial_factor(member, f, r)
@@ -184,7 +185,7 @@ def _radial(
 
 
 def _angular(
-    member: Member, f: SymmetryFunction, d: Float, kinds: Float, charges: Float
+    member: Member, f: SymmetryFunction, d: Float, kinds: Int, charges: Float
 ) -> tuple[float, Float]:
     j, k = np.triu_indices(len(d), 1)
     if f.kind in WEIGHTED:

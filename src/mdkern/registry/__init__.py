@@ -249,8 +249,11 @@ def recognised(path: str | os.PathLike[str]) -> Entry | None:
         The file cannot be read.
     """
     is_folder = Path(path).is_dir()
-    asked = (entry for entry, files in entries_with_files()
-             if (files.folder or not is_folder) and resolve(files.recognise)(path))
+    asked = (
+        entry
+        for entry, files in entries_with_files()
+        if (files.folder or not is_folder) and resolve(files.recognise)(path)
+    )
     return next(asked, None)
 
 

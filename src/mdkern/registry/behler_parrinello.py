@@ -16,7 +16,7 @@ ENTRY = Entry(
         "weighted symmetry functions": "M. Gastegger et al., J. Chem. Phys. 148, 241709 (2018)",
     },
     files=Files(
-        formats="n2p2 (folder of input.nn)",
+        formats="n2p2 (input.nn)",
         recognise="mdkern.io.behler_parrinello:is_behler_parrinello",
         rank=24,
         folder=True,
