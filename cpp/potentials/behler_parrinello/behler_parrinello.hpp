@@ -44,12 +44,24 @@ struct AngleFactor {
     double middle = 0.0, half = 0.0;  // radian
 };
 
+// A Gaussian as a power of another one, of factor `from`; by exp where that is negative.
+struct GaussianPower {
+    int factor = 0, from = -1, exponent = 0;
+    double eta = 0.0;
+};
+
 // Functions of pairs of neighbors of species a and b that do, or do not, have a factor of the third
 // side.
+//
+// Plain ones have Gaussians around 0 and one cutoff function. Their slopes are R' / r = R (L - 2 eta)
+// with L = fc' / (fc r), so that V_q only counts in two sums, of P V and of 2 eta P V, where P is the
+// product of the factors.
 struct SymmetrySet {
     int a = 0, b = 0;
-    bool closed = false;
-    double reach = 0.0;  // of the third side
+    bool closed = false, plain = false;
+    int cutoff = 0;                         // of a plain one
+    const GaussianPower* powers = nullptr;  // (n_factors) of a plain one, in the order of eta
+    double reach = 0.0;                     // of the third side
     int n_factors = 0, n_angles = 0, n_functions = 0;
     const std::int32_t* factor = nullptr;    // (n_factors) place among the element's near factors
     const std::int32_t* first = nullptr;     // (n_factors + 1) functions of each factor

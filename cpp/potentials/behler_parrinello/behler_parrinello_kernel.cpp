@@ -157,6 +157,14 @@ private:
         if (e.n_sets == 0) return;
         gather_triplets(job, i, e.near_reach, k);
         factors_of(k.near);
+        for (int c = 0; c < p.n_cutoffs; ++c)
+            for_vectors(k.near.n + W, [&](int t) MDKERN_BODY {
+                const std::int64_t at = c * room + t;
+                const V fc = simd::load(k.fc + at), live = simd::select(V(0.0) < fc, fc, V(1.0));
+                simd::store(k.near_fc + at, fc);
+                simd::store(k.log_slope + at,
+                            simd::load(k.dfc + at) * simd::load(k.near.inverse + t) / live);
+            });
         for (int q = 0; q < e.n_near; ++q) {
             const RadialFactor& f = p.factors[e.near[q]];
             radial_row(f, k.near.r, k.near.inverse, k.near.n + W, k.fc + f.cutoff * room,

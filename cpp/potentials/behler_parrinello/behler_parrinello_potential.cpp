@@ -7,14 +7,14 @@
 #include "core/threads.hpp"
 #include "model/potential.hpp"
 #include "nn/net.hpp"
-#include "potentials/behler_parrinello/behler_parrinello.hpp"
+#include "potentials/behler_parrinello/symmetry_scratch.hpp"
 
 namespace mdkern {
 
 namespace {
 
 constexpr double kPairNs = 300.0;  // of a listed pair, for team_size()
-constexpr int kMostPower = 64;     // zeta that is raised by products
+constexpr int kMostPower = 64;     // zeta, and ratio of two eta, that is made by products
 
 struct BehlerParrinelloSpace final : Workspace {
     ForceBlockSpace blocks;
@@ -222,9 +222,39 @@ private:
         s.first = starts(f, "first", s.n_factors, s.n_functions);
         for (int q = 0; q < s.n_factors; ++q)
             s.reach = std::max(s.reach, factors_[std::size_t(e.near[s.factor[q]])].end);
-        p_.most_factors = std::max(p_.most_factors, s.n_factors);
+        make_plain(s, e);
+        p_.most_factors =
+            std::max({p_.most_factors, s.n_factors, s.plain ? s.n_functions / kTriplets + 1 : 1});
         p_.most_angles = std::max(p_.most_angles, s.n_angles);
         return s;
+    }
+    // Whether all factors are Gaussians around 0 with one cutoff function, and which is a power of which.
+    void make_plain(SymmetrySet& s, const SymmetryElement& e) {
+        const auto factor = [&](int q) -> const RadialFactor& {
+            return factors_[std::size_t(e.near[s.factor[q]])];
+        };
+        s.cutoff = factor(0).cutoff;
+        s.plain = true;
+        for (int q = 0; q < s.n_factors; ++q)
+            s.plain = s.plain && !factor(q).compact && factor(q).rs == 0.0 &&
+                      factor(q).cutoff == s.cutoff;
+        for (int b = 0; b < s.n_angles; ++b)
+            s.plain = s.plain && !angles_[std::size_t(s.angle[b])].compact;
+        if (!s.plain) return;
+        powers_.emplace_back();
+        std::vector<GaussianPower>& powers = powers_.back();
+        for (int q = 0; q < s.n_factors; ++q) powers.push_back({q, -1, 0, factor(q).eta});
+        std::sort(powers.begin(), powers.end(), [](const auto& a, const auto& b) {
+            return a.eta < b.eta || (a.eta == b.eta && a.factor < b.factor);
+        });
+        for (std::size_t k = 1; k < powers.size(); ++k)
+            for (std::size_t from = 0; from < k && powers[k].from < 0; ++from) {
+                const double ratio = powers[k].eta / powers[from].eta, n = std::round(ratio);
+                if (n < 1.0 || n > kMostPower || std::fabs(ratio - n) > 1e-14 * n) continue;
+                powers[k].from = powers[from].factor;
+                powers[k].exponent = int(n);
+            }
+        s.powers = powers.data();
     }
     void check_nets(const Fields& f) {
         if (int(nets_list_.size()) != p_.n_members * p_.n_species)
@@ -256,6 +286,7 @@ private:
     std::vector<AngleFactor> angles_;
     std::vector<std::vector<SymmetrySet>> sets_;
     std::vector<SymmetryElement> elements_;
+    std::vector<std::vector<GaussianPower>> powers_;
     std::vector<double> zeros_;
 };
 

@@ -121,7 +121,15 @@ template <class Run> [[gnu::always_inline]] inline void with_shape(int p, const 
     });
 }
 
-// A, and A' by the cosine, at the n cosines; theta: their angles, where the factor is compact.
+// exp(-eta x) of n numbers.
+[[gnu::noinline]] static void gaussian_row(double eta, const double* x, int n, double* to) {
+    const V minus = -eta;
+    for_vectors(
+        n, [&](int t) MDKERN_BODY { simd::store(to + t, math::exp(minus * simd::load(x + t))); });
+}
+
+// A, and with kSlope A' by the cosine, at the n cosines; theta: their angles, where the factor is compact.
+template <bool kSlope>
 [[gnu::noinline]] static void angle_row(const AngleFactor& f, const double* cosine,
                                         const double* theta, int n, double* value, double* slope) {
     if (f.compact) {
@@ -131,8 +139,9 @@ template <class Run> [[gnu::always_inline]] inline void with_shape(int p, const 
                 const Slope g = compact(simd::load(theta + t), f.middle, f.half, false, shape);
                 // What is not a number stays so.
                 const auto out = (c <= V(-1.0)) | (c >= V(1.0));
-                const V sine = simd::sqrt((V(1.0) - c) * (V(1.0) + c));
                 simd::store(value + t, simd::select(out, V(0.0), g.value));
+                if constexpr (!kSlope) return;
+                const V sine = simd::sqrt((V(1.0) - c) * (V(1.0) + c));
                 simd::store(slope + t, simd::select(out, V(0.0), -(g.derivative / sine)));
             });
         });
@@ -154,7 +163,7 @@ template <class Run> [[gnu::always_inline]] inline void with_shape(int p, const 
             d = v / base;
         }
         simd::store(value + t, simd::select(out, zero, v));
-        simd::store(slope + t, simd::select(out, zero, factor * d));
+        if constexpr (kSlope) simd::store(slope + t, simd::select(out, zero, factor * d));
     });
 }
 

@@ -34,26 +34,29 @@ struct TripletSegment {
     std::uint32_t live;
 };
 
-// Triplets of a set. Rows of kTripletRoom numbers: cosine; product of R(r_j) R(r_k) of each factor;
-// if closed, squared third side, R and R'/r of the third side of each factor.
+// Triplets of a set. Rows of kTripletRoom numbers: cosine; product of R(r_j) R(r_k) of each factor, of a
+// plain set times the Gaussian of the third side; if closed, R and R'/r of the third side of each
+// factor, of a plain set fc and fc'/r.
 struct TripletTile {
     std::size_t bytes;  // with this header
     int set, n, n_segments;
     TripletSegment* segments;
-    double *cosine, *side, *product, *third, *third_slope;
+    double *cosine, *product, *third, *third_slope;
 };
 
 struct SymmetryScratch {
     double* staged_species;
     SymmetryNeighbors all, near;
-    double *fc, *dfc;            // (n_cutoffs, room)
-    double *factor, *slope;      // (most_near, room) R and R'/r of the near neighbors
-    double *gx, *gy, *gz;        // gradients of the near neighbors
-    double* pull;                // dE/dr / r of all neighbors
-    double *features, *weights;  // dE/dG
-    double *a, *da;              // (most_angles, kTripletRoom)
-    double* u;                   // (most_factors, kTripletRoom)
-    double *turn, *push, *theta, *row;
+    double *fc, *dfc;             // (n_cutoffs, room)
+    double *near_fc, *log_slope;  // (n_cutoffs, room) of the near neighbors: fc, fc' / (fc r)
+    double *factor, *slope;       // (most_near, room) R and R'/r of the near neighbors
+    double *gx, *gy, *gz;         // gradients of the near neighbors
+    double* pull;                 // dE/dr / r of all neighbors
+    double *features, *weights;   // dE/dG
+    double *a, *da;               // (most_angles, kTripletRoom)
+    double* u;                    // (most_factors, kTripletRoom)
+    double *turn, *push, *twist, *pull_both;  // (kTripletRoom) slopes of a tile
+    double *theta, *row, *side, *squares, *cut;
     char* tape;
     char* spare;  // of the tile that is not kept
     // Of the nets.
@@ -63,17 +66,21 @@ struct SymmetryScratch {
     static std::size_t tile_bytes(const BehlerParrinelloParams& p) {
         Arena arena;
         TripletTile tile;
-        take_tile(arena, p.most_factors, true, tile);
+        SymmetrySet largest;
+        largest.n_factors = p.most_factors;
+        largest.closed = true;
+        take_tile(arena, largest, tile);
         return arena.used;
     }
-    static void take_tile(Arena& arena, int n_factors, bool closed, TripletTile& tile) {
-        const std::size_t rows = std::size_t(n_factors) * kTripletRoom;
+    static void take_tile(Arena& arena, const SymmetrySet& set, TripletTile& tile) {
+        constexpr std::size_t kRow = kTripletRoom;
+        const std::size_t rows = std::size_t(set.n_factors) * kRow;
+        const std::size_t third_rows = !set.closed ? 0 : set.plain ? kRow : rows;
         arena.take(tile.segments, std::size_t(kTriplets));
-        arena.take(tile.cosine, std::size_t(kTripletRoom));
+        arena.take(tile.cosine, kRow);
         arena.take(tile.product, rows);
-        arena.take(tile.side, closed ? std::size_t(kTripletRoom) : 0);
-        arena.take(tile.third, closed ? rows : 0);
-        arena.take(tile.third_slope, closed ? rows : 0);
+        arena.take(tile.third, third_rows);
+        arena.take(tile.third_slope, third_rows);
     }
     std::size_t layout(const BehlerParrinelloParams& p, std::int64_t largest, char* memory) {
         Arena arena{memory};
@@ -81,14 +88,17 @@ struct SymmetryScratch {
         arena.take(staged_species, room);
         all.take(arena, p.n_species, room);
         near.take(arena, p.n_species, room);
-        for (double** a_row : {&fc, &dfc}) arena.take(*a_row, room * p.n_cutoffs);
+        for (double** a_row : {&fc, &dfc, &near_fc, &log_slope})
+            arena.take(*a_row, room * p.n_cutoffs);
         for (double** a_row : {&factor, &slope}) arena.take(*a_row, room * p.most_near);
         for (double** a_row : {&gx, &gy, &gz, &pull}) arena.take(*a_row, room);
         for (double** a_row : {&features, &weights})
             arena.take(*a_row, std::size_t(padded(p.n_features)));
         for (double** a_row : {&a, &da}) arena.take(*a_row, tile * p.most_angles);
         arena.take(u, tile * p.most_factors);
-        for (double** a_row : {&turn, &push, &theta, &row}) arena.take(*a_row, tile);
+        for (double** a_row :
+             {&turn, &push, &twist, &pull_both, &theta, &row, &side, &squares, &cut})
+            arena.take(*a_row, tile);
         arena.take(tape, kTape);
         arena.take(spare, tile_bytes(p));
         take_tape(arena, p.nets, p.n_members * p.n_species, 1, false, net);
