@@ -57,10 +57,10 @@ inline void cutoff_row(const SymmetryCutoff& c, const double* r, int n, double* 
         case 3: {
             constexpr double kTanh1 = 0.76159415595576489;
             const V size = c.type == 2 ? 1.0 : 1.0 / (kTanh1 * kTanh1 * kTanh1);
-            return cutoff_of(c, r, n, fc, dfc, [size](V x, V scale) MDKERN_BODY {
-                const Slope f = math::tanh3_cutoff(x, scale);
-                return Slope{size * f.value, size * f.derivative};
-            });
+            return cutoff_of(c, r, n, fc, dfc, step([size](V x) MDKERN_BODY {
+                                 const Slope f = math::tanh3_step(x);
+                                 return Slope{size * f.value, size * f.derivative};
+                             }));
         }
         case 4:
             return cutoff_of(c, r, n, fc, dfc,

@@ -68,15 +68,21 @@ struct Triplets {
     // kGauss: the Gaussians are made of the sum of squares of all sides, with those of the third.
     template <bool kClosed, bool kGauss, class Use>
     void fill(int which, const SymmetrySet& set, TripletTape& tape, const Use& use) {
-        const SymmetryNeighbors& near = k.near;
+        const SymmetryNeighbors near = k.near;
         const V reach = set.reach * set.reach;
         const double* fc = k.near_fc + set.cutoff * room;
+        double *const side = k.side, *const squares = k.squares, *const cut = k.cut;
         // The quotient is exact where atoms stand in line along an axis, which decides whether a compact
         // function of the angle is zero; powers do not mind.
-        const bool exact = p.angles[set.angle[0]].compact;
+        const bool exact = !kGauss && p.angles[set.angle[0]].compact;
         const int end = near.start[set.b + 1];
         TripletTile* tile = &tape.open(which, set);
-        const auto flush = [&] {
+        double* cosine = tile->cosine;
+        TripletSegment* segment = tile->segments;
+        int n = 0;
+        const auto flush = [&]() __attribute__((noinline)) {
+            tile->n = n;
+            tile->n_segments = int(segment - tile->segments);
             if constexpr (kGauss)
                 fill_up_plain(set, *tile);
             else
@@ -88,43 +94,43 @@ struct Triplets {
             const V x = near.x[j], y = near.y[j], z = near.z[j], r = near.r[j],
                     inverse = near.inverse[j];
             for (int i = set.a == set.b ? j + 1 : near.start[set.b]; i < end; i += W) {
+                if (n + W > kTriplets) {
+                    flush();
+                    tile = &tape.open(which, set);
+                    cosine = tile->cosine;
+                    segment = tile->segments;
+                    n = 0;
+                }
                 auto live = simd::first_n<double>(end - i);
                 const V xk = simd::load(near.x + i), yk = simd::load(near.y + i),
                         zk = simd::load(near.z + i);
-                V side2 = 0.0;
                 if constexpr (kClosed) {
                     const V dx = xk - x, dy = yk - y, dz = zk - z;
-                    side2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
+                    const V side2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
                     live = live & (side2 < reach);
                     if (!simd::any(live)) continue;
+                    simd::compress_store(side + n, side2, live);
                 }
-                if (tile->n + W > kTriplets) {
-                    flush();
-                    tile = &tape.open(which, set);
-                }
-                const int at = tile->n;
                 const V dot = simd::fma(x, xk, simd::fma(y, yk, z * zk));
-                V cosine = dot * (inverse * simd::load(near.inverse + i));
-                if constexpr (!kGauss)
-                    if (exact) cosine = dot / (r * simd::load(near.r + i));
-                simd::compress_store(tile->cosine + at, cosine, live);
-                if constexpr (kClosed) simd::compress_store(k.side + at, side2, live);
+                V c = dot * (inverse * simd::load(near.inverse + i));
+                if (exact) c = dot / (r * simd::load(near.r + i));
+                simd::compress_store(cosine + n, c, live);
                 if constexpr (kGauss) {
                     const V rk = simd::load(near.r + i);
-                    simd::compress_store(k.squares + at, simd::fma(rk, rk, r * r), live);
-                    simd::compress_store(k.cut + at, V(fc[j]) * simd::load(fc + i), live);
+                    simd::compress_store(squares + n, simd::fma(rk, rk, r * r), live);
+                    simd::compress_store(cut + n, V(fc[j]) * simd::load(fc + i), live);
                 } else {
                     for (int q = 0; q < set.n_factors; ++q) {
                         const double* of = k.factor + set.factor[q] * room;
-                        simd::compress_store(tile->product + q * kTripletRoom + at,
+                        simd::compress_store(tile->product + q * kTripletRoom + n,
                                              V(of[j]) * simd::load(of + i), live);
                     }
                 }
-                tile->n += simd::count(live);
-                tile->segments[tile->n_segments++] = {j, i, at, simd::bits(live)};
+                *segment++ = {j, i, n, simd::bits(live)};
+                n += simd::count(live);
             }
         }
-        if (tile->n > 0) flush();
+        if (n > 0) flush();
     }
 
     // The last vector is filled up with triplets that have no weight; the third sides' factors.
