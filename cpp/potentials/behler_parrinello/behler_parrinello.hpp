@@ -85,8 +85,9 @@ struct SymmetryElement {
 
 struct BehlerParrinelloParams {
     int n_species = 1, n_members = 1, n_cutoffs = 0;
-    int n_features = 0;                                    // of the element that has most
-    int most_near = 0, most_factors = 0, most_angles = 0;  // of elements, of sets
+    int n_features = 0;  // of the element that has most
+    int most_near = 0, most_factors = 0, most_angles = 0,
+        most_functions = 0;  // of elements, of sets
     const SymmetryCutoff* cutoffs = nullptr;
     const RadialFactor* factors = nullptr;
     const AngleFactor* angles = nullptr;

@@ -223,8 +223,8 @@ private:
         for (int q = 0; q < s.n_factors; ++q)
             s.reach = std::max(s.reach, factors_[std::size_t(e.near[s.factor[q]])].end);
         make_plain(s, e);
-        p_.most_factors =
-            std::max({p_.most_factors, s.n_factors, s.plain ? s.n_functions / kTriplets + 1 : 1});
+        p_.most_factors = std::max(p_.most_factors, s.n_factors);
+        p_.most_functions = std::max(p_.most_functions, s.n_functions);
         p_.most_angles = std::max(p_.most_angles, s.n_angles);
         return s;
     }

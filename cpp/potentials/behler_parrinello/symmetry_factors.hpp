@@ -128,10 +128,12 @@ template <class Run> [[gnu::always_inline]] inline void with_shape(int p, const 
         n, [&](int t) MDKERN_BODY { simd::store(to + t, math::exp(minus * simd::load(x + t))); });
 }
 
-// A, and with kSlope A' by the cosine, at the n cosines; theta: their angles, where the factor is compact.
+// A, and with kSlope A' by the cosine, at the n cosines; of a compact factor theta are the angles, and
+// steep their slopes by the cosine, -1 / sin.
 template <bool kSlope>
 [[gnu::noinline]] static void angle_row(const AngleFactor& f, const double* cosine,
-                                        const double* theta, int n, double* value, double* slope) {
+                                        const double* theta, const double* steep, int n,
+                                        double* value, double* slope) {
     if (f.compact) {
         with_shape(f.shape, [&](const auto& shape) {
             for_vectors(n, [&](int t) MDKERN_BODY {
@@ -141,8 +143,8 @@ template <bool kSlope>
                 const auto out = (c <= V(-1.0)) | (c >= V(1.0));
                 simd::store(value + t, simd::select(out, V(0.0), g.value));
                 if constexpr (!kSlope) return;
-                const V sine = simd::sqrt((V(1.0) - c) * (V(1.0) + c));
-                simd::store(slope + t, simd::select(out, V(0.0), -(g.derivative / sine)));
+                simd::store(slope + t,
+                            simd::select(out, V(0.0), g.derivative * simd::load(steep + t)));
             });
         });
         return;
@@ -167,9 +169,11 @@ template <bool kSlope>
     });
 }
 
-static inline void theta_row(const double* cosine, int n, double* theta) {
+static inline void theta_row(const double* cosine, int n, double* theta, double* steep) {
     for_vectors(n, [&](int t) MDKERN_BODY {
-        simd::store(theta + t, math::arccos(simd::load(cosine + t)));
+        const V c = simd::load(cosine + t);
+        simd::store(theta + t, math::arccos(c));
+        simd::store(steep + t, V(-1.0) / simd::sqrt((V(1.0) - c) * (V(1.0) + c)));
     });
 }
 

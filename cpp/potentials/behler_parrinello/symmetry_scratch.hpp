@@ -54,9 +54,10 @@ struct SymmetryScratch {
     double* pull;                 // dE/dr / r of all neighbors
     double *features, *weights;   // dE/dG
     double *a, *da;               // (most_angles, kTripletRoom)
+    double* of_function;          // (most_functions) weight of each function of a set
     double* u;                    // (most_factors, kTripletRoom)
     double *turn, *push, *twist, *pull_both;  // (kTripletRoom) slopes of a tile
-    double *theta, *row, *side, *squares, *cut;
+    double *theta, *steep, *row, *side, *squares, *cut;
     char* tape;
     char* spare;  // of the tile that is not kept
     // Of the nets.
@@ -95,9 +96,10 @@ struct SymmetryScratch {
         for (double** a_row : {&features, &weights})
             arena.take(*a_row, std::size_t(padded(p.n_features)));
         for (double** a_row : {&a, &da}) arena.take(*a_row, tile * p.most_angles);
+        arena.take(of_function, std::size_t(p.most_functions));
         arena.take(u, tile * p.most_factors);
         for (double** a_row :
-             {&turn, &push, &twist, &pull_both, &theta, &row, &side, &squares, &cut})
+             {&turn, &push, &twist, &pull_both, &theta, &steep, &row, &side, &squares, &cut})
             arena.take(*a_row, tile);
         arena.take(tape, kTape);
         arena.take(spare, tile_bytes(p));

@@ -201,9 +201,9 @@ struct Triplets {
         bool known = false;
         for (int b = 0; b < set.n_angles; ++b) {
             const AngleFactor& f = p.angles[set.angle[b]];
-            if (f.compact && !known) theta_row(tile.cosine, tile.n, k.theta);
+            if (f.compact && !known) theta_row(tile.cosine, tile.n, k.theta, k.steep);
             known = known || f.compact;
-            angle_row<kSlope>(f, tile.cosine, k.theta, tile.n, k.a + b * kTripletRoom,
+            angle_row<kSlope>(f, tile.cosine, k.theta, k.steep, tile.n, k.a + b * kTripletRoom,
                               k.da + b * kTripletRoom);
         }
     }
@@ -244,6 +244,8 @@ struct Triplets {
     void add_gradients(const TripletTile& tile) {
         const SymmetrySet& set = element.sets[tile.set];
         angles<true>(set, tile);
+        for (int f = 0; f < set.n_functions; ++f)
+            k.of_function[f] = set.weight[f] * k.weights[set.function[2 * f + 1]];
         if (set.plain && set.closed) {
             weigh_plain<true>(set, tile);
             return spread_plain<true>(set, tile);
@@ -266,20 +268,14 @@ struct Triplets {
     // Of factor q: its share of the slopes by the cosine and by the third side, and what R(r_j) R(r_k)
     // is multiplied by.
     void weigh(const SymmetrySet& set, const TripletTile& tile, int q) {
-        const int first = set.first[q], last = set.first[q + 1];
         const double *product = tile.product + q * kTripletRoom,
                      *third = tile.third + q * kTripletRoom,
                      *third_slope = tile.third_slope + q * kTripletRoom;
         double* u = k.u + q * kTripletRoom;
         const bool closed = set.closed;
         for_vectors(tile.n, [&](int t) MDKERN_BODY {
-            V value = 0.0, change = 0.0;
-            for (int f = first; f < last; ++f) {
-                const V w = set.weight[f] * k.weights[set.function[2 * f + 1]];
-                const int at = set.function[2 * f] * kTripletRoom + t;
-                value = simd::fma(w, simd::load(k.a + at), value);
-                change = simd::fma(w, simd::load(k.da + at), change);
-            }
+            V value, change;
+            weigh_functions(set, q, t, value, change);
             V of = simd::load(product + t);
             if (closed) {
                 simd::store(k.push + t, simd::fma(of * value, simd::load(third_slope + t),
@@ -298,15 +294,13 @@ struct Triplets {
                                                 V& change) const {
         value = change = V(0.0);
         for (int f = set.first[q]; f < set.first[q + 1]; ++f) {
-            const V w = k.u[f];
+            const V w = k.of_function[f];
             const int at = set.function[2 * f] * kTripletRoom + t;
             value = simd::fma(w, simd::load(k.a + at), value);
             change = simd::fma(w, simd::load(k.da + at), change);
         }
     }
     template <bool kClosed> void weigh_plain(const SymmetrySet& set, const TripletTile& tile) {
-        for (int f = 0; f < set.n_functions; ++f)
-            k.u[f] = set.weight[f] * k.weights[set.function[2 * f + 1]];
         for_vectors(tile.n, [&](int t) MDKERN_BODY {
             V both = 0.0, steep = 0.0, turn = 0.0;
             for (int q = 0; q < set.n_factors; ++q) {
