@@ -77,6 +77,7 @@ struct SymmetryElement {
     const std::int32_t* radial = nullptr;        // (n, 2) radial factor, feature
     const double* radial_weight = nullptr;       // (n)
     int n_near = 0;                              // radial factors of triplets
+    const std::uint8_t* listed = nullptr;        // (n_near) whether a set needs R of the neighbors
     const std::int32_t* near = nullptr;          // (n_near)
     int n_sets = 0;
     const SymmetrySet* sets = nullptr;
@@ -85,9 +86,10 @@ struct SymmetryElement {
 
 struct BehlerParrinelloParams {
     int n_species = 1, n_members = 1, n_cutoffs = 0;
-    int n_features = 0;  // of the element that has most
-    int most_near = 0, most_factors = 0, most_angles = 0,
-        most_functions = 0;  // of elements, of sets
+    int n_features = 0;            // of the element that has most
+    std::int64_t most_radial = 0;  // of elements: functions of neighbors, near factors
+    int most_near = 0;
+    int most_factors = 0, most_angles = 0, most_functions = 0;  // of sets
     const SymmetryCutoff* cutoffs = nullptr;
     const RadialFactor* factors = nullptr;
     const AngleFactor* angles = nullptr;

@@ -156,7 +156,7 @@ private:
         tape.clear();
         if (e.n_sets == 0) return;
         gather_triplets(job, i, e.near_reach, k);
-        factors_of(k.near);
+        if (k.near.n < k.all.n) factors_of(k.near);
         for (int c = 0; c < p.n_cutoffs; ++c)
             for_vectors(k.near.n + W, [&](int t) MDKERN_BODY {
                 const std::int64_t at = c * room + t;
@@ -166,6 +166,7 @@ private:
                             simd::load(k.dfc + at) * simd::load(k.near.inverse + t) / live);
             });
         for (int q = 0; q < e.n_near; ++q) {
+            if (!e.listed[q]) continue;
             const RadialFactor& f = p.factors[e.near[q]];
             radial_row(f, k.near.r, k.near.inverse, k.near.n + W, k.fc + f.cutoff * room,
                        k.dfc + f.cutoff * room, k.factor + q * room, k.slope + q * room);
@@ -180,12 +181,12 @@ private:
         for (int c = 0; c < p.n_cutoffs; ++c)
             cutoff_row(p.cutoffs[c], of.r, of.n + W, k.fc + c * room, k.dfc + c * room);
     }
-    // Value of radial function f at n neighbors from `at` on into gx, slope / r into gy.
+    // Value of radial function f at n neighbors from `at` on into gx; its slopes stay for the way back.
     void radial(const SymmetryElement& e, int f, int at, int n) {
         const RadialFactor& factor = p.factors[e.radial[2 * f]];
         const std::int64_t cut = factor.cutoff * room + at;
         radial_row(factor, k.all.r + at, k.all.inverse + at, n, k.fc + cut, k.dfc + cut, k.gx,
-                   k.gy);
+                   k.radial_slope + f * room + at);
     }
 
     // Energy of a centre, and dE/dG.
@@ -212,20 +213,20 @@ private:
     void gradients(const SymmetryElement& e, std::int64_t i, std::int64_t feature) {
         GradientSink<double> sink(*this, job.list, job.task, job.out.jacobian);
         sink.feature = feature;
-        factors_of(k.all);
         const SymmetryNeighbors& all = k.all;
         for (int of = 0; of < p.n_species; ++of) {
             const int at = all.start[of], n = all.start[of + 1] - at;
-            for_vectors(n, [&](int t) MDKERN_BODY { simd::store(k.gz + t, V(0.0)); });
-            for (int f = e.radial_first[of]; f < e.radial_first[of + 1]; ++f) {
-                radial(e, f, at, n);
-                const V w = e.radial_weight[f] * k.weights[e.radial[2 * f + 1]];
-                for_vectors(n, [&](int t) MDKERN_BODY {
-                    simd::store(k.gz + t, simd::fma(w, simd::load(k.gy + t), simd::load(k.gz + t)));
-                });
-            }
-            for_vectors(
-                n, [&](int t) MDKERN_BODY { simd::store(k.pull + at + t, simd::load(k.gz + t)); });
+            const int first = e.radial_first[of], last = e.radial_first[of + 1];
+            for (int f = first; f < last; ++f)
+                k.of_function[f] = e.radial_weight[f] * k.weights[e.radial[2 * f + 1]];
+            // Where the last vector goes beyond the run, the next run comes after it.
+            for_vectors(n, [&](int t) MDKERN_BODY {
+                V pull = 0.0;
+                for (int f = first; f < last; ++f)
+                    pull = simd::fma(V(k.of_function[f]),
+                                     simd::load(k.radial_slope + f * room + at + t), pull);
+                simd::store(k.pull + at + t, pull);
+            });
         }
         for_vectors(all.n, [&](int t) MDKERN_BODY {
             const V pull = simd::keep(simd::first_n<double>(all.n - t), simd::load(k.pull + t));

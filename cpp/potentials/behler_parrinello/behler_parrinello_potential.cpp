@@ -199,6 +199,12 @@ private:
         e.reach = std::max(e.reach, e.near_reach);
         for (const Fields& g : f.groups("sets")) sets.push_back(read_set(g, e));
         e.n_sets = int(sets.size());
+        listed_.emplace_back(std::size_t(e.n_near) + 1, std::uint8_t(0));
+        for (const SymmetrySet& s : sets)
+            for (int q = 0; q < s.n_factors; ++q)
+                if (!s.closed || !s.plain) listed_.back()[std::size_t(s.factor[q])] = 1;
+        e.listed = listed_.back().data();
+        p_.most_radial = std::max<std::int64_t>(p_.most_radial, n_radial);
         e.sets = sets.data();
         p_.most_near = std::max(p_.most_near, e.n_near);
         p_.n_features = std::max(p_.n_features, e.n_features);
@@ -287,6 +293,7 @@ private:
     std::vector<std::vector<SymmetrySet>> sets_;
     std::vector<SymmetryElement> elements_;
     std::vector<std::vector<GaussianPower>> powers_;
+    std::vector<std::vector<std::uint8_t>> listed_;
     std::vector<double> zeros_;
 };
 

@@ -54,6 +54,7 @@ struct SymmetryScratch {
     double* pull;                 // dE/dr / r of all neighbors
     double *features, *weights;   // dE/dG
     double *a, *da;               // (most_angles, kTripletRoom)
+    double* radial_slope;         // (most_radial, room) R'/r of the functions of neighbors
     double* of_function;          // (most_functions) weight of each function of a set
     double* u;                    // (most_factors, kTripletRoom)
     double *turn, *push, *twist, *pull_both;  // (kTripletRoom) slopes of a tile
@@ -96,7 +97,8 @@ struct SymmetryScratch {
         for (double** a_row : {&features, &weights})
             arena.take(*a_row, std::size_t(padded(p.n_features)));
         for (double** a_row : {&a, &da}) arena.take(*a_row, tile * p.most_angles);
-        arena.take(of_function, std::size_t(p.most_functions));
+        arena.take(radial_slope, room * std::size_t(p.most_radial));
+        arena.take(of_function, std::size_t(p.most_functions) + std::size_t(p.most_radial));
         arena.take(u, tile * p.most_factors);
         for (double** a_row :
              {&turn, &push, &twist, &pull_both, &theta, &steep, &row, &side, &squares, &cut})
