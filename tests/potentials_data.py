@@ -105,6 +105,9 @@ MADE: dict[str, Any] = {
     "snap_zbl": lambda: calculators.SNAP(
         snap_file(("Cu", "Ni"), twojmax=4), zbl={"inner": 2.0, "outer": 4.2}
     ),
+    "behler_parrinello": lambda: calculators.BehlerParrinello(
+        DATA / "n2p2" / "mixed", length_unit="angstrom", energy_unit="eV"
+    ),
     "mace": mace,
     "mace_single": lambda: mace(precision="single"),
     "mace_density": lambda: mace(0, blocks=(DENSITY, DENSITY_RESIDUAL), repulsion=True),

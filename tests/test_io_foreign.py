@@ -92,8 +92,7 @@ SAMPLES: dict[str, tuple[bytes, str]] = {
     "Cu.ace": (b"# x\n\nnelements=1\nelements: Cu\nradbasename=ChebExpCos\n", "ACE"),
     "library.meam": (b"# c\n'Cu' 'fcc' 12. 29 63.55\n5.1 3.6\n", "a library of MEAM"),
     "Cu.meam": (b"# c\nrc = 4.5\nCmin(1,1,1) = 0.8\n", "parameters of MEAM"),
-    "input.nn": (b"# n2p2\nnumber_of_elements 2\nelements H O\n", "input.nn of n2p2 or RuNNer"),
-    "weights.001.data": (b"# Neural network connection values (weights and biases).\n 0.5 a 1\n", "n2p2"),
+    "weights.001.data": (b"# Neural network connection values (weights and biases).\n 0.5 a 1\n", "n2p2: pass their folder"),
     "gap.xml": (b"<GAP_2020>\n<Potential label='GAP' init_args='IP GAP'/>\n<GAP_params>\n", "GAP, of QUIP"),
     "ffield.reax": (b"Reactive\n 39       ! Number of general parameters\n 50.0\n", "ReaxFF"),
     "Si.edip": (b"unknown content\n", r"EDIP \(.edip\)"),
@@ -187,9 +186,6 @@ def test_nothing_known(tmp_path: Path) -> None:
 
 def test_folders(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
-        mdkern.load(tmp_path)
-    (tmp_path / "input.nn").write_text("number_of_elements 1\n")
-    with pytest.raises(UnsupportedError, match="looks like a folder of n2p2 or RuNNer"):
         mdkern.load(tmp_path)
     (tmp_path / "saved_model").mkdir()
     (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"")

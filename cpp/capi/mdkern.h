@@ -129,7 +129,8 @@ typedef struct {
     double* virials;  /* (n_all, 6) */
     double* charges;  /* (n_own) in e; 0 of a model without charges */
     /* 1: some atoms have more neighbors than the model has room for, of which the farthest were left
-     * out, or a density beyond the end of the model's table. */
+     * out, a density beyond the end of the model's table, or symmetry functions beyond the range of the
+     * training. */
     int overflow;
     /* 1: energy and virial are not wanted, and become 0 where that takes less time. The caller sets it. */
     int forces_alone;

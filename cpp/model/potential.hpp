@@ -43,7 +43,8 @@ inline double list_cutoff(const Traits& t) {
 struct Workspace {
     virtual ~Workspace() = default;
     // Set to 1 by an evaluation that left out the farthest neighbors, as the model has no room for
-    // them, or that met a density beyond the end of the model's tables.
+    // them, or that met a density beyond the end of the model's tables, or features beyond the range
+    // of its training.
     std::int32_t overflow = 0;
 };
 

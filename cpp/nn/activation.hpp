@@ -55,6 +55,17 @@ template <Activation kind, class T>
         const auto above = from < x;
         return {simd::select(above, high.value + offset, low.value),
                 simd::select(above, high.derivative * slope, low.derivative)};
+    } else if constexpr (kind == Activation::gaussian) {
+        const V e = math::exp(V(T(-0.5)) * x * x);
+        return {e, -(x * e)};
+    } else if constexpr (kind == Activation::cosine) {
+        const auto k = math::sincos(x);
+        return {k.cos, -k.sin};
+    } else if constexpr (kind == Activation::decay) {
+        const V e = math::exp(-x);
+        return {e, -e};
+    } else if constexpr (kind == Activation::square) {
+        return {x * x, x + x};
     } else {
         return {x, one};
     }

@@ -25,6 +25,10 @@ enum class Activation : int {
     silu,
     gelu,
     silut,
+    gaussian,
+    cosine,
+    decay,
+    square,
 };
 enum class Skip : int { none = 0, same, twice };
 

@@ -59,6 +59,14 @@ void layer_forward(const Layer<T>& layer, int rows, Matrix<const T> x, T* y_data
             return run(finish_layer<Activation::gelu, T>);
         case Activation::silut:
             return run(finish_layer<Activation::silut, T>);
+        case Activation::gaussian:
+            return run(finish_layer<Activation::gaussian, T>);
+        case Activation::cosine:
+            return run(finish_layer<Activation::cosine, T>);
+        case Activation::decay:
+            return run(finish_layer<Activation::decay, T>);
+        case Activation::square:
+            return run(finish_layer<Activation::square, T>);
         default:
             return run(finish_layer<Activation::linear, T>);
     }

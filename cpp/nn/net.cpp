@@ -54,6 +54,16 @@ Jet activate(const DenseLayer& layer, double x) {
             const Jet t = tanh_jet(at.d * (x - layer.threshold));
             return {t.f + at.f, t.d * at.d, t.dd * at.d * at.d};
         }
+        case Activation::gaussian: {
+            const double e = std::exp(-0.5 * x * x);
+            return {e, -x * e, (x * x - 1) * e};
+        }
+        case Activation::cosine:
+            return {std::cos(x), -std::sin(x), -std::cos(x)};
+        case Activation::decay:
+            return {std::exp(-x), -std::exp(-x), std::exp(-x)};
+        case Activation::square:
+            return {x * x, 2 * x, 2.0};
         default:
             return {x, 1.0, 0.0};
     }
@@ -84,12 +94,14 @@ void set_activation(DenseLayer& layer, const std::string& name) {
     const std::size_t colon = name.find(':');
     const std::string kind = name.substr(0, colon);
     const std::pair<const char*, Activation> names[] = {
-        {"tanh", Activation::tanh},       {"relu", Activation::relu},
-        {"relu6", Activation::relu6},     {"softplus", Activation::softplus},
-        {"sigmoid", Activation::sigmoid}, {"silu", Activation::silu},
-        {"gelu", Activation::gelu},       {"gelu_tf", Activation::gelu},
-        {"linear", Activation::linear},   {"none", Activation::linear},
-        {"silut", Activation::silut},     {"custom_silu", Activation::silut},
+        {"tanh", Activation::tanh},         {"relu", Activation::relu},
+        {"relu6", Activation::relu6},       {"softplus", Activation::softplus},
+        {"sigmoid", Activation::sigmoid},   {"silu", Activation::silu},
+        {"gelu", Activation::gelu},         {"gelu_tf", Activation::gelu},
+        {"linear", Activation::linear},     {"none", Activation::linear},
+        {"silut", Activation::silut},       {"custom_silu", Activation::silut},
+        {"gaussian", Activation::gaussian}, {"cosine", Activation::cosine},
+        {"decay", Activation::decay},       {"square", Activation::square},
     };
     for (const auto& [known, activation] : names) {
         if (kind != known) continue;
@@ -107,7 +119,8 @@ void set_activation(DenseLayer& layer, const std::string& name) {
     }
     throw std::invalid_argument("activation: '" + name +
                                 "'; expected tanh, relu, relu6, softplus, sigmoid, silu, gelu, "
-                                "gelu_tf, linear, none, silut or silut:THRESHOLD");
+                                "gelu_tf, linear, none, gaussian, cosine, decay, square, silut "
+                                "or silut:THRESHOLD");
 }
 
 std::shared_ptr<const DenseNet> make_net(const Fields& fields) {

@@ -19,7 +19,7 @@ from mdkern.cli.output import (
     print_table,
     warning,
 )
-from mdkern.cli.potential import sha256
+from mdkern.cli.potential import files_of, sha256
 from mdkern.registry import Description, Entry, papers, recognised, resolve
 
 HELP = "the installation, or what is in a potential or structure file"
@@ -118,7 +118,7 @@ def _cite(args: argparse.Namespace) -> None:
         if args.file == "zhou2004":
             topics += ["EAM", "EAM, zhou2004"]
         else:
-            entry = recognised(args.file) if Path(args.file).is_file() else None
+            entry = recognised(args.file) if Path(args.file).exists() else None
             # Of what nobody recognises, the reader of EAM says what is wrong.
             found = describe_eam(args.file) if entry is None else _description(args.file, entry)
             known |= {} if entry is None else {entry.title: entry.citation}
@@ -164,7 +164,12 @@ def _file(args: argparse.Namespace) -> None:
     from mdkern.io.structures import format_of
 
     path, as_json = args.file, args.json
-    if path == "-" or args.format or args.occupancy or Path(path).is_dir():
+    folder = path != "-" and Path(path).is_dir()
+    entry = recognised(path) if folder and not args.format and not args.occupancy else None
+    if entry is not None:
+        _print(path, _description(path, entry), as_json)
+        return
+    if path == "-" or args.format or args.occupancy or folder:
         _structure(args)
         return
     if not Path(path).exists():
@@ -224,7 +229,7 @@ def _description(path: str, entry: Entry) -> Description:
 def _print(path: str, found: Description, as_json: bool) -> None:
     comment = _comment(found)
     facts = {"path": path, **found.facts, **({"comment": comment} if found.comment else {})}
-    size, digest = Path(path).stat().st_size, sha256(path)
+    size, digest = sum(p.stat().st_size for p in files_of(path)), sha256(path)
     if as_json:
         print_json({**facts, "bytes": size, "sha256": digest})
         return

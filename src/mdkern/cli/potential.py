@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mdkern.calculators import Calculator
 
-__all__ = ["HELP", "Potential", "for_frames", "is_built_in", "make_potential", "sha256"]
+__all__ = ["HELP", "Potential", "files_of", "for_frames", "is_built_in", "make_potential", "sha256"]
 
 
 def _help() -> str:
@@ -187,10 +187,19 @@ def _value(text: str) -> float | bool | str:
         return text
 
 
+def files_of(path: str) -> list[Path]:
+    """The file, or those of a folder by their names."""
+    one = Path(path)
+    return sorted(p for p in one.rglob("*") if p.is_file()) if one.is_dir() else [one]
+
+
 def sha256(path: str) -> str:
-    """Hash of a file, in hexadecimal."""
+    """Hash of a file in hexadecimal; of a folder that of the names and the content of its files."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
+    for part in files_of(path):
+        if part != Path(path):
+            digest.update(part.relative_to(path).as_posix().encode() + b"\0")
+        with part.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
     return digest.hexdigest()

@@ -103,12 +103,8 @@ _TEXT: tuple[tuple[str, Foreign], ...] = (
         Foreign("ACE (.yace, .ace)", _ELSEWHERE),
     ),
     (
-        r"^[ \t]*(number_of_elements|symfunction_short|nnp_type|global_nodes_short|global_symfunction_short)\b",
-        Foreign("input.nn of n2p2 or RuNNer", _ELSEWHERE),
-    ),
-    (
         r"(?i)(symmetry function scaling data|neural network connection|nnp (weight|library))",
-        Foreign("weights or scaling of n2p2", _ELSEWHERE),
+        Foreign("weights or scaling of n2p2", "pass their folder, which has input.nn, too"),
     ),
     (r"(?i)^[ \t]*\d+[ \t]+(![ \t]*)?number of general parameters", Foreign("ReaxFF", _ELSEWHERE)),
     (
@@ -237,8 +233,6 @@ def _own(path: str | os.PathLike[str]) -> Foreign | None:
 
 
 def _folder(path: Path) -> Foreign | None:
-    if (path / "input.nn").exists():
-        return Foreign("a folder of n2p2 or RuNNer", _ELSEWHERE)
     if (path / "saved_model.pb").exists():
         return Foreign("a SavedModel of TensorFlow", _CONVERT)
     return None

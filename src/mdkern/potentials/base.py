@@ -51,8 +51,9 @@ class Result:
     charges : (n,) array or None
         Charge of each atom in e, where the model has charges.
     overflow : bool
-        Whether some atoms have more neighbors than the model has room for, of which the farthest were left out, or a density beyond
-        the end of the model's table, from where on the embedding energy is a straight line.
+        Whether some atoms have more neighbors than the model has room for, of which the farthest were left out, a density beyond
+        the end of the model's table, from where on the embedding energy is a straight line, or symmetry functions beyond the range
+        of the training.
     deviation : dict or None
         How much several models disagree, from :class:`mdkern.potentials.ModelDeviation`.
     """

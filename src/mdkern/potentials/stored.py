@@ -42,8 +42,8 @@ class StoredModel(InCore):
     def make(self) -> None:
         """Make the core's potential from the fields."""
         message = (
-            f"{self.source.path}: more neighbors than the model has room for, of which the farthest are left out, or a "
-            "density beyond the end of its table"
+            f"{self.source.path}: more neighbors than the model has room for, of which the farthest are left out, a "
+            "density beyond the end of its table, or symmetry functions beyond the range of the training"
         )
         self._unsaid = [message]
         super().make()

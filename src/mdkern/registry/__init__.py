@@ -66,6 +66,8 @@ class Files:
     describe : str
         Function of a path that returns a :class:`Description`, for ``mdkern info``. Without one the command shows what every
         potential has.
+    folder : bool
+        Whether a model may be a folder: `recognise` is then asked about folders, too.
     """
 
     formats: str
@@ -73,6 +75,7 @@ class Files:
     rank: int = 50
     names: tuple[str, ...] = ()
     describe: str = ""
+    folder: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,16 +241,19 @@ def entries_with_files() -> list[tuple[Entry, Files]]:
 
 
 def recognised(path: str | os.PathLike[str]) -> Entry | None:
-    """The potential whose model a file holds, told by its content; None: no file, or nobody's.
+    """The potential whose model a file or folder holds, told by its content; None: nobody's.
 
     Raises
     ------
     OSError
         The file cannot be read.
     """
-    if Path(path).is_dir():
-        return None
-    asked = (entry for entry, files in entries_with_files() if resolve(files.recognise)(path))
+    is_folder = Path(path).is_dir()
+    asked = (
+        entry
+        for entry, files in entries_with_files()
+        if (files.folder or not is_folder) and resolve(files.recognise)(path)
+    )
     return next(asked, None)
 
 

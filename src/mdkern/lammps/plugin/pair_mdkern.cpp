@@ -277,7 +277,8 @@ void PairMdkern::compute(int eflag, int vflag) {
         error->warning(
             FLERR,
             "Pair style mdkern: atoms with more neighbors than the model has room for, of "
-            "which the farthest were left out, or a density beyond the end of its table");
+            "which the farthest were left out, a density beyond the end of its table, or symmetry "
+            "functions beyond the range of the training");
     }
 
     double* f = n_all_ ? atom->f[0] : nullptr;
