@@ -60,9 +60,6 @@ class AceBond:
         lambda of the Chebyshev bases; 0 where a basis has none.
     coefficients : (n_radial_max, l_max + 1, n_radial_base) float64
         c of R_nl = sum_k c_nlk g_k; what the pair's own entry does not have is 0.
-    n_base : int
-        Of the g_k, so many are in use by the pair's own entry (nradbasemax): the reference computes all of the model's
-        n_radial_base for every pair, and rank 1 may use them.
     cutoff, dcut : float
         Of all functions, and the width of ChebExpCos's last switch (Angstrom).
     prehc, lambdahc : float
@@ -74,7 +71,6 @@ class AceBond:
     basis: Basis
     parameter: float
     coefficients: Array
-    n_base: int
     cutoff: float
     dcut: float
     prehc: float
