@@ -165,7 +165,9 @@ def _bessel(r: Float, n: int, rc: float) -> _Values:
         x = np.maximum(r * q, 1e-8)
         return np.sin(x) / x, q * (np.cos(x) - np.sin(x) / x) / x
 
-    g, dg, d = [], [], 1.0
+    g: list[Float] = []
+    dg: list[Float] = []
+    d = 1.0
     for k in range(n):
         (s0, ds0), (s1, ds1) = sinc((k + 1) * np.pi / rc), sinc((k + 2) * np.pi / rc)
         factor = (-1) ** k * np.sqrt(2) * np.pi / rc**1.5
