@@ -57,4 +57,7 @@ def frames(name: str) -> Iterator[tuple[Atoms, dict[str, Any]]]:
         arrays = dict(stored)
     for k, atoms in enumerate(read(f"{start}.extxyz", ":", format="extxyz")):
         mine = f"{k}_"
-        yield atoms, {key.removeprefix(mine): v for key, v in arrays.items() if key.startswith(mine)}
+        yield (
+            atoms,
+            {key.removeprefix(mine): v for key, v in arrays.items() if key.startswith(mine)},
+        )

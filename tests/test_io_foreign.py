@@ -92,8 +92,9 @@ SAMPLES: dict[str, tuple[bytes, str]] = {
     "no-suffix": (three_body(11), "Stillinger-Weber"),
     "W.snapcoeff": (b"# c\n\n2 31 # elements\nW 0.5 1.0\n-1.5\n0.25\n", "coefficients of SNAP"),
     "W.snapparam": (b"# c\nrcutfac 4.7\ntwojmax 8\n", "parameters of SNAP"),
-    "Cu.yace": (b"elements: [Cu]\nE0: [0]\ndeltaSplineBins: 0.001\n", "ACE"),
-    "Cu.ace": (b"# x\n\nnelements=1\nelements: Cu\nradbasename=ChebExpCos\n", "ACE"),
+    "fit.yaml": (b"deltaSplineBins: 0.001\nspecies:\n  - speciesblock: Al\n    nbody: []\n", "a fit of pacemaker .*pace_yaml2yace"),
+    "input.yaml": (b"cutoff: 7\npotential:\n  deltaSplineBins: 0.001\n  elements: [Al]\n", "input of a fit: pace_yaml2yace"),
+    "Al.asi": (npz(a=np.zeros(3)), "an active set of ACE .*the .yace beside it is the potential"),
     "library.meam": (b"# c\n'Cu' 'fcc' 12. 29 63.55\n5.1 3.6\n", "a library of MEAM"),
     "Cu.meam": (b"# c\nrc = 4.5\nCmin(1,1,1) = 0.8\n", "parameters of MEAM"),
     "input.nn": (b"# n2p2\nnumber_of_elements 2\nelements H O\n", "input.nn of n2p2 or RuNNer"),
@@ -252,6 +253,7 @@ def test_archives_are_not_opened(tmp_path: Path) -> None:
         b"'a'\n",
         b"1.",
         b"UNITS: ",
+        b"potential:\n",
     ],
 )
 def test_patterns_take_no_time(tmp_path: Path, piece: bytes) -> None:
@@ -272,7 +274,6 @@ def test_shared_files() -> None:
         "*.tersoff*": "Tersoff",
         "*.snapcoeff": "coefficients of SNAP",
         "*.snapparam": "SNAP",
-        "*.yace": "ACE",
     }
     for pattern, what in kinds.items():
         paths = sorted((folder / "potentials").glob(pattern))

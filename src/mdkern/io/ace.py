@@ -38,18 +38,30 @@ __all__ = [
     "read_ace",
 ]
 
-_KEY = rb"(?:^|[{,])[ \t]*['\"]?%s['\"]?[ \t]*:(?=\s)"
-_GRACE = re.compile(_KEY % rb"(?:emb_spec|radial_basis)", re.MULTILINE)
-_YACE = re.compile(_KEY % rb"(?:deltaSplineBins|bonds)", re.MULTILINE)
-_YACE_TOO = re.compile(_KEY % rb"(?:elements|embeddings|radbasename|E0)", re.MULTILINE)
+# Keys at the beginning of a line, or, where the whole file is one map in braces, behind its marks. Those of pacemaker's fits
+# are in other files that have some of the keys as well.
+_KEY = rb"^['\"]?(?:%s)['\"]?[ \t]*:(?=\s)"
+_BRACED = rb"[{,]\s*['\"]?(?:%s)['\"]?[ \t]*:"
+_GRACE = rb"emb_spec|radial_basis"
+_YACE = rb"deltaSplineBins|bonds"
+_YACE_TOO = rb"elements|embeddings|functions|E0"
+_FIT = rb"species|potential"
 _TEXT = re.compile(rb"^[ \t]*nelements[ \t]*=", re.MULTILINE)
 _TEXT_TOO = re.compile(rb"^[ \t]*(?:lmax[ \t]*=|elements[ \t]*:|radbasename[ \t]*=)", re.MULTILINE)
 
 
 def _format(head: bytes) -> Literal["yace", "ace", "grace"] | None:
-    if _GRACE.search(head):
+    braced = re.match(rb"(?:\s|#[^\n]*\n|---)*\{", head[:4096])
+
+    def has(keys: bytes) -> bool:
+        found = re.search(_KEY % keys, head, re.MULTILINE)
+        return bool(found or (braced and re.search(_BRACED % keys, head)))
+
+    if has(_FIT):
+        return None
+    if has(_GRACE):
         return "grace"
-    if _YACE.search(head) and _YACE_TOO.search(head):
+    if has(_YACE) and has(_YACE_TOO):
         return "yace"
     if _TEXT.search(head) and _TEXT_TOO.search(head):
         return "ace"
