@@ -183,7 +183,7 @@ class _Parser(Document):
         key: Any = None
         if first == "[":
             match = _NUMBERS.match(text, at)
-            if match is None:
+            if match is None or not _COLON.match(text, match.end()):
                 return None
             key, self.pos = self.of_numbers(self.numbers(match[1], at), at), match.end()
         elif first in "\"'":
@@ -210,7 +210,7 @@ class _Parser(Document):
         out: dict[Any, Node] = {}
         while self.pos < len(self.text) and self.column() == column:
             at = self.pos
-            if _ENTRY.match(self.text, at):  # "? key", ": value" on its own line
+            if _ENTRY.match(self.text, at):  # "? key", ": value", each a block of its own
                 self.pos += 1
                 self.skip()
                 key = self.as_key(self.block(column + 1))
@@ -218,22 +218,27 @@ class _Parser(Document):
                 if not (_VALUE.match(self.text, self.pos) and self.column() == column):
                     self.wrong(f"{self.shown()}; expected ': ' and the value of the key")
                 self.pos += 1
+                self.once(out, key, at)
+                self.skip()
+                out[key] = self.block(column + 1)
             else:
                 if self.text.startswith(("---", "..."), at) and column == 0:
                     return out
-                found = self.key()
-                if found is None:
+                key = self.key()
+                if key is None:
                     self.pos = at
                     self.refuse_odd()
                     self.wrong(f"{self.shown()}; expected a key and ': '")
-                key = found
-            if key in out:
-                self.fail(f"key {key!r:.60} is given twice", at)
-            out[key] = self.value(column)
+                self.once(out, key, at)
+                out[key] = self.value(column)
             self.skip()
         if self.pos < len(self.text) and self.column() > column:
             self.wrong(f"{self.shown()}; expected a key at column {column + 1}")
         return out
+
+    def once(self, found: dict[Any, Node], key: Any, at: int) -> None:
+        if key in found:
+            self.fail(f"key {key!r:.60} is given twice", at)
 
     def as_key(self, node: Node) -> Any:
         value = node.value
@@ -376,17 +381,19 @@ class _Parser(Document):
             if self.closed("}", begin):
                 return out
             at = self.pos
-            if self.text[at] in "\"'":
+            if _ENTRY.match(self.text, at):
+                self.pos += 1
+                self.skip()
+            if self.text[self.pos : self.pos + 1] in ('"', "'"):
                 key: Any = self.quoted()
-            elif self.text[at] == "[":
+            elif self.text.startswith("[", self.pos):
                 key = self.as_key(self.flow())
             else:
                 key = self.flow_text()
             self.skip()
             if not self.text.startswith(":", self.pos):
                 self.wrong(f"{self.shown()}; expected ':' behind key {key!r:.60}")
-            if key in out:
-                self.fail(f"key {key!r:.60} is given twice", at)
+            self.once(out, key, at)
             self.pos += 1
             self.skip()
             if self.text.startswith((",", "}"), self.pos):
