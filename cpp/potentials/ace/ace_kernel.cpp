@@ -36,6 +36,7 @@ private:
             lane.row = rows[l];
             gather(job, c, scratch, lane);
             fade(job.p, type, lane);
+            locate(job, c, lane);
             radial(job, c, scratch, lane);
             harmonics(job.p, scratch, lane);
             sum_neighbors(job, c, scratch, l);

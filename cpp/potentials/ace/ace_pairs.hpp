@@ -88,33 +88,39 @@ inline void gather(const AceJob& job, const AceCenter& center, AceScratch& s, Ac
     }
 }
 
-// Channels of the neighbors [at, at + kAceLine), values and derivatives. Here lanes are channels, whose coefficients
-// stand side by side; the square of eight by eight is turned on its way to the rows.
+// Where in the tables the neighbors of a center are.
+inline void locate(const AceJob& job, const AceCenter& center, AceLane& lane) {
+    for (int q = 0; q < lane.n_runs; ++q) {
+        const AceRun& run = lane.runs[q];
+        const AceTable& t = center.tables[run.species];
+        for (int k = run.begin; k < run.end; ++k) {
+            const double r = lane.r[k], bin = r * t.inverse_bin;
+            // Padding has the index of the center, which is no neighbor of itself.
+            const bool live = lane.index[k] != lane.row && bin < double(t.n_bins);
+            const std::int32_t at = t.map[live ? int(bin) : t.n_bins];
+            lane.interval[k] = at;
+            lane.rate[k] = t.place[2 * at + 1];
+            lane.x[k] = (r - t.place[2 * at]) * lane.rate[k];
+            if (job.p.one_group)
+                lane.species[k] = std::int32_t(job.s.rows[4 * std::int64_t(lane.index[k]) + 3]);
+        }
+    }
+}
+
+// Channels of the neighbors [at, at + kAceLine) and their derivatives.
+// First lanes are channels, whose coefficients stand side by side; each square of eight by eight is
+// turned on its way to the rows.
 template <bool kScaled>
-inline void read_table(const AceTable* tables, const double* species, const AceScratch& s,
-                       const AceLane& lane, int at) {
+[[gnu::noinline]] void read_table(const AceTable* tables, const AceScratch& s, const AceLane& lane,
+                                  int at) {
     constexpr int kParts = kAceLine / W;
     const AceTable& t = tables[0];
-    const double* row[kAceLine];
-    const double* scale[kAceLine];
-    double x[kAceLine], rate[kAceLine];
     const std::int64_t size = std::int64_t(t.n_blocks) * kAceTerms * kAceLine;
     for (int j = 0; j < kAceLine; ++j) {
-        // Padding has the index of the center, which is no neighbor of itself.
-        const bool live = lane.index[at + j] != lane.row;
-        const double r = lane.r[at + j], bin = r * t.inverse_bin;
-        const int k = live && bin < double(t.n_bins) ? t.map[int(bin)] : t.map[t.n_bins];
-        row[j] = t.rows + k * size;
-        rate[j] = t.place[2 * k + 1];
-        x[j] = (r - t.place[2 * k]) * rate[j];
-        if (kScaled) scale[j] = tables[int(species[j])].scale;
-    }
-    std::int32_t lanes[kAceLine];
-    for (int j = 0; j < kAceLine; ++j) lanes[j] = j;
-    for (int b = 0; b < t.n_blocks; ++b) {
-        for (int j = 0; j < kAceLine; ++j) {
-            const double* c = row[j] + b * (kAceTerms * kAceLine);
-            const V u = x[j], per_r = rate[j];
+        const double* c = t.rows + lane.interval[at + j] * size;
+        const double* scale = kScaled ? tables[lane.species[at + j]].scale : nullptr;
+        const V u = lane.x[at + j], per_r = lane.rate[at + j];
+        for (int b = 0; b < t.n_blocks; ++b, c += kAceTerms * kAceLine) {
 #pragma GCC unroll 8
             for (int q = 0; q < kParts; ++q) {
                 V d = simd::load(c + 5 * kAceLine + q * W);
@@ -126,46 +132,47 @@ inline void read_table(const AceTable* tables, const double* species, const AceS
                 }
                 d = simd::fma(d, u, f) * per_r;
                 f = simd::fma(f, u, simd::load(c + q * W));
+                const int place = (b * kAceLine + j) * kAceLine + q * W;
                 if (kScaled) {
-                    const V z = simd::load(scale[j] + b * kAceLine + q * W);
-                    d = d * z;
+                    const V z = simd::load(scale + b * kAceLine + q * W);
                     f = f * z;
+                    d = d * z;
                 }
-                simd::store(s.line + j * kAceLine + q * W, f);
-                simd::store(s.line_slope + j * kAceLine + q * W, d);
-            }
-        }
-#pragma GCC unroll 8
-        for (int j = 0; j < kAceLine; j += W) {
-            V f[kAceLine], d[kAceLine];
-            const auto at_lanes = simd::load_int<double>(lanes + j);
-            simd::load_rows8(s.line, at_lanes, f);
-            simd::load_rows8(s.line_slope, at_lanes, d);
-            double *to = lane.f + (b * kAceLine) * s.room + at + j,
-                   *to_slope = lane.df + (b * kAceLine) * s.room + at + j;
-#pragma GCC unroll 8
-            for (int q = 0; q < kAceLine; ++q) {
-                simd::store(to + q * s.room, f[q]);
-                simd::store(to_slope + q * s.room, d[q]);
+                simd::store(s.line + place, f);
+                simd::store(s.line_slope + place, d);
             }
         }
     }
+    std::int32_t lanes[kAceLine];
+    for (int j = 0; j < kAceLine; ++j) lanes[j] = j;
+    const auto turn = [&](const double* from, double* rows) MDKERN_BODY {
+        for (int b = 0; b < t.n_blocks; ++b, from += kAceLine * kAceLine)
+#pragma GCC unroll 8
+            for (int j = 0; j < kAceLine; j += W) {
+                V f[kAceLine];
+                simd::load_rows8(from, simd::load_int<double>(lanes + j), f);
+                double* row = rows + (b * kAceLine) * s.room + at + j;
+#pragma GCC unroll 8
+                for (int q = 0; q < kAceLine; ++q) simd::store(row + q * s.room, f[q]);
+            }
+    };
+    turn(s.line, lane.f);
+    turn(s.line_slope, lane.df);
+}
+inline const AceTable* tables_of(const AceParams& p, const AceCenter& center, const AceRun& run) {
+    return p.one_group ? center.tables : center.tables + run.species;
 }
 
 // Channels of all neighbors of a center.
 inline void radial(const AceJob& job, const AceCenter& center, const AceScratch& s, AceLane& lane) {
     for (int q = 0; q < lane.n_runs; ++q) {
         const AceRun& run = lane.runs[q];
-        const AceTable* t = job.p.one_group ? center.tables : center.tables + run.species;
+        const AceTable* t = tables_of(job.p, center, run);
         for (int k = run.begin; k < run.end; k += kAceLine) {
-            if (job.p.one_group) {
-                double species[kAceLine];
-                for (int j = 0; j < kAceLine; ++j)
-                    species[j] = job.s.rows[4 * std::int64_t(lane.index[k + j]) + 3];
-                read_table<true>(t, species, s, lane, k);
-            } else {
-                read_table<false>(t, nullptr, s, lane, k);
-            }
+            if (job.p.one_group)
+                read_table<true>(t, s, lane, k);
+            else
+                read_table<false>(t, s, lane, k);
         }
     }
 }

@@ -64,7 +64,7 @@ struct AceTableMemory {
 // polynomial of degree five stays within kAceBound of it, relative to the larger of the channel's value and
 // its largest beyond a quarter of the cutoff; where no two bins do, an interval is one bin and the same to
 // rounding. Throws UnusableModel where functions are not finite, or the table would take too much memory.
-constexpr double kAceBound = 1e-12;
+constexpr double kAceBound = 2e-13, kAceBinBound = 1e-11;
 void make_ace_table(const AceRadial& radial, double bin, const std::vector<AceChannel>& channels,
                     AceTableMemory& to);
 

@@ -23,6 +23,9 @@ struct AceLane {
     // By place: unit vector, distance and its inverse, row of the System.
     double *ux, *uy, *uz, *r, *inverse;
     std::int32_t* index;
+    // Interval of the table, place within it, 1 / its length, and with one group the element.
+    std::int32_t *interval, *species;
+    double *x, *rate;
     double *f, *df;  // (channels, room) values and derivatives
     // Inner cutoff of kind zbl: place of the nearest neighbor (-1: none), factor of F, its derivative by the
     // distance.
@@ -38,7 +41,7 @@ struct AceScratch {
     std::int32_t* staged_index;
     double* harmonics;          // (lm, room) of one center
     double* weights;            // of one center
-    double *line, *line_slope;  // (kAceLine, kAceLine)
+    double *line, *line_slope;  // (blocks, neighbors, channels) of a line of neighbors
     // By center in the last index:
     double *values, *slopes;  // of the graph, and dE / d of them; real and imaginary parts
     double* sums;             // G of rows; functions and their weights
@@ -52,15 +55,17 @@ struct AceScratch {
         arena.take(s.staged_index, room);
         arena.take(s.harmonics, std::size_t((p.l_max + 1) * (p.l_max + 1)) * room);
         arena.take(s.weights, std::size_t(p.most_weights));
-        arena.take(s.line, kAceLine * kAceLine);
-        arena.take(s.line_slope, kAceLine * kAceLine);
+        for (double** x : {&s.line, &s.line_slope})
+            arena.take(*x, std::size_t(p.most_blocks * kAceLine * kAceLine));
         for (AceLane& l : s.lane) {
             arena.take(l.runs, std::size_t(p.n_species) + 1);
-            double** const arrays[] = {&l.ux, &l.uy, &l.uz, &l.r, &l.inverse};
+            double** const arrays[] = {&l.ux, &l.uy, &l.uz, &l.r, &l.inverse, &l.x, &l.rate};
             for (double** x : arrays) arena.take(*x, room);
             arena.take(l.index, room);
             arena.take(l.f, std::size_t(p.most_blocks * kAceLine) * room);
             arena.take(l.df, std::size_t(p.most_blocks * kAceLine) * room);
+            arena.take(l.interval, room);
+            arena.take(l.species, room);
         }
         const std::size_t values = std::size_t(p.most_values) * (p.real ? 1 : 2) * kLanes;
         arena.take(s.values, values);
