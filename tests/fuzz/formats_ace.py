@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from random import Random
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from harness import Format
-from mutants import damage_text
+from mutants import damage_text, number_near
 
 from mdkern.io.ace import AceModel, is_ace, read_ace
 from mdkern.io.ace_facts import describe_ace
@@ -39,12 +40,19 @@ _WORDS = (
 
 
 def mutant(rng: Random) -> bytes:
-    """Words, lines and bytes; of braces and lists, pieces taken out or put in twice."""
+    """Numbers, words, lines and bytes; of braces and lists, pieces taken out or put in twice."""
     text = rng.choice([TINY["yace"], TINY["yace"], TINY["ace"], TINY["grace"]])
     if rng.random() < 0.2:
         kind = rng.choice(["density", "distance", "zbl"])
         text = text.replace("inner_cutoff_type: density", f"inner_cutoff_type: {kind}")
-    if rng.random() < 0.3:
+    what = rng.random()
+    if what < 0.4:
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            number = rng.choice(list(re.finditer(r"-?\b[0-9.]+", text)))
+            new = number_near(rng, number[0]) if rng.random() < 0.8 else rng.choice(_WORDS)
+            text = text[: number.start()] + new + text[number.end() :]
+        return text.encode()
+    if what < 0.6:
         marks = [k for k, letter in enumerate(text) if letter in "[]{},:()<>="]
         for _ in range(rng.choice([1, 1, 2])):
             begin, end = sorted(rng.sample(marks, 2)) if rng.random() < 0.3 else (k := rng.choice(marks), k + 1)  # fmt: skip
