@@ -65,7 +65,9 @@ class AceBond:
     prehc, lambdahc : float
         Core repulsion: absolute values with ``inner`` "density" and "distance"; with "zbl" prehc is the plain factor.
     r_in, d_in : float
-        Inner cutoff and its width (Angstrom); 0 where the file says none.
+        Inner cutoff and its width (Angstrom); 0 where the file says none. ``inner == "distance"``: g is multiplied by
+        1 - P(r; r_in, d_in), h by P. Whatever `inner` is, g is 0 for r <= r_in - d_in, so that with "density" and r_in > d_in
+        it jumps there (within one bin of the tables), as in the reference. d_in may be 0 but with "zbl".
     """
 
     basis: Basis

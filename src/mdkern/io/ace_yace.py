@@ -196,19 +196,18 @@ class _Bonds:
             part.fail("radparameters", f"lambda {parameter:g}; expected more than 0 and at most 100, as {basis} has it")  # fmt: skip
         cutoff = part.real("rcut", 1e-3, MAX_CUTOFF)
         dcut = part.real("dcut", 0.0, MAX_CUTOFF, default=0.0)
-        if dcut > cutoff:
-            part.fail("dcut", f"{dcut:g}; expected at most rcut, {cutoff:g}")
         prehc = part.real("prehc", default=0.0)
         lambdahc = part.real("lambdahc", default=0.0)
         r_in = part.real("rcut_in", 0.0, MAX_CUTOFF, default=0.0)
         d_in = part.real("dcut_in", 0.0, MAX_CUTOFF, default=0.0)
-        if inner == "distance" and r_in > 0 and d_in == 0:
-            part.fail("dcut_in", f"0 with rcut_in {r_in:g}; expected a width, or the functions would jump")  # fmt: skip
         if inner == "zbl":
             if d_in == 0:
                 part.fail("dcut_in", "0 with inner_cutoff_type zbl; expected the width in which ZBL takes over")  # fmt: skip
-            if dcut == 0:
-                part.fail("dcut", "0 with inner_cutoff_type zbl; expected the width in which ZBL is switched off")  # fmt: skip
+            if not 0 < dcut < cutoff:
+                part.fail(
+                    "dcut",
+                    f"{dcut:g} with inner_cutoff_type zbl; expected the width in which ZBL is switched off, less than rcut",
+                )
         return AceBond(
             basis=basis,
             parameter=parameter,

@@ -24,6 +24,8 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _BLANK = re.compile(r"[ \t]*")
 _NUMBERS = re.compile(r"\[([-+0-9.eE, \t\r\n]*)\]")
 # At most so many letters of one value: 65535.
+# A plain entry of a map in braces, with the mark behind it: what nearly all of a long file is.
+_PAIR = re.compile(r"\s*([A-Za-z_]\w*)\s*:\s+(?:\[([-+0-9.eE,\s]*)\]|([-+.\w]{1,400}))\s*([,}])")
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\[\s\S]){0,65535})"')
 _SINGLE = re.compile(r"'((?:[^']|''){0,65535})'")
 _FLOW = re.compile(r"(?:[^,\[\]{}:#]|:(?![\s,\[\]{}])|(?<=\S)#){1,65535}")
@@ -377,30 +379,43 @@ class _Parser(Document):
         self.pos += 1
         out: dict[Any, Node] = {}
         while True:
+            while pair := _PAIR.match(self.text, self.pos):
+                key, body, word, mark = pair.groups()
+                self.once(out, key, pair.start(1))
+                at = pair.start(2) - 1 if body is not None else pair.start(3)
+                value = self.numbers(body, at) if body is not None else self.scalar(word)
+                out[key] = self.node(value, at)
+                self.pos = pair.end()
+                if mark == "}":
+                    return out
             self.skip()
             if self.closed("}", begin):
                 return out
-            at = self.pos
-            if _ENTRY.match(self.text, at):
-                self.pos += 1
-                self.skip()
-            if self.text[self.pos : self.pos + 1] in ('"', "'"):
-                key: Any = self.quoted()
-            elif self.text.startswith("[", self.pos):
-                key = self.as_key(self.flow())
-            else:
-                key = self.flow_text()
-            self.skip()
-            if not self.text.startswith(":", self.pos):
-                self.wrong(f"{self.shown()}; expected ':' behind key {key!r:.60}")
-            self.once(out, key, at)
+            self.flow_entry(out)
+            self.next_item("}", begin)
+
+    def flow_entry(self, out: dict[Any, Node]) -> None:
+        """Any other entry."""
+        at = self.pos
+        if _ENTRY.match(self.text, at):
             self.pos += 1
             self.skip()
-            if self.text.startswith((",", "}"), self.pos):
-                out[key] = self.node(None, self.pos)
-            else:
-                out[key] = self.flow()
-            self.next_item("}", begin)
+        if self.text[self.pos : self.pos + 1] in ('"', "'"):
+            key: Any = self.quoted()
+        elif self.text.startswith("[", self.pos):
+            key = self.as_key(self.flow())
+        else:
+            key = self.flow_text()
+        self.skip()
+        if not self.text.startswith(":", self.pos):
+            self.wrong(f"{self.shown()}; expected ':' behind key {key!r:.60}")
+        self.once(out, key, at)
+        self.pos += 1
+        self.skip()
+        if self.text.startswith((",", "}"), self.pos):
+            out[key] = self.node(None, self.pos)
+        else:
+            out[key] = self.flow()
 
     def closed(self, mark: str, begin: int) -> bool:
         if self.pos >= len(self.text):

@@ -183,12 +183,15 @@ def _bessel(r: Float, n: int, rc: float) -> _Values:
 
 
 def _inner(model: AceModel, bond: AceBond, values: _Values, r: Float) -> _Values:
-    """The inner cutoff "distance": no functions within it."""
-    if model.inner != "distance" or model.kind == "grace":
+    """No functions within r_in - d_in; with the inner cutoff "distance" they are switched on, else they jump there."""
+    if model.kind == "grace":
         return values
-    p, dp = (x[:, None] for x in smooth_step(r, bond.r_in, bond.d_in))
     g, dg = values
-    return g * (1 - p), dg * (1 - p) - g * dp
+    if model.inner == "distance":
+        p, dp = (x[:, None] for x in smooth_step(r, bond.r_in, bond.d_in))
+        return g * (1 - p), dg * (1 - p) - g * dp
+    there = (r > bond.r_in - bond.d_in)[:, None]
+    return np.where(there, g, 0.0), np.where(there, dg, 0.0)
 
 
 def _repulsion(model: AceModel, bond: AceBond, z: tuple[int, int], r: Float) -> _Values:
