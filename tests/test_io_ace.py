@@ -527,7 +527,7 @@ def test_yaml_that_is_refused(text: str | bytes, message: str) -> None:
     start = time.process_time()
     with pytest.raises(FormatError, match=re.sub(r"([\[{*])", r"\\\1", message)):
         parse_yaml(data, "x")
-    assert time.process_time() - start < 3.0
+    assert time.process_time() - start < 4.0
 
 
 @pytest.mark.parametrize("piece", ["[", "{", "{a: ", "- ", "? ", "a: ", "'", '"', "#\n", " ", "\\", ":", "a,", "[1", '"\\', "1 "])  # fmt: skip
@@ -536,7 +536,7 @@ def test_parser_takes_no_time(piece: str) -> None:
         start = time.process_time()
         with suppress(MDKernError):
             parse_yaml((before + piece * (200_000 // len(piece))).encode(), "x")
-        assert time.process_time() - start < 1.0
+        assert time.process_time() - start < 4.0
 
 
 def test_many_functions_are_read_quickly(read: Any) -> None:
