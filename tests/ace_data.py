@@ -51,7 +51,7 @@ def model_file(name: str) -> Path:
 
 
 def frames(name: str) -> Iterator[tuple[Atoms, dict[str, Any]]]:
-    """Structures of a case with their reference: energy, energies, forces and, where some direction is periodic, stress."""
+    """Structures of a case with their reference: energy, energies, forces and, of some periodic ones, stress."""
     start = _files()[name][1]
     with np.load(f"{start}.npz", allow_pickle=False) as stored:
         arrays = dict(stored)

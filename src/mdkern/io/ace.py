@@ -47,7 +47,7 @@ _YACE = rb"deltaSplineBins|bonds"
 _YACE_TOO = rb"elements|embeddings|functions|E0"
 _FIT = rb"species|potential"
 _TEXT = re.compile(rb"^[ \t]*nelements[ \t]*=", re.MULTILINE)
-_TEXT_TOO = re.compile(rb"^[ \t]*(?:lmax[ \t]*=|elements[ \t]*:|radbasename[ \t]*=)", re.MULTILINE)
+_TEXT_TOO = re.compile(rb"(?:^|\s)(?:lmax[ \t]*=|elements[ \t]*:|radbasename[ \t]*=)", re.MULTILINE)
 
 
 def _format(head: bytes) -> Literal["yace", "ace", "grace"] | None:

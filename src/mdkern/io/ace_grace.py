@@ -128,7 +128,10 @@ def _functions(root: Fields, limits: Limits, n_density: int) -> list[Any]:
         functions = FunctionList("grace", n_density, limits, _NAMES, fail)
         for entry in found[e]:
             part = Fields(document, entry, name)
-            rank = part.integer("rank", 1, MAX_RANK)
+            ls = part.numbers("ls")
+            if not 1 <= len(ls) <= MAX_RANK:
+                part.fail("ls", f"{len(ls)} numbers; expected 1 to {MAX_RANK}")
+            rank = part.integer("rank", 1, MAX_RANK) if "rank" in part else len(ls)
             if "mu0" in part:
                 part.integer("mu0", e, e)
             part.integer("ndensity", n_density, n_density)
@@ -137,7 +140,7 @@ def _functions(root: Fields, limits: Limits, n_density: int) -> list[Any]:
                 rank,
                 [0.0] * rank,
                 _ns(part, rank),
-                part.numbers("ls"),
+                ls,
                 part.numbers("ms_combs"),
                 part.numbers("gen_cgs"),
                 part.numbers("coeff"),
