@@ -45,10 +45,16 @@ def defined(name: str, atoms: Atoms, tables: bool = True) -> reference.Result:
 
 
 class Model(PotentialContract):
-    listed = 150_000
+    listed = 60_000
     # Our tables are within 2e-13 of each function, those of the format within 1e-11: slopes of the latter differ by some
     # 1e-9 from those of the functions.
     accuracy = 5e-9
+
+    @pytest.fixture(autouse=True)
+    def _room(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A ball of two cutoffs is to fit into the crystal."""
+        if "definition_of_a_part" in request.node.name:
+            monkeypatch.setattr(type(self), "listed", 150_000)
 
 
 class TestAlloy(Model):

@@ -19,6 +19,7 @@ ENTRY = Entry(
         rank=16,
         describe="mdkern.io.ace_facts:describe_ace",
     ),
+    benchmarks="mdkern.bench.cases.ace:KERNELS",
     reference=("mdkern.reference.ace:ace", "mdkern.reference.ace:ace_functions"),
     page="potentials/ace.md",
     order=75,
