@@ -74,6 +74,7 @@ AceModel::AceModel(const Fields& fields) : fields_(fields) {
                             .n;
         c.n_densities = centers_[std::size_t(i)].embedding.n;
         Wanted own = wanted(c);
+        sum_rank1(c, own);
         // With one group all elements of the center share the table, and so have the same channels.
         if (p.one_group)
             all[0].merge(own[0]);
@@ -160,6 +161,29 @@ AceModel::Wanted AceModel::wanted(const Center& c) const {
     return out;
 }
 
+// Terms of rank 1 are sums over neighbors of one function for each density: where that is fewer than there are g,
+// these functions are the channels.
+void AceModel::sum_rank1(Center& c, Wanted& all) const {
+    c.sums.resize(all.size());
+    if (c.fields.has("functions.rank")) return;
+    const std::int64_t n1 = c.fields.length("rank1", 0), P = c.n_densities;
+    const std::int32_t* rank1 = c.fields.array<std::int32_t>("rank1", {n1, 2});
+    const double* c1 = c.fields.array<double>("rank1_c", {n1, P});
+    const auto is_base = [](const std::pair<int, int>& x) { return x.first == AceChannel::kBase; };
+    for (std::size_t g = 0; g < all.size(); ++g) {
+        std::set<std::pair<int, int>>& wanted = all[g];
+        if (std::count_if(wanted.begin(), wanted.end(), is_base) <= P) continue;
+        std::vector<double>& sums = c.sums[g];
+        sums.assign(std::size_t(P * n_base_), 0.0);
+        for (std::int64_t k = 0; k < n1; ++k)
+            for (int p = 0; rank1[2 * k] == int(g) && p < P; ++p)
+                sums[std::size_t(p * n_base_ + rank1[2 * k + 1])] += c1[k * P + p];
+        for (auto at = wanted.begin(); at != wanted.end();)
+            at = is_base(*at) ? wanted.erase(at) : std::next(at);
+        for (int p = 0; p < P; ++p) wanted.insert({AceChannel::kDensity, p});
+    }
+}
+
 AceModel::Channels AceModel::channels_of(const std::set<std::pair<int, int>>& wanted, bool core) {
     Channels c;
     const auto add = [&](int l, int n) {
@@ -172,7 +196,8 @@ AceModel::Channels AceModel::channels_of(const std::set<std::pair<int, int>>& wa
             if (at.first == l) add(l, at.second);
         if (l > 0) continue;
         for (const auto& at : wanted)
-            if (at.first == AceChannel::kBase) add(AceChannel::kBase, at.second);
+            if (at.first == AceChannel::kBase || at.first == AceChannel::kDensity)
+                add(at.first, at.second);
         if (core) add(AceChannel::kCore, 0);
     }
     c.first[kAceMaxL + 1] = int(c.list.size());
@@ -212,7 +237,8 @@ void AceModel::make_tables() {
                 Center& c = memory_[std::size_t(i)];
                 tables_.push_back(std::make_unique<AceTableMemory>());
                 make_ace_table(radial_[std::size_t(i * n + j)], bin_,
-                               c.channels[std::size_t(j)].list, *tables_.back());
+                               c.channels[std::size_t(j)].list, c.sums[std::size_t(j)].data(),
+                               *tables_.back());
                 c.tables.push_back(tables_.back()->view);
             }
         return;
@@ -220,7 +246,7 @@ void AceModel::make_tables() {
     // One table for all, and factors of the channels for each element of the neighbor.
     const Channels& ch = memory_[0].channels[0];
     tables_.push_back(std::make_unique<AceTableMemory>());
-    make_ace_table(radial_[0], bin_, ch.list, *tables_[0]);
+    make_ace_table(radial_[0], bin_, ch.list, nullptr, *tables_[0]);
     const double* z = fields_.array<double>("species_weights", {n, n_max_});
     for (int j = 0; j < n; ++j) {
         AceTable table = tables_[0]->view;
@@ -234,7 +260,7 @@ void AceModel::make_tables() {
 
 // Of A with (mu, n, l, m); l = AceChannel::kBase: of rank 1.
 AceModel::Value AceModel::value_of(const Center& c, const std::int32_t* x, const char* name) const {
-    const int mu = x[0], n = x[1], m = x[3], l = x[2] == AceChannel::kBase ? 0 : x[2];
+    const int mu = x[0], n = x[1], m = x[3], l = std::max(0, x[2]);
     check(m >= -l && m <= l, c.fields, name, m, l + 1);
     const Channels& ch = c.channels[std::size_t(mu)];
     int value = c.first_value[std::size_t(mu)];
@@ -272,8 +298,16 @@ void AceModel::make_program(Center& c, AceCenter& view) const {
     const double* c1 = f.array<double>("rank1_c", {n1, P});
     for (std::int64_t k = 0; k < n1; ++k) {
         const std::int32_t of[4] = {rank1[2 * k], rank1[2 * k + 1], AceChannel::kBase, 0};
-        add({{value_of(c, of, "rank1").factor}, 0}, 1.0, c1 + k * P, "rank1_c");
+        if (c.sums[std::size_t(of[0])].empty())
+            add({{value_of(c, of, "rank1").factor}, 0}, 1.0, c1 + k * P, "rank1_c");
     }
+    for (std::size_t g = 0; g < c.sums.size(); ++g)
+        for (int p = 0; !c.sums[g].empty() && p < P; ++p) {
+            const std::int32_t of[4] = {std::int32_t(g), p, AceChannel::kDensity, 0};
+            double own[kAceMaxDensities] = {};
+            own[p] = 1.0;
+            add({{value_of(c, of, "rank1").factor}, 0}, 1.0, own, "rank1_c");
+        }
     std::vector<Value> values;
     for (std::int64_t k = 0; k < n_a; ++k) values.push_back(value_of(c, a + 4 * k, "a"));
     for (const Fields& g : f.groups("terms")) {

@@ -43,6 +43,8 @@ private:
         std::vector<AceGroup> groups;
         std::vector<AceTable> tables;
         std::vector<double> coefficients;  // of products, in the order of the maker
+        // Of the g of each group for each density, where the densities are channels of their own.
+        std::vector<std::vector<double>> sums;
         AceProgramMemory program;
         AceFunctionsMemory functions;
     };
@@ -50,6 +52,7 @@ private:
     void read_pairs();
     void read_center(int i);
     Wanted wanted(const Center& c) const;
+    void sum_rank1(Center& c, Wanted& wanted) const;
     static Channels channels_of(const std::set<std::pair<int, int>>& wanted, bool core);
     void place_values(Center& c, AceCenter& view) const;
     void make_tables();

@@ -189,8 +189,8 @@ void AceRadial::core(double r, double& h, double& dh) const {
     h *= inner;
 }
 
-void AceRadial::evaluate(double r, const std::vector<AceChannel>& channels, double* f,
-                         double* df) const {
+void AceRadial::evaluate(double r, const std::vector<AceChannel>& channels, const double* sums,
+                         double* f, double* df) const {
     const auto n = std::size_t(n_base_);
     std::vector<double> g(n), dg(n);
     basis(r, g.data(), dg.data());
@@ -202,7 +202,9 @@ void AceRadial::evaluate(double r, const std::vector<AceChannel>& channels, doub
             f[c] = g[std::size_t(ch.n)];
             df[c] = dg[std::size_t(ch.n)];
         } else {
-            const double* w = c_ + (std::int64_t(ch.n) * (l_max_ + 1) + ch.l) * n_base_;
+            const double* w = ch.l == AceChannel::kDensity
+                                  ? sums + std::int64_t(ch.n) * n_base_
+                                  : c_ + (std::int64_t(ch.n) * (l_max_ + 1) + ch.l) * n_base_;
             f[c] = df[c] = 0.0;
             for (int k = 0; k < n_base_; ++k) {
                 f[c] += w[k] * g[std::size_t(k)];
@@ -220,8 +222,9 @@ struct Sample {
 
 class TableMaker {
 public:
-    TableMaker(const AceRadial& radial, double bin, const std::vector<AceChannel>& channels)
-        : radial_(radial), channels_(channels), n_(channels.size()) {
+    TableMaker(const AceRadial& radial, double bin, const std::vector<AceChannel>& channels,
+               const double* sums)
+        : radial_(radial), channels_(channels), sums_(sums), n_(channels.size()) {
         const double bins = radial.cutoff() / bin;
         if (!(bins < double(kMostBins)))
             throw std::invalid_argument("bins of tables: " + number(bin) + " for a cutoff of " +
@@ -258,7 +261,7 @@ private:
     void sample(double r, Sample& s) const {
         s.f.resize(n_);
         s.df.resize(n_);
-        radial_.evaluate(r, channels_, s.f.data(), s.df.data());
+        radial_.evaluate(r, channels_, sums_, s.f.data(), s.df.data());
     }
     // At the end of a bin: zero at the last one's.
     void node(int k, Sample& s) const {
@@ -369,6 +372,7 @@ private:
 
     const AceRadial& radial_;
     const std::vector<AceChannel>& channels_;
+    const double* sums_;
     const std::size_t n_;
     int n_bins_ = 0;
     double width_ = 0.0;
@@ -381,8 +385,8 @@ private:
 }  // namespace
 
 void make_ace_table(const AceRadial& radial, double bin, const std::vector<AceChannel>& channels,
-                    AceTableMemory& to) {
-    TableMaker(radial, bin, channels).make(to);
+                    const double* sums, AceTableMemory& to) {
+    TableMaker(radial, bin, channels, sums).make(to);
 }
 
 }  // namespace mdkern

@@ -19,10 +19,10 @@ enum class AceBasis : int {
 };
 enum class AceInner : int { density = 0, distance = 1, zbl = 2 };
 
-// One channel: R_nl; g_n (l = -1); the core repulsion (l = -2).
+// One channel: R_nl; g_n (l = -1); the core repulsion (l = -2); what density n has of the g (l = -3).
 struct AceChannel {
     int l = 0, n = 0;
-    static constexpr int kBase = -1, kCore = -2;
+    static constexpr int kBase = -1, kCore = -2, kDensity = -3;
 };
 
 // Radial functions of one ordered pair of elements.
@@ -36,8 +36,10 @@ public:
     double inner_width() const { return d_in_; }
     bool core() const { return prehc_ != 0.0; }
 
-    // Values and derivatives of the channels at r > 0, without the bin before the cutoff.
-    void evaluate(double r, const std::vector<AceChannel>& channels, double* f, double* df) const;
+    // Values and derivatives of the channels at r > 0, without the bin before the cutoff. sums: coefficients of the g
+    // for each density, (n_densities, n_base); may be null where no channel is of this kind.
+    void evaluate(double r, const std::vector<AceChannel>& channels, const double* sums, double* f,
+                  double* df) const;
 
 private:
     void basis(double r, double* g, double* dg) const;
@@ -66,6 +68,6 @@ struct AceTableMemory {
 // rounding. Throws UnusableModel where functions are not finite, or the table would take too much memory.
 constexpr double kAceBound = 2e-13, kAceBinBound = 1e-11;
 void make_ace_table(const AceRadial& radial, double bin, const std::vector<AceChannel>& channels,
-                    AceTableMemory& to);
+                    const double* sums, AceTableMemory& to);
 
 }  // namespace mdkern
