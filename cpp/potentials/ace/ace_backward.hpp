@@ -34,10 +34,38 @@ inline void take_weights(const AceJob& job, const AceCenter& center, const AceSc
 template <int M> [[gnu::noinline]] void contract_rows(int n, int rows, const double* w,
                                                       const double* f, const double* df,
                                                       std::int64_t room, V* a, V* da) {
+    // Few rows are summed by turns, so that a sum does not wait for the one before.
+    constexpr int kTurns = M == 1 ? 4 : M <= 3 ? 2 : 1;
     V sum[M], slope[M];
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m) sum[m] = slope[m] = 0.0;
-    for (int c = 0; c < n; ++c, w += rows, f += room, df += room) {
+    int c = 0;
+    if constexpr (kTurns > 1) {
+        V part[kTurns][M], part_slope[kTurns][M];
+#pragma GCC unroll 8
+        for (int q = 0; q < kTurns; ++q)
+#pragma GCC unroll 8
+            for (int m = 0; m < M; ++m) part[q][m] = part_slope[q][m] = 0.0;
+        for (; c + kTurns <= n; c += kTurns)
+#pragma GCC unroll 8
+            for (int q = 0; q < kTurns; ++q, w += rows, f += room, df += room) {
+                const V value = simd::load(f), derivative = simd::load(df);
+#pragma GCC unroll 8
+                for (int m = 0; m < M; ++m) {
+                    const V x = w[m];
+                    part[q][m] = simd::fma(x, value, part[q][m]);
+                    part_slope[q][m] = simd::fma(x, derivative, part_slope[q][m]);
+                }
+            }
+#pragma GCC unroll 8
+        for (int q = 0; q < kTurns; ++q)
+#pragma GCC unroll 8
+            for (int m = 0; m < M; ++m) {
+                sum[m] = sum[m] + part[q][m];
+                slope[m] = slope[m] + part_slope[q][m];
+            }
+    }
+    for (; c < n; ++c, w += rows, f += room, df += room) {
         const V value = simd::load(f), derivative = simd::load(df);
 #pragma GCC unroll 8
         for (int m = 0; m < M; ++m) {
@@ -83,7 +111,9 @@ inline void contract(int n, int rows, const double* w, const double* f, const do
 struct AceGradient {
     V radial = 0.0, h = 0.0, gx = 0.0, gy = 0.0, gz = 0.0;
 
-    void add(int l, const double* table, const AceHarmonics& y, const V* w, const V* dw) {
+    template <class Harmonics>
+    [[gnu::always_inline]] void add(int l, const double* table, const Harmonics& y, const V* w,
+                                    const V* dw) {
         const int at = l * (l + 1) / 2, up = at - l;
         const double* t = table + 4 * at;
         radial = simd::fma(y.q[at], dw[0], radial);
@@ -103,10 +133,13 @@ struct AceGradient {
 };
 
 // `nearest_slope`: what the gradient of the nearest neighbor has more along r.
-inline void pair_gradients(const AceJob& job, const AceCenter& center, const AceScratch& s,
-                           const AceLane& lane, double nearest_slope, GradientSink<double>& sink) {
+template <int L>
+[[gnu::noinline]] void pair_gradients(const AceJob& job, const AceCenter& center,
+                                      const AceScratch& s, const AceLane& lane,
+                                      double nearest_slope, GradientSink<double>& sink) {
     const AceParams& p = job.p;
-    AceHarmonics y;
+    const int l_max = L < 0 ? p.l_max : L;
+    AceHarmonics<L> y;
     V a[2 * kAceMaxL + 1], da[2 * kAceMaxL + 1];
     for (int q = 0; q < lane.n_runs; ++q) {
         const AceRun& run = lane.runs[q];
@@ -114,10 +147,10 @@ inline void pair_gradients(const AceJob& job, const AceCenter& center, const Ace
         for (int k = run.begin; k < run.end; k += W) {
             const V ux = simd::load(lane.ux + k), uy = simd::load(lane.uy + k),
                     uz = simd::load(lane.uz + k), r = simd::load(lane.r + k);
-            harmonic_parts(p.l_max, p.harmonics, ux, uy, uz, V(1.0), y);
+            harmonic_parts(l_max, p.harmonics, ux, uy, uz, V(1.0), y);
             AceGradient sum;
             const double* w = s.weights + g.weight;
-            for (int l = 0; l <= p.l_max; ++l) {
+            for (int l = 0; l <= l_max; ++l) {
                 const int n = g.first[l + 1] - g.first[l], rows = 2 * l + 1;
                 if (n == 0) continue;
                 contract(n, rows, w, lane.f + g.first[l] * s.room + k,

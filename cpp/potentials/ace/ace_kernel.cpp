@@ -38,7 +38,9 @@ private:
             fade(job.p, type, lane);
             locate(job, c, lane);
             radial(job, c, scratch, lane);
-            harmonics(job.p, scratch, lane);
+            with_l_max(job.p.l_max, [&](auto l_max) MDKERN_BODY {
+                harmonics<decltype(l_max)::value>(job.p, scratch, lane);
+            });
             sum_neighbors(job, c, scratch, l);
         }
         // Lanes without a center repeat the first one: finite numbers that nobody reads.
@@ -119,9 +121,11 @@ private:
         sink.feature = feature;
         take_weights(job, c, scratch, l);
         const AceLane& lane = scratch.lane[l];
-        pair_gradients(job, c, scratch, lane,
-                       job.task == CentreTask::energy ? nearest_slope[l] * lane.fade_slope : 0.0,
-                       sink);
+        const double of_nearest =
+            job.task == CentreTask::energy ? nearest_slope[l] * lane.fade_slope : 0.0;
+        with_l_max(job.p.l_max, [&](auto l_max) MDKERN_BODY {
+            pair_gradients<decltype(l_max)::value>(job, c, scratch, lane, of_nearest, sink);
+        });
         sink.finish_centre(lane.row);
     }
 

@@ -17,7 +17,6 @@ constexpr int W = V::width;
 template <int N> struct Count {
     static constexpr int value = N;
 };
-using AceHarmonics = HarmonicParts<V, kAceMaxL>;
 
 struct AceJob {
     const AceParams& p;
@@ -177,13 +176,26 @@ inline void radial(const AceJob& job, const AceCenter& center, const AceScratch&
     }
 }
 
+// body(Count<l_max>) for the largest l of a model, with which loops are known to the compiler; Count<-1>
+// where it is not one of those.
+template <class Body> [[gnu::always_inline]] inline void with_l_max(int l_max, const Body& body) {
+    if (l_max == 3) return body(Count<3>());
+    if (l_max == 4) return body(Count<4>());
+    if (l_max == 5) return body(Count<5>());
+    if (l_max == 6) return body(Count<6>());
+    body(Count<-1>());
+}
+template <int L> using AceHarmonics = HarmonicParts<V, (L < 0 ? kAceMaxL : L)>;
+
 // Harmonics of all neighbors of a center: rows lm, of m = 0, then cosine and sine of 1, 2, ...
-inline void harmonics(const AceParams& p, const AceScratch& s, const AceLane& lane) {
-    AceHarmonics y;
+template <int L>
+[[gnu::noinline]] void harmonics(const AceParams& p, const AceScratch& s, const AceLane& lane) {
+    const int l_max = L < 0 ? p.l_max : L;
+    AceHarmonics<L> y;
     for (int k = 0; k < lane.n; k += W) {
-        harmonic_parts(p.l_max, p.harmonics, simd::load(lane.ux + k), simd::load(lane.uy + k),
+        harmonic_parts(l_max, p.harmonics, simd::load(lane.ux + k), simd::load(lane.uy + k),
                        simd::load(lane.uz + k), V(1.0), y);
-        for (int l = 0; l <= p.l_max; ++l) {
+        for (int l = 0; l <= l_max; ++l) {
             double* to = s.harmonics + l * l * s.room + k;
             const V* q = y.q + l * (l + 1) / 2;
             simd::store(to, q[0]);
