@@ -108,6 +108,9 @@ MADE: dict[str, Any] = {
     "behler_parrinello": lambda: calculators.BehlerParrinello(
         DATA / "n2p2" / "mixed", length_unit="angstrom", energy_unit="eV"
     ),
+    "ace": lambda: calculators.ACE(DATA / "ace" / "toy_AlNi.yace"),
+    "ace_nearest": lambda: calculators.ACE(DATA / "ace" / "toy_zbl_SiOH.yace"),
+    "ace_grace": lambda: calculators.ACE(DATA / "ace" / "toy_grace_AlLi.yaml"),
     "mace": mace,
     "mace_single": lambda: mace(precision="single"),
     "mace_density": lambda: mace(0, blocks=(DENSITY, DENSITY_RESIDUAL), repulsion=True),

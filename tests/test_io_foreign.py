@@ -24,6 +24,7 @@ from mdkern.cli import main
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.foreign import recognise
 from mdkern.io.text import HEAD_BYTES
+from mdkern.loading import entry_of
 from mdkern.registry import file_formats
 
 READ = file_formats()
@@ -88,8 +89,9 @@ SAMPLES: dict[str, tuple[bytes, str]] = {
 "SiO.vashishta": (three_body(14), "Vashishta"),
     "no-suffix": (three_body(9), "parameters of three-body terms of LAMMPS"),
     "Si.sw.mod": (three_body(11), "parameters of three-body terms of LAMMPS"),
-    "Cu.yace": (b"elements: [Cu]\nE0: [0]\ndeltaSplineBins: 0.001\n", "ACE"),
-    "Cu.ace": (b"# x\n\nnelements=1\nelements: Cu\nradbasename=ChebExpCos\n", "ACE"),
+    "fit.yaml": (b"deltaSplineBins: 0.001\nspecies:\n  - speciesblock: Al\n    nbody: []\n", "a fit of pacemaker .*pace_yaml2yace"),
+    "input.yaml": (b"cutoff: 7\npotential:\n  deltaSplineBins: 0.001\n  elements: [Al]\n", "input of a fit: pace_yaml2yace"),
+    "Al.asi": (npz(a=np.zeros(3)), "an active set of ACE .*the .yace beside it is the potential"),
     "library.meam": (b"# c\n'Cu' 'fcc' 12. 29 63.55\n5.1 3.6\n", "a library of MEAM"),
     "Cu.meam": (b"# c\nrc = 4.5\nCmin(1,1,1) = 0.8\n", "parameters of MEAM"),
     "weights.001.data": (b"# Neural network connection values (weights and biases).\n 0.5 a 1\n", "n2p2: pass their folder"),
@@ -244,6 +246,7 @@ def test_archives_are_not_opened(tmp_path: Path) -> None:
         b"'a'\n",
         b"1.",
         b"UNITS: ",
+        b"potential:\n",
     ],
 )
 def test_patterns_take_no_time(tmp_path: Path, piece: bytes) -> None:
@@ -256,16 +259,20 @@ def test_patterns_take_no_time(tmp_path: Path, piece: bytes) -> None:
 
 
 def test_shared_files() -> None:
+    """Those of LAMMPS are all known by their content; archives are said to be archives."""
     folder = shared_folder()
     if folder is None:
         pytest.skip("MDKERN_TEST_DATA is not set")
     kinds = {
-        "*.yace": "ACE",
+        "*.sw": "stillinger_weber",
+        "*.tersoff*": "tersoff",
+        "*.snapcoeff": "snap",
+        "*.snapparam": "snap",
+        "*.yace": "ace",
     }
-    for pattern, what in kinds.items():
+    for pattern, name in kinds.items():
         paths = sorted((folder / "potentials").glob(pattern))
         assert paths
-        for path in paths:
-            assert what in str(refused(path, mdkern.load))
+        assert {entry_of(path).name for path in paths} == {name}
     for path in sorted((folder / "mace" / "models").glob("*.gz")):
         assert "gzip" in str(refused(path, mdkern.load))

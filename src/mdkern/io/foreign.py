@@ -19,6 +19,9 @@ __all__ = ["Foreign", "check_foreign", "members", "recognise", "refusal"]
 
 _CONVERT = "'dp convert-backend MODEL model.dp' makes a file that is read"
 _ELSEWHERE = "a method that mdkern does not have"
+_COUPLED = "pace_yaml2yace makes a .yace of its result, which is read"
+_ACTIVE = "it has extrapolation grades only; the .yace beside it is the potential"
+_GRACE = "a message-passing family that is not read; of GRACE the FS models are, exported as .yaml"
 _STRUCTURE = "atoms, not a potential"
 _UNPACK = "unpack it first"
 _WHOLE = "of MACE whole models are read, as torch.save(model, PATH) writes them"
@@ -99,8 +102,12 @@ _TEXT: tuple[tuple[str, Foreign], ...] = (
     (r"(?s)\A\s*<\?xml.*<modeling", Foreign("vasprun.xml of VASP", _STRUCTURE, "structure")),
     (r"\A\s*<", Foreign("an XML file", kind="other")),
     (
-        r"^[ \t]*(deltaSplineBins\s*[:=]|radbasename\s*=|embedding-function\s*:|emb_spec\s*:)",
-        Foreign("ACE (.yace, .ace)", _ELSEWHERE),
+        r"^[ \t]*(-[ \t]+|\{[ \t]*)?(speciesblock|nbody)[ \t]*:",
+        Foreign("a fit of pacemaker (.yaml), coefficients before their coupling", _COUPLED),
+    ),
+    (
+        r"^potential[ \t]*:[\s\S]{0,2000}?\b(deltaSplineBins|bonds|embeddings)[ \t]*:",
+        Foreign("input.yaml of pacemaker, the input of a fit", _COUPLED, "other"),
     ),
     (
         r"(?i)(symmetry function scaling data|neural network connection|nnp (weight|library))",
@@ -161,8 +168,7 @@ _NAMES: dict[str, Foreign] = {
     ".model": Foreign("a damaged model of MACE (.model)", _WHOLE),
     ".onnx": Foreign("ONNX", _ELSEWHERE),
     ".vashishta": Foreign("Vashishta (.vashishta)", _ELSEWHERE),
-    ".yace": Foreign("ACE (.yace)", _ELSEWHERE),
-    ".ace": Foreign("ACE (.ace)", _ELSEWHERE),
+    ".asi": Foreign("an active set of ACE (.asi)", _ACTIVE),
     ".meam": Foreign("MEAM (.meam)", _ELSEWHERE),
     ".reax": Foreign("ReaxFF", _ELSEWHERE),
     ".edip": Foreign("EDIP (.edip)", _ELSEWHERE),
@@ -233,6 +239,8 @@ def _own(path: str | os.PathLike[str]) -> Foreign | None:
 
 
 def _folder(path: Path) -> Foreign | None:
+    if (path / "saved_model.pb").exists() and (path / "metadata.yaml").exists():
+        return Foreign("a SavedModel of GRACE (TensorFlow)", _GRACE)
     if (path / "saved_model.pb").exists():
         return Foreign("a SavedModel of TensorFlow", _CONVERT)
     return None
@@ -278,6 +286,8 @@ def _archive(path: str | os.PathLike[str], head: bytes) -> Foreign | None:
         return Foreign(what, f"if it is of DeePMD-kit, {_CONVERT}; {_WHOLE}")
     if b"aotinductor" in seen:
         return _NAMES[".pt2"]
+    if Path(path).suffix.lower() == ".asi":
+        return _NAMES[".asi"]
     if names and all(name.endswith(b".npy") for name in names):
         if b"built_positions.npy" in names:
             return Foreign("a checkpoint of mdkern md", "it goes to --restart", "other")
