@@ -265,15 +265,18 @@ def _summed(codes: Whole, c: Array) -> tuple[Whole, Array]:
 
 def _groups(by_rank: dict[int, list[AceFunction]]) -> tuple[AceGroup, ...]:
     """Functions of equal monomials and couplings; of one n that has several of them the coefficients are added."""
+    known: dict[
+        tuple[bytes, ...], tuple[Whole, Array]
+    ] = {}  # most functions have the lists of others
     found: dict[tuple[int, bytes, bytes], tuple[Whole, Array, dict[int, Array]]] = {}
     for rank, functions in by_rank.items():
         for f in functions:
-            zero = np.zeros_like(f.ms)
-            factors = np.stack([zero, zero, np.broadcast_to(f.ls, f.ms.shape), f.ms], axis=2)
-            codes = np.sort(_code(factors.astype(np.int64)), axis=1)
-            codes, couplings = _summed(codes, f.couplings[:, None])
+            raw = f.ls.tobytes(), f.ms.tobytes(), f.couplings.tobytes()
+            if raw not in known:
+                known[raw] = _monomials(f)
+            codes, couplings = known[raw]
             key = rank, codes.tobytes(), couplings.tobytes()
-            by_n = found.setdefault(key, (codes, couplings[:, 0], {}))[2]
+            by_n = found.setdefault(key, (codes, couplings, {}))[2]
             n = int(f.ns[0])
             by_n[n] = by_n[n] + f.coefficients if n in by_n else f.coefficients
     out = []
@@ -291,3 +294,12 @@ def _groups(by_rank: dict[int, list[AceFunction]]) -> tuple[AceGroup, ...]:
             )
         )
     return tuple(out)
+
+
+def _monomials(f: AceFunction) -> tuple[Whole, Array]:
+    """Codes of the factors without n, each monomial once, and the sums of its couplings."""
+    zero = np.zeros_like(f.ms)
+    factors = np.stack([zero, zero, np.broadcast_to(f.ls, f.ms.shape), f.ms], axis=2)
+    codes = np.sort(_code(factors.astype(np.int64)), axis=1)
+    codes, couplings = _summed(codes, f.couplings[:, None])
+    return codes, couplings[:, 0]
