@@ -107,4 +107,5 @@ def read_ace(path: str | os.PathLike[str]) -> AceModel:
     if kind == "ace":
         return read_ace_text(data, name)
     document = parse_yaml(data, name)
+    del data
     return read_grace(document) if kind == "grace" else read_yace(document)

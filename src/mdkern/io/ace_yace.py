@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -88,15 +87,19 @@ def _indexed(root: Fields, key: str, n: int) -> dict[int, Node]:
     return out
 
 
-def by_element(root: Fields, key: str, n: int) -> list[Sequence[Node]]:
-    """Lists of a map whose keys are indices of elements; an element without one has an empty one."""
+def by_element(root: Fields, key: str, n: int) -> list[list[Node]]:
+    """Lists of a map whose keys are indices of elements, last entry first; an element without one has an empty one.
+
+    Who takes the entries with ``pop`` lets their memory go.
+    """
     found = _indexed(root, key, n)
-    out: list[Sequence[Node]] = [[] for _ in range(n)]
+    out: list[list[Node]] = [[] for _ in range(n)]
     for e, node in found.items():
         entries = [] if node.value is None else node.value
         if not isinstance(entries, list) and (not isinstance(entries, array) or len(entries)):
             root.document.fail(f"{key} of element {e}: {told(node)}; expected a list of functions", node.at)  # fmt: skip
-        out[e] = entries
+        node.value = None
+        out[e] = list(entries)[::-1]
     return out
 
 
@@ -263,8 +266,8 @@ def _functions(root: Fields, limits: Limits, embeddings: tuple[AceEmbedding, ...
             document.fail(f"{name}, {message}", at)
 
         functions = FunctionList("ace", n_density, limits, _NAMES, fail)
-        for entry in found[e]:
-            _function(Fields(document, entry, name), e, n_density, functions)
+        while found[e]:
+            _function(Fields(document, found[e].pop(), name), e, n_density, functions)
         out.append(functions.finish())
     return out
 
