@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from array import array
 from typing import Any, NoReturn
 
@@ -165,6 +166,7 @@ class Flow(Document):
         while True:
             while pair := _PAIR.match(self.text, self.pos):
                 key, body, word, mark = pair.groups()
+                key = sys.intern(key)
                 self.once(out, key, pair.start(1))
                 at = pair.start(2) - 1 if body is not None else pair.start(3)
                 value = self.numbers(body, at) if body is not None else self.scalar(word)
