@@ -488,6 +488,16 @@ def test_other_files(read: Any, tmp_path: Path) -> None:
         read_ace(tmp_path)
 
 
+def test_files_of_ace_jl(read: Any) -> None:
+    """They have other keys for the radial functions; the message is about the functions."""
+    with pytest.raises(UnsupportedError, match=r":10: bonds of \[0, 0\], radbasename: .*'ACE.jl.base' of ACE.jl"):  # fmt: skip
+        read(
+            "deltaSplineBins: 0.001\nE0:\n  - -105.5\nbonds:\n  [0, 0]:\n    rcut: 5.5\n    recursion_coefficients:\n      B:\n"
+            '        - 0.0\n    radbasename: "ACE.jl.base"\n    maxn: 6\nlmax: 1\nembeddings:\n  0:\n    ndensity: 1\n'
+            '    FS_parameters:\n      - 1.0\n      - 1.0\n    npoti: "FinnisSinclair"\nelements:\n  - "Al"\nfunctions:\n  0:\n    []\n'
+        )
+
+
 def test_test_bases(read: Any) -> None:
     assert read(TINY_YACE.replace("SBessel", "TEST_SBessel")).bonds[1, 0].basis == "SBessel"
     assert read(TINY_YACE.replace("SBessel", "TEST_foo")).bonds[1, 0].basis == "zero"
@@ -530,7 +540,7 @@ def test_yaml_that_is_refused(text: str | bytes, message: str) -> None:
     assert time.process_time() - start < 4.0
 
 
-@pytest.mark.parametrize("piece", ["[", "{", "{a: ", "- ", "? ", "a: ", "'", '"', "#\n", " ", "\\", ":", "a,", "[1", '"\\', "1 "])  # fmt: skip
+@pytest.mark.parametrize("piece", ["[", "{", "{a: ", "- ", "? ", "a: ", "'", '"', "#\n", " ", "\\", ":", "a,", "[1", '"\\', "1 ", "- 1\n"])  # fmt: skip
 def test_parser_takes_no_time(piece: str) -> None:
     for before in ("", "a: ", "a: [", "a: {b: ", 'a: "'):
         start = time.process_time()

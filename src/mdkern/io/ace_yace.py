@@ -169,6 +169,8 @@ class _Bonds:
 
     @staticmethod
     def size(bond: Fields) -> tuple[int, int, int]:
+        # The basis first: files of other programs have other keys for the rest.
+        radial_basis(bond.text("radbasename"), lambda message: bond.refuse("radbasename", message))
         return (
             bond.integer("nradmax", 0, MAX_RADIAL),
             bond.integer("lmax", 0, MAX_L) + 1,

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from mdkern.errors import FormatError
 from mdkern.io.text import show
 
-__all__ = ["ENTRY", "MAX_TEXT", "NUMBERS", "ODD", "Document", "Flow", "Node"]
+__all__ = ["ENTRY", "MAX_NUMBERS", "MAX_TEXT", "NUMBERS", "ODD", "Document", "Flow", "Node"]
 
 MAX_DEPTH = 32
 MAX_NUMBERS = 2**22  # of one list

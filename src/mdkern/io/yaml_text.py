@@ -6,10 +6,11 @@ A list of numbers becomes one array at once, which is what makes files of severa
 from __future__ import annotations
 
 import re
+from array import array
 from typing import Any
 
 from mdkern.errors import FormatError
-from mdkern.io.yaml_flow import ENTRY, MAX_TEXT, NUMBERS, ODD, Document, Flow, Node
+from mdkern.io.yaml_flow import ENTRY, MAX_NUMBERS, MAX_TEXT, NUMBERS, ODD, Document, Flow, Node
 
 __all__ = ["MAX_BYTES", "Document", "Node", "parse_yaml"]
 
@@ -153,10 +154,11 @@ class _Parser(Flow):
             return node
         return self.block(column + 1)
 
-    def items(self, column: int) -> list[Node]:
-        """A list in a block."""
+    def items(self, column: int) -> list[Node] | array[float]:
+        """A list in a block; of numbers alone an array."""
         out: list[Node] = []
         text = self.text
+        numbers = self.lines_of_numbers(column)
         while self.pos < len(text) and self.column() == column and _ITEM.match(text, self.pos):
             self.pos += 1
             self.skip()
@@ -164,7 +166,25 @@ class _Parser(Flow):
             self.skip()
         if self.pos < len(text) and self.column() > column:
             self.wrong(f"{self.shown()}; expected '- ' at column {column + 1}")
-        return out
+        if numbers and out:
+            out = [self.node(f"{value:.17g}", self.pos) for value in numbers] + out
+        return out or numbers
+
+    def lines_of_numbers(self, column: int) -> array[float]:
+        """As many items from here on as are plain numbers, one on each line."""
+        item = r"-[ ]+[-+.0-9][-+.0-9eE]*[ \t]*\r?\n"
+        lines = re.compile(rf"{item}(?:[ ]{{{column}}}{item}){{0,9999}}")
+        numbers = array("d")
+        while match := lines.match(self.text, self.pos):
+            if len(numbers) > MAX_NUMBERS:
+                self.wrong(f"a list of more than {MAX_NUMBERS} numbers")
+            words = match[0].split()[1::2]
+            numbers.extend(self.numbers(",".join(words), self.pos))
+            self.pos = match.end()
+            self.skip()
+            if self.pos >= len(self.text) or self.column() != column:
+                break
+        return numbers
 
     def inline(self, column: int) -> Node:
         """A flow value or a scalar of a block whose parent is at `column`."""
