@@ -58,6 +58,11 @@ def test_the_content_decides(tmp_path: Path) -> None:
             path.write_text(text)
             assert is_ace(path)
             assert read_ace(path).format == kind
+    for kind in ("yace", "grace"):  # functions before all other keys
+        head, _, functions = TINY[kind].partition("functions:\n")
+        path.write_text("functions:\n" + functions + "# x\n" * 20000 + head)
+        assert is_ace(path)
+        assert read_ace(path).format == kind
     for text in ("", "elements: [Cu]\n", "bonds: 3\n", "nep4 1 Cu\n", "species:\n  - nbody: []\ndeltaSplineBins: 0.001\nelements: [Cu]\n"):  # fmt: skip
         path.write_text(text)
         assert not is_ace(path)

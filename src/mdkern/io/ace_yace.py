@@ -118,7 +118,7 @@ def _embedding(part: Fields) -> AceEmbedding:
     return embedding(
         part.text("npoti"),
         part.reals("FS_parameters", 2 * n_density, "w and m for each density"),
-        (part.real("rho_core_cutoff", default=0.0), part.real("drho_core_cutoff", default=0.0)),
+        (part.real("rho_core_cutoff"), part.real("drho_core_cutoff", 0.0)),
         lambda message: part.refuse("npoti", message),
         lambda message: part.fail("FS_parameters", message),
     )
