@@ -49,8 +49,8 @@ def read_yace(document: Document) -> AceModel:
     if "E0" in root:
         e0 = root.reals("E0", n, "one for each element")
     bins = root.real("deltaSplineBins", 1e-5, 1.0, default=0.001)
-    embeddings = _embeddings(root, n)
     bonds = _Bonds(root, n)
+    embeddings = _embeddings(root, n)
     functions = _functions(root, bonds.limits, embeddings)
     return AceModel(
         path=document.path,
