@@ -526,6 +526,8 @@ def test_inner_cutoff_of_the_last_pair(read: Any) -> None:
         ("a: {b: 1\n", ":1: '{' that is not closed"),
         ("a: 'x\n", "' that is not closed"),
         ("a: 1\n   b: 2\n", ":2: ': 2'; expected a key at column 1"),
+        ("[1e999, 0]: 1\n", ":1: a list that is a key; expected integers in it"),
+        ("a: {[0.5]: 1}\n", ":1: a list that is a key; expected integers in it"),
         ("a: [1, 2-3]\n", ":1: '2-3'; expected a number"),
         ("a: 1\na: 2\n", ":2: key 'a' is given twice"),
         ("{a: 1, a: 2}\n", ":1: key 'a' is given twice"),

@@ -224,7 +224,7 @@ class Flow(Document):
     # --- keys
 
     def of_numbers(self, values: Any, at: int) -> tuple[int, ...]:
-        if any(value != int(value) for value in values):
+        if not all(abs(value) < 1e9 and value == int(value) for value in values):
             self.fail("a list that is a key; expected integers in it", at)
         return tuple(int(value) for value in values)
 
