@@ -84,6 +84,9 @@ MADE: dict[str, Any] = {
             periodic=True,
         )
     ),
+    "ace": lambda: calculators.ACE(DATA / "ace" / "toy_AlNi.yace"),
+    "ace_nearest": lambda: calculators.ACE(DATA / "ace" / "toy_zbl_SiOH.yace"),
+    "ace_grace": lambda: calculators.ACE(DATA / "ace" / "toy_grace_AlLi.yaml"),
     "mace": mace,
     "mace_single": lambda: mace(precision="single"),
     "mace_density": lambda: mace(0, blocks=(DENSITY, DENSITY_RESIDUAL), repulsion=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mdkern.descriptors.ace import ACEDescriptor
 from mdkern.descriptors.acsf import ACSF
 from mdkern.descriptors.base import Descriptor
 from mdkern.descriptors.deepmd import DeepPotSE
@@ -16,6 +17,7 @@ from mdkern.descriptors.soap import SOAP
 __all__ = [
     "ACSF",
     "SOAP",
+    "ACEDescriptor",
     "DeepPotSE",
     "Descriptor",
     "MACEDescriptor",

@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
 from mdkern import checks
-from mdkern.errors import FormatError
+from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.archive import read_archive
 from mdkern.io.documents import json_of
 from mdkern.io.foreign import check_foreign, members
@@ -98,7 +98,10 @@ class LinearModel(InCore):
         self.make()
 
     def fields(self) -> dict[str, Any]:
-        """What the core makes the potential from (``cpp/potentials/linear.cpp``)."""
+        """What the core makes the potential from (``cpp/potentials/linear.cpp``, or the descriptor's own)."""
+        if hasattr(self.descriptor, "linear_fields"):
+            own: dict[str, Any] = self.descriptor.linear_fields(self.weights, self.intercepts)
+            return own
         return {
             "descriptor": self.descriptor.core_fields(),
             "weights": self.weights,
@@ -106,7 +109,17 @@ class LinearModel(InCore):
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write an ``.npz`` file: descriptor as JSON, weights, intercepts. An existing file is replaced."""
+        """Write an ``.npz`` file: descriptor as JSON, weights, intercepts. An existing file is replaced.
+
+        Raises
+        ------
+        UnsupportedError
+            The descriptor is that of a model's file: :meth:`export` writes a model file with all of it.
+        """
+        if hasattr(self.descriptor, "linear_fields"):
+            raise UnsupportedError(
+                f"save: {type(self.descriptor).__name__} is made from the file of a model; expected export"
+            )
         with Path(path).open("wb") as file:
             np.savez(
                 file,
