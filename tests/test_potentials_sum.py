@@ -14,7 +14,7 @@ from ase.build import bulk
 from ase.calculators.mixing import SumCalculator
 from ase.io import read, write
 from contracts import PotentialContract, evaluate
-from reference_data import case_id, shared_cases
+from reference_data import case_id, shared_cases, shared_folder
 from test_potentials_zbl import CHARGES, of_silica
 
 import mdkern
@@ -202,7 +202,14 @@ def test_deviation_of_sums() -> None:
 def test_agrees_with_lammps(
     _name: str, kwargs: dict[str, Any], _tag: str, atoms: Atoms, stored: dict[str, Any]
 ) -> None:
-    parts = [getattr(calculators, name)(**how) for name, how in kwargs["parts"]]
+    folder = shared_folder("potentials")
+    assert folder is not None
+    parts = [
+        getattr(calculators, name)(
+            **how | ({"path": folder / how["path"]} if "path" in how else {})
+        )
+        for name, how in kwargs["parts"]
+    ]
     got = evaluate(Sum(parts), atoms)
     forces = stored["forces"]
     assert abs(got["energy"] - stored["energy"]) <= 1e-10 * len(atoms)
