@@ -13,7 +13,7 @@ namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
 
-constexpr int kTogether = W == 4 ? 1 : kBispectrumTogether;  // neighbors, by registers
+constexpr int kTogether = kBispectrumTogether;
 
 class BispectrumBatch {
 public:

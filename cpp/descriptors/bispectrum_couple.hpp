@@ -11,8 +11,7 @@ namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
 
-// As many as there are registers for: the sums over k1a and over k1b, complex.
-constexpr int kRowsTogether = W == 8 ? 5 : 3;
+constexpr int kRowsTogether = 5;  // of which sums are kept in registers
 
 struct CoupleFactors {
     const double *u1, *u2;  // layers j1 and j2
@@ -36,8 +35,13 @@ template <int R>
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) tr[r] = ti[r] = 0.0;
         for (int k = f.a->low; k <= f.a->high; ++k, u1 += 2 * W, u2 -= 2 * W, ca += f.a->n_rows) {
-            const V xr = simd::load(u1), xi = simd::load(u1 + W);
-            const V yr = simd::load(u2), yi = simd::load(u2 + W);
+            V xr = simd::load(u1), xi = simd::load(u1 + W);
+            V yr = simd::load(u2), yi = simd::load(u2 + W);
+            // Loads are what is scarce where rows are few.
+            simd::in_register(xr);
+            simd::in_register(xi);
+            simd::in_register(yr);
+            simd::in_register(yi);
             const V pr = simd::fnma(xi, yi, xr * yr), pi = simd::fma(xi, yr, xr * yi);
 #pragma GCC unroll 8
             for (int r = 0; r < R; ++r) {
@@ -118,13 +122,11 @@ template <class Emit>
                     case 3:
                         couple_rows<3>(f, row, put);
                         break;
+                    case 4:
+                        couple_rows<4>(f, row, put);
+                        break;
                     default:
-                        if constexpr (kRowsTogether > 3) {
-                            if (now == 4)
-                                couple_rows<4>(f, row, put);
-                            else
-                                couple_rows<5>(f, row, put);
-                        }
+                        couple_rows<5>(f, row, put);
                 }
                 row += now;
             }
