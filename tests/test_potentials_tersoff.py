@@ -49,7 +49,7 @@ def cutoffs(path: str) -> tuple[float, ...]:
 
 class Bonds(PotentialContract):
     continuous = "forces"
-    listed = 25_000
+    listed = 23_000
     a = 3.8
     reach = 3.1  # a bond of a neighbor, and what is around its other end
 
