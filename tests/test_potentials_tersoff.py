@@ -199,6 +199,28 @@ def test_dynamics_keep_the_energy() -> None:
     assert atoms.get_temperature() > 20
 
 
+@pytest.mark.parametrize("name", ["toy_GaAs.tersoff.modc", "toy_GaAs.tersoff.zbl"])
+def test_one_entry_of_two_by_the_order_of_the_atoms(name: str) -> None:
+    """The caller's order, however rows are sorted: in dynamics as in a call, and with any number of threads."""
+    calc = Tersoff(OWN / name)
+    assert calc.potential.model.by_index
+    atoms = bulk("GaAs", "zincblende", a=4.8, cubic=True) * 3
+    atoms = atoms[np.random.default_rng(6).permutation(len(atoms))]
+    atoms.rattle(0.03, seed=1)
+    atoms.calc = calc
+    start = atoms.get_total_energy()
+    VelocityVerlet(atoms, 0.3 * units.fs).run(150)
+    assert abs(atoms.get_total_energy() - start) < 1e-3 * len(atoms)
+    for threads in (1, 3):
+        got = evaluate(Tersoff(OWN / name, threads=threads), atoms)
+        assert np.abs(got["forces"] - atoms.get_forces()).max() < 1e-11
+        expected = definition(str(OWN / name), atoms)
+        assert abs(got["energy"] - expected.energy) < 1e-10 * len(atoms)
+    # The order does play a part.
+    turned = atoms[::-1] if len(atoms) % 2 else atoms[[*range(1, len(atoms)), 0]]
+    assert abs(evaluate(calc, turned)["energy"] - got["energy"]) > 1e-9
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_export_gives_the_same_bits(name: str, tmp_path: Path) -> None:
     calc = Tersoff(FILES[name])
