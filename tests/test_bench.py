@@ -428,8 +428,8 @@ def options(**kwargs: Any) -> Any:
 
 
 def test_unknown_name_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match=r"--only: 'tersof'; expected .*neighbor_list"):
-        run(options(only="tersof"))
+    with pytest.raises(UsageError, match=r"--only: 'vashishta'; expected .*neighbor_list"):
+        run(options(only="vashishta"))
 
 
 def test_run_gives_json_and_pictures(tmp_path: Any) -> None:

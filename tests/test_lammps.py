@@ -37,6 +37,8 @@ MODELS = {
         "lj_mixture",
         "eam_fs",
         "zhou2004",
+        "stillinger_weber",
+        "tersoff",
         "se_e2_a_dt",
         "zbl",
         "linear",

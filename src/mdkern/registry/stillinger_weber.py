@@ -18,6 +18,7 @@ ENTRY = Entry(
         names=(".sw",),
         describe="mdkern.io.three_body_facts:describe_stillinger_weber",
     ),
+    benchmarks="mdkern.bench.cases.three_body:KERNELS_STILLINGER_WEBER",
     reference=("mdkern.reference.stillinger_weber:stillinger_weber",),
     page="potentials/stillinger_weber.md",
     order=42,

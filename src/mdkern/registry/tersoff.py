@@ -21,6 +21,7 @@ ENTRY = Entry(
         names=(".tersoff",),
         describe="mdkern.io.three_body_facts:describe_tersoff",
     ),
+    benchmarks="mdkern.bench.cases.three_body:KERNELS_TERSOFF",
     reference=("mdkern.reference.tersoff:tersoff",),
     page="potentials/tersoff.md",
     order=44,
