@@ -64,6 +64,10 @@ MADE: dict[str, Any] = {
     ),
     "morse": lambda: calculators.Morse(D=0.3429, alpha=1.3588, r0=2.866, rc=10, shift=True),
     "buckingham": lambda: calculators.Buckingham(A=1388.8, rho=0.3623, C=17.0, rc=7.5, shift=True),
+    "d3": lambda: calculators.D3("pbe", cutoff=6.0, cn_cutoff=5.0),
+    "d3_abc": lambda: calculators.D3(
+        "pbe", "zero", abc=True, cutoff=6.0, cn_cutoff=5.0, abc_cutoff=4.0, elements=["Ni", "Cu"]
+    ),
     "eam": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.alloy"),
     "eam_fs": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.fs"),
     "zhou2004": lambda: calculators.EAM.zhou2004(["Cu", "Ni"]),

@@ -37,7 +37,7 @@ def definition(damping: str, parameters: dict[str, float], **ranges: float) -> A
 class Contract(PotentialContract):
     reach = 3.05  # cn_cutoff, cutoff, cn_cutoff
     accuracy = 1e-11
-    listed = 120_000
+    listed = 40_000
 
 
 class TestCut(Contract):
@@ -65,11 +65,9 @@ class TestZero(Contract):
 
 class TestTriangles(Contract):
     symbols = ("N", "Ga")
-    listed = 60_000
+    listed = 15_000
     make = staticmethod(lambda **kw: D3("pbe", "zerom", abc=True, **SMOOTH, **ABC, **kw))
-    reference = definition(
-        "zerom", damping_parameters("pbe", "zerom", None, 1.0), **SMOOTH, **ABC
-    )
+    reference = definition("zerom", damping_parameters("pbe", "zerom", None, 1.0), **SMOOTH, **ABC)
     continuous = "forces"
     cutoffs = (4.5, 5.0, 6.0)
 
@@ -139,13 +137,13 @@ def test_coordination_numbers_of_sdftd3() -> None:
     with np.load(SHARED / "pbe_bj.npz") as stored:
         for k, atoms in enumerate(frames):
             place = (atoms.positions, atoms.cell.array, atoms.pbc, atoms.numbers)
-            assert np.abs(reference.d3_coordination(*place) - stored[f"{k}_cn"]).max() <= 1e-11
+            assert np.abs(reference.d3_coordination(*place) - stored[f"{k}_cn"]).max() <= 2e-10
 
 
 @pytest.mark.usefixtures("isa")
 def test_far_from_every_reference() -> None:
     """Crushed hydrogen has a coordination number that no reference has: the nearest one counts alone."""
-    atoms = bulk("Cu", "fcc", a=1.3)
+    atoms = bulk("Cu", "fcc", a=0.8)
     atoms.symbols = "H"
     place = (atoms.positions, atoms.cell.array, atoms.pbc, atoms.numbers)
     assert reference.d3_coordination(*place, cn_cutoff=6.0)[0] > 13
@@ -186,9 +184,9 @@ def test_smooth_to_the_second_derivative() -> None:
         return (energies[0] - 2 * energies[1] + energies[2]) / h**2
 
     for edge in (7.0, 9.0):
-        steps = [abs(curvature(edge + h, h) - curvature(edge - h, h)) for h in (0.02, 0.01)]
+        steps = [abs(curvature(edge + h, h) - curvature(edge - h, h)) for h in (0.004, 0.002)]
         assert steps[1] <= 0.6 * steps[0]
-        assert steps[1] <= 0.1 * abs(curvature(8.0, 0.01))
+        assert steps[1] <= 0.1 * abs(curvature(8.0, 0.002))
 
 
 @pytest.mark.usefixtures("isa")
