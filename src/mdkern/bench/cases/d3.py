@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from mdkern import reference
 from mdkern.bench.case import ATOM, VECTOR, Case, Counts, Kernel, potential_case
 from mdkern.bench.systems import System
 from mdkern.potentials.base import SpeciesMap
 from mdkern.potentials.d3 import D3
+from mdkern.reference.d3 import d3
+from mdkern.reference.pairs import Result
 
 __all__ = ["KERNELS"]
+
+_CUTOFF = 12.0  # Angstrom
 
 _ROOT = 1 + 2 + 1 + 2 + 2  # 1 / r from the estimate
 _POLYNOMIAL = 1 + 2 + 22  # u, two squares, eleven multiply-adds
@@ -25,14 +28,13 @@ COUNTS = Counts(_COUNT + _PAIR + _PULL, 3 * 24 + 8 * _REFERENCES + 8, 0.0, ATOM 
 
 
 def _case(system: System) -> Case:
-    ranges = {"cutoff": 12.0, "cn_cutoff": 12.0}
-    potential = D3("pbe", elements=["H", "O"], **ranges)
+    potential = D3("pbe", elements=["H", "O"], cutoff=_CUTOFF, cn_cutoff=_CUTOFF)
     numbers = system.atoms.numbers
 
-    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> reference.Result:
+    def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> Result:
         del species
         parameters = potential.parameters
-        return reference.d3(positions, cell, pbc, numbers, "bj", parameters, **ranges)
+        return d3(positions, cell, pbc, numbers, "bj", parameters, _CUTOFF, _CUTOFF)
 
     kinds = SpeciesMap(potential.species)(numbers)
     return potential_case("d3", COUNTS, system, potential, formula, 1e-11, kinds)
