@@ -74,6 +74,10 @@ MADE: dict[str, Any] = {
         ],
         weights=[1.0, 1.0, 0.5],
     ),
+    "d3": lambda: calculators.D3("pbe", cutoff=6.0, cn_cutoff=5.0),
+    "d3_abc": lambda: calculators.D3(
+        "pbe", "zero", abc=True, cutoff=6.0, cn_cutoff=5.0, abc_cutoff=4.0, elements=["Ni", "Cu"]
+    ),
     "eam": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.alloy"),
     "eam_fs": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.fs"),
     "zhou2004": lambda: calculators.EAM.zhou2004(["Cu", "Ni"]),

@@ -17,21 +17,28 @@ inline V rsqrt_40(V x) {
     return simd::fma(y * e, simd::fma(e, V(0.375), V(0.5)), y);
 }
 
-// With f(u) = 1 / (1 + exp(16 - u)), for 0 <= u <= 5: f, and f (1 - f). The error is below 1e-13 + 1e-11
-// (u / 5)^4: there are the fewer neighbors the nearer they are, and their number grows as u^-4.
-inline V polynomial(V u, const double (&c)[11]) {
-    V f = c[10];
-    for (int k = 9; k >= 0; --k) f = simd::fma(f, u, V(c[k]));
-    return f;
+// With f(u) = 1 / (1 + exp(16 - u)), for 0 <= u <= 5: f, and f (1 - f). The error is below 2e-14 + 2e-12
+// (u / 5)^4: the farther, and the more, neighbors are, the smaller it is.
+// In three steps instead of eleven that wait for each other: the CPU cannot look far enough ahead to fill
+// the time with the next pairs.
+inline V polynomial(V u, const double (&c)[12]) {
+    const V u2 = u * u, u4 = u2 * u2;
+    V q[3];
+    for (int k = 0; k < 3; ++k)
+        q[k] = simd::fma(simd::fma(V(c[4 * k + 3]), u, V(c[4 * k + 2])), u2,
+                         simd::fma(V(c[4 * k + 1]), u, V(c[4 * k])));
+    return simd::fma(simd::fma(q[2], u4, q[1]), u4, q[0]);
 }
-constexpr double kCount[11] = {
-    1.1253524991453778e-07, 1.1252990036881671e-07, 5.631923009524164e-08,  1.855937235165412e-08,
-    5.0662671605257935e-09, 5.236595599514322e-10,  4.3249572162967724e-10, -9.218579499996668e-11,
-    3.194599359921073e-11,  -3.965993390341997e-12, 3.2838855116371953e-13};
-constexpr double kSlope[11] = {
-    1.125352369657351e-07, 1.1252989164945714e-07,  5.631904525379589e-08,  1.8559946134802972e-08,
-    5.065157481928519e-09, 5.248243517063646e-10,   4.3174659669990617e-10, -9.189135560811248e-11,
-    3.187575682784529e-11, -3.9566874351292134e-12, 3.2784277613944284e-13};
+constexpr double kCount[12] = {
+    1.1253515284585412e-07, 1.1253579469616004e-07,  5.626009681699999e-08,
+    1.878941588046542e-08,  4.611897487712108e-09,   1.0405065933370754e-09,
+    7.118316169639343e-11,  6.766643769038841e-11,   -1.2841467941461916e-11,
+    3.721932830950993e-12,  -4.0818854988329384e-13, 3.013315916497867e-14};
+constexpr double kSlope[12] = {
+    1.1253514024080844e-07, 1.1253576531009935e-07,  5.626011743513533e-08,
+    1.878919705267652e-08,  4.6123410985773475e-09,  1.0399174917440448e-09,
+    7.165165886538278e-11,  6.742567197259897e-11,   -1.2762662334961721e-11,
+    3.705800424314442e-12,  -4.0630998853558495e-13, 3.003446903998451e-14};
 constexpr double kFar = 5.0;
 
 // What a pair adds to CN, and its derivative over r. Nearly all pairs are far: they take a polynomial in
@@ -43,7 +50,7 @@ template <bool kSmooth> struct Counting {
     Counting(const D3Params& p, const double* pair)
         : scale(16.0 * pair[4]),
           limit2(p.cn_cutoff * p.cn_cutoff),
-          far2(16.0 * pair[4] / kFar * (16.0 * pair[4] / kFar)),
+          far2(16.0 / kFar * 16.0 / kFar * pair[4] * pair[4]),
           smooth(p.cn_cutoff, p.cn_width) {}
 
     bool is_far(V r2) const { return simd::all(r2 >= far2); }

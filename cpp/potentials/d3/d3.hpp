@@ -30,7 +30,8 @@ struct D3Params {
     // Rows of eight per pair of species:
     //   bj       R^6, R^8, s8 Q, unused,
     //   others   1 / (rs6 R0), 1 / (rs8 R0), s8 Q, bet R0,
-    // and then the sum of covalent radii, R0, two unused. Q is C8 / C6.
+    // and then the sum of covalent radii, R0, and for all but bj
+    // (rs6 R0)^2, (rs8 R0)^2. Q is C8 / C6.
     const double* pair = nullptr;         // (n_species, n_species, 8)
     const std::int32_t* first = nullptr;  // (n_species + 1) references of each species
     const double* ref_cn = nullptr;       // (n_references)

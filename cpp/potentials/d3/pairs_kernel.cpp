@@ -41,10 +41,7 @@ template <> struct Damped<D3Damping::bj> {
 template <> struct Damped<D3Damping::zero> {
     V scale6, scale8, s6, s8;
     Damped(const D3Params& p, const double* pair)
-        : scale6(1.0 / (pair[0] * pair[0])),
-          scale8(1.0 / (pair[1] * pair[1])),
-          s6(p.s6),
-          s8(pair[2]) {}
+        : scale6(pair[6]), scale8(pair[7]), s6(p.s6), s8(pair[2]) {}
     static constexpr double factor = 1.0;
     void operator()(V r2, V& g, V& h) const {
         const V q = V(1.0) / r2, q3 = q * q * q;

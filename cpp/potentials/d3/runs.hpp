@@ -123,12 +123,14 @@ private:
                     high = simd::min(simd::max((along_x + along) * inverse, V(0.0)), last);
             simd::store_int(from, simd::to_int(low));
             simd::store_int(to, simd::to_int(high));
-            const unsigned inside = unsigned(simd::bits(within));
-            const int some = b_last + 1 - b < V::width ? b_last + 1 - b : V::width;
+            // Lanes beyond the last column have none.
+            const int some = b_last + 1 - b;
+            unsigned inside = unsigned(simd::bits(within & simd::first_n<double>(some)));
             const std::int32_t* start = c.start + std::int64_t(a * c.n[1] + b) * c.n[2];
-            for (int l = 0; l < some; ++l, start += c.n[2]) {
-                const std::int32_t begin = start[from[l]];
-                const std::int32_t end = inside >> l & 1U ? start[to[l] + 1] : begin;
+            for (; inside; inside &= inside - 1) {
+                const int l = __builtin_ctz(inside);
+                const std::int32_t* cell = start + std::int64_t(l) * c.n[2];
+                const std::int32_t begin = cell[from[l]], end = cell[to[l] + 1];
                 if (begin <= self && self < end) {
                     n += put_runs(begin, self, runs + n);
                     n += put_runs(self + 1, end, runs + n);

@@ -156,7 +156,13 @@ class D3(InCore):
             radius = (c["a1"] * np.sqrt(q) + c["a2"]) * Bohr
             pair[..., 0], pair[..., 1] = radius**6, radius**8
         else:
-            pair[..., 0], pair[..., 1] = 1 / (c["rs6"] * r0 * Bohr), 1 / (c["rs8"] * r0 * Bohr)
+            six, eight = c["rs6"] * r0 * Bohr, c["rs8"] * r0 * Bohr
+            pair[..., 0], pair[..., 1], pair[..., 6], pair[..., 7] = (
+                1 / six,
+                1 / eight,
+                six**2,
+                eight**2,
+            )
             pair[..., 3] = c.get("bet", 0.0) * r0
         pair[..., 2] = c["s8"] * q * Bohr**2
         pair[..., 4] = (t.rcov[z][:, None] + t.rcov[z]) * Bohr
