@@ -67,7 +67,8 @@ struct Triplets {
 
     // kGauss: the Gaussians are made of the sum of squares of all sides, with those of the third.
     template <bool kClosed, bool kGauss, class Use>
-    void fill(int which, const SymmetrySet& set, TripletTape& tape, const Use& use) {
+    [[gnu::noinline]] void fill(int which, const SymmetrySet& set, TripletTape& tape,
+                                const Use& use) {
         const SymmetryNeighbors near = k.near;
         const V reach = set.reach * set.reach;
         const double* fc = k.near_fc + set.cutoff * room;
@@ -301,18 +302,24 @@ struct Triplets {
         }
     }
     template <bool kClosed> void weigh_plain(const SymmetrySet& set, const TripletTile& tile) {
+        const double *a = k.a, *da = k.da, *of_function = k.of_function;
         for_vectors(tile.n, [&](int t) MDKERN_BODY {
-            V both = 0.0, steep = 0.0, turn = 0.0;
-            for (int q = 0; q < set.n_factors; ++q) {
-                V value, change;
-                weigh_functions(set, q, t, value, change);
-                const V product = simd::load(tile.product + q * kTripletRoom + t),
-                        pv = product * value;
+            V both = 0.0, minus_steep = 0.0, turn = 0.0;
+            const double* product = tile.product + t;
+            for (int q = 0, f = 0; q < set.n_factors; ++q, product += kTripletRoom) {
+                V value = 0.0, change = 0.0;
+                for (const int last = set.first[q + 1]; f < last; ++f) {
+                    const V w = of_function[f];
+                    const int at = set.function[2 * f] * kTripletRoom + t;
+                    value = simd::fma(w, simd::load(a + at), value);
+                    change = simd::fma(w, simd::load(da + at), change);
+                }
+                const V of = simd::load(product), pv = of * value;
                 both = both + pv;
-                steep = simd::fma(V(2.0 * p.factors[element.near[set.factor[q]]].eta), pv, steep);
-                turn = simd::fma(product, change, turn);
+                minus_steep = simd::fnma(V(set.steep[q]), pv, minus_steep);
+                turn = simd::fma(of, change, turn);
             }
-            V rest = -steep;
+            V rest = minus_steep;
             if constexpr (kClosed) {
                 const V third = simd::load(tile.third + t);
                 const V push = simd::fma(both, simd::load(tile.third_slope + t), rest * third);
