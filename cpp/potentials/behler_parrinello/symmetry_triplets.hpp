@@ -81,22 +81,24 @@ struct Triplets {
         double* cosine = tile->cosine;
         TripletSegment* segment = tile->segments;
         int n = 0;
-        const auto flush = [&]() __attribute__((noinline)) {
-            tile->n = n;
-            tile->n_segments = int(segment - tile->segments);
-            if constexpr (kGauss)
-                fill_up_plain(set, *tile);
-            else
-                fill_up(set, *tile);
-            use(*tile);
-            tape.close(*tile);
-        };
+        // What the loop counts is passed by value: it stays in registers.
+        const auto flush = [&](TripletTile* full, int of, const TripletSegment* last)
+                               __attribute__((noinline)) {
+                                   full->n = of;
+                                   full->n_segments = int(last - full->segments);
+                                   if constexpr (kGauss)
+                                       fill_up_plain(set, *full);
+                                   else
+                                       fill_up(set, *full);
+                                   use(*full);
+                                   tape.close(*full);
+                               };
         for (int j = near.start[set.a]; j < near.start[set.a + 1]; ++j) {
             const V x = near.x[j], y = near.y[j], z = near.z[j], r = near.r[j],
                     inverse = near.inverse[j];
             for (int i = set.a == set.b ? j + 1 : near.start[set.b]; i < end; i += W) {
                 if (n + W > kTriplets) {
-                    flush();
+                    flush(tile, n, segment);
                     tile = &tape.open(which, set);
                     cosine = tile->cosine;
                     segment = tile->segments;
@@ -131,7 +133,7 @@ struct Triplets {
                 n += simd::count(live);
             }
         }
-        if (n > 0) flush();
+        if (n > 0) flush(tile, n, segment);
     }
 
     // The last vector is filled up with triplets that have no weight; the third sides' factors.
