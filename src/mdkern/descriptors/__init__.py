@@ -7,6 +7,7 @@ from typing import Any
 
 from mdkern.descriptors.acsf import ACSF
 from mdkern.descriptors.base import Descriptor
+from mdkern.descriptors.behler_parrinello import BehlerParrinelloDescriptor
 from mdkern.descriptors.deepmd import DeepPotSE
 from mdkern.descriptors.jacobian import SparseJacobian
 from mdkern.descriptors.mace import MACEDescriptor
@@ -16,6 +17,7 @@ from mdkern.descriptors.soap import SOAP
 __all__ = [
     "ACSF",
     "SOAP",
+    "BehlerParrinelloDescriptor",
     "DeepPotSE",
     "Descriptor",
     "MACEDescriptor",
