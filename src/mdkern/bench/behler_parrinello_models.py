@@ -46,6 +46,7 @@ def random_behler_parrinello(
     nodes: Mapping[str, tuple[Sequence[int], str]] | None = None,
     spread: float = 2.0,
     ranges: Mapping[str, Any] | None = None,
+    bounds: tuple[float, float] | None = None,
     size: float = 1.0,
     seed: int = 1,
 ) -> str:
@@ -71,6 +72,8 @@ def random_behler_parrinello(
         Size of the ranges of the functions.
     ranges : dict of str to (n_functions, 4) array, optional
         Minimum, maximum, mean and sigma of the functions of each element instead.
+    bounds : (float, float), optional
+        Minimum and maximum of all functions instead, where these are scaled by sigma: so wide that nothing is beyond them.
     size : float
         Of the weights, those of n inputs being about size / sqrt(n).
     seed : int
@@ -109,6 +112,8 @@ def random_behler_parrinello(
             row = (low, low + width, low + place * width, width / 4)
             if ranges is not None:
                 row = tuple(ranges[symbol][s - 1])
+            if bounds is not None:
+                row = (*bounds, *row[2:])
             scaling.append(f"{e} {s} " + " ".join(f"{x:.15e}" for x in row))
         sizes = nodes[symbol][0] if symbol in nodes else hidden
         (path / f"weights.{atomic_numbers[symbol]:03d}.data").write_text(_weights(rng, size, (n_in, *sizes, 1)))  # fmt: skip

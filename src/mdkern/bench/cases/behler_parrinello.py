@@ -48,7 +48,11 @@ def _flops() -> float:
 @cache
 def _path() -> str:
     return random_behler_parrinello(
-        scratch_folder() / "n2p2", species=("O", "H"), functions=WATER_FUNCTIONS
+        scratch_folder() / "n2p2",
+        species=("O", "H"),
+        functions=WATER_FUNCTIONS,
+        settings=("scale_symmetry_functions_sigma",),
+        bounds=(-1e9, 1e9),
     )
 
 
