@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from behler_parrinello_data import DATA
+from hdnnp_data import DATA
 
 import mdkern
 from mdkern.calculators import BehlerParrinello

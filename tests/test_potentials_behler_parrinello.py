@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms, units
-from behler_parrinello_data import COMPACT, DATA, GAUSSIAN, MODELS, folder, ranged
 from contracts import SYSTEMS, VOIGT, PotentialContract, ThreadsUnderSanitizers, _colour, evaluate
+from hdnnp_data import COMPACT, DATA, GAUSSIAN, MODELS, folder, ranged
 from reference_data import shared_folder
 
 import mdkern
@@ -23,6 +23,7 @@ from mdkern.bench.behler_parrinello_models import WATER_FUNCTIONS, random_behler
 from mdkern.bench.scratch import scratch_folder
 from mdkern.calculators import BehlerParrinello, ModelDeviation, NonFiniteError
 from mdkern.cli import main
+from mdkern.descriptors import BehlerParrinelloDescriptor
 from mdkern.errors import MDKernWarning
 from mdkern.io.behler_parrinello import read_behler_parrinello
 
@@ -206,17 +207,37 @@ def test_units() -> None:
 @pytest.mark.usefixtures("isa")
 def test_symmetry_functions(name: str) -> None:
     atoms, path = structure(), folder(name)
-    calc = make(path)
-    calc.calculate(atoms)
-    model = read_behler_parrinello(path)
-    kinds = [model.species.index(s) for s in atoms.get_chemical_symbols()]
+    descriptor = BehlerParrinelloDescriptor(path, length_unit="angstrom")
+    kinds = [descriptor.species.index(s) for s in atoms.get_chemical_symbols()]
     expected = reference.symmetry_functions(
-        atoms.positions, atoms.cell.array, atoms.pbc, kinds, model
+        atoms.positions, atoms.cell.array, atoms.pbc, kinds, descriptor.model
     )
-    got = calc.potential.symmetry_functions(calc._table)
+    got = descriptor.create(atoms)
+    assert got.shape == (len(atoms), max(map(descriptor.n_functions, ("O", "Cu"))))
     for row, of_atom in zip(got, expected, strict=True):
         assert np.abs(row[: len(of_atom)] - of_atom).max() <= 1e-13 * (1 + np.abs(of_atom).max())
         assert not row[len(of_atom) :].any()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.usefixtures("isa")
+def test_derivatives_of_symmetry_functions(name: str) -> None:
+    atoms = structure("cluster")[:7]
+    descriptor = BehlerParrinelloDescriptor(folder(name), length_unit="angstrom")
+    jacobian, values = descriptor.derivatives(atoms)
+    assert np.array_equal(values, descriptor.create(atoms))
+    h = 1e-5
+    for j, c in ((0, 0), (5, 2)):
+        up, down = atoms.copy(), atoms.copy()
+        up.positions[j, c] += h
+        down.positions[j, c] -= h
+        slope = (descriptor.create(up) - descriptor.create(down)) / (2 * h)
+        assert np.abs(slope - jacobian[:, j, c]).max() <= 1e-7 * np.abs(jacobian).max()
+    w = np.random.default_rng(0).normal(size=values.shape)
+    gradient, virial = descriptor.vjp(atoms, w)
+    expected = np.einsum("cf,cjxf->jx", w, jacobian)
+    assert np.abs(gradient - expected).max() <= 1e-12 * np.abs(expected).max()
+    assert np.abs(virial + atoms.positions.T @ gradient).max() <= 1e-11 * np.abs(virial).max()
 
 
 def test_the_order_of_functions() -> None:
@@ -231,6 +252,10 @@ def test_the_order_of_functions() -> None:
     assert (thirteen.eta, thirteen.rs, thirteen.lam, thirteen.zeta) == (0.08, 0.2, 1.0, 3.0)
 
 
+def functions_of(path: Any, atoms: Atoms) -> Any:
+    return BehlerParrinelloDescriptor(path, length_unit="angstrom").create(atoms)
+
+
 def test_in_line(tmp_path: Path) -> None:
     """At 0 and 180 degrees a compact function of the angle is zero, whatever its ends; a power has its value."""
     functions = ["Cu 22 Cu Cu -4 4 -90 90 p2", "Cu 9 Cu Cu 0.1 1 2 4", "Cu 3 Cu Cu 0.1 -1 1 4"]
@@ -238,18 +263,14 @@ def test_in_line(tmp_path: Path) -> None:
     model = read_behler_parrinello(path)
     for x in (2.0, -1.5):
         atoms = Atoms("Cu3", [[0, 0, 0], [1.0, 0, 0], [x, 0, 0]])
-        calc = make(path)
-        calc.calculate(atoms)
-        got = calc.potential.symmetry_functions(calc._table)
+        got = functions_of(path, atoms)
         expected = reference.symmetry_functions(
             atoms.positions, np.zeros((3, 3)), False, [0] * 3, model
         )
         assert np.abs(got - np.array(expected)).max() < 1e-14
         assert got[0, 2] == 0.0
-        assert np.isfinite(calc.results["forces"]).all()
-    angles = Atoms("Cu3", [[0, 0, 0], [1.0, 0, 0], [1.0, 0.5, 0]])
-    calc.calculate(angles)
-    assert calc.potential.symmetry_functions(calc._table)[0, 2] > 0.01
+        assert np.isfinite(evaluate(make(path), atoms)["forces"]).all()
+    assert functions_of(path, Atoms("Cu3", [[0, 0, 0], [1.0, 0, 0], [1.0, 0.5, 0]]))[0, 2] > 0.01
 
 
 def test_more_triplets_than_are_kept() -> None:
@@ -307,11 +328,11 @@ def test_extrapolations() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         calc.calculate(inside)
-    assert not calc.potential.extrapolations(calc._table).any()
+    assert not calc.potential.extrapolations(inside).any()
     alone = Atoms("Cu3", [[0, 0, 0], [3.99, 0, 0], [20, 0, 0]])
     with pytest.warns(MDKernWarning, match="symmetry functions of some atoms are beyond the range"):
         calc.calculate(alone)
-    assert calc.potential.extrapolations(calc._table).tolist() == [2, 2, 2]
+    assert calc.potential.extrapolations(alone).tolist() == [2, 2, 2]
 
 
 def test_atoms_on_top_of_each_other() -> None:

@@ -61,6 +61,7 @@ struct SymmetrySet {
     bool closed = false, plain = false;
     int cutoff = 0;                         // of a plain one
     const GaussianPower* powers = nullptr;  // (n_factors) of a plain one, in the order of eta
+    const double* steep = nullptr;          // (n_factors) of a plain one: 2 eta
     double reach = 0.0;                     // of the third side
     int n_factors = 0, n_angles = 0, n_functions = 0;
     const std::int32_t* factor = nullptr;    // (n_factors) place among the element's near factors

@@ -247,6 +247,9 @@ private:
         for (int b = 0; b < s.n_angles; ++b)
             s.plain = s.plain && !angles_[std::size_t(s.angle[b])].compact;
         if (!s.plain) return;
+        steep_.emplace_back();
+        for (int q = 0; q < s.n_factors; ++q) steep_.back().push_back(2.0 * factor(q).eta);
+        s.steep = steep_.back().data();
         powers_.emplace_back();
         std::vector<GaussianPower>& powers = powers_.back();
         for (int q = 0; q < s.n_factors; ++q) powers.push_back({q, -1, 0, factor(q).eta});
@@ -293,6 +296,7 @@ private:
     std::vector<std::vector<SymmetrySet>> sets_;
     std::vector<SymmetryElement> elements_;
     std::vector<std::vector<GaussianPower>> powers_;
+    std::vector<std::vector<double>> steep_;
     std::vector<std::vector<std::uint8_t>> listed_;
     std::vector<double> zeros_;
 };

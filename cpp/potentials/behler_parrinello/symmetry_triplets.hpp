@@ -67,7 +67,8 @@ struct Triplets {
 
     // kGauss: the Gaussians are made of the sum of squares of all sides, with those of the third.
     template <bool kClosed, bool kGauss, class Use>
-    void fill(int which, const SymmetrySet& set, TripletTape& tape, const Use& use) {
+    [[gnu::noinline]] void fill(int which, const SymmetrySet& set, TripletTape& tape,
+                                const Use& use) {
         const SymmetryNeighbors near = k.near;
         const V reach = set.reach * set.reach;
         const double* fc = k.near_fc + set.cutoff * room;
@@ -80,22 +81,24 @@ struct Triplets {
         double* cosine = tile->cosine;
         TripletSegment* segment = tile->segments;
         int n = 0;
-        const auto flush = [&]() __attribute__((noinline)) {
-            tile->n = n;
-            tile->n_segments = int(segment - tile->segments);
-            if constexpr (kGauss)
-                fill_up_plain(set, *tile);
-            else
-                fill_up(set, *tile);
-            use(*tile);
-            tape.close(*tile);
-        };
+        // What the loop counts is passed by value: it stays in registers.
+        const auto flush = [&](TripletTile* full, int of, const TripletSegment* last)
+                               __attribute__((noinline)) {
+                                   full->n = of;
+                                   full->n_segments = int(last - full->segments);
+                                   if constexpr (kGauss)
+                                       fill_up_plain(set, *full);
+                                   else
+                                       fill_up(set, *full);
+                                   use(*full);
+                                   tape.close(*full);
+                               };
         for (int j = near.start[set.a]; j < near.start[set.a + 1]; ++j) {
             const V x = near.x[j], y = near.y[j], z = near.z[j], r = near.r[j],
                     inverse = near.inverse[j];
             for (int i = set.a == set.b ? j + 1 : near.start[set.b]; i < end; i += W) {
                 if (n + W > kTriplets) {
-                    flush();
+                    flush(tile, n, segment);
                     tile = &tape.open(which, set);
                     cosine = tile->cosine;
                     segment = tile->segments;
@@ -130,7 +133,7 @@ struct Triplets {
                 n += simd::count(live);
             }
         }
-        if (n > 0) flush();
+        if (n > 0) flush(tile, n, segment);
     }
 
     // The last vector is filled up with triplets that have no weight; the third sides' factors.
@@ -301,18 +304,24 @@ struct Triplets {
         }
     }
     template <bool kClosed> void weigh_plain(const SymmetrySet& set, const TripletTile& tile) {
+        const double *a = k.a, *da = k.da, *of_function = k.of_function;
         for_vectors(tile.n, [&](int t) MDKERN_BODY {
-            V both = 0.0, steep = 0.0, turn = 0.0;
-            for (int q = 0; q < set.n_factors; ++q) {
-                V value, change;
-                weigh_functions(set, q, t, value, change);
-                const V product = simd::load(tile.product + q * kTripletRoom + t),
-                        pv = product * value;
+            V both = 0.0, minus_steep = 0.0, turn = 0.0;
+            const double* product = tile.product + t;
+            for (int q = 0, f = 0; q < set.n_factors; ++q, product += kTripletRoom) {
+                V value = 0.0, change = 0.0;
+                for (const int last = set.first[q + 1]; f < last; ++f) {
+                    const V w = of_function[f];
+                    const int at = set.function[2 * f] * kTripletRoom + t;
+                    value = simd::fma(w, simd::load(a + at), value);
+                    change = simd::fma(w, simd::load(da + at), change);
+                }
+                const V of = simd::load(product), pv = of * value;
                 both = both + pv;
-                steep = simd::fma(V(2.0 * p.factors[element.near[set.factor[q]]].eta), pv, steep);
-                turn = simd::fma(product, change, turn);
+                minus_steep = simd::fnma(V(set.steep[q]), pv, minus_steep);
+                turn = simd::fma(of, change, turn);
             }
-            V rest = -steep;
+            V rest = minus_steep;
             if constexpr (kClosed) {
                 const V third = simd::load(tile.third + t);
                 const V push = simd::fma(both, simd::load(tile.third_slope + t), rest * third);

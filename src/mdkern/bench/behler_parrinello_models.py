@@ -14,20 +14,20 @@ __all__ = ["WATER_FUNCTIONS", "random_behler_parrinello"]
 
 
 def _water() -> list[str]:
-    """As many functions of the same kinds as the published model of water has (30 of O, 27 of H), cutoff 12 bohr."""
-    lines = []
+    """As many functions of the same kinds as the published model of water has (30 of O, 27 of H), in Angstrom."""
+    lines, rc = [], 6.35
     for centre in "HO":
         for neighbor in "HO":
-            lines += [f"{centre} 2 {neighbor} {eta} 0.0 12.0" for eta in (0.001, 0.01, 0.03, 0.06)]
-            lines += [f"{centre} 2 {neighbor} {eta} 1.0 12.0" for eta in (0.15, 0.3, 0.6, 1.5)]
-    for eta, zeta in ((0.07, 1), (0.03, 1), (0.01, 4)):
+            lines += [f"{centre} 2 {neighbor} {eta} 0.0 {rc}" for eta in (0.0035, 0.035, 0.1, 0.2)]
+            lines += [f"{centre} 2 {neighbor} {eta} 1.0 {rc}" for eta in (0.5, 1.0, 2.0, 5.0)]
+    for eta, zeta in ((0.245, 1), (0.105, 1), (0.035, 4)):
         for lam in (1, -1):
-            lines += [f"O 3 H H {eta} {lam} {zeta} 12.0", f"H 3 O H {eta} {lam} {zeta} 12.0"]
-    lines.append("H 3 O H 0.2 1 1 12.0")
-    for eta, zeta in ((0.03, 1), (0.001, 4)):
+            lines += [f"O 3 H H {eta} {lam} {zeta} {rc}", f"H 3 O H {eta} {lam} {zeta} {rc}"]
+    lines.append(f"H 3 O H 0.7 1 1 {rc}")
+    for eta, zeta in ((0.105, 1), (0.0035, 4)):
         for lam in (1, -1):
             pairs = ("O 3 O H", "H 3 O O", "O 3 O O")
-            lines += [f"{pair} {eta} {lam} {zeta} 12.0" for pair in pairs]
+            lines += [f"{pair} {eta} {lam} {zeta} {rc}" for pair in pairs]
     return lines
 
 
@@ -46,6 +46,7 @@ def random_behler_parrinello(
     nodes: Mapping[str, tuple[Sequence[int], str]] | None = None,
     spread: float = 2.0,
     ranges: Mapping[str, Any] | None = None,
+    bounds: tuple[float, float] | None = None,
     size: float = 1.0,
     seed: int = 1,
 ) -> str:
@@ -71,6 +72,8 @@ def random_behler_parrinello(
         Size of the ranges of the functions.
     ranges : dict of str to (n_functions, 4) array, optional
         Minimum, maximum, mean and sigma of the functions of each element instead.
+    bounds : (float, float), optional
+        Minimum and maximum of all functions instead, where these are scaled by sigma: so wide that nothing is beyond them.
     size : float
         Of the weights, those of n inputs being about size / sqrt(n).
     seed : int
@@ -109,6 +112,8 @@ def random_behler_parrinello(
             row = (low, low + width, low + place * width, width / 4)
             if ranges is not None:
                 row = tuple(ranges[symbol][s - 1])
+            if bounds is not None:
+                row = (*bounds, *row[2:])
             scaling.append(f"{e} {s} " + " ".join(f"{x:.15e}" for x in row))
         sizes = nodes[symbol][0] if symbol in nodes else hidden
         (path / f"weights.{atomic_numbers[symbol]:03d}.data").write_text(_weights(rng, size, (n_in, *sizes, 1)))  # fmt: skip

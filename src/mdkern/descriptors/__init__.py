@@ -8,6 +8,7 @@ from typing import Any
 from mdkern.descriptors.ace import ACEDescriptor
 from mdkern.descriptors.acsf import ACSF
 from mdkern.descriptors.base import Descriptor
+from mdkern.descriptors.behler_parrinello import BehlerParrinelloDescriptor
 from mdkern.descriptors.bispectrum import Bispectrum
 from mdkern.descriptors.deepmd import DeepPotSE
 from mdkern.descriptors.jacobian import SparseJacobian
@@ -19,6 +20,7 @@ __all__ = [
     "ACSF",
     "SOAP",
     "ACEDescriptor",
+    "BehlerParrinelloDescriptor",
     "Bispectrum",
     "DeepPotSE",
     "Descriptor",

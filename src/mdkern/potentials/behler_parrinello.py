@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import units
+from numpy.typing import NDArray
 
+from mdkern import _core, checks
 from mdkern.io.behler_parrinello import BehlerParrinelloModel, read_behler_parrinello
-from mdkern.potentials.base import InCore, Result, say_once
+from mdkern.potentials.base import InCore, Result, SpeciesMap, say_once
 from mdkern.potentials.behler_parrinello_tables import function_union, kernel_fields, range_of
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 __all__ = ["BehlerParrinello"]
 
@@ -100,35 +105,25 @@ class BehlerParrinello(InCore):
         """Tables and nets of the kernel (cpp/potentials/behler_parrinello)."""
         return kernel_fields(self.model, self.length, self.energy)
 
-    def symmetry_functions(self, neighbors: Any, *, threads: int = 0) -> np.ndarray:
-        """Symmetry functions of each atom on a neighbor table, not scaled, in the order of n2p2.
-
-        Returns
-        -------
-        (n, n_functions) array
-            As wide as the element with most functions needs; zero behind the last one of others. Of a committee with different
-            functions, those of the first member come first.
-        """
-        return np.asarray(self._kernel.descriptors(neighbors, threads))
-
-    def extrapolations(self, neighbors: Any, *, threads: int = 0) -> np.ndarray:
+    def extrapolations(self, atoms: Atoms, *, threads: int = 0) -> NDArray[np.int64]:
         """Number of symmetry functions of each atom that are beyond the range of the training: n2p2's extrapolation warnings.
 
-        `neighbors` is a neighbor table whose species are those of this potential. Of a committee it counts what is beyond the
-        range of any member.
+        Of a committee it counts what is beyond the range of any member.
 
         Returns
         -------
         (n,) int array
         """
-        values = self.symmetry_functions(neighbors, threads=threads)
-        kinds = np.asarray(neighbors.species)
+        table = _core.NeighborTable(self.cutoff, 0.0)
+        kinds = SpeciesMap(self.species)(checks.atomic_numbers(atoms.numbers))
+        cell, pbc = checks.cell(atoms.cell), checks.directions("pbc", atoms.pbc)
+        table.update(checks.positions(atoms.positions), cell, pbc, kinds, threads)
+        values = self._kernel.descriptors(table, threads)
         out = np.zeros(len(values), dtype=np.int64)
         for e in range(len(self.species)):
             lower, upper = range_of(self.model, e)
-            of = kinds == e
-            g = values[of, : len(lower)]
-            out[of] = ((g < lower) | (g > upper)).sum(axis=1)
+            g = values[kinds == e, : len(lower)]
+            out[kinds == e] = ((g < lower) | (g > upper)).sum(axis=1)
         return out
 
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:

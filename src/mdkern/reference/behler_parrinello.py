@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,11 @@ def symmetry_functions(
     kind, i, j, D = _pairs(positions, cell, pbc, species, model, length)
     of = model.members[member]
     charges = _charges(model)
-    return [
-        np.array([f(D[i == a], kind[j[i == a]], charges)[0] for f in _functions(of, kind[a])])
-        for a in range(len(kind))
-    ]
+    out = []
+    for a in range(len(kind)):
+        found = _functions(of, kind[a], D[i == a], kind[j[i == a]], charges)
+        out.append(np.array([value for value, _ in found]))
+    return out
 
 
 def _charges(model: BehlerParrinelloModel) -> Float:
@@ -105,7 +107,7 @@ def _member(
     p = np.zeros_like(D)  # dE_i/d(r_j - r_i)
     for a in range(len(kind)):
         near = np.flatnonzero(i == a)
-        found = [f(D[near], kind[j[near]], charges) for f in _functions(member, kind[a])]
+        found = _functions(member, kind[a], D[near], kind[j[near]], charges)
         scaling = member.scaling[kind[a]]
         g = np.array([value for value, _ in found])
         value, slope = _network(member.networks[kind[a]], scaling.shift + scaling.slope * g)
@@ -153,17 +155,39 @@ def _network(net: Network, x: Float) -> tuple[float, Float]:
 
 # --- symmetry functions ------------------------------------------------------------------------------
 
-Evaluated = Callable[[Float, Int, Float], tuple[float, Float]]
+
+@dataclass(frozen=True)
+class Centre:
+    """Neighbors of an atom, and its triplets: pairs j < k of neighbors, their cosine and third side."""
+
+    d: Float
+    r: Float
+    kinds: Int
+    charges: Float
+    j: Int
+    k: Int
+    cos: Float
+    third: Float
+    side: Float
+
+    @classmethod
+    def of(cls, d: Float, kinds: Int, charges: Float) -> Centre:
+        """From vectors to the neighbors, their species, and atomic numbers of species."""
+        j, k = np.triu_indices(len(d), 1)
+        r, side = np.linalg.norm(d, axis=1), d[j] - d[k]
+        cos = np.einsum("tx,tx->t", d[j], d[k]) / (r[j] * r[k])
+        return cls(d, r, kinds, charges, j, k, cos, np.linalg.norm(side, axis=1), side)
 
 
-def _functions(member: Member, element: int) -> list[Evaluated]:
-    """Of vectors to neighbors, their species and atomic numbers of species: value, and gradient by the vectors."""
-
-    def evaluated(f: SymmetryFunction) -> Evaluated:
-        of = _angular if f.kind in ANGULAR else _radial
-        return lambda d, kinds, charges: of(member, f, d, kinds, charges)
-
-    return [evaluated(f) for f in member.functions[element]]
+def _functions(
+    member: Member, element: int, d: Float, kinds: Int, charges: Float
+) -> list[tuple[float, Float]]:
+    """Value of each function, and its gradient by the vectors."""
+    centre = Centre.of(d, kinds, charges)
+    return [
+        (_angular if f.kind in ANGULAR else _radial)(member, f, centre)
+        for f in member.functions[element]
+    ]
 
 
 def _radial_factor(member: Member, f: SymmetryFunction, r: Float) -> Values:
@@ -175,34 +199,31 @@ def _radial_factor(member: Member, f: SymmetryFunction, r: Float) -> Values:
     return gauss * fc, gauss * (dfc - 2 * f.eta * (r - f.rs) * fc)
 
 
-def _radial(
-    member: Member, f: SymmetryFunction, d: Float, kinds: Int, charges: Float
-) -> tuple[float, Float]:
-    r = np.linalg.norm(d, axis=1)
-    g, dg = _radial_factor(member, f, r)
-    weight = charges[kinds] if f.kind in WEIGHTED else (kinds == f.neighbors[0]) * 1.0
-    return float((weight * g).sum()), (weight * dg / r)[:, None] * d
+def _radial(member: Member, f: SymmetryFunction, at: Centre) -> tuple[float, Float]:
+    g, dg = _radial_factor(member, f, at.r)
+    weight = at.charges[at.kinds] if f.kind in WEIGHTED else (at.kinds == f.neighbors[0]) * 1.0
+    return float((weight * g).sum()), (weight * dg / at.r)[:, None] * at.d
 
 
-def _angular(
-    member: Member, f: SymmetryFunction, d: Float, kinds: Int, charges: Float
-) -> tuple[float, Float]:
-    j, k = np.triu_indices(len(d), 1)
+def _angular(member: Member, f: SymmetryFunction, at: Centre) -> tuple[float, Float]:
+    first, second = at.kinds[at.j], at.kinds[at.k]
     if f.kind in WEIGHTED:
-        weight = charges[kinds[j]] * charges[kinds[k]]
+        weight = at.charges[first] * at.charges[second]
     else:
-        pair = np.sort(np.stack([kinds[j], kinds[k]]), axis=0)
-        weight = (pair == np.array(f.neighbors)[:, None]).all(axis=0) * 1.0
-    r = np.linalg.norm(d, axis=1)
-    side = d[j] - d[k]
-    third = np.linalg.norm(side, axis=1)
-    cos = np.einsum("tx,tx->t", d[j], d[k]) / (r[j] * r[k])
-    (gj, dgj), (gk, dgk) = _radial_factor(member, f, r[j]), _radial_factor(member, f, r[k])
+        a, b = f.neighbors
+        weight = (((first == a) & (second == b)) | ((first == b) & (second == a))) * 1.0
+    if f.kind in CLOSED:
+        weight = weight * (at.third < f.rc)
+    used = np.flatnonzero(weight)
+    weight, j, k, cos, third = weight[used], at.j[used], at.k[used], at.cos[used], at.third[used]
+    r, d = at.r, at.d
+    g, dg = _radial_factor(member, f, r)
+    gj, gk, dgj, dgk = g[j], g[k], dg[j], dg[k]
     closed = f.kind in CLOSED
     h, dh = _radial_factor(member, f, third) if closed else (np.ones_like(cos), np.zeros_like(cos))
     a, da = _angle_factor(f, cos)
     with np.errstate(invalid="ignore", divide="ignore"):
-        u = np.where(third[:, None] > 0.0, side / third[:, None], 0.0)
+        u = np.where(third[:, None] > 0.0, at.side[used] / third[:, None], 0.0)
     uj, uk = d[j] / r[j][:, None], d[k] / r[k][:, None]
     turn = weight * gj * gk * h * da
     push = (weight * gj * gk * dh * a)[:, None] * u
@@ -210,9 +231,9 @@ def _angular(
     on_k = (weight * gj * dgk * h * a)[:, None] * uk
     on_j += (turn / r[j])[:, None] * (uk - cos[:, None] * uj) + push
     on_k += (turn / r[k])[:, None] * (uj - cos[:, None] * uk) - push
-    gradient = np.zeros_like(d)
-    np.add.at(gradient, j, on_j)
-    np.add.at(gradient, k, on_k)
+    gradient = np.stack(
+        [sum_at(j, on_j[:, x], len(d)) + sum_at(k, on_k[:, x], len(d)) for x in range(3)], axis=1
+    )
     return float((weight * gj * gk * h * a).sum()), gradient
 
 

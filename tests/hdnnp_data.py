@@ -71,7 +71,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "activations": "gcl",
         "nodes": {"Cu": ((5, 4, 3), "Shgs")},
         "settings": (
-            "scale_symmetry_functions",
+            "scale_symmetry_functions_sigma",
             "mean_energy -1.25",
             "conv_energy 3.5",
             "conv_length 2.0",
@@ -114,4 +114,11 @@ def ranged(where: Path, **settings: Any) -> str:
         g = np.array(rows)
         low, width = g.min(axis=0), np.maximum(np.ptp(g, axis=0), 1e-3 + 0.1 * g.max(axis=0))
         ranges[symbol] = np.stack([low, low + width, low + 0.4 * width, 0.3 * width], axis=1)
-    return random_behler_parrinello(where, species=("Cu", "O"), ranges=ranges, **settings)
+    by_sigma = any("sigma" in line for line in settings.get("settings", ()))
+    return random_behler_parrinello(
+        where,
+        species=("Cu", "O"),
+        ranges=ranges,
+        bounds=(-1e9, 1e9) if by_sigma else None,
+        **settings,
+    )
