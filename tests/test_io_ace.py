@@ -58,6 +58,11 @@ def test_the_content_decides(tmp_path: Path) -> None:
             path.write_text(text)
             assert is_ace(path)
             assert read_ace(path).format == kind
+    for kind in ("yace", "grace"):  # functions before all other keys
+        head, _, functions = TINY[kind].partition("functions:\n")
+        path.write_text("functions:\n" + functions + "# x\n" * 20000 + head)
+        assert is_ace(path)
+        assert read_ace(path).format == kind
     for text in ("", "elements: [Cu]\n", "bonds: 3\n", "nep4 1 Cu\n", "species:\n  - nbody: []\ndeltaSplineBins: 0.001\nelements: [Cu]\n"):  # fmt: skip
         path.write_text(text)
         assert not is_ace(path)
@@ -488,6 +493,16 @@ def test_other_files(read: Any, tmp_path: Path) -> None:
         read_ace(tmp_path)
 
 
+def test_files_of_ace_jl(read: Any) -> None:
+    """They have other keys for the radial functions; the message is about the functions."""
+    with pytest.raises(UnsupportedError, match=r":10: bonds of \[0, 0\], radbasename: .*'ACE.jl.base' of ACE.jl"):  # fmt: skip
+        read(
+            "deltaSplineBins: 0.001\nE0:\n  - -105.5\nbonds:\n  [0, 0]:\n    rcut: 5.5\n    recursion_coefficients:\n      B:\n"
+            '        - 0.0\n    radbasename: "ACE.jl.base"\n    maxn: 6\nlmax: 1\nembeddings:\n  0:\n    ndensity: 1\n'
+            '    FS_parameters:\n      - 1.0\n      - 1.0\n    npoti: "FinnisSinclair"\nelements:\n  - "Al"\nfunctions:\n  0:\n    []\n'
+        )
+
+
 def test_test_bases(read: Any) -> None:
     assert read(TINY_YACE.replace("SBessel", "TEST_SBessel")).bonds[1, 0].basis == "SBessel"
     assert read(TINY_YACE.replace("SBessel", "TEST_foo")).bonds[1, 0].basis == "zero"
@@ -511,6 +526,8 @@ def test_inner_cutoff_of_the_last_pair(read: Any) -> None:
         ("a: {b: 1\n", ":1: '{' that is not closed"),
         ("a: 'x\n", "' that is not closed"),
         ("a: 1\n   b: 2\n", ":2: ': 2'; expected a key at column 1"),
+        ("[1e999, 0]: 1\n", ":1: a list that is a key; expected integers in it"),
+        ("a: {[0.5]: 1}\n", ":1: a list that is a key; expected integers in it"),
         ("a: [1, 2-3]\n", ":1: '2-3'; expected a number"),
         ("a: 1\na: 2\n", ":2: key 'a' is given twice"),
         ("{a: 1, a: 2}\n", ":1: key 'a' is given twice"),
@@ -530,7 +547,7 @@ def test_yaml_that_is_refused(text: str | bytes, message: str) -> None:
     assert time.process_time() - start < 4.0
 
 
-@pytest.mark.parametrize("piece", ["[", "{", "{a: ", "- ", "? ", "a: ", "'", '"', "#\n", " ", "\\", ":", "a,", "[1", '"\\', "1 "])  # fmt: skip
+@pytest.mark.parametrize("piece", ["[", "{", "{a: ", "- ", "? ", "a: ", "'", '"', "#\n", " ", "\\", ":", "a,", "[1", '"\\', "1 ", "- 1\n"])  # fmt: skip
 def test_parser_takes_no_time(piece: str) -> None:
     for before in ("", "a: ", "a: [", "a: {b: ", 'a: "'):
         start = time.process_time()

@@ -9,9 +9,10 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from harness import Format
+from formats import model_format, reader
 from mutants import damage_text, number_near
 
+from mdkern.calculators import ACE
 from mdkern.io.ace import AceModel, is_ace, read_ace
 from mdkern.io.ace_facts import describe_ace
 from mdkern.reference.ace import ace, ace_functions
@@ -64,20 +65,23 @@ def mutant(rng: Random) -> bytes:
     return damage_text(rng, text, _WORDS)
 
 
-def read(path: str, rng: Random) -> AceModel:
+def potential(path: str, rng: Random) -> Any:
+    """The calculator of what was read; of some files what the command line shows, and the definition's result."""
+    is_ace(path)
     if rng.random() < 0.1:
         describe_ace(path)
-    is_ace(path)
-    return read_ace(path)
+    if rng.random() < 0.2:
+        evaluate(read_ace(path))
+    return reader(ACE)(path, rng)
 
 
-def use(model: AceModel) -> None:
-    """Indices are within their arrays, and the definition gives an energy."""
+def evaluate(model: AceModel) -> None:
+    """By the definition: indices are within their arrays."""
     n = min(6, 2 * len(model.elements))
     species = np.arange(n) % len(model.elements)
     positions = np.random.default_rng(5).uniform(0, 4.0, (n, 3))
     with np.errstate(all="ignore"):
-        result: Any = ace(positions, np.eye(3), False, species, model, tables=False)
+        result = ace(positions, np.eye(3), False, species, model, tables=False)
         values = ace_functions(positions, np.eye(3), False, species, model, tables=False)
     assert result.forces.shape == (n, 3)
     assert len(values) == n
@@ -88,4 +92,4 @@ def use(model: AceModel) -> None:
         assert np.isfinite(bond.coefficients).all()
 
 
-FORMAT = Format("ace", ".yace", mutant, read, use)
+FORMAT = model_format("ace", ".yace", mutant, potential)

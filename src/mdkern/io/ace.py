@@ -59,9 +59,9 @@ def _format(head: bytes) -> Literal["yace", "ace", "grace"] | None:
 
     if has(_FIT):
         return None
-    if has(_GRACE):
+    if has(_GRACE) or (has(rb"functions") and b"gen_cgs" in head):
         return "grace"
-    if has(_YACE) and has(_YACE_TOO):
+    if (has(rb"functions") and b"ctildes" in head) or (has(_YACE) and has(_YACE_TOO)):
         return "yace"
     if _TEXT.search(head) and _TEXT_TOO.search(head):
         return "ace"
@@ -107,4 +107,5 @@ def read_ace(path: str | os.PathLike[str]) -> AceModel:
     if kind == "ace":
         return read_ace_text(data, name)
     document = parse_yaml(data, name)
+    del data
     return read_grace(document) if kind == "grace" else read_yace(document)

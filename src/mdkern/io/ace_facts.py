@@ -67,7 +67,7 @@ def describe_ace(path: str | os.PathLike[str]) -> Description:
             "repulsion": _INNER[model.inner] if repulsion else "no",
             "E0": _constants(model),
         },
-        topics=("ACE", "GRACE") if model.kind == "grace" else ("ACE", "PACE"),
+        topics=("ACE", "GRACE/FS") if model.kind == "grace" else ("ACE", "ACE, pacemaker"),
     )
 
 

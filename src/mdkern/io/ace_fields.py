@@ -9,13 +9,25 @@ from typing import Any, NoReturn
 import numpy as np
 from ase.data import atomic_numbers
 
-from mdkern.errors import FormatError, UnsupportedError
+from mdkern.errors import UnsupportedError
 from mdkern.io.ace_model import AceEmbedding, Array
 from mdkern.io.ace_products import MAX_DENSITIES, MAX_MAGNITUDE
 from mdkern.io.text import show
 from mdkern.io.yaml_text import Document, Node
 
-__all__ = ["MAX_CUTOFF", "MAX_L", "MAX_RADIAL", "Fields", "check_embedding", "check_symbols"]
+__all__ = [
+    "MAX_CUTOFF",
+    "MAX_L",
+    "MAX_RADIAL",
+    "Fields",
+    "check_embedding",
+    "check_size",
+    "check_symbols",
+    "embedding",
+    "flat",
+    "number",
+    "told",
+]
 
 MAX_L = 24
 MAX_RADIAL = 512  # of n and of k
@@ -208,7 +220,3 @@ def check_size(n_pairs: int, shape: tuple[int, int, int], fail: Any) -> None:
         fail(
             f"{n_pairs} pairs with {n} x {l} x {k} radial coefficients; expected at most {MAX_SIZE} numbers in all"
         )
-
-
-def format_error(message: str, document: Document, at: int) -> NoReturn:
-    raise FormatError(message, document.path, document.line(at))

@@ -126,7 +126,8 @@ def _functions(root: Fields, limits: Limits, n_density: int) -> list[Any]:
             document.fail(f"{name}, {message}", at)
 
         functions = FunctionList("grace", n_density, limits, _NAMES, fail)
-        for entry in found[e]:
+        while found[e]:
+            entry = found[e].pop()
             part = Fields(document, entry, name)
             ls = part.numbers("ls")
             if not 1 <= len(ls) <= MAX_RANK:

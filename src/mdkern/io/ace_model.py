@@ -81,7 +81,7 @@ class AceBond:
     d_in: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AceFunction:
     """One function as the file has it, not merged with others.
 

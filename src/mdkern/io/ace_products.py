@@ -109,8 +109,8 @@ class FunctionList:
     def finish(self) -> tuple[tuple[AceFunction, ...], AceProducts]:
         """The functions, and the same as products."""
         found = {
-            rank: _Checked(self, rank, table).functions()
-            for rank, table in sorted(self.ranks.items())
+            rank: _Checked(self, rank, self.ranks.pop(rank)).functions()
+            for rank in sorted(self.ranks)
         }
         functions = tuple(found[rank][k] for rank, k in self.order)
         return functions, merged(self.kind, self.n_density, found)
@@ -196,15 +196,22 @@ def merged(
     rank1 = np.zeros((0, 2), np.int32)
     rank1_coefficients = np.zeros((0, n_density))
     for rank, functions in by_rank.items():
-        factors, c = _terms(kind, functions)
-        if kind == "ace" and rank == 1:
-            codes, sums = _summed(_code(factors), c)
-            table = _decoded(codes[:, 0])
-            rank1, rank1_coefficients = table[:, :2].astype(np.int32), sums
-            continue
-        codes = np.sort(_code(factors), axis=1)
+        counts = np.array([len(f.ms) for f in functions])
+        base = np.stack([_code(f.mus, f.ns, f.ls) for f in functions])
+        m = np.concatenate([f.ms for f in functions])
         if kind == "ace":
-            codes, c = _one_of_mirrors(factors, codes, c)
+            c = np.concatenate([f.couplings for f in functions])
+        else:
+            c = np.concatenate([np.outer(f.couplings, f.coefficients) for f in functions])
+        codes = np.repeat(base, counts, axis=0)
+        if kind == "ace" and rank == 1:
+            codes, rank1_coefficients = _summed(codes, c)
+            rank1 = _decoded(codes[:, 0])[:, :2]
+            continue
+        if kind == "ace":
+            codes, c = _one_of_mirrors(codes, m, c)
+        else:
+            codes = np.sort(codes + m, axis=1)
         codes, sums = _summed(codes, c)
         if len(codes):
             rows[rank], values[rank] = codes, sums
@@ -212,52 +219,47 @@ def merged(
     return AceProducts(
         rank1=rank1,
         rank1_coefficients=rank1_coefficients,
-        a_index=_decoded(used).astype(np.int32),
+        a_index=_decoded(used),
         terms={rank: np.searchsorted(used, codes).astype(np.int32) for rank, codes in rows.items()},
         coefficients=values,
         groups=_groups(by_rank) if kind == "grace" else (),
     )
 
 
-def _terms(kind: str, functions: list[AceFunction]) -> tuple[Whole, Array]:
-    """(mu, n, l, m) of every factor of every term, (terms, rank, 4), and the coefficients, (terms, ndensity)."""
-    counts = np.array([len(f.ms) for f in functions])
-    table = [np.repeat(np.stack([getattr(f, key) for f in functions]), counts, axis=0) for key in ("mus", "ns", "ls")]  # fmt: skip
-    factors = np.stack([*table, np.concatenate([f.ms for f in functions])], axis=2)
-    if kind == "ace":
-        c = np.concatenate([f.couplings for f in functions])
-    else:
-        c = np.concatenate([np.outer(f.couplings, f.coefficients) for f in functions])
-    return factors.astype(np.int64), c
-
-
-# 16 bits for each of mu, n, l and m: integers ascend as (mu, n, l, m) do.
+# 16 bits for each of mu, n, l and m, which is added: integers ascend as (mu, n, l, m) do.
 _M = 1 << 15
 
 
-def _code(factors: Whole) -> Whole:
-    mu, n, l, m = np.moveaxis(factors, 2, 0)
-    return np.asarray(((mu << 16 | n) << 16 | l) << 16 | (m + _M))
+def _code(mus: Any, ns: Any, ls: Any) -> Whole:
+    mu, n, l = (np.asarray(x, dtype=np.int64) for x in (mus, ns, ls))
+    return np.asarray(((mu << 16 | n) << 16 | l) << 16 | _M)
 
 
-def _decoded(codes: Whole) -> Whole:
+def _decoded(codes: Whole) -> Indices:
     low = 0xFFFF
-    return np.stack([codes >> 48, codes >> 32 & low, codes >> 16 & low, (codes & low) - _M], axis=1)
+    parts = [codes >> 48, codes >> 32 & low, codes >> 16 & low, (codes & low) - _M]
+    return np.stack(parts, axis=1).astype(np.int32)
 
 
-def _one_of_mirrors(factors: Whole, codes: Whole, c: Array) -> tuple[Whole, Array]:
-    """The greater of a row and its mirror: Re prod A_-m = (-1)^(sum of m) Re prod A_m."""
-    other = np.sort(_code(factors * np.array([1, 1, 1, -1])), axis=1)
-    differs = codes != other
-    first = np.argmax(differs, axis=1)[:, None]
+def _one_of_mirrors(base: Whole, m: Indices, c: Array) -> tuple[Whole, Array]:
+    """Rows, or the greater of a row and its mirror: Re prod A_-m = (-1)^(sum of m) Re prod A_m."""
+    codes, other = np.sort(base + m, axis=1), np.sort(base - m, axis=1)
+    first = np.argmax(codes != other, axis=1)[:, None]
     turn = (np.take_along_axis(other, first, 1) > np.take_along_axis(codes, first, 1))[:, 0]
-    sign = np.where(turn & (factors[:, :, 3].sum(axis=1) % 2 == 1), -1.0, 1.0)
-    return np.where(turn[:, None], other, codes), c * sign[:, None]
+    sign = np.where(turn & (m.sum(axis=1) % 2 == 1), -1.0, 1.0)
+    codes[turn] = other[turn]
+    return codes, c * sign[:, None]
 
 
 def _summed(codes: Whole, c: Array) -> tuple[Whole, Array]:
-    distinct, where = np.unique(codes, axis=0, return_inverse=True)
-    where = where.reshape(-1)
+    """Distinct rows, ascending, and the sums of what belongs to equal ones; rows whose sums are all 0 are left out."""
+    order = np.lexsort(codes.T[::-1])
+    ascending = codes[order]
+    new = np.ones(len(codes), dtype=bool)
+    new[1:] = (ascending[1:] != ascending[:-1]).any(axis=1)
+    distinct = ascending[new]
+    where = np.empty(len(codes), dtype=np.int64)
+    where[order] = np.cumsum(new) - 1
     sums = np.stack([np.bincount(where, x, len(distinct)) for x in c.T], axis=1)
     kept = (sums != 0).any(axis=1)
     return distinct[kept], sums[kept]
@@ -265,29 +267,38 @@ def _summed(codes: Whole, c: Array) -> tuple[Whole, Array]:
 
 def _groups(by_rank: dict[int, list[AceFunction]]) -> tuple[AceGroup, ...]:
     """Functions of equal monomials and couplings; of one n that has several of them the coefficients are added."""
+    known: dict[
+        tuple[bytes, ...], tuple[Whole, Array]
+    ] = {}  # most functions have the lists of others
     found: dict[tuple[int, bytes, bytes], tuple[Whole, Array, dict[int, Array]]] = {}
     for rank, functions in by_rank.items():
         for f in functions:
-            zero = np.zeros_like(f.ms)
-            factors = np.stack([zero, zero, np.broadcast_to(f.ls, f.ms.shape), f.ms], axis=2)
-            codes = np.sort(_code(factors.astype(np.int64)), axis=1)
-            codes, couplings = _summed(codes, f.couplings[:, None])
+            raw = f.ls.tobytes(), f.ms.tobytes(), f.couplings.tobytes()
+            if raw not in known:
+                known[raw] = _monomials(f)
+            codes, couplings = known[raw]
             key = rank, codes.tobytes(), couplings.tobytes()
-            by_n = found.setdefault(key, (codes, couplings[:, 0], {}))[2]
+            by_n = found.setdefault(key, (codes, couplings, {}))[2]
             n = int(f.ns[0])
             by_n[n] = by_n[n] + f.coefficients if n in by_n else f.coefficients
     out = []
     for (rank, _, _), (codes, couplings, by_n) in found.items():
         if not len(codes):
             continue
-        lm = _decoded(codes.reshape(-1))[:, 2:].reshape(-1, rank, 2)
         ns = sorted(by_n)
         out.append(
             AceGroup(
                 ns=np.array(ns, np.int32),
-                lm=lm.astype(np.int32),
+                lm=_decoded(codes.reshape(-1))[:, 2:].reshape(-1, rank, 2),
                 couplings=couplings,
                 coefficients=np.stack([by_n[n] for n in ns]),
             )
         )
     return tuple(out)
+
+
+def _monomials(f: AceFunction) -> tuple[Whole, Array]:
+    """Codes of the factors without n, each monomial once, and the sums of its couplings."""
+    codes = np.sort(_code(0, 0, f.ls) + f.ms, axis=1)
+    codes, couplings = _summed(codes, f.couplings[:, None])
+    return codes, couplings[:, 0]

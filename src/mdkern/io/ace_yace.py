@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -50,8 +49,8 @@ def read_yace(document: Document) -> AceModel:
     if "E0" in root:
         e0 = root.reals("E0", n, "one for each element")
     bins = root.real("deltaSplineBins", 1e-5, 1.0, default=0.001)
-    embeddings = _embeddings(root, n)
     bonds = _Bonds(root, n)
+    embeddings = _embeddings(root, n)
     functions = _functions(root, bonds.limits, embeddings)
     return AceModel(
         path=document.path,
@@ -88,15 +87,19 @@ def _indexed(root: Fields, key: str, n: int) -> dict[int, Node]:
     return out
 
 
-def by_element(root: Fields, key: str, n: int) -> list[Sequence[Node]]:
-    """Lists of a map whose keys are indices of elements; an element without one has an empty one."""
+def by_element(root: Fields, key: str, n: int) -> list[list[Node]]:
+    """Lists of a map whose keys are indices of elements, last entry first; an element without one has an empty one.
+
+    Who takes the entries with ``pop`` lets their memory go.
+    """
     found = _indexed(root, key, n)
-    out: list[Sequence[Node]] = [[] for _ in range(n)]
+    out: list[list[Node]] = [[] for _ in range(n)]
     for e, node in found.items():
         entries = [] if node.value is None else node.value
         if not isinstance(entries, list) and (not isinstance(entries, array) or len(entries)):
             root.document.fail(f"{key} of element {e}: {told(node)}; expected a list of functions", node.at)  # fmt: skip
-        out[e] = entries
+        node.value = None
+        out[e] = list(entries)[::-1]
     return out
 
 
@@ -115,7 +118,7 @@ def _embedding(part: Fields) -> AceEmbedding:
     return embedding(
         part.text("npoti"),
         part.reals("FS_parameters", 2 * n_density, "w and m for each density"),
-        (part.real("rho_core_cutoff", default=0.0), part.real("drho_core_cutoff", default=0.0)),
+        (part.real("rho_core_cutoff"), part.real("drho_core_cutoff", 0.0)),
         lambda message: part.refuse("npoti", message),
         lambda message: part.fail("FS_parameters", message),
     )
@@ -166,6 +169,8 @@ class _Bonds:
 
     @staticmethod
     def size(bond: Fields) -> tuple[int, int, int]:
+        # The basis first: files of other programs have other keys for the rest.
+        radial_basis(bond.text("radbasename"), lambda message: bond.refuse("radbasename", message))
         return (
             bond.integer("nradmax", 0, MAX_RADIAL),
             bond.integer("lmax", 0, MAX_L) + 1,
@@ -263,8 +268,8 @@ def _functions(root: Fields, limits: Limits, embeddings: tuple[AceEmbedding, ...
             document.fail(f"{name}, {message}", at)
 
         functions = FunctionList("ace", n_density, limits, _NAMES, fail)
-        for entry in found[e]:
-            _function(Fields(document, entry, name), e, n_density, functions)
+        while found[e]:
+            _function(Fields(document, found[e].pop(), name), e, n_density, functions)
         out.append(functions.finish())
     return out
 
