@@ -114,7 +114,7 @@ struct AceParams {
     int most_blocks = 0, most_vectors = 0, most_weights = 0, most_values = 0, most_rows = 0,
         most_functions = 0;
     const AceCenter* centers = nullptr;  // (n_species)
-    const double* harmonics = nullptr;   // table of harmonic_parts()
+    const double* norms = nullptr;       // of harmonics, at l (l + 1) / 2 + m; see math/sphere.hpp
     // Inner cutoff of kind zbl: r_in - d_in and d_in of each ordered pair, or null.
     const double *near = nullptr, *width = nullptr;
 };

@@ -9,7 +9,8 @@ namespace mdkern {
 namespace MDKERN_ISA {
 namespace {
 
-// dE/dA of lane l, real parts and imaginary ones of A, from the slopes of values: into the weights of its center.
+// dE/dA of lane l, real parts and imaginary ones of A, from the slopes of values: with the norms of harmonics into the
+// weights of its center.
 inline void take_weights(const AceJob& job, const AceCenter& center, const AceScratch& s, int l) {
     const AceParams& p = job.p;
     for (int g = 0; g < center.n_groups; ++g) {
@@ -18,12 +19,13 @@ inline void take_weights(const AceJob& job, const AceCenter& center, const AceSc
         const double* from = s.slopes + std::int64_t(group.vector) * W + l;
         for (int k = 0; k <= p.l_max; ++k) {
             const int n = group.first[k + 1] - group.first[k];
+            const double* norm = p.norms + k * (k + 1) / 2;
             for (int c = 0; c < n; ++c) {
-                *to++ = *from;
+                *to++ = norm[0] * *from;
                 from += p.real ? W : 2 * W;
                 for (int m = 1; m <= k; ++m, to += 2, from += 2 * W) {
-                    to[0] = from[0];
-                    to[1] = p.real ? from[W] : -from[W];
+                    to[0] = norm[m] * from[0];
+                    to[1] = (p.real ? norm[m] : -norm[m]) * from[W];
                 }
             }
         }
@@ -107,30 +109,47 @@ inline void contract(int n, int rows, const double* w, const double* f, const do
     }
 }
 
-// Sums over l and m of the derivative by the distance, and of the gradient of harmonics as polynomials.
+// The derivative by the distance, and the gradient of the polynomials, of sum_lm w_lm Q_lm (a, b)_m, where w are sums
+// over channels, and dw those over their derivatives; rows of l at l^2: m = 0, then cosine and sine of 1, 2, ...
 struct AceGradient {
-    V radial = 0.0, h = 0.0, gx = 0.0, gy = 0.0, gz = 0.0;
-
-    template <class Harmonics>
-    [[gnu::always_inline]] void add(int l, const double* table, const Harmonics& y, const V* w,
-                                    const V* dw) {
-        const int at = l * (l + 1) / 2, up = at - l;
-        const double* t = table + 4 * at;
-        radial = simd::fma(y.q[at], dw[0], radial);
-        if (l > 0) gz = simd::fma(V(t[2]) * y.q[up], w[0], gz);
-        if (l > 1) h = simd::fma(V(t[3]) * y.q[up + 1], w[0], h);
-        for (int m = 1; m <= l; ++m) {
-            const V c = w[2 * m - 1], d = w[2 * m], q = y.q[at + m];
-            const V u = simd::fma(c, y.a[m], d * y.b[m]);
-            radial = simd::fma(q, simd::fma(dw[2 * m - 1], y.a[m], dw[2 * m] * y.b[m]), radial);
-            if (m < l) gz = simd::fma(V(t[4 * m + 2]) * y.q[up + m], u, gz);
-            if (m + 1 < l) h = simd::fma(V(t[4 * m + 3]) * y.q[up + m + 1], u, h);
-            const V mq = V(double(m)) * q;
-            gx = simd::fma(mq, simd::fma(c, y.a[m - 1], d * y.b[m - 1]), gx);
-            gy = simd::fma(mq, simd::fnma(c, y.b[m - 1], d * y.a[m - 1]), gy);
-        }
-    }
+    V radial, gx, gy, gz;
 };
+template <class Harmonics>
+[[gnu::always_inline]] inline AceGradient gradient_of(int l_max, const Harmonics& y, const V* w,
+                                                      const V* dw) {
+    AceGradient g = {dw[0], V(0.0), V(0.0), V(0.0)};
+#pragma GCC unroll 8
+    for (int l = 1; l <= l_max; ++l) {
+        const V* q = y.q + l * (l + 1) / 2;
+        g.radial = simd::fma(q[0], dw[l * l], g.radial);
+        g.gz = simd::fma(q[1], w[l * l], g.gz);
+    }
+#pragma GCC unroll 8
+    for (int m = 1; m <= l_max; ++m) {
+        // Sums over l; of c and d with the derivative of Q by z as well.
+        V c = 0.0, d = 0.0, dc = 0.0, dd = 0.0, ec = 0.0, ed = 0.0;
+#pragma GCC unroll 8
+        for (int l = m; l <= l_max; ++l) {
+            const V* q = y.q + l * (l + 1) / 2 + m;
+            const int at = l * l + 2 * m - 1;
+            const V of_c = w[at], of_d = w[at + 1];
+            c = simd::fma(q[0], of_c, c);
+            d = simd::fma(q[0], of_d, d);
+            dc = simd::fma(q[0], dw[at], dc);
+            dd = simd::fma(q[0], dw[at + 1], dd);
+            if (m < l) {
+                ec = simd::fma(q[1], of_c, ec);
+                ed = simd::fma(q[1], of_d, ed);
+            }
+        }
+        g.radial = simd::fma(dc, y.a[m], simd::fma(dd, y.b[m], g.radial));
+        g.gz = simd::fma(ec, y.a[m], simd::fma(ed, y.b[m], g.gz));
+        const V mc = V(double(m)) * c, md = V(double(m)) * d;
+        g.gx = simd::fma(mc, y.a[m - 1], simd::fma(md, y.b[m - 1], g.gx));
+        g.gy = simd::fnma(mc, y.b[m - 1], simd::fma(md, y.a[m - 1], g.gy));
+    }
+    return g;
+}
 
 // `nearest_slope`: what the gradient of the nearest neighbor has more along r.
 template <int L>
@@ -140,29 +159,27 @@ template <int L>
     const AceParams& p = job.p;
     const int l_max = L < 0 ? p.l_max : L;
     AceHarmonics<L> y;
-    V a[2 * kAceMaxL + 1], da[2 * kAceMaxL + 1];
+    constexpr int kRows = ((L < 0 ? kAceMaxL : L) + 1) * ((L < 0 ? kAceMaxL : L) + 1);
+    V a[kRows], da[kRows];
     for (int q = 0; q < lane.n_runs; ++q) {
         const AceRun& run = lane.runs[q];
         const AceGroup& g = center.groups[p.one_group ? 0 : run.species];
         for (int k = run.begin; k < run.end; k += W) {
             const V ux = simd::load(lane.ux + k), uy = simd::load(lane.uy + k),
                     uz = simd::load(lane.uz + k), r = simd::load(lane.r + k);
-            harmonic_parts(l_max, p.harmonics, ux, uy, uz, V(1.0), y);
-            AceGradient sum;
+            sphere_parts(l_max, ux, uy, uz, y);
             const double* w = s.weights + g.weight;
             for (int l = 0; l <= l_max; ++l) {
                 const int n = g.first[l + 1] - g.first[l], rows = 2 * l + 1;
-                if (n == 0) continue;
                 contract(n, rows, w, lane.f + g.first[l] * s.room + k,
-                         lane.df + g.first[l] * s.room + k, s.room, a, da);
-                sum.add(l, p.harmonics, y, a, da);
+                         lane.df + g.first[l] * s.room + k, s.room, a + l * l, da + l * l);
                 w += n * rows;
             }
             // Of the gradient of the polynomials, the part along the sphere.
-            V gx = simd::fnma(ux, sum.h, sum.gx), gy = simd::fnma(uy, sum.h, sum.gy), gz = sum.gz;
+            const auto [of_radial, gx, gy, gz] = gradient_of(l_max, y, a, da);
             const V inverse = simd::load(lane.inverse + k);
             const V along = simd::fma(gx, ux, simd::fma(gy, uy, gz * uz));
-            V radial = simd::fnma(along, inverse, sum.radial);
+            V radial = simd::fnma(along, inverse, of_radial);
             if (lane.nearest >= k && lane.nearest < k + W) {
                 double extra[W];
                 for (int j = 0; j < W; ++j) extra[j] = k + j == lane.nearest ? nearest_slope : 0.0;

@@ -112,6 +112,7 @@ private:
     template <class Body> [[gnu::always_inline]] static void in_densities(int n, const Body& body) {
         if (n == 1) return body(Count<1>());
         if (n == 2) return body(Count<2>());
+        if (n == 4) return body(Count<4>());
         body(Count<0>());
     }
 

@@ -109,7 +109,7 @@ AceModel::AceModel(const Fields& fields) : fields_(fields) {
         p.most_rows = std::max(p.most_rows, view.program.forward.n * view.embedding.n);
         p.most_functions = std::max(p.most_functions, view.functions.n);
     }
-    make_harmonics();
+    make_norms();
     p.centers = centers_.data();
 }
 
@@ -393,28 +393,18 @@ void AceModel::make_functions(Center& c, AceCenter& view) {
     params_.n_features += int(n);
 }
 
-void AceModel::make_harmonics() {
-    const auto norm = [&](int l, int m) {
-        double x = 2.0 * l + 1.0;
-        for (int k = l - m + 1; k <= l + m; ++k) x /= k;
-        if (params_.real) return std::sqrt(m == 0 ? x : 2.0 * x);
-        return m % 2 ? -std::sqrt(x) : std::sqrt(x);
-    };
+void AceModel::make_norms() {
     for (int l = 0; l <= params_.l_max; ++l)
         for (int m = 0; m <= l; ++m) {
-            const double n = norm(l, m);
-            double a, b = 0.0, f = 0.0, e = 0.0;
-            if (l == m) {
-                a = m == 0 ? n : (2 * m - 1) * n / norm(m - 1, m - 1);
-            } else {
-                a = (2.0 * l - 1) / (l - m) * n / norm(l - 1, m);
-                f = (l + m) * n / norm(l - 1, m);
-            }
-            if (l - 2 >= m) b = double(l + m - 1) / (l - m) * n / norm(l - 2, m);
-            if (l - 1 >= m + 1) e = n / norm(l - 1, m + 1);
-            harmonics_.insert(harmonics_.end(), {a, b, f, e});
+            double x = 2.0 * l + 1.0;
+            for (int k = l - m + 1; k <= l + m; ++k) x /= k;
+            // Complex harmonics have the phase of Condon and Shortley.
+            if (params_.real)
+                norms_.push_back(std::sqrt(m == 0 ? x : 2.0 * x));
+            else
+                norms_.push_back(m % 2 ? -std::sqrt(x) : std::sqrt(x));
         }
-    params_.harmonics = harmonics_.data();
+    params_.norms = norms_.data();
 }
 
 }  // namespace mdkern

@@ -59,7 +59,7 @@ private:
     Value value_of(const Center& c, const std::int32_t* mu_n_l_m, const char* name) const;
     void make_program(Center& c, AceCenter& view) const;
     void make_functions(Center& c, AceCenter& view);
-    void make_harmonics();
+    void make_norms();
     void check(bool ok, const Fields& f, const std::string& name, std::int64_t value,
                std::int64_t end) const;
 
@@ -73,7 +73,7 @@ private:
     std::vector<AceCenter> centers_;
     std::vector<std::unique_ptr<AceTableMemory>> tables_;
     std::vector<std::vector<double>> scales_;
-    std::vector<double> harmonics_, near_, width_;
+    std::vector<double> norms_, near_, width_;
 };
 
 }  // namespace mdkern

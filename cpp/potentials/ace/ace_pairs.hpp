@@ -3,7 +3,7 @@
 #pragma once
 
 #include "forces/near.hpp"
-#include "math/harmonics.hpp"
+#include "math/sphere.hpp"
 #include "potentials/ace/ace_scratch.hpp"
 #include "simd/math.hpp"
 #include "simd/simd.hpp"
@@ -185,16 +185,16 @@ template <class Body> [[gnu::always_inline]] inline void with_l_max(int l_max, c
     if (l_max == 6) return body(Count<6>());
     body(Count<-1>());
 }
-template <int L> using AceHarmonics = HarmonicParts<V, (L < 0 ? kAceMaxL : L)>;
+template <int L> using AceHarmonics = SphereParts<V, (L < 0 ? kAceMaxL : L)>;
 
-// Harmonics of all neighbors of a center: rows lm, of m = 0, then cosine and sine of 1, 2, ...
+// Harmonics of all neighbors of a center, without norms: rows lm, of m = 0, then cosine and sine of 1, 2, ...
 template <int L>
 [[gnu::noinline]] void harmonics(const AceParams& p, const AceScratch& s, const AceLane& lane) {
     const int l_max = L < 0 ? p.l_max : L;
     AceHarmonics<L> y;
     for (int k = 0; k < lane.n; k += W) {
-        harmonic_parts(l_max, p.harmonics, simd::load(lane.ux + k), simd::load(lane.uy + k),
-                       simd::load(lane.uz + k), V(1.0), y);
+        sphere_parts(l_max, simd::load(lane.ux + k), simd::load(lane.uy + k),
+                     simd::load(lane.uz + k), y);
         for (int l = 0; l <= l_max; ++l) {
             double* to = s.harmonics + l * l * s.room + k;
             const V* q = y.q + l * (l + 1) / 2;
@@ -291,7 +291,8 @@ inline void sum_neighbors(const AceJob& job, const AceCenter& center, const AceS
             // Complex values have an imaginary part of m = 0, which is zero.
             outer(n, 2 * k + 1, lane.f + g.first[k] * s.room, s.harmonics + k * k * s.room, s.room,
                   run.begin, run.end, [&](int c, int m, double x) MDKERN_BODY {
-                      to[(c * width + m + (!p.real && m > 0)) * W] = x;
+                      const double norm = p.norms[k * (k + 1) / 2 + (m + 1) / 2];
+                      to[(c * width + m + (!p.real && m > 0)) * W] = norm * x;
                   });
             to += std::int64_t(n) * width * W;
         }

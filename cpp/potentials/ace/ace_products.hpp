@@ -83,6 +83,7 @@ template <bool kReal, int kP>
         const double* c = rows.c + std::int64_t(row.begin) * n;
         for (int e = row.begin; e < row.middle; ++e, c += n) {
             const Value v = Value::load(values, rows.entry[e]);
+#pragma GCC unroll 4
             for (int p = 0; p < n; ++p) {
                 const V w = c[p];
                 g[p].re = simd::fma(w, v.re, g[p].re);
@@ -92,6 +93,7 @@ template <bool kReal, int kP>
         if constexpr (!kReal)
             for (int e = row.middle; e < row.end; ++e, c += n) {
                 const Value v = Value::load(values, rows.entry[e]);
+#pragma GCC unroll 4
                 for (int p = 0; p < n; ++p) {
                     const V w = c[p];
                     g[p].re = simd::fma(w, v.re, g[p].re);

@@ -13,6 +13,7 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr double kCoulomb = 14.399645351950543;  // e^2 / (4 pi eps0), eV Angstrom
+constexpr int kFirstParts = 32;
 constexpr std::int64_t kMostBins = std::int64_t(1) << 22;
 constexpr std::size_t kMostBytes = std::size_t(1) << 30;  // of one table
 
@@ -189,6 +190,8 @@ void AceRadial::core(double r, double& h, double& dh) const {
     h *= inner;
 }
 
+std::vector<double> AceRadial::edges() const { return {r_in_ - d_in_, r_in_, cutoff_ - dcut_}; }
+
 void AceRadial::evaluate(double r, const std::vector<AceChannel>& channels, const double* sums,
                          double* f, double* df) const {
     const auto n = std::size_t(n_base_);
@@ -241,7 +244,8 @@ public:
         largest();
         add_empty(std::nan(""));  // nothing is defined within the first bin
         to.map[0] = 0;
-        if (n_bins_ > 1) split(1, n_bins_);
+        const std::vector<int> ends = first_ends();
+        for (std::size_t k = 1; k < ends.size(); ++k) split(ends[k - 1], ends[k]);
         add_empty(0.0);  // everything beyond the cutoff
         to.map[std::size_t(n_bins_)] = int(to.place.size() / 2) - 1;
 
@@ -283,6 +287,24 @@ private:
                 largest_[c] = std::max(largest_[c], std::fabs(s.f[c]));
             }
         }
+    }
+    // Between these bins intervals are sought: no edge of the functions is within one, and none is so long that the places
+    // where it is looked at could miss something.
+    std::vector<int> first_ends() const {
+        std::vector<int> ends = {1, n_bins_ - 1, n_bins_};
+        for (int k = 1; k < kFirstParts; ++k)
+            ends.push_back(int(std::int64_t(n_bins_) * k / kFirstParts));
+        for (const double r : radial_.edges()) {
+            if (!(r > 0.0 && r < radial_.cutoff())) continue;
+            ends.push_back(int(r / width_));
+            ends.push_back(int(r / width_) + 1);
+        }
+        std::sort(ends.begin(), ends.end());
+        ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+        ends.erase(
+            std::remove_if(ends.begin(), ends.end(), [&](int k) { return k < 1 || k > n_bins_; }),
+            ends.end());
+        return ends;
     }
     // One or more intervals for the bins [i, j).
     void split(int i, int j) {

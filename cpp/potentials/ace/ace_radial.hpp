@@ -35,6 +35,8 @@ public:
     double inner_radius() const { return r_in_; }
     double inner_width() const { return d_in_; }
     bool core() const { return prehc_ != 0.0; }
+    // Where a higher derivative jumps, or may change within a short way.
+    std::vector<double> edges() const;
 
     // Values and derivatives of the channels at r > 0, without the bin before the cutoff. sums: coefficients of the g
     // for each density, (n_densities, n_base); may be null where no channel is of this kind.

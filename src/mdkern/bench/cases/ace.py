@@ -21,26 +21,31 @@ _NEIGHBORS = {"ace": 140.0, "ace_grace": 134.0}  # in copper, within 7.4 and 7 A
 
 
 def _flops(
-    neighbors: float, channels: int, outer: int, l_max: int, terms: float, per_term: float
+    neighbors: float, channels: float, outer: int, l_max: int, terms: float, per_term: float
 ) -> float:
     """Operations per atom, as cpp/potentials/ace/ace_kernel.cpp counts them.
 
-    Of a neighbor: channels and slopes from tables; harmonics twice; products with harmonics, of which there are `outer`,
-    into A, and twice as many of dE/dA with channels and slopes; 22 for each (l, m > 0) of the gradient. Then the terms of the
+    Of a neighbor: channels and slopes from tables, 19; harmonics, twice; products of channels and harmonics, of which there
+    are `outer`, into A, and of dE/dA with channels and slopes; sums over l and m of the gradient. Then the terms of the
     densities there and back.
     """
-    pairs = (l_max + 1) * (l_max + 2) // 2
-    harmonics = 2 * (5 * pairs + 6 * l_max) + (l_max + 1) ** 2
-    per_neighbor = 19 * channels + harmonics + 6 * outer + 22 * (pairs - l_max - 1) + 60
-    return neighbors * per_neighbor + terms * per_term
+    pairs = l_max * (l_max + 1) // 2  # (l, m > 0)
+    harmonics = 2 * (10 * l_max + 2 * pairs) + 2 * pairs
+    gradient = 12 * pairs + 20 * l_max + 60
+    return neighbors * (19 * channels + harmonics + 6 * outer + gradient) + terms * per_term
 
 
-# 22 channels of l = 0 (R, g, core) and 5 of each other l; 20 and 15. Terms: complex with two densities, real with four.
+# 8 channels of l = 0 (R, a function for each density, core) and 5 of each other l; 20 and 15, each times a factor of the
+# element. Terms: complex with two densities, real with four.
 COUNTS = {
     name: Counts(flops / n, INDEX + 2 * ROW, INDEX, ATOM + 30 * ROW)
     for name, n, flops in (
-        ("ace", _NEIGHBORS["ace"], _flops(140.0, 52, 22 + 5 * 48, 6, 6000.0, 17.0)),
-        ("ace_grace", _NEIGHBORS["ace_grace"], _flops(134.0, 95, 20 + 15 * 35, 5, 1500.0, 18.0)),
+        ("ace", _NEIGHBORS["ace"], _flops(140.0, 38, 8 + 5 * 48, 6, 6000.0, 17.0)),
+        (
+            "ace_grace",
+            _NEIGHBORS["ace_grace"],
+            _flops(134.0, 95 * 21 / 19, 20 + 15 * 35, 5, 1500.0, 18.0),
+        ),
     )
 }
 
