@@ -84,7 +84,7 @@ MADE: dict[str, Any] = {
             periodic=True,
         )
     ),
-    "ace": lambda: calculators.ACE(DATA / "ace" / "toy_AlNi.yace"),
+    "ace": lambda: calculators.ACE(DATA / "ace" / "toy_Al.ace"),
     "ace_nearest": lambda: calculators.ACE(DATA / "ace" / "toy_zbl_SiOH.yace"),
     "ace_grace": lambda: calculators.ACE(DATA / "ace" / "toy_grace_AlLi.yaml"),
     "mace": mace,
