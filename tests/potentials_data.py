@@ -112,7 +112,7 @@ MADE: dict[str, Any] = {
     "behler_parrinello": lambda: calculators.BehlerParrinello(
         DATA / "n2p2" / "mixed", length_unit="angstrom", energy_unit="eV"
     ),
-    "ace": lambda: calculators.ACE(DATA / "ace" / "toy_AlNi.yace"),
+    "ace": lambda: calculators.ACE(DATA / "ace" / "toy_Al.ace"),
     "ace_nearest": lambda: calculators.ACE(DATA / "ace" / "toy_zbl_SiOH.yace"),
     "ace_grace": lambda: calculators.ACE(DATA / "ace" / "toy_grace_AlLi.yaml"),
     "mace": mace,
