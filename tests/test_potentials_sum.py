@@ -271,3 +271,32 @@ def test_fields_of_a_damaged_file(species: Any, message: str) -> None:
     fields = Sum([_eam()]).potential.core_fields() | {"species": species}
     with pytest.raises(ValueError, match=message):
         mdkern._core.Potential(fields)
+
+
+def test_with_dispersion() -> None:
+    """D3 looks for its neighbors itself, far beyond the lists of the other parts, which stay as short as they are alone."""
+    from mdkern.calculators import D3
+
+    def dispersion() -> Any:
+        return D3("pbe", cutoff=14.0, cn_cutoff=9.0)
+
+    atoms, same = _copper(), _copper()
+    atoms.calc = total = dispersion() + _eam() + ZBL(1.4, 2.7)
+    assert total.species == ("Al", "Cu")
+    assert total.cutoff == 14.0
+    assert total.potential.force_step().list_cutoff == _eam().cutoff
+    same.calc = SumCalculator([dispersion(), _eam(), ZBL(1.4, 2.7)])
+    rng = np.random.default_rng(5)
+    for _ in range(4):
+        atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+        same.positions[:] = atoms.positions
+        assert atoms.get_potential_energy() == pytest.approx(same.get_potential_energy(), rel=1e-12)
+        assert np.abs(atoms.get_forces() - same.get_forces()).max() <= 1e-11
+        assert np.abs(atoms.get_stress() - same.get_stress()).max() <= 1e-12
+    from ase.md.verlet import VelocityVerlet
+
+    momenta = rng.normal(scale=1.0, size=(len(atoms), 3))
+    for system, make in ((atoms, md.VelocityVerlet), (same, VelocityVerlet)):
+        system.set_momenta(momenta)
+        make(system, timestep=2 * units.fs).run(25)
+    assert np.abs(atoms.positions - same.positions).max() <= 1e-11

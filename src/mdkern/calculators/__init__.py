@@ -39,10 +39,6 @@ if TYPE_CHECKING:  # the classes that __getattr__ makes, for who reads and for t
 
     class StoredModel(Calculator): ...
 
-    class ZBL(Calculator): ...
-
-    class Sum(Calculator): ...
-
 
 __all__ = ["Calculator", "load"]
 __all__.extend(sorted(entry.calculator for entry in entries()))
@@ -54,15 +50,15 @@ def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
     Parameters
     ----------
     path : str
-        An EAM file (.eam, .eam.alloy, .eam.fs), a ``nep.txt``, a DeePMD-kit model (.dp, .yaml, .json), a MACE model (.model, .npz), a
-        linear model (.npz), a file of another potential that :mod:`mdkern.registry` has, or the word "zhou2004" for the built-in EAM (with ``elements=[...]``).
+        An EAM file (.eam, .eam.alloy, .eam.fs), a ``nep.txt``, a DeePMD-kit model (.dp, .yaml, .json), a MACE model (.model, .npz), SNAP
+        (.snapcoeff), ACE (.yace, .ace, GRACE/FS .yaml), Stillinger-Weber (.sw), Tersoff, a folder of n2p2, a linear model (.npz), a file of another potential that :mod:`mdkern.registry` has, or the word "zhou2004" for the built-in EAM (with ``elements=[...]``).
     **kwargs
         Passed to the calculator.
 
     Raises
     ------
     UnsupportedError
-        The file is of another kind, such as a frozen graph (.pb), Tersoff, atoms: the message says what it looks like, the way out, and
+        The file is of another kind, such as a frozen graph (.pb), MEAM, atoms: the message says what it looks like, the way out, and
         what is read.
     FormatError
         No reader recognises the content, or the file is damaged.
