@@ -312,6 +312,8 @@ def _stored_seeds() -> list[bytes]:
         Path(path).write_text(text)
         made.append(calculators.EAM(path))
     made.append(calculators.EAM.zhou2004(["Cu", "Ni"]))
+    made.append(calculators.StillingerWeber(DATA / "classical" / "toy_GaAs.sw"))
+    made.append(calculators.Tersoff(DATA / "classical" / "toy_SiC.tersoff.zbl"))
     for k, members in enumerate(_linear_seeds()):
         with zipfile.ZipFile(f"{_folder()}/seed{k}.npz", "w") as archive:
             for name, data in members.items():
