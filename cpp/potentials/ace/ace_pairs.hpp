@@ -193,18 +193,23 @@ template <int L> using AceHarmonics = SphereParts<V, (L < 0 ? kAceMaxL : L)>;
 // Harmonics of all neighbors of a center, without norms: rows lm, of m = 0, then cosine and sine of 1, 2, ...
 template <int L>
 [[gnu::noinline]] void harmonics(const AceParams& p, const AceScratch& s, const AceLane& lane) {
-    const int l_max = L < 0 ? p.l_max : L;
+    const int l_max = L < 0 ? p.l_max : L, n = lane.n;
+    const std::int64_t room = s.room;
+    const double *const ux = lane.ux, *const uy = lane.uy, *const uz = lane.uz;
+    double* const rows = s.harmonics;
     AceHarmonics<L> y;
-    for (int k = 0; k < lane.n; k += W) {
-        sphere_parts(l_max, simd::load(lane.ux + k), simd::load(lane.uy + k),
-                     simd::load(lane.uz + k), y);
+    for (int k = 0; k < n; k += W) {
+        sphere_parts(l_max, simd::load(ux + k), simd::load(uy + k), simd::load(uz + k), y);
+        double* to = rows + k;
+#pragma GCC unroll 8
         for (int l = 0; l <= l_max; ++l) {
-            double* to = s.harmonics + l * l * s.room + k;
             const V* q = y.q + l * (l + 1) / 2;
             simd::store(to, q[0]);
-            for (int m = 1; m <= l; ++m) {
-                simd::store(to + (2 * m - 1) * s.room, q[m] * y.a[m]);
-                simd::store(to + 2 * m * s.room, q[m] * y.b[m]);
+            to += room;
+#pragma GCC unroll 8
+            for (int m = 1; m <= l; ++m, to += 2 * room) {
+                simd::store(to, q[m] * y.a[m]);
+                simd::store(to + room, q[m] * y.b[m]);
             }
         }
     }
