@@ -302,10 +302,11 @@ def test_linear_model_of_the_functions(file: str, tmp_path: Path) -> None:
     kinds = np.array([d.species.index(z) for z in atoms.numbers])
     got = evaluate(calc, atoms)
     expected = (weights[kinds] * d.create(atoms)).sum(axis=1) + intercepts[kinds]
-    assert np.abs(got["energies"] - expected).max() <= 1e-11 * np.abs(expected).max()
+    # Functions of rank 1 are summed up before they become tables.
+    assert np.abs(got["energies"] - expected).max() <= 1e-10 * np.abs(expected).max()
     gradient, virial = d.vjp(atoms, weights[kinds])
-    assert np.abs(got["forces"] + gradient).max() <= 1e-11 * np.abs(gradient).max()
-    assert np.abs(got["virial"] - virial).max() <= 1e-11 * np.abs(virial).max()
+    assert np.abs(got["forces"] + gradient).max() <= 1e-8 * np.abs(gradient).max()
+    assert np.abs(got["virial"] - virial).max() <= 1e-8 * np.abs(virial).max()
     with pytest.raises(UnsupportedError, match="expected export"):
         calc.potential.save(tmp_path / "model.npz")
     calc.potential.export(tmp_path / "model.mdk")
