@@ -26,6 +26,7 @@ from contracts import PotentialContract, evaluate, raw
 
 import mdkern
 from mdkern import _core, potentials, reference
+from mdkern.bench.ace_models import random_grace, random_yace
 from mdkern.calculators import ACE, LinearModel
 from mdkern.calculators.base import NonFiniteError
 from mdkern.descriptors import ACEDescriptor
@@ -141,6 +142,31 @@ def test_small_files(text: str, tmp_path: Path) -> None:
     assert np.abs(got["forces"] - expected.forces).max() <= 1e-9 * (
         1 + np.abs(expected.forces).max()
     )
+
+
+@pytest.mark.parametrize("l_max", [0, 2, 4, 5, 6, 8])
+@pytest.mark.usefixtures("isa")
+def test_every_l_max(l_max: int, tmp_path: Path) -> None:
+    """Loops over l are compiled for some of them, and once for all others."""
+    small = {"n_base": 4, "cutoff": 4.2, "l_max": l_max}
+    paths = [
+        random_yace(tmp_path / "a.yace", n_max=2, rank3=30, rank4=10, **small),
+        random_grace(
+            tmp_path / "a.yaml",
+            n_max=(3, 2, 2),
+            rank3=4,
+            densities=3,
+            **{**small, "l_max": max(1, l_max)},
+        ),
+    ]
+    atoms = (bulk("Cu", cubic=True) * 2)[:13]
+    atoms.rattle(0.1, seed=1)
+    for path in paths:
+        got, expected = evaluate(ACE(path), atoms), reference.ace(*inputs(atoms, read_ace(path)))
+        limit = np.abs(expected.energies).max()
+        assert np.abs(got["energies"] - expected.energies).max() <= 1e-10 * limit
+        forces = np.abs(expected.forces).max()
+        assert np.abs(got["forces"] - expected.forces).max() <= 5e-9 * forces
 
 
 def test_ace_and_yace_of_the_same_content_give_the_same_bits(tmp_path: Path) -> None:
