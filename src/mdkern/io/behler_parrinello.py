@@ -6,6 +6,7 @@ checked against what ``input.nn`` says before networks are made, and what is not
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
@@ -31,7 +32,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-MOST_BYTES = 2**24  # of an input.nn
+MOST_BYTES, MOST_LINES = 2**24, 100_000  # of an input.nn; lines that are kept
 MOST_LAYERS, MOST_NODES, MOST_FUNCTIONS = (
     15,
     4096,
@@ -52,6 +53,16 @@ _REFUSED = {
     "use_vdw": "van der Waals terms",
     "use_damping": "damping",
     "use_ensemble": "ensembles in one file",
+}
+_KNOWN = {
+    *_REFUSED,
+    *("nnp_type", "nnp_gen", "nn_type", "nn_type_short"),
+    *("number_of_elements", "elements", "symfunction_short", "cutoff_type"),
+    *("global_hidden_layers_short", "global_nodes_short", "global_activation_short"),
+    *("element_hidden_layers_short", "element_nodes_short", "element_activation_short"),
+    *("scale_symmetry_functions", "center_symmetry_functions", "scale_symmetry_functions_sigma"),
+    *("scale_min_short", "scale_max_short", "normalize_nodes", "atom_energy"),
+    *("mean_energy", "conv_energy", "conv_length"),
 }
 _KEYS = re.compile(
     rb"^[ \t]*(number_of_elements|symfunction_short|nnp_type|global_nodes_short|global_symfunction_short)\b",
@@ -235,13 +246,23 @@ def number(settings: Settings, line: int, word: str, what: str) -> float:
 
 
 def _settings(path: Path) -> Settings:
-    settings = Settings(path)
-    text = read_text(path, MOST_BYTES).decode("utf-8", "backslashreplace")
-    for k, line in enumerate(text.split("\n"), 1):
-        words = re.split(r"[#!]", line, maxsplit=1)[0].split()
-        if words:
-            settings.lines.setdefault(words[0], []).append((k, words[1:]))
-    if not settings.lines:
+    """Lines with keywords that matter, one at a time: what a file of 16 MB takes follows from what is kept of it."""
+    settings, kept, empty = Settings(path), 0, True
+    for k, line in enumerate(io.BytesIO(read_text(path, MOST_BYTES)), 1):
+        words = line.partition(b"#")[0].partition(b"!")[0].split(None, 64)
+        if not words:
+            continue
+        empty = False
+        key = words[0].decode("latin-1")
+        if key not in _KNOWN:
+            continue  # of trainings
+        kept += 1
+        if kept > MOST_LINES:
+            raise UnsupportedError(f"{path}:{k}: more than {MOST_LINES} lines with keywords")
+        settings.lines.setdefault(key, []).append(
+            (k, [word.decode("utf-8", "backslashreplace") for word in words[1:]])
+        )
+    if empty:
         raise FormatError("no keywords in it; expected those of n2p2", path)
     return settings
 
