@@ -227,12 +227,15 @@ def test_lines_that_mean_nothing_take_no_memory(folder: Path) -> None:
 
 
 def test_committees_and_folders(folder: Path) -> None:
-    with pytest.raises(FormatError, match=r"neither input.nn nor folders nnp-\*"):
+    with pytest.raises(FormatError, match=r"neither input.nn nor folders nnp-\* with weights"):
         BehlerParrinello(DATA)
     with pytest.raises(ValueError, match="path: an empty list"):
         BehlerParrinello([])
     with pytest.raises(FormatError, match="elements O Cu; expected H O as in"):
         BehlerParrinello([folder, DATA / "mixed"])
+    other = folder / "other.nn"  # of the folder, instead of input.nn
+    other.write_text(INPUT + "atom_energy O -2.0\n")
+    assert read_behler_parrinello(other).members[0].atom_energies.tolist() == [0.0, -2.0]
     (folder / "weights.001.data").unlink()
     with pytest.raises(FileNotFoundError):
         mdkern.load(folder)

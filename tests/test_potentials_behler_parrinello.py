@@ -304,6 +304,13 @@ def test_committee(committee: Path) -> None:
     for key in ("energy", "forces", "virial"):
         mean = np.mean([m[key] for m in members], axis=0)
         assert np.abs(got[key] - mean).max() < 1e-13
+    for name in ("input.nn", "scaling.data"):  # one for all members
+        shutil.copy(paths[0] / name, committee)
+        (paths[0] / name).unlink()
+    shared = evaluate(make(committee), atoms)
+    assert np.array_equal(shared["forces"], got["forces"])
+    for name in ("input.nn", "scaling.data"):
+        shutil.copy(committee / name, paths[0])
     listed = evaluate(make(paths), atoms)
     assert np.array_equal(listed["forces"], got["forces"])
     spread = np.std([m["forces"] for m in members], axis=0)

@@ -1,6 +1,7 @@
 """Folders of n2p2 and RuNNer: ``input.nn``, ``scaling.data`` and ``weights.*.data`` of networks of the second generation.
 
-A folder is one model; a folder of folders ``nnp-*``, as CP2K's committees have them, is several. Nothing is trusted: counts are
+A folder is one model; a folder of folders ``nnp-*``, as CP2K's committees have them, is several, which may share ``input.nn`` and
+``scaling.data`` of the folder above. Nothing is trusted: counts are
 checked against what ``input.nn`` says before networks are made, and what is not evaluated is refused by name.
 """
 
@@ -150,14 +151,14 @@ def read_behler_parrinello(
     given = [path] if isinstance(path, (str, os.PathLike)) else list(path)
     if not given:
         raise ValueError("path: an empty list; expected at least one folder")
-    folders = [folder for p in given for folder in _folders(Path(p))]
-    read = [_read_member(folder) for folder in folders]
+    inputs = [member for p in given for member in _inputs(Path(p))]
+    read = [_read_member(*member) for member in inputs]
     species = read[0][0]
     for k, (elements, _) in enumerate(read):
         if elements != species:
             raise FormatError(
-                f"elements {' '.join(elements)}; expected {' '.join(species)} as in {folders[0]}",
-                folders[k] / "input.nn",
+                f"elements {' '.join(elements)}; expected {' '.join(species)} as in {inputs[0][0]}",
+                inputs[k][0],
             )
     return BehlerParrinelloModel(
         path=", ".join(os.fspath(p) for p in given),
@@ -167,7 +168,8 @@ def read_behler_parrinello(
 
 
 def _members(folder: Path) -> list[Path]:
-    found = [p for p in folder.glob("nnp-*") if (p / "input.nn").is_file()]
+    """Folders ``nnp-*`` with weights, in the order of their numbers."""
+    found = [p for p in folder.glob("nnp-*") if p.is_dir() and any(p.glob("weights.*.data"))]
 
     def place(p: Path) -> tuple[int, str]:
         number = re.fullmatch(r"nnp-(\d{1,9})", p.name)
@@ -176,15 +178,16 @@ def _members(folder: Path) -> list[Path]:
     return sorted(found, key=place)
 
 
-def _folders(path: Path) -> list[Path]:
+def _inputs(path: Path) -> list[tuple[Path, Path]]:
+    """Of each member its ``input.nn``, which may be that of the folder above, and its folder."""
     if not path.is_dir():
-        return [path.parent]
-    if (path / "input.nn").is_file():
-        return [path]
-    found = _members(path)
-    if not found:
-        raise FormatError("neither input.nn nor folders nnp-* with one in it", path)
-    return found
+        return [(path, path.parent)]
+    own, members = path / "input.nn", _members(path)
+    if own.is_file() and (not members or any(path.glob("weights.*.data"))):
+        return [(own, path)]
+    if not members:
+        raise FormatError("neither input.nn nor folders nnp-* with weights", path)
+    return [(p / "input.nn" if (p / "input.nn").is_file() else own, p) for p in members]
 
 
 # --- input.nn --------------------------------------------------------------------------------------
@@ -450,10 +453,10 @@ def _atom_energies(settings: Settings, species: tuple[str, ...]) -> Array:
 # --- a folder ---------------------------------------------------------------------------------------
 
 
-def _read_member(folder: Path) -> tuple[tuple[str, ...], Member]:
+def _read_member(path: Path, folder: Path) -> tuple[tuple[str, ...], Member]:
     from ase.data import atomic_numbers
 
-    settings = _settings(folder / "input.nn")
+    settings = _settings(path)
     _refuse(settings)
     species = _elements(settings)
     functions = _functions(settings, species)
@@ -468,8 +471,11 @@ def _read_member(folder: Path) -> tuple[tuple[str, ...], Member]:
     if conv_energy <= 0.0 or settings.number("conv_length", 1.0) <= 0.0:
         raise settings.error("conv_energy, conv_length: expected positive numbers")
     topologies = _topologies(settings, species)
+    ranges = folder / "scaling.data"
+    if not ranges.exists() and path.parent != folder:
+        ranges = path.parent / "scaling.data"
     sizes = [len(f) for f in functions]
-    scaling = read_scaling(folder / "scaling.data", sizes, mode, low, high)
+    scaling = read_scaling(ranges, sizes, mode, low, high)
     per_node = settings.one("normalize_nodes") is not None
     networks = tuple(
         read_weights(folder / f"weights.{atomic_numbers[symbol]:03d}.data", n, choices, per_node)
