@@ -277,8 +277,8 @@ def test_more_triplets_than_are_kept() -> None:
     """Tiles that the thread's scratch has no room for are made again on the way back."""
     path = ranged(
         scratch_folder() / "n2p2-many", cutoff="1",
-        functions=[line.replace("4.0", "7.5") for line in GAUSSIAN[2:4] * 3 + COMPACT[3:4]]
-        + ["O 3 Cu O 0.1 1 2 7.5", "O 3 Cu Cu 0.1 1 2.5 7.5"],
+        functions=[line.replace("4.0", "10.5") for line in GAUSSIAN[2:4] * 3 + COMPACT[3:4]]
+        + ["O 3 Cu O 0.1 1 2 10.5", "O 3 Cu Cu 0.1 1 2.5 10.5"],
     )  # fmt: skip
     close_to_the_definition(path, structure("triclinic"))
 
