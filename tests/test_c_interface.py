@@ -14,6 +14,7 @@ import messages_data
 import numpy as np
 import pytest
 from ase import Atoms
+from contracts import evaluate
 from numpy.typing import NDArray
 from potentials_data import IN_DOMAINS, MADE, copper_nickel, system_of
 
@@ -509,6 +510,28 @@ def test_a_model_that_adds_up_values_of_ghosts(tmp_path: Path) -> None:
     assert r.virial[0] == pytest.approx(
         -(calc.get_potential_energy(chain) - r.energy) / 1e-3, rel=1e-2
     )
+    made.close()
+
+
+def test_pairs_of_two_entries_where_atoms_have_no_numbers(tmp_path: Path) -> None:
+    """Each direction is half of the pair, whatever an earlier call has left in the scratch."""
+    calc = calculators.Tersoff(DATA / "classical" / "toy_GaAs.tersoff.zbl")
+    calc.potential.export(tmp_path / "x.mdk")
+    made = Model(tmp_path / "x.mdk")
+    exchange = {"forward": nothing, "reverse": nothing}
+    rng = np.random.default_rng(3)
+    grid = np.array(list(np.ndindex(2, 2, 2))) * 2.0
+    for n in (8, 3, 8):
+        x, kinds = grid[:n] + rng.normal(0, 0.1, (n, 3)), [k % 2 for k in range(n)]
+        lists = [[j for j in range(n) if j != i] for i in range(n)]
+        status, r, _, f, _ = made.cluster(x, kinds, lists, **exchange)
+        assert status == OK, made.message()
+        atoms = Atoms([calc.species[k] for k in kinds], x)
+        # The other order of the atoms chooses the other entry of every pair.
+        a, b = evaluate(calc, atoms), evaluate(calc, atoms[::-1])
+        np.testing.assert_allclose(r.energy, 0.5 * (a["energy"] + b["energy"]), rtol=1e-13)
+        np.testing.assert_allclose(f, 0.5 * (a["forces"] + b["forces"][::-1]), rtol=0, atol=1e-11)
+        assert abs(a["energy"] - b["energy"]) > 1e-9
     made.close()
 
 
