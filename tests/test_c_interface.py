@@ -623,6 +623,10 @@ def test_species_that_do_not_fit(tmp_path: Path) -> None:
     write_model_file(path, potential.core_fields(), ("Cu",))
     with pytest.raises(FormatError, match=r"mdkern\.species: 1 symbols; expected 2"):
         mdkern.load(path)
+    for other in ("Cx", "Cu"):
+        write_model_file(path, potential.core_fields(), ("Cu", other))
+        with pytest.raises(FormatError, match=rf"mdkern\.species: {other}; expected different"):
+            mdkern.load(path)
 
 
 def test_safetensors_layout(tmp_path: Path) -> None:
