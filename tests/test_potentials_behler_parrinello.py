@@ -192,8 +192,9 @@ def test_units() -> None:
         assert evaluate(calc, atoms)["energy"] == pytest.approx(per_unit * factor, rel=1e-13)
     for kw, message in (
         ({"length_unit": "mile"}, "length_unit: 'mile'; expected a number or one of bohr"),
-        ({"energy_unit": 0.0}, "energy_unit: 0.0; expected a positive number"),
-        ({"length_unit": float("nan")}, "length_unit: nan; expected a positive number"),
+        ({"energy_unit": 0.0}, "energy_unit: 0.0; expected a positive finite number"),
+        ({"length_unit": float("nan")}, "length_unit: nan; expected a positive finite number"),
+        ({"length_unit": None}, "length_unit: None; expected a positive finite number"),
         ({"precision": "single"}, "precision: 'single'; BehlerParrinello is offered in 'double' only"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
