@@ -629,6 +629,22 @@ def test_species_that_do_not_fit(tmp_path: Path) -> None:
             mdkern.load(path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "file"), [("StillingerWeber", "toy_GaAs.sw"), ("Tersoff", "toy_GaAs.tersoff.zbl")]
+)
+def test_tables_that_would_pass_over_neighbors(kind: str, file: str, tmp_path: Path) -> None:
+    """Where a comparison with what is no number is false, energies would be finite and wrong."""
+    path = tmp_path / "model.mdk"
+    calc = getattr(calculators, kind)(DATA / "classical" / file)
+    fields = calc.potential.core_fields()
+    for name, value in (("reach2", np.nan), ("reach2", 1e6), ("pair", np.nan), ("pair", -np.inf)):
+        damaged = fields[name].copy()
+        damaged.flat[0] = value
+        write_model_file(path, {**fields, name: damaged}, calc.species)
+        with pytest.raises(FormatError, match=rf"{name}: {value:.0f}.*; expected a finite number"):
+            mdkern.load(path)
+
+
 def test_safetensors_layout(tmp_path: Path) -> None:
     """What other programs expect of the layout: a header that ends on a multiple of eight, arrays where it says."""
     import json

@@ -148,6 +148,8 @@ def _check(p: Parameters, at: tuple[int, int, int], mod: bool) -> None:
         want("c3", numbers["c3"] > 0.0, "more than 0")
     else:
         want("d", numbers["d"] > 0.0, "more than 0")
+        c = numbers["c"]
+        want("d", numbers["d"] >= max(1e-100, 1e-50 * c), f"not such a small number with c = {c:g}")
     for name in ("n", "eta") if mod else ("n",):
         if own:
             least = numbers["B"] == 0.0 and name == "n"
