@@ -14,6 +14,7 @@ import messages_data
 import numpy as np
 import pytest
 from ase import Atoms
+from contracts import evaluate
 from numpy.typing import NDArray
 from potentials_data import IN_DOMAINS, MADE, copper_nickel, system_of
 
@@ -512,6 +513,28 @@ def test_a_model_that_adds_up_values_of_ghosts(tmp_path: Path) -> None:
     made.close()
 
 
+def test_pairs_of_two_entries_where_atoms_have_no_numbers(tmp_path: Path) -> None:
+    """Each direction is half of the pair, whatever an earlier call has left in the scratch."""
+    calc = calculators.Tersoff(DATA / "classical" / "toy_GaAs.tersoff.zbl")
+    calc.potential.export(tmp_path / "x.mdk")
+    made = Model(tmp_path / "x.mdk")
+    exchange = {"forward": nothing, "reverse": nothing}
+    rng = np.random.default_rng(3)
+    grid = np.array(list(np.ndindex(2, 2, 2))) * 2.0
+    for n in (8, 3, 8):
+        x, kinds = grid[:n] + rng.normal(0, 0.1, (n, 3)), [k % 2 for k in range(n)]
+        lists = [[j for j in range(n) if j != i] for i in range(n)]
+        status, r, _, f, _ = made.cluster(x, kinds, lists, **exchange)
+        assert status == OK, made.message()
+        atoms = Atoms([calc.species[k] for k in kinds], x)
+        # The other order of the atoms chooses the other entry of every pair.
+        a, b = evaluate(calc, atoms), evaluate(calc, atoms[::-1])
+        np.testing.assert_allclose(r.energy, 0.5 * (a["energy"] + b["energy"]), rtol=1e-13)
+        np.testing.assert_allclose(f, 0.5 * (a["forces"] + b["forces"][::-1]), rtol=0, atol=1e-11)
+        assert abs(a["energy"] - b["energy"]) > 1e-9
+    made.close()
+
+
 def test_charges_need_a_cell(tmp_path: Path) -> None:
     MADE["nep_charges"]().potential.export(tmp_path / "q.mdk")
     made = Model(tmp_path / "q.mdk")
@@ -600,6 +623,26 @@ def test_species_that_do_not_fit(tmp_path: Path) -> None:
     write_model_file(path, potential.core_fields(), ("Cu",))
     with pytest.raises(FormatError, match=r"mdkern\.species: 1 symbols; expected 2"):
         mdkern.load(path)
+    for other in ("Cx", "Cu"):
+        write_model_file(path, potential.core_fields(), ("Cu", other))
+        with pytest.raises(FormatError, match=rf"mdkern\.species: {other}; expected different"):
+            mdkern.load(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"), [("StillingerWeber", "toy_GaAs.sw"), ("Tersoff", "toy_GaAs.tersoff.zbl")]
+)
+def test_tables_that_would_pass_over_neighbors(kind: str, file: str, tmp_path: Path) -> None:
+    """Where a comparison with what is no number is false, energies would be finite and wrong."""
+    path = tmp_path / "model.mdk"
+    calc = getattr(calculators, kind)(DATA / "classical" / file)
+    fields = calc.potential.core_fields()
+    for name, value in (("reach2", np.nan), ("reach2", 1e6), ("pair", np.nan), ("pair", -np.inf)):
+        damaged = fields[name].copy()
+        damaged.flat[0] = value
+        write_model_file(path, {**fields, name: damaged}, calc.species)
+        with pytest.raises(FormatError, match=rf"{name}: {value:.0f}.*; expected a finite number"):
+            mdkern.load(path)
 
 
 def test_safetensors_layout(tmp_path: Path) -> None:

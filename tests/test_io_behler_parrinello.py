@@ -15,6 +15,7 @@ import mdkern
 from mdkern.calculators import BehlerParrinello
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.behler_parrinello import is_behler_parrinello, read_behler_parrinello
+from mdkern.potentials.behler_parrinello_tables import kernel_fields
 
 INPUT = """\
 number_of_elements 2
@@ -89,6 +90,18 @@ def test_other_ways_to_say_it(old: str, new: str, folder: Path) -> None:
     assert read_behler_parrinello(folder).members[0].functions == expected
 
 
+def test_weighted_functions_of_many_elements(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is one of every pair of elements: a small file would be a large model."""
+    (folder / "input.nn").write_text(
+        INPUT.replace("O 3 H H 0.1 1.0 1.0 6.0", "O 13 0.1 0.0 1.0 1.0 6.0")
+    )
+    model = read_behler_parrinello(folder)
+    kernel_fields(model, 1.0, 1.0)
+    monkeypatch.setattr("mdkern.potentials.behler_parrinello_tables.MOST_WEIGHTED", 2)
+    with pytest.raises(UnsupportedError, match="1 weighted functions of pairs of neighbors with 2"):
+        kernel_fields(model, 1.0, 1.0)
+
+
 def test_scaling_data_of_runner(folder: Path) -> None:
     """Without sigma, with the range of the energies at the end."""
     text = re.sub(r" 0.1$", "", SCALING, flags=re.MULTILINE) + "-1.5 2.5\n"
@@ -147,6 +160,9 @@ BAD_INPUT = [
     ("H 2 H 0.1", "H 2 H nan", "input.nn:7: eta: 'nan'; expected a number"),
     ("H 2 H 0.1", "H 2 H -0.1", "input.nn:7: eta -0.1; expected it not below zero"),
     ("0.1 0.0 6.0\nsymfunction_short O 2", "0.1 0.0 0.0\nsymfunction_short O 2", "input.nn:7: rc 0; expected a positive number"),
+    ("0.1 0.0 6.0\nsymfunction_short O 2", "0.1 0.0 1e3\nsymfunction_short O 2", "input.nn:7: rc 1000; expected at most 200"),
+    ("H 2 H 0.1", "H 2 H 1e300", r"input.nn:7: eta 1e\+300; expected at most 1e\+100"),
+    ("0.1 1.0 1.0 6.0", "0.1 1.0 5000.5 6.0", "input.nn:9: zeta 5000.5; expected at most 1000"),
     ("H 2 H 0.1 0.0 6.0", "H 20 H 2.0 1.0 p2", "input.nn:7: radii 2 and 1; expected ascending ones"),
     ("H 2 H 0.1 0.0 6.0", "H 20 H 0.0 1.0 p5", "input.nn:7: compact function 'p5'; expected p1, p2, p3, p4 or e"),
     ("H 2 H 0.1 0.0 6.0", "H 22 H H 0 1 90 90 p1", "input.nn:7: angles 90 and 90; expected ascending ones"),

@@ -155,6 +155,19 @@ def test_too_large_an_angular_momentum(tmp_path: Path) -> None:
         read_snap(write(tmp_path, COEFF, PARAM.replace("twojmax 2", "twojmax 21")))
 
 
+def test_other_units(tmp_path: Path) -> None:
+    """As LAMMPS, which finds them in the first line of either file."""
+    for units, found in (("metal", None), ("real", "real")):
+        line = f"# DATE: 2020-01-01 UNITS: {units} CONTRIBUTOR: nobody\n"
+        for coeff, param in ((line + COEFF, PARAM), (COEFF, line + PARAM)):
+            path = write(tmp_path, coeff, param)
+            if found is None:
+                read_snap(path)
+                continue
+            with pytest.raises(UnsupportedError, match=r"x\.snap.*:1: units 'real' are not supp"):
+                read_snap(path)
+
+
 def test_the_same_element_twice(tmp_path: Path) -> None:
     coeff, param = snap_text(("W", "Be"))
     with pytest.raises(FormatError, match="element: 'W' a second time"):

@@ -192,8 +192,9 @@ def test_units() -> None:
         assert evaluate(calc, atoms)["energy"] == pytest.approx(per_unit * factor, rel=1e-13)
     for kw, message in (
         ({"length_unit": "mile"}, "length_unit: 'mile'; expected a number or one of bohr"),
-        ({"energy_unit": 0.0}, "energy_unit: 0.0; expected a positive number"),
-        ({"length_unit": float("nan")}, "length_unit: nan; expected a positive number"),
+        ({"energy_unit": 0.0}, "energy_unit: 0.0; expected a positive finite number"),
+        ({"length_unit": float("nan")}, "length_unit: nan; expected a positive finite number"),
+        ({"length_unit": None}, "length_unit: None; expected a positive finite number"),
         ({"precision": "single"}, "precision: 'single'; BehlerParrinello is offered in 'double' only"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
@@ -201,6 +202,25 @@ def test_units() -> None:
 
 
 # --- symmetry functions ---------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("isa")
+def test_atoms_in_line_beside_powers_of_the_angle() -> None:
+    """n2p2 has no compact function of the angle at exactly 0 or 180 degrees, also where the same pairs of neighbors have other functions."""
+    compact = "Cu 22 Cu Cu -4.0 4.0 -60 60 p2", "Cu 22 Cu Cu -4.0 4.0 120 240 p2"
+    path = random_behler_parrinello(
+        scratch_folder() / "n2p2-line",
+        species=("Cu",),
+        functions=["Cu 9 Cu Cu 0.05 1 2 4.0", *compact],
+        cutoff="1",
+        hidden=(3,),
+        activations="tl",
+    )
+    descriptor = BehlerParrinelloDescriptor(path, length_unit="angstrom")
+    for ratio in (0.3, 0.37, -0.41, 0.49, -0.53):
+        atoms = Atoms("Cu3", [[0, 0, 0], [3.1, 0, 0], [3.1 * ratio, 0, 0]])
+        assert descriptor.create(atoms)[0, 0] > 0.01 or ratio < 0
+        assert (descriptor.create(atoms)[:, 1:] == 0.0).all()
 
 
 @pytest.mark.parametrize("name", MODELS)

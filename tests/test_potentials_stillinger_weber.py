@@ -90,6 +90,42 @@ def test_silicon_crystal(silicon: str) -> None:
 
 
 @pytest.mark.usefixtures("isa")
+def test_pairs_that_do_not_interact_are_zeros(tmp_path: Path) -> None:
+    """All numbers of their entries: the powers too, which then differ from those of the others."""
+    numbers, none = SILICON.removeprefix("Si Si Si "), "0 " * 11 + "\n"
+    mixed = ("Si Si Si", "Si O O", "O Si Si")
+    path = tmp_path / "SiO.sw"
+    for powers in ("4 0", "4.5 0.5"):
+        path.write_text(
+            "".join(
+                f"{a} {b} {c} {numbers.replace('4 0', powers, 1) if f'{a} {b} {c}' in mixed else none}"
+                for a in ("Si", "O")
+                for b in ("Si", "O")
+                for c in ("Si", "O")
+            )
+        )
+        atoms = Atoms(
+            "OSiSiOO", [[0, 0, 0], [2.2, 0, 0], [0, 2.1, 0.3], [0.4, 0.1, 2.3], [2, 2, 2]]
+        )
+        got, expected = evaluate(StillingerWeber(path), atoms), definition(str(path), atoms)
+        assert np.abs(expected.forces).max() > 1
+        assert np.abs(got["forces"] - expected.forces).max() < 1e-12
+        assert np.abs(got["energies"] - expected.energies).max() < 1e-12
+
+
+def test_a_distance_whose_root_is_the_cutoff(tmp_path: Path) -> None:
+    """Its square is the last number below the cutoff's, and its root is the cutoff."""
+    path = tmp_path / "x.sw"
+    path.write_text(SILICON.replace("2.0951", "2.5"))
+    near = [2.318965024689639, 3.85647523190104, 0]
+    assert near[0] ** 2 + near[1] ** 2 < 4.5**2
+    atoms = Atoms("Si3", [[0, 0, 0], near, [0, 0, 2.3]])
+    got = evaluate(StillingerWeber(path), atoms)
+    without = evaluate(StillingerWeber(path), atoms[[0, 2]])
+    assert got["energy"] == pytest.approx(without["energy"], rel=1e-14)
+
+
+@pytest.mark.usefixtures("isa")
 def test_many_neighbors(silicon: str) -> None:
     """Far more than in any crystal, of few atoms and of many; images of an atom are its neighbors."""
     for atoms in (

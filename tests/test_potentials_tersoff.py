@@ -189,6 +189,21 @@ def test_exponentials_that_are_clipped(tmp_path: Path) -> None:
         assert abs(got["energy"] - expected.energy) <= 1e-11 * abs(expected.energy)
 
 
+def test_a_switch_far_from_its_middle(tmp_path: Path) -> None:
+    """Of tersoff/zbl: an exponential that would be infinite."""
+    entries = read_tersoff(OWN / "toy_GaAs.tersoff.zbl").entries
+    numbers = next(x for names, _, x in entries if set(names) == {"Ga"})
+    path = tmp_path / "steep.tersoff.zbl"
+    energies = []
+    for steepness in ("300", "3000"):
+        path.write_text(f"Ga Ga Ga {b' '.join(numbers[:-2]).decode()} 1.0 {steepness}")
+        atoms = Atoms("Ga2", [[0, 0, 0], [0.5, 0.1, 0]])
+        got = evaluate(Tersoff(path), atoms)
+        assert np.isfinite(got["forces"]).all()
+        energies.append(got["energy"])
+    assert energies[0] == pytest.approx(energies[1], rel=1e-12)
+
+
 def test_dynamics_keep_the_energy() -> None:
     atoms = bulk("SiC", "zincblende", a=4.6, cubic=True) * 2
     atoms.calc = Tersoff(TWO)

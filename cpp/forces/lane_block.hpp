@@ -110,8 +110,11 @@ private:
             at.dy = dy;
             at.dz = dz;
             at.r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-            if constexpr (Model::kMixed)
+            if constexpr (Model::kMixed) {
+                // Where atoms have no numbers, each direction is half of the pair.
+                at.own_entry = V(1.0);
                 if (by_index) choose(own, at);
+            }
             for (int l = 0; l < W; ++l) at.row[l] = slots[at.row[l]];
         }
         return most;

@@ -1,6 +1,9 @@
 #include "potentials/stillinger_weber.hpp"
 
+#include <limits>
+
 #include "core/threads.hpp"
+#include "forces/lane_table.hpp"
 #include "model/potential.hpp"
 
 namespace mdkern {
@@ -8,6 +11,7 @@ namespace mdkern {
 namespace {
 
 constexpr double kPairNs = 8.0;  // of a listed pair, for team_size()
+constexpr double kMost = std::numeric_limits<double>::max();
 
 struct StillingerWeberSpace final : Workspace {
     ForceBlockSpace blocks;
@@ -18,13 +22,15 @@ class StillingerWeber final : public Potential {
 public:
     explicit StillingerWeber(const Fields& f) : fields_(f) {
         const std::int64_t n = f.length("pair", 0, 1, kMaxSpecies);
-        p_.pair = fields_.array<double>("pair", {n, n, 16});
-        p_.strength = fields_.array<double>("strength", {n, n, n});
-        p_.cos0 = fields_.array<double>("cos0", {n, n, n});
+        p_.pair = lane_table(fields_, "pair", {n, n, 16}, kMost);
+        p_.strength = lane_table(fields_, "strength", {n, n, n}, kMost);
+        p_.cos0 = lane_table(fields_, "cos0", {n, n, n}, kMost);
         p_.whole_p = f.integer("whole_p", -1, 100);
         p_.whole_q = f.integer("whole_q", -1, 100);
-        p_.reach = {int(n), fields_.array<double>("reach2", {n, n}), f.positive("cutoff"),
-                    f.flag("by_index")};
+        const double cutoff = f.positive("cutoff");
+        // The square may be rounded.
+        p_.reach = {int(n), lane_table(fields_, "reach2", {n, n}, cutoff * cutoff * (1 + 1e-14)),
+                    cutoff, f.flag("by_index")};
     }
     Traits traits() const override {
         Traits t;

@@ -54,8 +54,9 @@ template <bool kSeveral> struct SwModel {
     void pair(V species, Slot& at) const {
         V c[8];
         load_pair(species, at.species, c);
-        const auto within = at.r2 < c[0];
         const V r = simd::sqrt(at.r2);
+        // Next to the end the root may be a sigma itself.
+        const auto within = (at.r2 < c[0]) & (r < c[1]);
         const V below = simd::select(within, r - c[1], V(-1.0));
         const V both = V(1.0) / (r * below);
         const V inverse_r = below * both, inverse = r * both;
@@ -73,7 +74,7 @@ template <bool kSeveral> struct SwModel {
                 const auto own = at.own_entry > V(0.5);
                 load_pair(simd::select(own, species, at.species),
                           simd::select(own, at.species, species), c);
-                const auto ends = at.r2 < c[0];
+                const auto ends = (at.r2 < c[0]) & (r < c[1]);
                 const V u = V(1.0) / simd::select(ends, r - c[1], V(-1.0));
                 return phi(c, inverse_r, u, ends, at);
             }

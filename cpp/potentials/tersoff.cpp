@@ -1,6 +1,9 @@
 #include "potentials/tersoff.hpp"
 
+#include <limits>
+
 #include "core/threads.hpp"
+#include "forces/lane_table.hpp"
 #include "model/potential.hpp"
 
 namespace mdkern {
@@ -8,6 +11,7 @@ namespace mdkern {
 namespace {
 
 constexpr double kPairNs = 12.0;  // of a listed pair, for team_size()
+constexpr double kMost = std::numeric_limits<double>::max();
 
 struct TersoffSpace final : Workspace {
     ForceBlockSpace blocks;
@@ -18,15 +22,17 @@ class Tersoff final : public Potential {
 public:
     explicit Tersoff(const Fields& f) : fields_(f) {
         const std::int64_t n = f.length("pair", 0, 1, kMaxSpecies);
-        p_.pair = fields_.array<double>("pair", {n, n, 24});
-        p_.triplet = fields_.array<double>("triplet", {n, n, n, 16});
+        p_.pair = lane_table(fields_, "pair", {n, n, 24}, kMost);
+        p_.triplet = lane_table(fields_, "triplet", {n, n, n, 16}, kMost);
         p_.mod = f.flag("mod");
         p_.zbl = f.flag("zbl");
         p_.decays = f.flag("decays");
         p_.one_cutoff = f.flag("one_cutoff");
         p_.one_angle = f.flag("one_angle");
-        p_.reach = {int(n), fields_.array<double>("reach2", {n, n}), f.positive("cutoff"),
-                    f.flag("by_index")};
+        const double cutoff = f.positive("cutoff");
+        // The square may be rounded.
+        p_.reach = {int(n), lane_table(fields_, "reach2", {n, n}, cutoff * cutoff * (1 + 1e-14)),
+                    cutoff, f.flag("by_index")};
     }
     Traits traits() const override {
         Traits t;

@@ -300,6 +300,19 @@ def _linear_seeds() -> list[dict[str, bytes]]:
 # --- model files of mdkern
 
 
+_PUBLISHED = "toy_GaAs.sw toy_GaAs.tersoff.zbl toy_SiC.tersoff.mod toy_chem_inner.snapcoeff toy_quad_chem.snapcoeff".split()
+
+
+def _published_seeds() -> list[Any]:
+    """Calculators from files of other programs that the tests have."""
+    made: list[Any] = [mdkern.load(DATA / "classical" / name) for name in _PUBLISHED]
+    zbl = {"inner": 1.0, "outer": 2.0}
+    made.append(calculators.SNAP(DATA / "classical" / "toy_chem_inner.snapcoeff", zbl=zbl))
+    for name in ("compact", "gaussian", "mixed"):
+        made.append(calculators.BehlerParrinello(DATA / "n2p2" / name, length_unit="angstrom"))
+    return made
+
+
 @cache
 def _stored_seeds() -> list[bytes]:
     lj = calculators.LennardJones(
@@ -341,6 +354,7 @@ def _stored_seeds() -> list[bytes]:
     for precision, options in (("double", {}), ("single", densities)):
         model = random_mace(species=("O", "H"), r_max=3.5, **small, **options)
         made.append(calculators.MACE(model, precision=precision))
+    made += _published_seeds()
     out = []
     for calc in made:
         calc.potential.export(f"{_folder()}/seed.mdk")

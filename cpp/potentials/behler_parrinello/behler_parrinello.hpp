@@ -59,6 +59,7 @@ struct GaussianPower {
 struct SymmetrySet {
     int a = 0, b = 0;
     bool closed = false, plain = false;
+    bool exact = false;                     // some factor of the angle is compact
     int cutoff = 0;                         // of a plain one
     const GaussianPower* powers = nullptr;  // (n_factors) of a plain one, in the order of eta
     const double* steep = nullptr;          // (n_factors) of a plain one: 2 eta

@@ -245,7 +245,8 @@ private:
             s.plain = s.plain && !factor(q).compact && factor(q).rs == 0.0 &&
                       factor(q).cutoff == s.cutoff;
         for (int b = 0; b < s.n_angles; ++b)
-            s.plain = s.plain && !angles_[std::size_t(s.angle[b])].compact;
+            s.exact = s.exact || angles_[std::size_t(s.angle[b])].compact;
+        s.plain = s.plain && !s.exact;
         if (!s.plain) return;
         steep_.emplace_back();
         for (int q = 0; q < s.n_factors; ++q) steep_.back().push_back(2.0 * factor(q).eta);
@@ -259,7 +260,7 @@ private:
         for (std::size_t k = 1; k < powers.size(); ++k)
             for (std::size_t from = 0; from < k && powers[k].from < 0; ++from) {
                 const double ratio = powers[k].eta / powers[from].eta, n = std::round(ratio);
-                if (n < 1.0 || n > kMostPower || std::fabs(ratio - n) > 1e-14 * n) continue;
+                if (!(n >= 1.0 && n <= kMostPower && std::fabs(ratio - n) <= 1e-14 * n)) continue;
                 powers[k].from = powers[from].factor;
                 powers[k].exponent = int(n);
             }

@@ -37,7 +37,7 @@ struct Triplets {
         double *const side = k.side, *const squares = k.squares, *const cut = k.cut;
         // The quotient is exact where atoms stand in line along an axis, which decides whether a compact
         // function of the angle is zero; powers do not mind.
-        const bool exact = !kGauss && p.angles[set.angle[0]].compact;
+        const bool exact = set.exact;
         const int end = near.start[set.b + 1];
         TripletTile* tile = &tape.open(which, set);
         double* cosine = tile->cosine;

@@ -24,7 +24,7 @@ from mdkern.errors import FormatError, MDKernWarning, UnsupportedError
 from mdkern.io.eam_text import EamText, is_integer, n_numbers
 from mdkern.io.files import FileModel
 from mdkern.io.foreign import check_foreign
-from mdkern.io.text import read_head, read_text, show
+from mdkern.io.text import check_units, read_head, read_text, show
 
 __all__ = ["EamTables", "is_eam", "read_eam", "spline_coefficients"]
 
@@ -36,7 +36,6 @@ MAX_CUTOFF = 100.0  # Angstrom; larger ones are damaged files, and would exhaust
 FUNCFL_FACTOR = 27.2 * 0.529
 
 _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_.+*'-]{0,31}")
-_UNITS = re.compile(rb"UNITS:\s*([A-Za-z]+)")
 
 Array = NDArray[np.float64]
 
@@ -251,14 +250,6 @@ class _Grid:
         return grid
 
 
-def _check_units(reader: EamText, comment: bytes) -> None:
-    match = _UNITS.search(comment)
-    if match and match[1] != b"metal":
-        raise UnsupportedError(
-            f"{reader.path}:1: units {show(match[1])} are not supported; expected 'metal'"
-        )
-
-
 def _setfl_species(reader: EamText) -> tuple[str, ...]:
     words = reader.header(1, "the number of elements and their symbols")
     count = reader.integer(words[0], 1, MAX_ELEMENTS, "the number of elements")
@@ -281,7 +272,7 @@ def _is_symbol(name: object) -> bool:
 
 
 def _read_setfl(reader: EamText) -> EamTables:
-    _check_units(reader, reader.comment())
+    check_units(reader.path, reader.comment())
     reader.comment()
     reader.comment()
     species = _setfl_species(reader)
@@ -383,7 +374,7 @@ class _Funcfl:
 
 
 def _read_funcfl(reader: EamText) -> _Funcfl:
-    _check_units(reader, reader.comment())
+    check_units(reader.path, reader.comment())
     words = reader.header(2, "Z, mass, lattice constant, lattice")
     z = reader.integer(words[0], 1, MAX_ELEMENTS, "the atomic number")
     mass = reader.real(words[1], "the mass")

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdkern import _core
+from mdkern.errors import FormatError
 from mdkern.io.files import FileModel
 from mdkern.registry import Description
 
@@ -72,8 +73,14 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     OSError
         The file cannot be read.
     """
+    from ase.data import atomic_numbers
+
     name = os.fspath(path)
     fields, species = _core.read_model_file(name)
+    for k, symbol in enumerate(species):
+        if symbol not in atomic_numbers or symbol in species[:k]:
+            message = f"mdkern.species: {_shown(symbol)}; expected different chemical symbols"
+            raise FormatError(message, name)
     return ModelFile(name, tuple(species) or None, fields)
 
 

@@ -19,7 +19,7 @@ from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.eam_text import to_float
 from mdkern.io.files import FileModel
 from mdkern.io.foreign import check_foreign
-from mdkern.io.text import read_head, read_text, show
+from mdkern.io.text import check_units, read_head, read_text, show
 
 __all__ = ["SnapModel", "bispectrum_triples", "is_snap", "read_snap"]
 
@@ -148,7 +148,7 @@ def read_snap(
     FormatError
         A file breaks its format, or its numbers do not fit those of the other; the message names path, line, token and expectation.
     UnsupportedError
-        Another method's file; a 2J beyond what is supported.
+        Another method's file; other units than LAMMPS's ``metal``; a 2J beyond what is supported.
     OSError
         A file cannot be read, or the other one is not there.
     """
@@ -186,6 +186,7 @@ class _Lines:
         data = read_text(path, MAX_FILE_BYTES)
         if not data.strip():
             raise FormatError("the file is empty", path)
+        check_units(path, data)
         self._lines = iter(enumerate(data.split(b"\n"), 1))
         self.number = 0
 

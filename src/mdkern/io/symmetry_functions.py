@@ -35,6 +35,8 @@ _ARGUMENTS = {
     24: "rl rc thl thr sub",
     25: "rl rc thl thr sub",
 }
+# Larger numbers are damaged files: they would exhaust the memory later, or overflow as 2^(1 - zeta) does in n2p2.
+_MOST = {"rc": 200.0, "rs": 1e6, "rl": 1e6, "eta": 1e100, "zeta": 1000.0, "lambda": 1e6, "thl": 1e6, "thr": 1e6}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,10 @@ def parse_function(
 def _check(path: Path, line: int, f: SymmetryFunction) -> None:
     if not f.rc > 0.0:
         raise FormatError(f"rc {f.rc:g}; expected a positive number", path, line)
+    for name, most in _MOST.items():
+        value = getattr(f, name.replace("lambda", "lam"))
+        if abs(value) > most:
+            raise FormatError(f"{name} {value:g}; expected at most {most:g}", path, line)
     if f.kind in COMPACT:
         if not f.rl < f.rc:
             raise FormatError(f"radii {f.rl:g} and {f.rc:g}; expected ascending ones", path, line)

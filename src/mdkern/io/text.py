@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
+from mdkern.errors import UnsupportedError
 from mdkern.io.files import read_bytes
 
-__all__ = ["HEAD_BYTES", "read_head", "read_text", "show"]
+__all__ = ["HEAD_BYTES", "check_units", "read_head", "read_text", "show"]
 
 HEAD_BYTES = 65536  # enough to tell what a file is
+
+_UNITS = re.compile(rb"UNITS:\s*([A-Za-z]+)")
 
 
 def read_head(path: str | os.PathLike[str]) -> bytes:
@@ -40,3 +44,18 @@ def show(word: bytes) -> str:
     """A token for a message: readable and never long."""
     text = word[:200].decode("utf-8", "backslashreplace")
     return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+def check_units(path: str | os.PathLike[str], data: bytes) -> None:
+    """Units that the first line of a potential of LAMMPS may name, as LAMMPS looks for them there.
+
+    Raises
+    ------
+    UnsupportedError
+        Others than ``metal``.
+    """
+    match = _UNITS.search(data.partition(b"\n")[0])
+    if match and match[1] != b"metal":
+        raise UnsupportedError(
+            f"{os.fspath(path)}:1: units {show(match[1])} are not supported; expected 'metal'"
+        )

@@ -21,7 +21,7 @@ from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.eam_text import MAX_MAGNITUDE, to_float
 from mdkern.io.files import FileModel
 from mdkern.io.foreign import check_foreign
-from mdkern.io.text import read_head, read_text, show
+from mdkern.io.text import check_units, read_head, read_text, show
 
 __all__ = [
     "STYLES",
@@ -59,7 +59,6 @@ _OTHERS = ("vashishta", "edip", "gw", "sw.mod")
 
 _NAME = re.compile(rb"[A-Za-z][\x21-\x7e]{0,31}")
 _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
-_UNITS = re.compile(rb"UNITS:\s*([A-Za-z]+)")
 
 Array = NDArray[np.float64]
 Entry = tuple[tuple[str, str, str], int, tuple[bytes, ...]]
@@ -176,11 +175,7 @@ def read_three_body(
             line,
         )
     data = read_text(path, MAX_FILE_BYTES)
-    match = _UNITS.search(data.partition(b"\n")[0])
-    if match and match[1] != b"metal":
-        raise UnsupportedError(
-            f"{name}:1: units {show(match[1])} are not supported; expected 'metal'"
-        )
+    check_units(name, data)
     length = 3 + len(STYLES[style]) if style is not None else len(first)
     if length not in _LENGTHS:
         line, _ = next(_lines(data))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -145,7 +144,4 @@ def _unit(name: str, value: str | float, known: dict[str, float]) -> float:
         if value.lower() not in known:
             raise ValueError(f"{name}: {value!r}; expected a number or one of {', '.join(known)}")
         return known[value.lower()]
-    number = float(value)
-    if not (math.isfinite(number) and number > 0.0):
-        raise ValueError(f"{name}: {value!r}; expected a positive number")
-    return number
+    return checks.positive(name, value)

@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mdkern.errors import FormatError
+from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.behler_parrinello import BehlerParrinelloModel, Member
 from mdkern.io.symmetry_functions import ANGULAR, CLOSED, COMPACT, WEIGHTED, SymmetryFunction
 
 __all__ = ["function_union", "kernel_fields", "range_of"]
 
 Array = NDArray[np.float64]
+
+MOST_WEIGHTED = (
+    2**20
+)  # functions of all pairs of elements; ten elements with a hundred functions have 55,000
 
 _ACTIVATIONS = {
     "l": "linear",
@@ -124,6 +128,12 @@ def kernel_fields(model: BehlerParrinelloModel, length: float, energy: float) ->
     charges = [float(atomic_numbers[symbol]) for symbol in model.species]
     tables = Tables(length)
     unions = [function_union(model, e) for e in range(len(charges))]
+    n, angular = len(charges), sum(f.of.kind in WEIGHTED and f.of.kind in ANGULAR for u in unions for f in u)  # fmt: skip
+    if angular * n * (n + 1) // 2 > MOST_WEIGHTED:
+        raise UnsupportedError(
+            f"{model.path}: {angular} weighted functions of pairs of neighbors with {n} elements: more than {MOST_WEIGHTED} of one pair of"
+            " elements each"
+        )
     elements = [
         _element(tables, union, charges)
         | dict(zip(("lower", "upper"), range_of(model, e), strict=True))

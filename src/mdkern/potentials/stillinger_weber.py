@@ -75,6 +75,9 @@ class StillingerWeber(InCore):
         # Beside a shorter cutoff by `tol`, all ends where the exponentials do.
         end = np.minimum(m.cutoffs, pair["a"] * pair["sigma"])
         strength = pair["A"] * pair["eps"]
+        # Pairs that do not interact, whose numbers may all be zero, take shapes of one that does: (0 / r)^0 by logarithms would be no number.
+        idle = end <= 0.0
+        pair = {name: np.where(idle, x.flat[end.argmax()], x) for name, x in pair.items()}
         table = np.zeros((n, n, 16))
         columns = (
             end**2, pair["a"] * pair["sigma"], pair["gamma"] * pair["sigma"], pair["sigma"],
