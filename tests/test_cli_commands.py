@@ -133,6 +133,8 @@ def test_more_threads_than_cpus(copper: str, capsys: pytest.CaptureFixture[str])
         ("morse:d=0.3", ("'d'", "D, alpha, r0, rc")),
         ("buckingham:a=3", ("'a'", "A, rho, C, rc")),
         ("zhou2004:rc=5", ("'rc'", "cutoff")),
+        ("zhou2004 + ", ("zhou2004 + ", "both sides")),
+        ("zhou2004 +  + zbl:inner=1,outer=2", ("both sides",)),
         ("zhou2004 + none.eam", ("none.eam: no such file", "zbl")),
         ("zhou2004 + zbl:inner=1", ("zbl:inner=1", "outer")),
         ("zhou2004 + zbl:inner=1,outer=2,z.W=74", ("no element that all have: Cu; W",)),

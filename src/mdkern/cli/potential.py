@@ -83,6 +83,8 @@ def make_potential(
     if len(terms) > 1:
         if options:
             raise UsageError(f"--set {options[0]}: of the potential of one file, not of a sum")
+        if not all(terms):
+            raise UsageError(f"--potential {spec}: expected a potential on both sides of each plus")
         return _sum_of(spec, [make_potential(term, symbols, skin) for term in terms], skin)
     name, _, rest = spec.partition(":")
     if not is_built_in(spec):
