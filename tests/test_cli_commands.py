@@ -20,6 +20,7 @@ from reference_data import OWN
 import mdkern
 from mdkern.calculators import EAM, ZBL, LinearModel
 from mdkern.cli import comparison, main, output
+from mdkern.cli.potential import sha256
 from mdkern.descriptors import SOAP
 
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5"
@@ -145,6 +146,20 @@ def test_parameters_of_built_in_potentials(
 ) -> None:
     assert main(["md", copper, "--potential", spec]) == 2
     one_error(capsys, "--potential ", *parts)
+
+
+def test_the_hash_of_a_folder_is_that_of_its_model(tmp_path: Path) -> None:
+    """Runs may write beside a model, and are continued where its own files are the same."""
+    folder = tmp_path / "nnp"
+    shutil.copytree(Path(__file__).parent / "data" / "n2p2" / "compact", folder)
+    before = sha256(str(folder))
+    assert sha256(str(folder / "input.nn")) == before
+    (folder / "trajectory.xyz").write_text("1\n\nH 0 0 0\n")
+    assert sha256(str(folder)) == before
+    with (folder / "weights.008.data").open("a") as file:
+        file.write("# a comment\n")
+    assert sha256(str(folder)) != before
+    assert sha256(str(folder / "input.nn")) == sha256(str(folder))
 
 
 @pytest.mark.parametrize("command", ["md", "relax", "evaluate"])

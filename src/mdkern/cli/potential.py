@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli.options import refuse_empty
 from mdkern.cli.output import UsageError
-from mdkern.registry import NUMBER, SWITCH, WORD, file_formats, forms, resolve
+from mdkern.registry import NUMBER, SWITCH, WORD, file_formats, forms, recognised, resolve
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -190,17 +190,24 @@ def _value(text: str) -> float | bool | str:
 
 
 def files_of(path: str) -> list[Path]:
-    """The file, or those of a folder by their names."""
+    """The file, or all of a model that is a folder, by their names: what else is there may change."""
     one = Path(path)
-    return sorted(p for p in one.rglob("*") if p.is_file()) if one.is_dir() else [one]
+    entry = recognised(path)
+    if entry is None or entry.files is None or not entry.files.folder:
+        return [one]
+    folder = one if one.is_dir() else one.parent
+    return sorted(p for pattern in entry.files.folder for p in folder.glob(pattern) if p.is_file())
 
 
 def sha256(path: str) -> str:
-    """Hash of a file in hexadecimal; of a folder that of the names and the content of its files."""
+    """Hash of a file in hexadecimal; of a folder that of the names and the content of the model's files."""
     digest = hashlib.sha256()
-    for part in files_of(path):
-        if part != Path(path):
-            digest.update(part.relative_to(path).as_posix().encode() + b"\0")
+    one = Path(path)
+    parts = files_of(path)
+    for part in parts:
+        if parts != [one]:
+            folder = one if one.is_dir() else one.parent
+            digest.update(part.relative_to(folder).as_posix().encode() + b"\0")
         with part.open("rb") as file:
             while block := file.read(2**20):
                 digest.update(block)
