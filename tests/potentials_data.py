@@ -74,17 +74,18 @@ MADE: dict[str, Any] = {
         ],
         weights=[1.0, 1.0, 0.5],
     ),
-    # With widths, as the energy may not jump within a finite difference.
     "d3": lambda: calculators.D3("pbe", cutoff=6.0, cn_cutoff=5.0, width=1.0, cn_width=1.0),
     "d3_abc": lambda: calculators.D3(
         "pbe",
         "zero",
         abc=True,
-        elements=["Ni", "Cu"],
         cutoff=6.0,
         cn_cutoff=5.0,
         abc_cutoff=4.0,
-        **dict.fromkeys(("width", "cn_width", "abc_width"), 1.0),
+        elements=["Ni", "Cu"],
+        width=1.0,
+        cn_width=1.0,
+        abc_width=0.5,
     ),
     # Parts with species in another order, values that are exchanged, and lists of their own.
     "sum_d3": lambda: calculators.Sum(

@@ -201,7 +201,7 @@ def test_bad_stillinger_weber(text: str, error: type[Exception], message: str, f
         ("tersoff", {"m": "2"}, "m of Si Si Si is 2: expected 1 or 3"),
         ("tersoff", {"n": "0"}, "n of Si Si Si is 0: expected more than 0"),
         ("tersoff", {"n": "1e-9"}, "n of Si Si Si is 1e-09: expected 0.001 to 1000"),
-        ("tersoff", {"d": "0"}, "d of Si Si Si is 0: expected more than 0"),
+        ("tersoff", {"d": "0"}, "d of Si Si Si is 0: expected at least 1e-30"),
         ("tersoff", {"D": "4"}, "D of Si Si Si is 4: expected at most R = 3"),
         ("tersoff", {"R": "-1"}, "R of Si Si Si is -1: expected not less than 0"),
         ("tersoff", {"R": "100"}, "R of Si Si Si is 100: expected R . D at most 100 Angstrom"),
