@@ -160,6 +160,11 @@ def test_the_hash_of_a_folder_is_that_of_its_model(tmp_path: Path) -> None:
         file.write("# a comment\n")
     assert sha256(str(folder)) != before
     assert sha256(str(folder / "input.nn")) == sha256(str(folder))
+    other = folder / "other.nn"
+    shutil.copy(folder / "input.nn", other)
+    before = sha256(str(other))
+    other.write_text(other.read_text() + "# a comment\n")
+    assert sha256(str(other)) != before
 
 
 @pytest.mark.parametrize("command", ["md", "relax", "evaluate"])

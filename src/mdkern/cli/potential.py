@@ -196,7 +196,8 @@ def files_of(path: str) -> list[Path]:
     if entry is None or entry.files is None or not entry.files.folder:
         return [one]
     folder = one if one.is_dir() else one.parent
-    return sorted(p for pattern in entry.files.folder for p in folder.glob(pattern) if p.is_file())
+    found = {p for pattern in entry.files.folder for p in folder.glob(pattern)} | {one}
+    return sorted(p for p in found if p.is_file())
 
 
 def sha256(path: str) -> str:
