@@ -167,6 +167,28 @@ def test_the_hash_of_a_folder_is_that_of_its_model(tmp_path: Path) -> None:
     assert sha256(str(other)) != before
 
 
+def test_no_file_of_a_potential_is_replaced(
+    copper: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a part of a sum nor a file of a model's folder."""
+    shutil.copytree(Path(__file__).parent / "data" / "n2p2" / "compact", here / "nnp")
+    part, zbl = str(here / "part.mdk"), "zbl:inner=1.4,outer=3.0"
+    assert main(["export", zbl, "-o", part]) == 0
+    capsys.readouterr()
+    before = (here / "part.mdk").read_bytes()
+    for spec, own in ((f"{zbl} + {part}", part), ("nnp", "nnp/scaling.data")):
+        run = ["md", copper, "--steps", "1", "--potential", spec, "--log", own, "--overwrite"]
+        assert main(run) == 2
+        one_error(capsys, "is an input")
+        assert main(["evaluate", copper, "--potential", spec, "--journal", own]) == 2
+        one_error(capsys, "is an input")
+    assert main(["export", f"{zbl} + {part}", "-o", part, "--overwrite"]) == 2
+    one_error(capsys, "is an input")
+    assert (here / "part.mdk").read_bytes() == before
+    assert main(["export", f"zhou2004 + {zbl}", "-o", str(here / "sum.mdk")]) == 2
+    one_error(capsys, "--elements: none")
+
+
 @pytest.mark.parametrize("command", ["md", "relax", "evaluate"])
 def test_a_sum_of_potentials(
     command: str, copper: str, here: Path, capsys: pytest.CaptureFixture[str]

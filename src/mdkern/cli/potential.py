@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from mdkern.calculators import Calculator
 
-__all__ = ["HELP", "Potential", "files_of", "for_frames", "is_built_in", "make_potential", "sha256"]
+__all__ = [
+    "HELP",
+    "Potential",
+    "files_of",
+    "for_frames",
+    "inputs_of",
+    "is_built_in",
+    "make_potential",
+    "sha256",
+    "terms_of",
+]
 
 
 def _help() -> str:
@@ -55,14 +65,20 @@ class Potential:
 
 def is_built_in(spec: str) -> bool:
     """Whether a ``--potential`` text names no file."""
-    return all(term.partition(":")[0] in forms() for term in _terms(spec))
+    return all(term.partition(":")[0] in forms() for term in terms_of(spec))
 
 
-def _terms(spec: str) -> list[str]:
+def terms_of(spec: str) -> list[str]:
     """Of a sum; one of a single potential."""
     if " + " not in spec or Path(spec).exists():
         return [spec]
     return [term.strip() for term in spec.split(" + ")]
+
+
+def inputs_of(spec: str) -> list[str]:
+    """The files that a ``--potential`` text names, which no output may replace."""
+    terms = [term for term in terms_of(spec) if not is_built_in(term) and Path(term).exists()]
+    return [str(path) for term in terms for path in files_of(term)]
 
 
 def make_potential(
@@ -79,7 +95,7 @@ def make_potential(
     """
     from mdkern import calculators
 
-    terms = _terms(spec)
+    terms = terms_of(spec)
     if len(terms) > 1:
         if options:
             raise UsageError(f"--set {options[0]}: of the potential of one file, not of a sum")
@@ -120,7 +136,7 @@ def for_frames(spec: str, frames: Callable[[], Iterable[Atoms]], skin: float = 0
 
     A built-in potential that is made for certain elements needs those of all frames, which are read once more for that.
     """
-    built_in = [term.partition(":")[0] for term in _terms(spec) if is_built_in(term)]
+    built_in = [term.partition(":")[0] for term in terms_of(spec) if is_built_in(term)]
     if not any(forms()[name][1].make for name in built_in):
         return make_potential(spec, (), skin)
     symbols = {s for atoms in frames() for s in atoms.symbols.species()}
