@@ -46,6 +46,10 @@ MODELS = {
         "nep_charges",
         "mace",
         "mace_nonlinear",
+        "snap_zbl",
+        "ace_nearest",
+        "behler_parrinello",
+        "sum_d3",
     )
 } | {"nep_zbl": lambda: calculators.NEP(DATA / "nep" / "synthetic_nep4_zbl_typewise.txt")}
 

@@ -32,8 +32,9 @@ void PartTable::look(Table& whole, double cutoff, double widest, bool half_list,
     }
     if (build_ == whole.build_number()) return;
     build_ = whole.build_number();
+    cutoff_ = cutoff;
     within_ = whole.reach(cutoff);
-    if (!(within_ < kShorter * whole.reach(widest)))
+    if (cutoff == 0.0 || !(within_ < kShorter * whole.reach(widest)))
         within_ = std::numeric_limits<double>::infinity();
     if (half_list || !shorter()) return;
     const Neighbors list = whole.neighbors();
@@ -60,6 +61,8 @@ HalfList PartTable::half(int team) {
     HalfList h = whole_->half(team);
     if (!shorter()) return h;
     if (half_.build != build_) {
+        // Atoms have moved since the build only where an evaluation ended with an exception.
+        if (!std::isfinite(whole_->reach(cutoff_))) return h;
         half_.keep(whole_->system(), h.list, within_, whole_->half_room(), threads_);
         half_.build = build_;
     }

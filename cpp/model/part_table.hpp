@@ -12,7 +12,7 @@ namespace mdkern {
 
 class PartTable final : public Table {
 public:
-    // Looks at `whole`, which stays, for one evaluation of a part with this cutoff; `widest` is that
+    // Looks at `whole`, which stays, for one evaluation of a part whose lists have to reach `cutoff` (0: it reads none); `widest` is that
     // of the whole. half_list: as the part's Traits have it. species: of the part by species of the
     // whole, null where they are the same.
     void look(Table& whole, double cutoff, double widest, bool half_list,
@@ -53,6 +53,7 @@ private:
     const std::int32_t* species_ = nullptr;
     int threads_ = 1;
     std::int64_t build_ = -1;
+    double cutoff_ = 0.0;
     double within_ = 0.0;  // of the present build; infinity: its lists are taken as they are
     Buffer<double> rows_;
     Kept full_, half_;
