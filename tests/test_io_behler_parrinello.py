@@ -230,3 +230,15 @@ def test_committees_and_folders(folder: Path) -> None:
     (folder / "weights.008.data").write_text("# Neural network connection values\n0.5 a 1\n")
     with pytest.raises(UnsupportedError, match="pass their folder"):
         mdkern.load(folder / "weights.008.data")
+
+
+def test_what_is_no_folder(folder: Path) -> None:
+    with pytest.raises(
+        FileNotFoundError, match="nowhere: no such folder, expected one with an input"
+    ):
+        read_behler_parrinello("nowhere")
+    with pytest.raises(FormatError, match=r"scaling.data: expected a folder, or the file input.nn"):
+        read_behler_parrinello(folder / "scaling.data")
+    (folder / "other.nn").write_text(INPUT)
+    with pytest.raises(FormatError, match=r"other.nn: expected a folder, or the file input.nn"):
+        mdkern.load(folder / "other.nn")

@@ -167,6 +167,10 @@ def _members(folder: Path) -> list[Path]:
 
 def _folders(path: Path) -> list[Path]:
     if not path.is_dir():
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such folder, expected one with an input.nn")
+        if path.name != "input.nn":
+            raise FormatError("expected a folder, or the file input.nn in it", path)
         return [path.parent]
     if (path / "input.nn").is_file():
         return [path]
