@@ -74,9 +74,33 @@ MADE: dict[str, Any] = {
         ],
         weights=[1.0, 1.0, 0.5],
     ),
-    "d3": lambda: calculators.D3("pbe", cutoff=6.0, cn_cutoff=5.0),
+    "d3": lambda: calculators.D3("pbe", cutoff=6.0, cn_cutoff=5.0, width=1.0, cn_width=1.0),
     "d3_abc": lambda: calculators.D3(
-        "pbe", "zero", abc=True, cutoff=6.0, cn_cutoff=5.0, abc_cutoff=4.0, elements=["Ni", "Cu"]
+        "pbe",
+        "zero",
+        abc=True,
+        cutoff=6.0,
+        cn_cutoff=5.0,
+        abc_cutoff=4.0,
+        elements=["Ni", "Cu"],
+        width=1.0,
+        cn_width=1.0,
+        abc_width=0.5,
+    ),
+    # Parts with species in another order, values that are exchanged, and lists of their own.
+    "sum_d3": lambda: calculators.Sum(
+        [
+            calculators.D3(
+                "pbe",
+                elements=["H", "As", "Ga"],
+                cutoff=5.0,
+                cn_cutoff=4.5,
+                width=1.0,
+                cn_width=1.0,
+            ),
+            calculators.StillingerWeber(DATA / "classical" / "toy_GaAs.sw"),
+        ],
+        weights=[0.5, 1.0],
     ),
     "eam": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.alloy"),
     "eam_fs": lambda: calculators.EAM(DATA / "classical" / "synthetic.eam.fs"),

@@ -518,7 +518,7 @@ def test_load_says_what_it_reads(tmp_path: Path) -> None:
         load(path)
     begin, _, formats = str(e.value).partition("; mdkern reads ")
     assert begin == f"{path}: begins with 'nothing of this': no format that is known"
-    assert formats.startswith("EAM (.eam, .eam.alloy, .eam.fs), NEP (nep.txt), ")
+    assert formats.startswith("EAM (.eam, .eam.alloy, .eam.fs), ")
     assert formats.endswith(" and model files of mdkern (.mdk)")
     assert all(name in formats for name in file_formats())
     assert e.value.path == str(path)

@@ -20,6 +20,7 @@ from reference_data import OWN
 import mdkern
 from mdkern.calculators import EAM, ZBL, LinearModel
 from mdkern.cli import comparison, main, output
+from mdkern.cli.potential import sha256
 from mdkern.descriptors import SOAP
 
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5"
@@ -133,6 +134,8 @@ def test_more_threads_than_cpus(copper: str, capsys: pytest.CaptureFixture[str])
         ("morse:d=0.3", ("'d'", "D, alpha, r0, rc")),
         ("buckingham:a=3", ("'a'", "A, rho, C, rc")),
         ("zhou2004:rc=5", ("'rc'", "cutoff")),
+        ("zhou2004 + ", ("zhou2004 + ", "both sides")),
+        ("zhou2004 +  + zbl:inner=1,outer=2", ("both sides",)),
         ("zhou2004 + none.eam", ("none.eam: no such file", "zbl")),
         ("zhou2004 + zbl:inner=1", ("zbl:inner=1", "outer")),
         ("zhou2004 + zbl:inner=1,outer=2,z.W=74", ("no element that all have: Cu; W",)),
@@ -143,6 +146,47 @@ def test_parameters_of_built_in_potentials(
 ) -> None:
     assert main(["md", copper, "--potential", spec]) == 2
     one_error(capsys, "--potential ", *parts)
+
+
+def test_the_hash_of_a_folder_is_that_of_its_model(tmp_path: Path) -> None:
+    """Runs may write beside a model, and are continued where its own files are the same."""
+    folder = tmp_path / "nnp"
+    shutil.copytree(Path(__file__).parent / "data" / "n2p2" / "compact", folder)
+    before = sha256(str(folder))
+    assert sha256(str(folder / "input.nn")) == before
+    (folder / "trajectory.xyz").write_text("1\n\nH 0 0 0\n")
+    assert sha256(str(folder)) == before
+    with (folder / "weights.008.data").open("a") as file:
+        file.write("# a comment\n")
+    assert sha256(str(folder)) != before
+    assert sha256(str(folder / "input.nn")) == sha256(str(folder))
+    other = folder / "other.nn"
+    shutil.copy(folder / "input.nn", other)
+    before = sha256(str(other))
+    other.write_text(other.read_text() + "# a comment\n")
+    assert sha256(str(other)) != before
+
+
+def test_no_file_of_a_potential_is_replaced(
+    copper: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a part of a sum nor a file of a model's folder."""
+    shutil.copytree(Path(__file__).parent / "data" / "n2p2" / "compact", here / "nnp")
+    part, zbl = str(here / "part.mdk"), "zbl:inner=1.4,outer=3.0"
+    assert main(["export", zbl, "-o", part]) == 0
+    capsys.readouterr()
+    before = (here / "part.mdk").read_bytes()
+    for spec, own in ((f"{zbl} + {part}", part), ("nnp", "nnp/scaling.data")):
+        run = ["md", copper, "--steps", "1", "--potential", spec, "--log", own, "--overwrite"]
+        assert main(run) == 2
+        one_error(capsys, "is an input")
+        assert main(["evaluate", copper, "--potential", spec, "--journal", own]) == 2
+        one_error(capsys, "is an input")
+    assert main(["export", f"{zbl} + {part}", "-o", part, "--overwrite"]) == 2
+    one_error(capsys, "is an input")
+    assert (here / "part.mdk").read_bytes() == before
+    assert main(["export", f"zhou2004 + {zbl}", "-o", str(here / "sum.mdk")]) == 2
+    one_error(capsys, "--elements: none")
 
 
 @pytest.mark.parametrize("command", ["md", "relax", "evaluate"])

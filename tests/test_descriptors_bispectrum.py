@@ -31,7 +31,7 @@ def definition(descriptor: Bispectrum, atoms: Atoms, centers: Any) -> Any:
 class TestWeights(DescriptorContract):
     make = staticmethod(
         lambda **kw: Bispectrum(
-            SPECIES, 4.4, 4, radii=RADII, weights=WEIGHTS, rmin0=0.1, periodic=True, **kw
+            SPECIES, 4.4, 4, radelem=RADII, wj=WEIGHTS, rmin0=0.1, periodic=True, **kw
         )
     )
     reference = staticmethod(
@@ -47,8 +47,8 @@ class TestElementsAndProducts(DescriptorContract):
             ["O", "Na", "Cl", "H", "C"],
             4.4,
             1,
-            radii=RADII,
-            weights=WEIGHTS,
+            radelem=RADII,
+            wj=WEIGHTS,
             quadraticflag=False,
             chemflag=True,
             bnormflag=True,
@@ -80,17 +80,8 @@ class TestProducts(DescriptorContract):
 def test_agrees_with_lammps(_name: str, kwargs: Any, _tag: str, atoms: Atoms, stored: Any) -> None:
     options = dict(kwargs)
     elements = ["In", "P"] if len(options["radelem"]) == 2 else ["Ta"]
-    flags = {k: bool(options.pop(k)) for k in list(options) if k.endswith("flag")}
-    flags.pop("switchinnerflag", None)
-    descriptor = Bispectrum(
-        elements,
-        radii=options.pop("radelem"),
-        weights=options.pop("wj"),
-        chemflag=options.pop("chem", None) is not None,
-        periodic=True,
-        **options,
-        **flags,
-    )
+    chem = options.pop("chem", None) is not None
+    descriptor = Bispectrum(elements, chemflag=chem, periodic=True, **options)
     values = stored["bispectrum"]
     assert np.abs(descriptor.create(atoms) - values).max() <= 1e-12 * (1 + np.abs(values).max())
     if "dbispectrum" not in stored:
@@ -120,24 +111,7 @@ def test_names() -> None:
 def test_a_linear_model_on_it_is_snap(name: str, tmp_path: Any) -> None:
     snap = SNAP(OWN / f"{name}.snapcoeff")
     m = snap.potential.model
-    descriptor = Bispectrum(
-        m.species,
-        m.rcutfac,
-        m.twojmax,
-        radii=m.radii,
-        weights=m.weights,
-        rfac0=m.rfac0,
-        rmin0=m.rmin0,
-        switchflag=m.switch,
-        bzeroflag=m.bzero,
-        quadraticflag=m.quadratic,
-        chemflag=m.chem,
-        bnormflag=m.bnorm,
-        wselfallflag=m.wselfall,
-        sinner=m.sinner,
-        dinner=m.dinner,
-        periodic=True,
-    )
+    descriptor = Bispectrum.from_file(OWN / f"{name}.snapparam")
     rows = [1, 0]  # by atomic number: P, In
     model = LinearModel(descriptor, m.coefficients[rows, 1:], m.coefficients[rows, 0])
     atoms = bulk("NaCl", "rocksalt", a=4.8, cubic=True)
@@ -158,13 +132,15 @@ def test_a_linear_model_on_it_is_snap(name: str, tmp_path: Any) -> None:
         ({"twojmax": 21}, "twojmax: 21; expected at most 20"),
         ({"rcutfac": 0.0}, "rcutfac: 0"),
         ({"rcutfac": 300.0}, "rcutfac: 300.0; expected cutoffs up to 100"),
-        ({"radii": [0.5]}, "radii: .*expected 2 positive numbers"),
-        ({"radii": [0.5, 0.0]}, "radii: .*expected 2 positive numbers"),
-        ({"weights": [1.0, np.nan]}, "weights: .*expected 2 finite numbers"),
+        ({"radelem": [0.5]}, "radelem: .*expected 2 positive numbers"),
+        ({"radelem": [0.5, 0.0]}, "radelem: .*expected 2 positive numbers"),
+        ({"wj": [1.0, np.nan]}, "wj: .*expected 2 finite numbers"),
         ({"rfac0": 2.5}, "rfac0: 2.5; expected at most 2"),
         ({"rmin0": 5.0}, "rmin0: 5.0; expected less than"),
         ({"sinner": [1.0, 1.0]}, "sinner, dinner: only one"),
         ({"sinner": [1.0, 1.0], "dinner": [0.5, 0.0]}, "dinner: .*expected 2 positive"),
+        ({"switchinnerflag": 1}, "switchinnerflag: 1; expected it with sinner"),
+        ({"bzeroflag": 2}, "bzeroflag: 2; expected True or False"),
         ({"chemflag": "yes"}, "chemflag: 'yes'; expected True or False"),
         ({"species": ["W", "W"]}, "species: .*expected each element once"),
     ],

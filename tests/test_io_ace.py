@@ -513,6 +513,12 @@ def test_inner_cutoff_of_the_last_pair(read: Any) -> None:
     assert read(text).inner == "distance"
     assert read(TINY_YACE.replace("density}\n  [0, 1]", "distance}\n  [0, 1]")).inner == "density"
     assert read(TINY_YACE.replace(", inner_cutoff_type: density", "")).inner == "density"
+    # Where the last pair has none, it is density, whatever others have; and the last one of the elements counts.
+    others = TINY_YACE.replace(", inner_cutoff_type: density}\nfunctions", "}\nfunctions")
+    assert read(others.replace("type: density", "type: distance")).inner == "density"
+    lines = text.splitlines(keepends=True)
+    at = next(k for k, line in enumerate(lines) if line.startswith("  [1, 1]"))
+    assert read("".join([*lines[: at - 3], lines[at], *lines[at - 3 : at], *lines[at + 1 :]])).inner == "distance"  # fmt: skip
 
 
 @pytest.mark.parametrize(

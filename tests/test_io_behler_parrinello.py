@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -197,7 +198,10 @@ BAD_FILES = [
     ("scaling.data", "2 2 0.0", "2 2 x", "scaling.data:4: 'x'; expected a finite number"),
     ("scaling.data", "2 2 0.0 2.0", "2 2 0.0 0.0", "scaling.data:4: function 2 2: a range of 0, by which it is divided"),
     ("scaling.data", "1 1 0.0 1.0 0.5 0.1", "1 1 0.0 1.0", "scaling.data:2: 4 numbers; expected element, function, min"),
+    ("scaling.data", "2 2 0.0 2.0", "2 2 0.0 1e-300", "divided; expected a positive number, and not such a small one"),
     ("weights.001.data", "0.000 a 1\n", "", "weights.001.data: 16 weights; expected 17, those of 1 inputs, 3 2 hidden nodes"),
+    ("weights.001.data", "0.010 a 1", "0.010 a 1\n0.5", "weights.001.data: more weights; expected 17"),
+    ("scaling.data", "2 1 0.0 1.0 0.5 0.1", "2 1", "scaling.data:3: 2 numbers; expected at least 5 but at the end"),
     ("weights.008.data", "0.010 a", "inf a", "weights.008.data:3: 'inf'; expected a finite number"),
     ("weights.008.data", "0.010 a", "1_0 a", "weights.008.data:3: '1_0'; expected a finite number"),
 ]  # fmt: skip
@@ -212,13 +216,42 @@ def test_bad_files(name: str, old: str, new: str, message: str, folder: Path) ->
         read_behler_parrinello(folder)
 
 
+def test_products_that_overflow(folder: Path) -> None:
+    (folder / "input.nn").write_text(INPUT + "scale_symmetry_functions\n")
+    (folder / "scaling.data").write_text(SCALING.replace("2 1 0.0 1.0", "2 1 0.0 1e-9"))
+    text = FILES["weights.008.data"].replace("0.010 a", "1e305 a")
+    (folder / "weights.008.data").write_text(text)
+    with pytest.raises(FormatError, match="so large that products overflow"):
+        BehlerParrinello(folder)
+
+
+def test_lines_that_mean_nothing_take_no_memory(folder: Path) -> None:
+    """A line of two bytes must not become an object of a hundred; rows beyond those that are expected are not kept."""
+    expected = read_behler_parrinello(folder).members[0].functions
+    (folder / "input.nn").write_text("a\n" * 100_000 + INPUT)
+    tracemalloc.start()
+    assert read_behler_parrinello(folder).members[0].functions == expected
+    (folder / "weights.001.data").write_text("1\n" * 100_000)
+    with pytest.raises(FormatError, match="more weights; expected 17"):
+        read_behler_parrinello(folder)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2e6
+    (folder / "input.nn").write_text(INPUT + "symfunction_short H 2 H 0.1 0.0 6.0\n" * 5000)
+    with pytest.raises(UnsupportedError, match=r"input.nn:.*: more than 4096 functions of H"):
+        read_behler_parrinello(folder)
+
+
 def test_committees_and_folders(folder: Path) -> None:
-    with pytest.raises(FormatError, match=r"neither input.nn nor folders nnp-\*"):
+    with pytest.raises(FormatError, match=r"neither input.nn nor folders nnp-\* with weights"):
         BehlerParrinello(DATA)
     with pytest.raises(ValueError, match="path: an empty list"):
         BehlerParrinello([])
     with pytest.raises(FormatError, match="elements O Cu; expected H O as in"):
         BehlerParrinello([folder, DATA / "mixed"])
+    other = folder / "other.nn"  # of the folder, instead of input.nn
+    other.write_text(INPUT + "atom_energy O -2.0\n")
+    assert read_behler_parrinello(other).members[0].atom_energies.tolist() == [0.0, -2.0]
     (folder / "weights.001.data").unlink()
     with pytest.raises(FileNotFoundError):
         mdkern.load(folder)
@@ -233,12 +266,10 @@ def test_committees_and_folders(folder: Path) -> None:
 
 
 def test_what_is_no_folder(folder: Path) -> None:
-    with pytest.raises(
-        FileNotFoundError, match="nowhere: no such folder, expected one with an input"
-    ):
+    """A file is read as an input.nn, whatever its name."""
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         read_behler_parrinello("nowhere")
-    with pytest.raises(FormatError, match=r"scaling.data: expected a folder, or the file input.nn"):
+    with pytest.raises(FormatError, match=r"scaling.data: no line number_of_elements"):
         read_behler_parrinello(folder / "scaling.data")
-    (folder / "other.nn").write_text(INPUT)
-    with pytest.raises(FormatError, match=r"other.nn: expected a folder, or the file input.nn"):
-        mdkern.load(folder / "other.nn")
+    (folder / "input.nn").rename(folder / "other.nn")
+    assert read_behler_parrinello(folder / "other.nn").species == ("H", "O")

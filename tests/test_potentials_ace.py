@@ -26,6 +26,7 @@ from contracts import PotentialContract, evaluate, raw
 
 import mdkern
 from mdkern import _core, potentials, reference
+from mdkern.bench.ace_models import random_grace, random_yace
 from mdkern.calculators import ACE, LinearModel
 from mdkern.calculators.base import NonFiniteError
 from mdkern.descriptors import ACEDescriptor
@@ -143,6 +144,31 @@ def test_small_files(text: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("l_max", [0, 2, 4, 5, 6, 8])
+@pytest.mark.usefixtures("isa")
+def test_every_l_max(l_max: int, tmp_path: Path) -> None:
+    """Loops over l are compiled for some of them, and once for all others."""
+    small = {"n_base": 4, "cutoff": 4.2, "l_max": l_max}
+    paths = [
+        random_yace(tmp_path / "a.yace", n_max=2, rank3=30, rank4=10, **small),
+        random_grace(
+            tmp_path / "a.yaml",
+            n_max=(3, 2, 2),
+            rank3=4,
+            densities=3,
+            **{**small, "l_max": max(1, l_max)},
+        ),
+    ]
+    atoms = (bulk("Cu", cubic=True) * 2)[:13]
+    atoms.rattle(0.1, seed=1)
+    for path in paths:
+        got, expected = evaluate(ACE(path), atoms), reference.ace(*inputs(atoms, read_ace(path)))
+        limit = np.abs(expected.energies).max()
+        assert np.abs(got["energies"] - expected.energies).max() <= 1e-10 * limit
+        forces = np.abs(expected.forces).max()
+        assert np.abs(got["forces"] - expected.forces).max() <= 5e-9 * forces
+
+
 def test_ace_and_yace_of_the_same_content_give_the_same_bits(tmp_path: Path) -> None:
     calcs = []
     for name, text in (("a", TINY["ace"]), ("b", TINY_ACE_AS_YACE)):
@@ -218,7 +244,7 @@ def test_what_the_kernel_counts_with_is_checked(change: Any, message: str) -> No
     fields = pickle.loads(pickle.dumps(potential.core_fields()))
     _core.Potential(fields)
     change(fields)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, UnsupportedError), match=message):
         _core.Potential(fields)
 
 
@@ -302,10 +328,11 @@ def test_linear_model_of_the_functions(file: str, tmp_path: Path) -> None:
     kinds = np.array([d.species.index(z) for z in atoms.numbers])
     got = evaluate(calc, atoms)
     expected = (weights[kinds] * d.create(atoms)).sum(axis=1) + intercepts[kinds]
-    assert np.abs(got["energies"] - expected).max() <= 1e-11 * np.abs(expected).max()
+    # Functions of rank 1 are summed up before they become tables.
+    assert np.abs(got["energies"] - expected).max() <= 1e-10 * np.abs(expected).max()
     gradient, virial = d.vjp(atoms, weights[kinds])
-    assert np.abs(got["forces"] + gradient).max() <= 1e-11 * np.abs(gradient).max()
-    assert np.abs(got["virial"] - virial).max() <= 1e-11 * np.abs(virial).max()
+    assert np.abs(got["forces"] + gradient).max() <= 1e-8 * np.abs(gradient).max()
+    assert np.abs(got["virial"] - virial).max() <= 1e-8 * np.abs(virial).max()
     with pytest.raises(UnsupportedError, match="expected export"):
         calc.potential.save(tmp_path / "model.npz")
     calc.potential.export(tmp_path / "model.mdk")

@@ -297,8 +297,8 @@ def test_more_triplets_than_are_kept() -> None:
     """Tiles that the thread's scratch has no room for are made again on the way back."""
     path = ranged(
         scratch_folder() / "n2p2-many", cutoff="1",
-        functions=[line.replace("4.0", "7.5") for line in GAUSSIAN[2:4] * 3 + COMPACT[3:4]]
-        + ["O 3 Cu O 0.1 1 2 7.5", "O 3 Cu Cu 0.1 1 2.5 7.5"],
+        functions=[line.replace("4.0", "10.5") for line in GAUSSIAN[2:4] * 3 + COMPACT[3:4]]
+        + ["O 3 Cu O 0.1 1 2 10.5", "O 3 Cu Cu 0.1 1 2.5 10.5"],
     )  # fmt: skip
     close_to_the_definition(path, structure("triclinic"))
 
@@ -324,6 +324,13 @@ def test_committee(committee: Path) -> None:
     for key in ("energy", "forces", "virial"):
         mean = np.mean([m[key] for m in members], axis=0)
         assert np.abs(got[key] - mean).max() < 1e-13
+    for name in ("input.nn", "scaling.data"):  # one for all members
+        shutil.copy(paths[0] / name, committee)
+        (paths[0] / name).unlink()
+    shared = evaluate(make(committee), atoms)
+    assert np.array_equal(shared["forces"], got["forces"])
+    for name in ("input.nn", "scaling.data"):
+        shutil.copy(committee / name, paths[0])
     listed = evaluate(make(paths), atoms)
     assert np.array_equal(listed["forces"], got["forces"])
     spread = np.std([m["forces"] for m in members], axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from pathlib import Path
@@ -140,6 +141,27 @@ def test_coordination_numbers_of_sdftd3() -> None:
             assert np.abs(reference.d3_coordination(*place) - stored[f"{k}_cn"]).max() <= 2e-10
 
 
+def test_slope_by_the_coordination_number() -> None:
+    """D_i = dE/dCN_i of pairs and triangles, which forces are made of, against differences."""
+    module = importlib.import_module("mdkern.reference.d3")
+    atoms = molecule("CH3CONH2")
+    parameters = damping_parameters("pbe", "bj", None, 1.0)
+    place = (atoms.positions, np.zeros((3, 3)), [False] * 3, atoms.numbers)
+    pairs = module._bohr(reference.pairs.pair_list(*place, 20.0))
+
+    def sums(cn: Any) -> Any:
+        weights = module._weights(cn, atoms.numbers)
+        two = module._two_body(pairs, weights, "bj", parameters, 60.0, 0.0)
+        return module._Triangles(weights, parameters, 40.0, 0.0).add(two, pairs)
+
+    cn, h = reference.d3_coordination(*place), 1e-4
+    slope = sums(cn).by_cn
+    for i in range(len(atoms)):
+        step = h * np.eye(len(atoms))[i]
+        up, down = sums(cn + step).energies.sum(), sums(cn - step).energies.sum()
+        assert abs((up - down) / (2 * h) - slope[i]) <= 1e-7 * np.abs(slope).max()
+
+
 @pytest.mark.usefixtures("isa")
 def test_far_from_every_reference() -> None:
     """Crushed hydrogen has a coordination number that no reference has: the nearest one counts alone."""
@@ -209,7 +231,7 @@ def test_a_table_with_a_longer_list_and_many_species() -> None:
     calc = D3("pbe", **SHORT)
     expected = evaluate(calc, atoms)
     for cutoff, listed in ((6.0, True), (11.0, True), (11.0, False)):
-        table = _core.NeighborTable(cutoff, 0.3, listed=listed)
+        table = _core.NeighborTable(cutoff, 0.3, list_cutoff=cutoff if listed else 0.0)
         kinds = calc.species_map(atoms.numbers)
         table.update(atoms.positions, atoms.cell.array, atoms.pbc, kinds, 1)
         got = calc.potential.compute(table)

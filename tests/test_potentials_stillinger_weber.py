@@ -188,6 +188,23 @@ def test_orders_that_differ(tmp_path: Path) -> None:
     assert abs(got["energies"] - mean.energies).max() < 1e-11
 
 
+@pytest.mark.usefixtures("isa")
+def test_elements_that_do_not_interact(tmp_path: Path) -> None:
+    """All numbers zero for one element alone, as in files of layered crystals: other powers, no cutoff."""
+    lines = Path(PAIR).read_text().splitlines()
+    at = next(k for k, line in enumerate(lines) if line.startswith("Ga Ga Ga"))
+    path = tmp_path / "x.sw"
+    path.write_text("\n".join([*lines[:at], "Ga Ga Ga" + " 0" * 11, *lines[at + 2 :]]))
+    atoms = bulk("GaAs", "zincblende", a=4.6, cubic=True) * 2
+    atoms.symbols[::3] = "Ga"
+    atoms.rattle(0.1, seed=2)
+    for system in (atoms, atoms[[a.symbol == "Ga" for a in atoms]]):
+        got, expected = evaluate(StillingerWeber(path), system), definition(str(path), system)
+        scale = 1.0 + np.abs(expected.forces).max()
+        assert np.abs(got["forces"] - expected.forces).max() <= 1e-12 * scale
+        assert np.abs(got["energies"] - expected.energies).max() <= 1e-12 * scale
+
+
 def definition_quiet(path: str, atoms: Atoms) -> Result:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MDKernWarning)

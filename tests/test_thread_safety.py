@@ -39,7 +39,7 @@ from mdkern.calculators import (
     ModelDeviation,
     Morse,
 )
-from mdkern.descriptors import ACSF, SOAP, DeepPotSE, MACEDescriptor, NEPDescriptor
+from mdkern.descriptors import ACSF, SOAP, Bispectrum, DeepPotSE, MACEDescriptor, NEPDescriptor
 from mdkern.errors import InUseError, MDKernWarning
 from mdkern.io.mace import MaceModel
 from mdkern.md import Langevin, VelocityVerlet
@@ -461,6 +461,7 @@ def share_descriptor(kind: str) -> None:
             g4_params=[[1.0, 1.0, 1.0]],
             periodic=True,
         ),
+        "bispectrum": lambda: Bispectrum(species, 4.0, 3, periodic=True),
         "nep": lambda: NEPDescriptor(nep_file()),
         "mace": lambda: MACEDescriptor(mace_model()),
         "deepmd": lambda: DeepPotSE(model_file("se_e2_a_dt")),
@@ -476,7 +477,7 @@ def share_descriptor(kind: str) -> None:
     in_threads(work)
 
 
-@pytest.mark.parametrize("kind", ["soap", "acsf", "nep", "mace", "deepmd"])
+@pytest.mark.parametrize("kind", ["soap", "acsf", "bispectrum", "nep", "mace", "deepmd"])
 def test_threads_share_a_descriptor(kind: str) -> None:
     in_child(f"share_descriptor({kind!r})")
 

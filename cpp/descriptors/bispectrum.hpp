@@ -74,13 +74,14 @@ struct BispectrumParams {
 
 std::size_t bispectrum_scratch_bytes(const BispectrumParams& p, std::int64_t longest);
 
-// Coefficients by species: c_0 and what is linear without products of `zero`; all of them where
-// they are quadratic.
+// Energies linear or quadratic in the components. Of linear ones all that follows from the
+// coefficients is made once: slopes of Y, and the part of the energy that does not depend on
+// neighbors, c_0 less what `zero` subtracts.
 struct SnapParams {
     BispectrumParams basis;
     const double* coefficients = nullptr;  // (n_species, 1 + n_features)
     const double* slopes = nullptr;        // (n_species, n_slopes), linear
-    const double* shift = nullptr;         // (n_species) energy without neighbors' share, linear
+    const double* shift = nullptr;         // (n_species), linear
 };
 MDKERN_KERNEL(snap_compute, (const SnapParams&, const System&, const Neighbors&, const ForceBlocks&,
                              const ForceBlockWork&, int n_threads, const Outputs&))

@@ -76,19 +76,21 @@ template <bool kSeveral> struct SwModel {
                           simd::select(own, at.species, species), c);
                 const auto ends = (at.r2 < c[0]) & (r < c[1]);
                 const V u = V(1.0) / simd::select(ends, r - c[1], V(-1.0));
-                return phi(c, inverse_r, u, simd::keep(ends, math::exp(c[3] * u)), at);
+                return phi(c, inverse_r, u, ends, at);
             }
         }
-        phi(c, inverse_r, inverse, simd::keep(within, math::exp(c[3] * inverse)), at);
+        phi(c, inverse_r, inverse, within, at);
     }
-    void phi(const V* c, V inverse_r, V inverse, V decay, Slot& at) const {
+    // Beyond the cutoff, where a pair without parameters (sigma = 0) always is, powers may be anything.
+    void phi(const V* c, V inverse_r, V inverse, simd::Mask<double> within, Slot& at) const {
         const V x = c[3] * inverse_r;
         const V repulsion = c[5] * power(x, p.whole_p, c[6]),
                 attraction = c[4] * power(x, p.whole_q, c[7]);
-        const V half = V(0.5) * decay, bracket = repulsion - attraction;
+        const V half = V(0.5) * math::exp(c[3] * inverse), bracket = repulsion - attraction;
         const V d_bracket = simd::fnma(c[6], repulsion, c[7] * attraction) * inverse_r;
-        at.phi = half * bracket;
-        at.slope = half * simd::fnma(bracket * c[3], inverse * inverse, d_bracket);
+        at.phi = simd::keep(within, half * bracket);
+        at.slope =
+            simd::keep(within, half * simd::fnma(bracket * c[3], inverse * inverse, d_bracket));
     }
 
     // With one set of parameters the triplets need not be met one by one: with M0 = sum h, M1 = sum h n and

@@ -112,9 +112,9 @@ inline Curve order(const V* c, V zeta) {
 
 // 1 / (1 + exp(-zscale (r - zcut))); c: as of ZBL in the rows of pairs.
 inline Curve switched(const V* c, V r) {
-    // Beyond 700 it is zero, but for products with what would be infinite.
-    const V small = math::exp(simd::min(V(700.0), -(c[3] * (r - c[2]))));
-    const V on = V(1.0) / (V(1.0) + small);
+    // As far as its inverse is a number.
+    const V small = math::exp(simd::min(c[3] * (c[2] - r), V(600.0))),
+            on = V(1.0) / (V(1.0) + small);
     return {on, c[3] * on * (small * on)};
 }
 

@@ -320,11 +320,16 @@ def _stored_seeds() -> list[bytes]:
     )
     made: list[Any] = [lj, calculators.Morse(D=0.3, alpha=1.5, r0=1.5, rc=5.0)]
     made.append(calculators.Buckingham(A=1388.8, rho=0.36, C=175.0, rc=5.5))
+    d3 = {"elements": ["O", "H"], "cutoff": 6.0, "cn_cutoff": 5.0, "abc_cutoff": 4.0, "width": 1.0}
+    made.append(calculators.D3("pbe", **d3))
+    made.append(calculators.D3("pbe", "zerom", abc=True, cn_width=0.5, **d3))
     for name, text in _EAM.items():
         path = f"{_folder()}/seed{_SUFFIX[name]}"
         Path(path).write_text(text)
         made.append(calculators.EAM(path))
     made.append(calculators.EAM.zhou2004(["Cu", "Ni"]))
+    made.append(calculators.StillingerWeber(DATA / "classical" / "toy_GaAs.sw"))
+    made.append(calculators.Tersoff(DATA / "classical" / "toy_SiC.tersoff.zbl"))
     for k, members in enumerate(_linear_seeds()):
         with zipfile.ZipFile(f"{_folder()}/seed{k}.npz", "w") as archive:
             for name, data in members.items():

@@ -12,6 +12,8 @@ namespace mdkern {
 
 namespace {
 
+constexpr std::size_t kMostBytes = std::size_t(1) << 31;  // of all tables
+
 std::int64_t value_width(bool real, int l) { return real ? 2 * l + 1 : l + 1; }
 
 AceEmbedding embedding_of(const Fields& f, bool core) {
@@ -231,6 +233,7 @@ void AceModel::place_values(Center& c, AceCenter& view) const {
 
 void AceModel::make_tables() {
     const int n = params_.n_species;
+    std::size_t bytes = 0;
     if (!params_.one_group) {
         for (int i = 0; i < n; ++i)
             for (int j = 0; j < n; ++j) {
@@ -240,6 +243,11 @@ void AceModel::make_tables() {
                                c.channels[std::size_t(j)].list, c.sums[std::size_t(j)].data(),
                                *tables_.back());
                 c.tables.push_back(tables_.back()->view);
+                bytes += tables_.back()->rows.capacity() * sizeof(double);
+                if (bytes > kMostBytes)
+                    throw UnusableModel("radial functions: tables of more than " +
+                                        std::to_string(kMostBytes >> 20) +
+                                        " MB; expected fewer elements or smoother functions");
             }
         return;
     }

@@ -109,17 +109,22 @@ inline void locate(const AceJob& job, const AceCenter& center, AceLane& lane) {
 // Channels of the neighbors [at, at + kAceLine) and their derivatives.
 // First lanes are channels, whose coefficients stand side by side; each square of eight by eight is
 // turned on its way to the rows.
+constexpr std::int32_t kPlaces[kAceLine] = {0, 1, 2, 3, 4, 5, 6, 7};
 template <bool kScaled>
 [[gnu::noinline]] void read_table(const AceTable* tables, const AceScratch& s, const AceLane& lane,
                                   int at) {
-    constexpr int kParts = kAceLine / W;
+    constexpr int kParts = kAceLine / W, kSquare = kAceLine * kAceLine;
     const AceTable& t = tables[0];
-    const std::int64_t size = std::int64_t(t.n_blocks) * kAceTerms * kAceLine;
+    // In variables of their own, as stores could change what pointers lead to.
+    const int n_blocks = t.n_blocks;
+    const std::int64_t size = std::int64_t(n_blocks) * kAceTerms * kAceLine, room = s.room;
+    double *const line = s.line, *const line_slope = s.line_slope;
     for (int j = 0; j < kAceLine; ++j) {
         const double* c = t.rows + lane.interval[at + j] * size;
         const double* scale = kScaled ? tables[lane.species[at + j]].scale : nullptr;
         const V u = lane.x[at + j], per_r = lane.rate[at + j];
-        for (int b = 0; b < t.n_blocks; ++b, c += kAceTerms * kAceLine) {
+        double *to = line + j * kAceLine, *to_slope = line_slope + j * kAceLine;
+        for (int b = 0; b < n_blocks; ++b, c += kAceTerms * kAceLine) {
 #pragma GCC unroll 8
             for (int q = 0; q < kParts; ++q) {
                 V d = simd::load(c + 5 * kAceLine + q * W);
@@ -131,32 +136,30 @@ template <bool kScaled>
                 }
                 d = simd::fma(d, u, f) * per_r;
                 f = simd::fma(f, u, simd::load(c + q * W));
-                const int place = (b * kAceLine + j) * kAceLine + q * W;
                 if (kScaled) {
                     const V z = simd::load(scale + b * kAceLine + q * W);
                     f = f * z;
                     d = d * z;
                 }
-                simd::store(s.line + place, f);
-                simd::store(s.line_slope + place, d);
+                simd::store(to + b * kSquare + q * W, f);
+                simd::store(to_slope + b * kSquare + q * W, d);
             }
         }
     }
-    std::int32_t lanes[kAceLine];
-    for (int j = 0; j < kAceLine; ++j) lanes[j] = j;
     const auto turn = [&](const double* from, double* rows) MDKERN_BODY {
-        for (int b = 0; b < t.n_blocks; ++b, from += kAceLine * kAceLine)
+        for (int b = 0; b < n_blocks; ++b, from += kSquare, rows += kAceLine * room) {
 #pragma GCC unroll 8
             for (int j = 0; j < kAceLine; j += W) {
                 V f[kAceLine];
-                simd::load_rows8(from, simd::load_int<double>(lanes + j), f);
-                double* row = rows + (b * kAceLine) * s.room + at + j;
+                simd::load_rows8(from, kPlaces + j, f);
+                double* row = rows + j;
 #pragma GCC unroll 8
-                for (int q = 0; q < kAceLine; ++q) simd::store(row + q * s.room, f[q]);
+                for (int q = 0; q < kAceLine; ++q, row += room) simd::store(row, f[q]);
             }
+        }
     };
-    turn(s.line, lane.f);
-    turn(s.line_slope, lane.df);
+    turn(line, lane.f + at);
+    turn(line_slope, lane.df + at);
 }
 inline const AceTable* tables_of(const AceParams& p, const AceCenter& center, const AceRun& run) {
     return p.one_group ? center.tables : center.tables + run.species;
@@ -190,18 +193,23 @@ template <int L> using AceHarmonics = SphereParts<V, (L < 0 ? kAceMaxL : L)>;
 // Harmonics of all neighbors of a center, without norms: rows lm, of m = 0, then cosine and sine of 1, 2, ...
 template <int L>
 [[gnu::noinline]] void harmonics(const AceParams& p, const AceScratch& s, const AceLane& lane) {
-    const int l_max = L < 0 ? p.l_max : L;
+    const int l_max = L < 0 ? p.l_max : L, n = lane.n;
+    const std::int64_t room = s.room;
+    const double *const ux = lane.ux, *const uy = lane.uy, *const uz = lane.uz;
+    double* const rows = s.harmonics;
     AceHarmonics<L> y;
-    for (int k = 0; k < lane.n; k += W) {
-        sphere_parts(l_max, simd::load(lane.ux + k), simd::load(lane.uy + k),
-                     simd::load(lane.uz + k), y);
+    for (int k = 0; k < n; k += W) {
+        sphere_parts(l_max, simd::load(ux + k), simd::load(uy + k), simd::load(uz + k), y);
+        double* to = rows + k;
+#pragma GCC unroll 8
         for (int l = 0; l <= l_max; ++l) {
-            double* to = s.harmonics + l * l * s.room + k;
             const V* q = y.q + l * (l + 1) / 2;
             simd::store(to, q[0]);
-            for (int m = 1; m <= l; ++m) {
-                simd::store(to + (2 * m - 1) * s.room, q[m] * y.a[m]);
-                simd::store(to + 2 * m * s.room, q[m] * y.b[m]);
+            to += room;
+#pragma GCC unroll 8
+            for (int m = 1; m <= l; ++m, to += 2 * room) {
+                simd::store(to, q[m] * y.a[m]);
+                simd::store(to + room, q[m] * y.b[m]);
             }
         }
     }

@@ -15,7 +15,7 @@ constexpr double kPi = 3.14159265358979323846;
 constexpr double kCoulomb = 14.399645351950543;  // e^2 / (4 pi eps0), eV Angstrom
 constexpr int kFirstParts = 32;
 constexpr std::int64_t kMostBins = std::int64_t(1) << 22;
-constexpr std::size_t kMostBytes = std::size_t(1) << 30;  // of one table
+constexpr std::size_t kMostBytes = std::size_t(1) << 28;  // of one table
 
 // 1 up to c - w, 0 from c on.
 double fall(double t, double c, double w, double& slope) {
@@ -230,9 +230,9 @@ public:
         : radial_(radial), channels_(channels), sums_(sums), n_(channels.size()) {
         const double bins = radial.cutoff() / bin;
         if (!(bins < double(kMostBins)))
-            throw std::invalid_argument("bins of tables: " + number(bin) + " for a cutoff of " +
-                                        number(radial.cutoff()) + " A; expected fewer than " +
-                                        std::to_string(kMostBins));
+            throw UnusableModel("bins of tables: " + number(bin) + " for a cutoff of " +
+                                number(radial.cutoff()) + " A; expected fewer than " +
+                                std::to_string(kMostBins));
         n_bins_ = std::max(1, int(bins));
         width_ = radial.cutoff() / n_bins_;
     }

@@ -59,11 +59,15 @@ void PlaceTable::make_columns(Columns& c, const double* rows, const std::int32_t
     }
 }
 
-void PlaceTable::sort(const System& s, int n_species, double range) {
+void PlaceTable::sort(const System& s, int n_species, bool merged, double range) {
+    if (merged) n_species = 1;
+    ++n_sorts_;
     n_ = s.n_total;
     n_real_ = s.n_real;
     std::vector<std::int32_t> first(std::size_t(n_species) + 1, 0);
-    const auto species_of = [&](std::int64_t r) { return std::size_t(s.rows[4 * r + 3]); };
+    const auto species_of = [&](std::int64_t r) {
+        return merged ? std::size_t(0) : std::size_t(s.rows[4 * r + 3]);
+    };
     for (std::int64_t r = 0; r < n_; ++r) ++first[species_of(r) + 1];
     for (int b = 0; b < n_species; ++b) first[b + 1] += first[b];
     std::int32_t* members = members_.reserve(std::size_t(n_));
@@ -144,14 +148,14 @@ double PlaceTable::refresh(const System& s, int threads) {
     return most;
 }
 
-Places PlaceTable::update(const System& s, std::int64_t build_number, int n_species, double range,
-                          int threads) {
+Places PlaceTable::update(const System& s, std::int64_t build_number, int n_species, bool merged,
+                          double range, int threads) {
     const std::int64_t stride = s.n_total + kPlaceRoom;
     bool sorted = build_ == build_number && n_ == s.n_total && n_real_ == s.n_real;
     double moved = sorted ? refresh(s, threads) : 0.0;
     if (!sorted || moved > kFarthest) {
         build_ = -1;  // should anything throw
-        sort(s, n_species, range);
+        sort(s, n_species, merged, range);
         double* at = at_.reserve(std::size_t(3 * stride));
         std::fill_n(at, 3 * stride, 0.0);
         std::fill_n(sorted_at_.reserve(std::size_t(3 * stride)), 3 * stride, 0.0);
@@ -169,6 +173,7 @@ Places PlaceTable::update(const System& s, std::int64_t build_number, int n_spec
     p.row = row_.data();
     p.place = place_.data();
     p.centre = centre_.data();
+    p.n_sorts = n_sorts_;
     // Beside the movement: roundings of coordinates and of the borders of cells.
     p.margin = moved + 1e-14 * extent_ + 1e-12;
     return p;

@@ -34,22 +34,25 @@ struct Places {
     const std::int32_t* centre = nullptr;  // (n_real) real rows in the order of their places
     // How far rows may be outside of their cells, in each coordinate.
     double margin = 0.0;
+    std::int64_t n_sorts =
+        0;  // how often they were sorted: arrays by place hold as long as it stays
 };
 
 class PlaceTable {
 public:
     // Brings places up to date with the rows; sorts them where the table was built anew, or where
-    // rows have come too far. range: the longest distance that will be asked for.
-    Places update(const System& s, std::int64_t build_number, int n_species, double range,
-                  int threads);
+    // rows have come too far. range: the longest distance that will be asked for. merged: rows of all
+    // species together, as species 0.
+    Places update(const System& s, std::int64_t build_number, int n_species, bool merged,
+                  double range, int threads);
 
 private:
-    void sort(const System& s, int n_species, double range);
+    void sort(const System& s, int n_species, bool merged, double range);
     void make_columns(Columns& c, const double* rows, const std::int32_t* members, std::int64_t n,
                       double range);
     double refresh(const System& s, int threads);
 
-    std::int64_t build_ = -1, n_ = -1, n_real_ = -1;
+    std::int64_t build_ = -1, n_ = -1, n_real_ = -1, n_sorts_ = 0;
     double extent_ = 0.0;  // largest coordinate
     std::vector<Columns> columns_;
     std::vector<std::int64_t> start_at_;  // of each of the columns in start_

@@ -41,46 +41,41 @@ constexpr double kSlope[12] = {
     3.705800424314442e-12,  -4.0630998853558495e-13, 3.003446903998451e-14};
 constexpr double kFar = 5.0;
 
-// What a pair adds to CN, and its derivative over r. Nearly all pairs are far: they take a polynomial in
-// u = 16 x and neither exp nor division.
+// What a pair adds to CN, and its derivative over r. u = 16 rcov / r; nearly all pairs are far: they take a
+// polynomial in u, and neither exp nor division.
 template <bool kSmooth> struct Counting {
-    V scale, limit2, far2;
+    V limit2;
     Smooth smooth;
 
-    Counting(const D3Params& p, const double* pair)
-        : scale(16.0 * pair[4]),
-          limit2(p.cn_cutoff * p.cn_cutoff),
-          far2(16.0 / kFar * 16.0 / kFar * pair[4] * pair[4]),
-          smooth(p.cn_cutoff, p.cn_width) {}
+    explicit Counting(const D3Params& p)
+        : limit2(p.cn_cutoff * p.cn_cutoff), smooth(p.cn_cutoff, p.cn_width) {}
 
-    bool is_far(V r2) const { return simd::all(r2 >= far2); }
-
-    V value(V r2) const {
+    V value(V r2, V radius) const {
+        const V u = radius * rsqrt_40(r2);
         V f;
-        if (is_far(r2)) {
-            f = polynomial(scale * rsqrt_40(r2), kCount);
-        } else {
-            f = V(1.0) / (V(1.0) + math::exp(simd::fnma(scale, math::rsqrt(r2), V(16.0))));
-        }
+        if (simd::all(u <= V(kFar)))
+            f = polynomial(u, kCount);
+        else
+            f = V(1.0) / (V(1.0) + math::exp(simd::fnma(radius, math::rsqrt(r2), V(16.0))));
         if constexpr (!kSmooth) return f;
         V s, ds;
         smooth(simd::sqrt(r2), s, ds);
         return f * s;
     }
     // f' / r = -u f (1 - f) / r^2, without the sign.
-    V slope(V r2) const {
-        V inverse, decay, f = 0.0;
-        if (is_far(r2)) {
-            inverse = rsqrt_40(r2);
-            decay = polynomial(scale * inverse, kSlope);
-            if constexpr (kSmooth) f = polynomial(scale * inverse, kCount);
+    V slope(V r2, V radius) const {
+        V inverse = rsqrt_40(r2), u = radius * inverse, decay, f = 0.0;
+        if (simd::all(u <= V(kFar))) {
+            decay = polynomial(u, kSlope);
+            if constexpr (kSmooth) f = polynomial(u, kCount);
         } else {
             inverse = math::rsqrt(r2);
-            const V e = math::exp(simd::fnma(scale, inverse, V(16.0)));
+            u = radius * inverse;
+            const V e = math::exp(V(16.0) - u);
             f = V(1.0) / (V(1.0) + e);
             decay = e * (f * f);
         }
-        const V g = decay * (scale * inverse * (inverse * inverse));
+        const V g = decay * (u * (inverse * inverse));
         if constexpr (!kSmooth) return g;
         V s, ds;
         smooth(simd::sqrt(r2), s, ds);
@@ -88,12 +83,18 @@ template <bool kSmooth> struct Counting {
     }
 };
 
+// 16 rcov of a species.
+inline double radius_of(const D3Params& p, double species) {
+    return 8.0 * pair_of(p, species, int(species))[4];
+}
+
 template <bool kSmooth>
 void count_rows(const D3Params& p, const System& s, const Places& places, const D3Scratch& work,
                 int n_threads) {
     const double *x = places.at[0], *y = places.at[1], *z = places.at[2];
     parallel_for_thread(blocks_of(s), n_threads, 0, [&](std::int64_t part, int thread) {
         const Block block(s, places, part);
+        const Counting<kSmooth> counting(p);
         V sums[Block::most];
         for (V& sum : sums) sum = 0.0;
         for (int k = 0; k < places.n_columns; ++k) {
@@ -101,8 +102,7 @@ void count_rows(const D3Params& p, const System& s, const Places& places, const 
             const Tiles tiles(c, p.cn_cutoff, places.margin, runs_of(work, thread));
             tiles.run(block, [&](int m, const Run* runs, int n) {
                 const double* at = block.at[m];
-                const Counting<kSmooth> counting(p, pair_of(p, at[3], c.species));
-                const V xi = at[0], yi = at[1], zi = at[2];
+                const V xi = at[0], yi = at[1], zi = at[2], radius = radius_of(p, at[3]);
                 V sum = sums[m];
                 for (int q = 0; q < n; ++q) {
                     const std::int32_t j = runs[q].begin;
@@ -111,7 +111,8 @@ void count_rows(const D3Params& p, const System& s, const Places& places, const 
                     const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
                     const M within =
                         (r2 <= counting.limit2) & simd::from_bits<double>(runs[q].live);
-                    sum = sum + simd::keep(within, counting.value(r2));
+                    sum = sum + simd::keep(within, counting.value(
+                                                       r2, radius + simd::load(work.radius + j)));
                 }
                 sums[m] = sum;
             });
@@ -155,6 +156,7 @@ void pull_rows(const D3Params& p, const System& s, const Places& places, const D
     const double *x = places.at[0], *y = places.at[1], *z = places.at[2];
     parallel_for_thread(blocks_of(s), n_threads, 0, [&](std::int64_t part, int thread) {
         const Block block(s, places, part);
+        const Counting<kSmooth> counting(p);
         constexpr int n_sums = kTotals ? 9 : 3;
         V sums[Block::most][n_sums];
         for (auto& row : sums)
@@ -164,8 +166,8 @@ void pull_rows(const D3Params& p, const System& s, const Places& places, const D
             const Tiles tiles(c, p.cn_cutoff, places.margin, runs_of(work, thread));
             tiles.run(block, [&](int m, const Run* runs, int n) {
                 const double* at = block.at[m];
-                const Counting<kSmooth> counting(p, pair_of(p, at[3], c.species));
-                const V xi = at[0], yi = at[1], zi = at[2], own = -work.by_cn[block.row[m]];
+                const V xi = at[0], yi = at[1], zi = at[2], own = -work.by_cn[block.row[m]],
+                        radius = radius_of(p, at[3]);
                 V t[n_sums];
                 for (int d = 0; d < n_sums; ++d) t[d] = sums[m][d];
                 for (int q = 0; q < n; ++q) {
@@ -175,8 +177,9 @@ void pull_rows(const D3Params& p, const System& s, const Places& places, const D
                     const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
                     const M within =
                         (r2 <= counting.limit2) & simd::from_bits<double>(runs[q].live);
-                    const V g =
-                        simd::keep(within, (own - simd::load(work.slope + j)) * counting.slope(r2));
+                    const V g = simd::keep(
+                        within, (own - simd::load(work.slope + j)) *
+                                    counting.slope(r2, radius + simd::load(work.radius + j)));
                     add_pull<kTotals>(t, g, dx, dy, dz);
                 }
                 for (int d = 0; d < n_sums; ++d) sums[m][d] = t[d];
@@ -215,6 +218,12 @@ void d3_count_compute(const D3Params& p, const System& s, const Places& places,
         count_rows<true>(p, s, places, work, n_threads);
     else
         count_rows<false>(p, s, places, work, n_threads);
+}
+
+void d3_radius_compute(const D3Params& p, const System& s, const Places& places,
+                       const D3Scratch& work) {
+    for (std::int64_t j = 0; j < places.n; ++j)
+        work.radius[j] = radius_of(p, s.rows[4 * std::int64_t(places.row[j]) + 3]);
 }
 
 void d3_weigh_compute(const D3Params& p, const Places& places, const D3Scratch& work,

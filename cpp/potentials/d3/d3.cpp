@@ -15,8 +15,9 @@ constexpr std::int64_t kRunRoom = 16;
 constexpr double kPairNs = 3.0, kWeighNs = 6.0;  // of a pair, of a place, for team_size()
 
 struct D3Space final : Workspace {
-    PlaceTable places;
-    Buffer<double> weights, slope, cn, by_cn, rows, near;
+    PlaceTable places, merged;
+    std::int64_t n_sorts = 0;
+    Buffer<double> weights, slope, radius, cn, by_cn, rows, near;
     Buffer<std::int32_t> runs;
 };
 
@@ -69,8 +70,10 @@ public:
         auto& space = static_cast<D3Space&>(workspace);
         const D3Params& p = params_;
         const System s = table.system();
-        const Places places = space.places.update(s, table.build_number(), p.n_species,
-                                                  std::max(p.cutoff, p.cn_cutoff), threads);
+        const std::int64_t build = table.build_number();
+        const Places places = space.places.update(s, build, p.n_species, false, p.cutoff, threads);
+        const Places merged =
+            space.merged.update(s, build, p.n_species, true, p.cn_cutoff, threads);
         const int team = team_size(threads, s.n_real, row_ns(places));
         const bool totals = out.block_totals || out.energies || out.virials;
 
@@ -81,17 +84,20 @@ public:
         for (int q = 0; q < kMostReferences; ++q)  // read with the last places, and masked
             std::fill_n(work.weights + q * work.stride + places.n, kPlaceRoom, 0.0);
         std::fill_n(work.slope + places.n, kPlaceRoom, 0.0);
+        work.radius = space.radius.reserve(std::size_t(work.stride));
+        if (space.n_sorts != merged.n_sorts) {
+            d3_radius_compute(p, s, merged, work);
+            std::fill_n(work.radius + places.n, kPlaceRoom, 0.0);
+            space.n_sorts = merged.n_sorts;
+        }
         work.cn = space.cn.reserve(std::size_t(s.n_total) + 1);
         work.by_cn = space.by_cn.reserve(std::size_t(s.n_total) + 1);
         work.rows = space.rows.reserve(std::size_t(kD3Row * s.n_real) + 1);
-        for (int k = 0; k < places.n_columns; ++k) {
-            const Columns& c = places.columns[k];
-            work.n_runs = std::max(work.n_runs, std::int64_t(c.end) - c.begin +
-                                                    2 * std::int64_t(c.n[0]) * c.n[1] + kRunRoom);
-        }
+        for (int k = 0; k < merged.n_columns; ++k) add_runs(merged.columns[k], work);
+        for (int k = 0; k < places.n_columns; ++k) add_runs(places.columns[k], work);
         work.runs = space.runs.reserve(std::size_t(2 * team * work.n_runs) + 1);
 
-        d3_count_compute(p, s, places, work, team);
+        d3_count_compute(p, s, merged, work, team);
         table.forward(work.cn, 1, 1, team);
         d3_weigh_compute(p, places, work, team_size(threads, places.n, kWeighNs));
         d3_pairs_compute(p, s, places, work, totals, team);
@@ -101,10 +107,15 @@ public:
             d3_triangles_compute(p, s, places, work, totals, team);
         }
         table.forward(work.by_cn, 1, 1, team);
-        d3_finish_compute(p, s, places, work, team, out);
+        d3_finish_compute(p, s, merged, work, team, out);
     }
 
 private:
+    static void add_runs(const Columns& c, D3Scratch& work) {
+        const std::int64_t most =
+            std::int64_t(c.end) - c.begin + 2 * std::int64_t(c.n[0]) * c.n[1] + kRunRoom;
+        work.n_runs = std::max(work.n_runs, most);
+    }
     static double width(const Fields& f, const char* name, double cutoff) {
         const double w = f.number(name);
         if (!(w >= 0.0 && w <= cutoff))

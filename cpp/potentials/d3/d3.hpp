@@ -41,8 +41,9 @@ struct D3Params {
 
 struct D3Scratch {
     std::int64_t stride = 0;       // of the following, places and room for vectors
-    double* weights = nullptr;     // (kMostReferences, stride) W of each place
-    double* slope = nullptr;       // (stride) D of each place
+    double* weights = nullptr;     // (kMostReferences, stride) W of each place by species
+    double* slope = nullptr;       // (stride) D of each place, all species together
+    double* radius = nullptr;      // (stride) 16 rcov of each, written where they were sorted anew
     double* cn = nullptr;          // (n_total) by row
     double* by_cn = nullptr;       // (n_total) D by row
     double* rows = nullptr;        // (n_real, kD3Row) force, energy, virial as dE/dstrain
@@ -53,6 +54,9 @@ struct D3Scratch {
 };
 constexpr int kD3Near = 9 + kMostReferences;  // columns: see Near
 
+// Places are those of all species together in what is about coordination numbers (their part of a pair does
+// not depend on the species but by one length), and by species in what is about pairs.
+MDKERN_KERNEL(d3_radius_compute, (const D3Params&, const System&, const Places&, const D3Scratch&))
 MDKERN_KERNEL(d3_count_compute,
               (const D3Params&, const System&, const Places&, const D3Scratch&, int))
 MDKERN_KERNEL(d3_weigh_compute, (const D3Params&, const Places&, const D3Scratch&, int))

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
         check_picture(args.plot)
     continued = Many.continued(args, args.output, args.plot)
-    outputs, inputs = [args.output, args.plot], [args.frames, args.potential]
+    outputs, inputs = [args.output, args.plot], [args.frames, *potential.inputs_of(args.potential)]
     check_outputs([*outputs, args.journal], inputs, args.overwrite, [*continued, args.journal])
     keys = {kind: getattr(args, f"{kind}_key") for kind in KEYS}
     keys = {kind: name for kind, name in keys.items() if name}

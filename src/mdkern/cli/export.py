@@ -8,7 +8,7 @@ from pathlib import Path
 from mdkern.cli.options import check_outputs
 from mdkern.cli.output import UsageError, note, writing
 from mdkern.cli.potential import HELP as POTENTIALS
-from mdkern.cli.potential import make_potential
+from mdkern.cli.potential import inputs_of, make_potential, terms_of
 
 HELP = "a potential as a model file for the C interface"
 DESCRIPTION = (
@@ -45,8 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.output.endswith(".mdk"):
         raise UsageError(f"-o {args.output}: expected a name that ends in .mdk")
-    check_outputs([args.output], [args.potential], args.overwrite)
-    if args.potential.partition(":")[0] == "zhou2004" and not args.elements:
+    check_outputs([args.output], inputs_of(args.potential), args.overwrite)
+    names = [term.partition(":")[0] for term in terms_of(args.potential)]
+    if "zhou2004" in names and not args.elements:
         raise UsageError("--elements: none; zhou2004 needs the elements of the model")
     made = make_potential(args.potential, args.elements, skin=0.3, options=args.set)
     potential = made.calculator.potential

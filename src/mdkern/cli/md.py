@@ -209,7 +209,8 @@ def _check(args: argparse.Namespace) -> None:
             check_picture(args.plot)
         if args.report:
             check_report(args.report)
-    inputs = [name for name in (args.structure, args.potential, args.restart) if name]
+    inputs = [name for name in (args.structure, args.restart) if name]
+    inputs += potential.inputs_of(args.potential) if args.potential else []
     continued = [args.output, args.log] if args.restart else []
     outputs = [args.output, args.log, args.plot, args.report]
     check_outputs(outputs, inputs, args.overwrite, continued)

@@ -10,14 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from mdkern.cli.options import refuse_empty
 from mdkern.cli.output import UsageError
-from mdkern.registry import NUMBER, SWITCH, WORD, file_formats, forms, resolve
+from mdkern.registry import NUMBER, SWITCH, WORD, file_formats, forms, recognised, resolve
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from mdkern.calculators import Calculator
 
-__all__ = ["HELP", "Potential", "files_of", "for_frames", "is_built_in", "make_potential", "sha256"]
+__all__ = [
+    "HELP",
+    "Potential",
+    "files_of",
+    "for_frames",
+    "inputs_of",
+    "is_built_in",
+    "make_potential",
+    "sha256",
+    "terms_of",
+]
 
 
 def _help() -> str:
@@ -55,14 +65,20 @@ class Potential:
 
 def is_built_in(spec: str) -> bool:
     """Whether a ``--potential`` text names no file."""
-    return all(term.partition(":")[0] in forms() for term in _terms(spec))
+    return all(term.partition(":")[0] in forms() for term in terms_of(spec))
 
 
-def _terms(spec: str) -> list[str]:
+def terms_of(spec: str) -> list[str]:
     """Of a sum; one of a single potential."""
     if " + " not in spec or Path(spec).exists():
         return [spec]
     return [term.strip() for term in spec.split(" + ")]
+
+
+def inputs_of(spec: str) -> list[str]:
+    """The files that a ``--potential`` text names, which no output may replace."""
+    terms = [term for term in terms_of(spec) if not is_built_in(term) and Path(term).exists()]
+    return [str(path) for term in terms for path in files_of(term)]
 
 
 def make_potential(
@@ -79,10 +95,12 @@ def make_potential(
     """
     from mdkern import calculators
 
-    terms = _terms(spec)
+    terms = terms_of(spec)
     if len(terms) > 1:
         if options:
             raise UsageError(f"--set {options[0]}: of the potential of one file, not of a sum")
+        if not all(terms):
+            raise UsageError(f"--potential {spec}: expected a potential on both sides of each plus")
         return _sum_of(spec, [make_potential(term, symbols, skin) for term in terms], skin)
     name, _, rest = spec.partition(":")
     if not is_built_in(spec):
@@ -118,7 +136,7 @@ def for_frames(spec: str, frames: Callable[[], Iterable[Atoms]], skin: float = 0
 
     A built-in potential that is made for certain elements needs those of all frames, which are read once more for that.
     """
-    built_in = [term.partition(":")[0] for term in _terms(spec) if is_built_in(term)]
+    built_in = [term.partition(":")[0] for term in terms_of(spec) if is_built_in(term)]
     if not any(forms()[name][1].make for name in built_in):
         return make_potential(spec, (), skin)
     symbols = {s for atoms in frames() for s in atoms.symbols.species()}
@@ -188,17 +206,25 @@ def _value(text: str) -> float | bool | str:
 
 
 def files_of(path: str) -> list[Path]:
-    """The file, or those of a folder by their names."""
+    """The file, or all of a model that is a folder, by their names: what else is there may change."""
     one = Path(path)
-    return sorted(p for p in one.rglob("*") if p.is_file()) if one.is_dir() else [one]
+    entry = recognised(path)
+    if entry is None or entry.files is None or not entry.files.folder:
+        return [one]
+    folder = one if one.is_dir() else one.parent
+    found = {p for pattern in entry.files.folder for p in folder.glob(pattern)} | {one}
+    return sorted(p for p in found if p.is_file())
 
 
 def sha256(path: str) -> str:
-    """Hash of a file in hexadecimal; of a folder that of the names and the content of its files."""
+    """Hash of a file in hexadecimal; of a folder that of the names and the content of the model's files."""
     digest = hashlib.sha256()
-    for part in files_of(path):
-        if part != Path(path):
-            digest.update(part.relative_to(path).as_posix().encode() + b"\0")
+    one = Path(path)
+    parts = files_of(path)
+    for part in parts:
+        if parts != [one]:
+            folder = one if one.is_dir() else one.parent
+            digest.update(part.relative_to(folder).as_posix().encode() + b"\0")
         with part.open("rb") as file:
             while block := file.read(2**20):
                 digest.update(block)

@@ -162,7 +162,7 @@ def _check(args: argparse.Namespace) -> None:
         if kind not in ioformats or not ioformats[kind].can_write:
             raise UsageError(f"-o {args.output}: ASE knows no format to write by this name")
     outputs, continued = [args.output, args.trajectory], Many.continued(args, args.output)
-    inputs = [args.structure, args.potential]
+    inputs = [args.structure, *potential.inputs_of(args.potential)]
     check_outputs([*outputs, args.journal], inputs, args.overwrite, [*continued, args.journal])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdkern import _core, checks
 from mdkern.descriptors.base import Descriptor, Environments, species_numbers
-from mdkern.io.snap import MAX_CUTOFF, MAX_TWOJ, SnapModel, bispectrum_triples
+from mdkern.io.snap import MAX_CUTOFF, MAX_TWOJ, SnapModel, bispectrum_triples, read_snap
 
 __all__ = ["Bispectrum"]
 
@@ -30,25 +31,26 @@ class Bispectrum(Descriptor):
     Parameters
     ----------
     species : list of str or int
-        Elements in the order of `radii` and `weights`.
+        Elements in the order of `radelem` and `wj`.
     rcutfac : float
         Pairs of elements a and b interact below rcutfac (R_a + R_b), in Angstrom.
     twojmax : int
         2J, the largest angular momentum, doubled.
-    radii, weights : list of float, optional
+    radelem, wj : list of float, optional
         R and w of each element; by default 0.5 and 1.
     rfac0 : float
         Largest polar angle on the sphere by pi.
     rmin0 : float
         Distance of the polar angle 0 in Angstrom.
-    switchflag, bzeroflag, quadraticflag, bnormflag, wselfallflag : bool
+    switchflag, bzeroflag, quadraticflag, bnormflag, wselfallflag : bool, or 0 or 1
         Switch neighbors off towards the cutoff; subtract the components of an atom without neighbors; behind the components half
         of their squares and their products B_k B_l, k < l, by rows; divide components by j + 1; with `chemflag` every density has
         the central atom.
-    chemflag : bool
+    chemflag : bool, or 0 or 1
         A density for each element: components for all e1, e2, e3 in the order of `species`, e1 outermost.
     sinner, dinner : list of float, optional
         Centre and half width of each element of an inner switching function in Angstrom: neighbors closer than this do not count.
+        `switchinnerflag` may say so too.
     periodic, sparse, dtype
         As for :class:`SOAP`.
 
@@ -66,16 +68,17 @@ class Bispectrum(Descriptor):
         species: Any = None,
         rcutfac: float | None = None,
         twojmax: int | None = None,
-        radii: ArrayLike | None = None,
-        weights: ArrayLike | None = None,
+        radelem: ArrayLike | None = None,
+        wj: ArrayLike | None = None,
         rfac0: float = 0.99363,
         rmin0: float = 0.0,
-        switchflag: bool = True,
-        bzeroflag: bool = True,
-        quadraticflag: bool = False,
-        chemflag: bool = False,
-        bnormflag: bool = False,
-        wselfallflag: bool = False,
+        switchflag: bool | int = True,
+        bzeroflag: bool | int = True,
+        quadraticflag: bool | int = False,
+        chemflag: bool | int = False,
+        bnormflag: bool | int = False,
+        wselfallflag: bool | int = False,
+        switchinnerflag: bool | int | None = None,
         sinner: ArrayLike | None = None,
         dinner: ArrayLike | None = None,
         periodic: bool = False,
@@ -85,7 +88,7 @@ class Bispectrum(Descriptor):
         self._arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         numbers = _in_order(species)
         n = len(numbers)
-        radius = _each("radii", radii, n, 0.5, positive=True)
+        radius = _each("radelem", radelem, n, 0.5, positive=True)
         assert radius is not None
         factor = checks.positive("rcutfac", rcutfac)
         reach = 2.0 * float(radius.max()) * factor
@@ -106,6 +109,12 @@ class Bispectrum(Descriptor):
             raise ValueError(f"rmin0: {rmin0}; expected less than the smallest cutoff")
         if (sinner is None) != (dinner is None):
             raise ValueError("sinner, dinner: only one of them; expected both or none")
+        if switchinnerflag is not None and _flag("switchinnerflag", switchinnerflag) == (
+            sinner is None
+        ):
+            raise ValueError(
+                f"switchinnerflag: {switchinnerflag}; expected it with sinner and dinner, and these with it"
+            )
         flags = {
             "switch": switchflag,
             "bzero": bzeroflag,
@@ -119,7 +128,7 @@ class Bispectrum(Descriptor):
             path="",
             species=tuple(chemical_symbols[z] for z in numbers),
             radii=radius,
-            weights=_each("weights", weights, n, 1.0),
+            weights=_each("wj", wj, n, 1.0),
             coefficients=np.zeros((n, 1)),
             twojmax=two_j,
             rcutfac=factor,
@@ -127,9 +136,42 @@ class Bispectrum(Descriptor):
             rmin0=least,
             sinner=_each("sinner", sinner, n, None),
             dinner=_each("dinner", dinner, n, None, positive=True),
-            **{k: checks.flag(f"{k}flag", v) for k, v in flags.items()},
+            **{k: _flag(f"{k}flag", v) for k, v in flags.items()},
         )
         self._kernels = _core.Bispectrum(self.core_fields())
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | os.PathLike[str],
+        param_path: str | os.PathLike[str] | None = None,
+        *,
+        periodic: bool = True,
+        sparse: bool = False,
+        dtype: str = "float64",
+    ) -> Bispectrum:
+        """The descriptor inside a SNAP, of all its elements: arguments and exceptions of :func:`mdkern.io.snap.read_snap`."""
+        m = read_snap(path, param_path)
+        return cls(
+            m.species,
+            m.rcutfac,
+            m.twojmax,
+            radelem=m.radii,
+            wj=m.weights,
+            rfac0=m.rfac0,
+            rmin0=m.rmin0,
+            switchflag=m.switch,
+            bzeroflag=m.bzero,
+            quadraticflag=m.quadratic,
+            chemflag=m.chem,
+            bnormflag=m.bnorm,
+            wselfallflag=m.wselfall,
+            sinner=m.sinner,
+            dinner=m.dinner,
+            periodic=periodic,
+            sparse=sparse,
+            dtype=dtype,
+        )
 
     def core_fields(self) -> dict[str, Any]:
         """What the core makes the descriptor from (``cpp/descriptors/bispectrum_model.hpp``)."""
@@ -179,6 +221,11 @@ def _in_order(species: Any) -> tuple[int, ...]:
     if len(set(numbers)) != len(numbers):
         raise ValueError(f"species: {list(species)}; expected each element once")
     return numbers
+
+
+def _flag(name: str, given: Any) -> bool:
+    """As files have it, too: 0 or 1."""
+    return bool(given) if type(given) is int and given in (0, 1) else checks.flag(name, given)
 
 
 def _number(name: str, given: Any) -> float:

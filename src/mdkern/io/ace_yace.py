@@ -178,13 +178,12 @@ class _Bonds:
         )
 
     def inner(self) -> Any:
-        """One setting for all; the last pair that names it decides, as in the reference."""
+        """One setting for all: that of the last pair of elements, wherever the file has it, as in the reference."""
         inner = "density"
-        for bond in self.pairs.values():
-            if "inner_cutoff_type" in bond:
-                inner = bond.text("inner_cutoff_type")
-                if inner not in _INNER:
-                    bond.refuse("inner_cutoff_type", f"{inner[:40]!r}; mdkern evaluates {', '.join(_INNER)}")  # fmt: skip
+        for _, bond in sorted(self.pairs.items()):
+            inner = bond.text("inner_cutoff_type", "density")
+            if inner not in _INNER:
+                bond.refuse("inner_cutoff_type", f"{inner[:40]!r}; mdkern evaluates {', '.join(_INNER)}")  # fmt: skip
         return inner
 
     def read(self) -> dict[tuple[int, int], AceBond]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +42,12 @@ class Scaling:
     upper: Array
 
 
-def _rows(path: Path, most: int) -> list[tuple[int, list[bytes]]]:
-    """Numbers of lines, and words, of lines that are no comments."""
-    out = []
-    for k, line in enumerate(read_text(path, most).split(b"\n"), 1):
-        words = line.partition(b"#")[0].split()
+def _rows(path: Path, most: int) -> Iterator[tuple[int, list[bytes]]]:
+    """Numbers of lines, and words, of lines that are no comments, one at a time."""
+    for k, line in enumerate(io.BytesIO(read_text(path, most)), 1):
+        words = line.partition(b"#")[0].split(None, 8)
         if words:
-            out.append((k, words))
-    return out
+            yield k, words
 
 
 def _number(path: Path, line: int, word: bytes) -> float:
@@ -74,10 +75,13 @@ def read_scaling(
             Scaling(np.ones(n), np.zeros(n), np.full(n, -np.inf), np.full(n, np.inf)) for n in sizes
         )
     found = [np.full((n, 4), np.nan) for n in sizes]
-    rows = _rows(path, MOST_SCALING)
-    if rows and len(rows[-1][1]) == 2:  # RuNNer: the range of the energies
-        rows.pop()
-    for line, words in rows:
+    of_energies = 0  # line of two numbers: RuNNer has the range of the energies at the end
+    for line, words in _rows(path, MOST_SCALING):
+        if of_energies:
+            raise FormatError("2 numbers; expected at least 5 but at the end", path, of_energies)
+        if len(words) == 2:
+            of_energies = line
+            continue
         if len(words) < 5:
             raise FormatError(
                 f"{len(words)} numbers; expected element, function, min, max, mean and perhaps sigma",
@@ -155,24 +159,33 @@ def read_weights(
     FormatError
         Another number of weights, or values that are no numbers.
     """
-    rows = _rows(path, MOST_WEIGHTS)
-    counts = [
-        sum((a + 1) * b for a, b in zip((n_in, *nodes), (*nodes, 1), strict=True))
-        for nodes, _ in choices
-    ]
-    fitting = [k for k, count in enumerate(counts) if count == len(rows)]
+    counts = [sum((a + 1) * b for a, b in pairwise((n_in, *nodes, 1))) for nodes, _ in choices]
+    numbers = array("d")
+    n = 0
+    for line, words in _rows(path, MOST_WEIGHTS):
+        n += 1
+        if n > max(counts):
+            raise _other_number(path, "more", n_in, counts, choices)
+        numbers.append(_number(path, line, words[0]))
+    fitting = [k for k, count in enumerate(counts) if count == n]
     if not fitting:
-        raise FormatError(
-            f"{len(rows)} weights; expected {counts[0]}, those of {n_in} inputs, "
-            f"{' '.join(map(str, choices[0][0])) or 'no'} hidden nodes and one output",
-            path,
-        )
+        raise _other_number(path, str(n), n_in, counts, choices)
     nodes, activations = choices[fitting[0]]
-    values = np.array([_number(path, line, words[0]) for line, words in rows])
+    values = np.array(numbers)
     weights, biases, at = [], [], 0
-    for a, b in zip((n_in, *nodes), (*nodes, 1), strict=True):
+    for a, b in pairwise((n_in, *nodes, 1)):
         factor = 1.0 / a if per_node else 1.0
         weights.append(values[at : at + a * b].reshape(a, b) * factor)
         biases.append(values[at + a * b : at + (a + 1) * b] * factor)
         at += (a + 1) * b
     return Network(tuple(weights), tuple(biases), activations)
+
+
+def _other_number(
+    path: Path, found: str, n_in: int, counts: Sequence[int], choices: Sequence[tuple[tuple[int, ...], str]]
+) -> FormatError:  # fmt: skip
+    hidden = " ".join(map(str, choices[0][0])) or "no"
+    return FormatError(
+        f"{found} weights; expected {counts[0]}, those of {n_in} inputs, {hidden} hidden nodes and one output",
+        path,
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.text import show
 
-__all__ = ["ANGULAR", "CLOSED", "COMPACT", "WEIGHTED", "SymmetryFunction", "cutoff_of", "parse_function"]  # fmt: skip
+__all__ = ["ANGULAR", "CLOSED", "COMPACT", "WEIGHTED", "SymmetryFunction", "cutoff_of", "number", "parse_function"]  # fmt: skip
 
 COMPACT = (20, 21, 22, 23, 24, 25)
 """Types of compact functions; the others are Gaussians times the cutoff function."""
@@ -84,7 +84,8 @@ class SymmetryFunction:
         return (self.kind, self.sub, *self.neighbors, self.rc, self.rl, *angles)
 
 
-def _number(path: Path, line: int, word: str, what: str) -> float:
+def number(path: Path, line: int, word: str, what: str) -> float:
+    """A finite number of a line; FormatError says where there is none."""
     try:
         value = float(word.replace("d", "e").replace("D", "e"))
     except ValueError:
@@ -137,7 +138,7 @@ def parse_function(
                 )
             sub = arg
         else:
-            values["lam" if name == "lambda" else name] = _number(path, line, arg, name)
+            values["lam" if name == "lambda" else name] = number(path, line, arg, name)
     out = SymmetryFunction(kind, tuple(sorted(neighbors)), sub=sub, **values)
     _check(path, line, out)
     return out
@@ -167,7 +168,7 @@ def cutoff_of(path: Path, line: int, words: list[str]) -> tuple[int, float]:
     word = words[0] if words else ""
     if not re.fullmatch(r"[0-8]", word):
         raise UnsupportedError(f"{path}:{line}: cutoff_type {show(word.encode())}; expected 0 to 8")
-    alpha = _number(path, line, words[1], "alpha") if len(words) > 1 else 0.0
+    alpha = number(path, line, words[1], "alpha") if len(words) > 1 else 0.0
     if not 0.0 <= alpha < 1.0:
         raise FormatError(f"alpha {alpha:g}; expected it from 0 to below 1", path, line)
     return int(word), alpha

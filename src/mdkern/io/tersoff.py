@@ -24,6 +24,7 @@ from mdkern.io.three_body import (
 __all__ = ["TersoffModel", "is_tersoff", "read_tersoff", "tersoff_model"]
 
 MAX_POWER = 1000.0
+MIN_WIDTH = 1e-30  # of g in the cosine: its square and the inverse of that are numbers
 
 Array = NDArray[np.float64]
 
@@ -149,9 +150,7 @@ def _check(p: Parameters, at: tuple[int, int, int], mod: bool) -> None:
         want("beta_ters", numbers["beta_ters"] == 1.0, "1")
         want("c3", numbers["c3"] > 0.0, "more than 0")
     else:
-        want("d", numbers["d"] > 0.0, "more than 0")
-        c = numbers["c"]
-        want("d", numbers["d"] >= max(1e-100, 1e-50 * c), f"not such a small number with c = {c:g}")
+        want("d", numbers["d"] >= MIN_WIDTH, f"at least {MIN_WIDTH:g}")
     for name in ("n", "eta") if mod else ("n",):
         if own:
             least = numbers["B"] == 0.0 and name == "n"

@@ -54,9 +54,9 @@ class SNAP(InCore):
         self,
         coeff_path: str | os.PathLike[str] | SnapModel,
         param_path: str | os.PathLike[str] | None = None,
-        *,
         elements: Sequence[str] | None = None,
         zbl: Mapping[str, Any] | None = None,
+        *,
         precision: str = "double",
     ) -> None:
         # Every potential takes it; this one has no choice to offer.

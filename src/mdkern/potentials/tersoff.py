@@ -118,7 +118,7 @@ class Tersoff(InCore):
 
 def _middle(R: Any, D: Any) -> tuple[Any, Any]:
     """R and 1 / D. A step, D = 0, is one of no width that no distance meets in its middle."""
-    smooth = D > 0.0
+    smooth = D > 1e-15
     return np.where(smooth, R, R * (1.0 + 1e-12)), np.where(
         smooth, 1.0 / np.where(smooth, D, 1.0), _NO_WIDTH
     )

@@ -66,8 +66,9 @@ class Files:
     describe : str
         Function of a path that returns a :class:`Description`, for ``mdkern info``. Without one the command shows what every
         potential has.
-    folder : bool
-        Whether a model may be a folder: `recognise` is then asked about folders, too.
+    folder : tuple of str
+        Where a model may be a folder: patterns of the names of its files, as :meth:`pathlib.Path.glob` takes them. `recognise` is then
+        asked about folders, too.
     """
 
     formats: str
@@ -75,7 +76,7 @@ class Files:
     rank: int = 50
     names: tuple[str, ...] = ()
     describe: str = ""
-    folder: bool = False
+    folder: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

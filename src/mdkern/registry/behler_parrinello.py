@@ -19,7 +19,11 @@ ENTRY = Entry(
         formats="n2p2 (input.nn)",
         recognise="mdkern.io.behler_parrinello:is_behler_parrinello",
         rank=24,
-        folder=True,
+        folder=tuple(
+            f"{where}{name}"
+            for where in ("", "nnp-*/")
+            for name in ("input.nn", "scaling.data", "weights.*.data")
+        ),
         describe="mdkern.io.behler_parrinello_facts:describe_behler_parrinello",
     ),
     benchmarks="mdkern.bench.cases.behler_parrinello:KERNELS",

@@ -95,6 +95,6 @@ def _case(kernel: str, system: System) -> Case:
 
 COUNTS = {name: _counts(*size) for name, size in _SIZES.items()}
 KERNELS = {
-    name: Kernel(partial(_case, name), COUNTS[name], ("copper-108",), ("cell-32",))
+    name: Kernel(partial(_case, name), COUNTS[name], ("copper-108",), ("cell-8",))
     for name in _SIZES
 }
