@@ -263,3 +263,13 @@ def test_committees_and_folders(folder: Path) -> None:
     (folder / "weights.008.data").write_text("# Neural network connection values\n0.5 a 1\n")
     with pytest.raises(UnsupportedError, match="pass their folder"):
         mdkern.load(folder / "weights.008.data")
+
+
+def test_what_is_no_folder(folder: Path) -> None:
+    """A file is read as an input.nn, whatever its name."""
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read_behler_parrinello("nowhere")
+    with pytest.raises(FormatError, match=r"scaling.data: no line number_of_elements"):
+        read_behler_parrinello(folder / "scaling.data")
+    (folder / "input.nn").rename(folder / "other.nn")
+    assert read_behler_parrinello(folder / "other.nn").species == ("H", "O")

@@ -237,6 +237,8 @@ def test_a_choice_of_elements() -> None:
         ({"elements": []}, r"elements: \[\]; expected a list of different chemical symbols"),
         ({"elements": "Ga"}, "elements: 'Ga'; expected a list"),
         ({"elements": ["Ga", "Ga"]}, "expected a list of different"),
+        ({"elements": np.array([["Ga"]])}, "expected a list of different"),
+        ({"elements": 31}, "elements: 31; expected a list of different"),
     ],
 )
 def test_bad_arguments(kwargs: dict[str, Any], message: str) -> None:

@@ -15,7 +15,7 @@ from reference_data import OWN, all_cases, case_id
 
 import mdkern
 from mdkern import reference
-from mdkern.calculators import Tersoff
+from mdkern.calculators import StillingerWeber, Tersoff
 from mdkern.io.tersoff import read_tersoff, tersoff_model
 from mdkern.md import VelocityVerlet
 from mdkern.reference import Result
@@ -264,8 +264,22 @@ def test_a_choice_of_elements() -> None:
         ({"precision": "single"}, "precision: 'single'; Tersoff is offered in 'double' only"),
         ({"elements": ["Ge"]}, "elements: 'Ge' is not in .*toy_SiC.tersoff, which has Si, C"),
         ({"style": "sw"}, "style: 'sw'; expected one of tersoff, tersoff/mod"),
+        ({"elements": [["C"]]}, "expected a list of different chemical symbols"),
     ],
 )
 def test_bad_arguments(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Tersoff(TWO, **kwargs)
+
+
+def test_what_another_potential_has_read() -> None:
+    source = Tersoff(TWO).potential.source
+    assert Tersoff(source, elements=np.array(["C", "Si"]), style="tersoff").species == ("C", "Si")
+    with pytest.raises(
+        ValueError, match=r"toy_SiC.tersoff: style: 'tersoff'; expected tersoff/mod"
+    ):
+        Tersoff(source, style="tersoff/mod")
+    with pytest.raises(ValueError, match=r"toy_SiC.tersoff: style: 'tersoff'; expected sw"):
+        StillingerWeber(source)
+    with pytest.raises(ValueError, match="style: 'sw'; expected tersoff or tersoff/mod"):
+        Tersoff(StillingerWeber(OWN / "toy_GaAs.sw").potential.source)

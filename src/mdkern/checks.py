@@ -322,6 +322,14 @@ def arrays(atoms: Any) -> tuple[Any, Any, Any, Any]:
     )
 
 
+def elements(value: Any) -> tuple[str, ...]:
+    """Names of elements, each once and at least one; ValueError otherwise."""
+    names = list(value) if isinstance(value, (list, tuple, np.ndarray)) else []
+    if not names or not all(isinstance(x, str) for x in names) or len(set(names)) != len(names):
+        raise ValueError(f"elements: {shown(value)}; expected a list of different chemical symbols")
+    return tuple(str(x) for x in names)
+
+
 def threads(value: object) -> int:
     """Threads of one call for the core: 0 stands for the package's setting."""
     return 0 if value is None else whole("threads", value, 1)

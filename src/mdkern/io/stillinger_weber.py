@@ -15,6 +15,7 @@ from mdkern.io.three_body import (
     MAX_CUTOFF,
     Parameters,
     ThreeBodyFile,
+    check_style,
     is_stillinger_weber,
     read_three_body,
     select,
@@ -80,7 +81,7 @@ def stillinger_weber_model(
     Raises
     ------
     ValueError
-        Elements that the file does not have.
+        Elements that the file does not have; a file of another style.
     FormatError
         Triplets that are missing, numbers that make no potential.
 
@@ -89,6 +90,7 @@ def stillinger_weber_model(
     MDKernWarning
         lambda eps or cos0 of (i, j, k) and (i, k, j) differ by more than 1e-4.
     """
+    check_style(file, ("sw",))
     p = select(file, elements)
     n = len(p.species)
     for at in np.ndindex(n, n, n):

@@ -15,6 +15,7 @@ from mdkern.io.three_body import (
     TERSOFF,
     Parameters,
     ThreeBodyFile,
+    check_style,
     is_tersoff,
     read_three_body,
     select,
@@ -95,10 +96,11 @@ def tersoff_model(file: ThreeBodyFile, elements: Sequence[str] | None = None) ->
     Raises
     ------
     ValueError
-        Elements that the file does not have.
+        Elements that the file does not have; a file of another style.
     FormatError
         Triplets that are missing, numbers that make no potential.
     """
+    check_style(file, TERSOFF)
     p = select(file, elements)
     mod = p.style.startswith("tersoff/mod")
     n = len(p.species)

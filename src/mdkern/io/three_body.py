@@ -17,6 +17,7 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from mdkern import checks
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.eam_text import MAX_MAGNITUDE, to_float
 from mdkern.io.files import FileModel
@@ -28,6 +29,7 @@ __all__ = [
     "TERSOFF",
     "Parameters",
     "ThreeBodyFile",
+    "check_style",
     "is_stillinger_weber",
     "is_tersoff",
     "one_direction",
@@ -197,6 +199,12 @@ def read_three_body(
     return ThreeBodyFile(style=style, path=name, names=tuple(names), entries=tuple(entries))
 
 
+def check_style(file: ThreeBodyFile, styles: Sequence[str]) -> None:
+    """ValueError where what was read is of none of these styles."""
+    if file.style not in styles:
+        raise ValueError(f"{file.path}: style: {file.style!r}; expected {' or '.join(styles)}")
+
+
 def select(file: ThreeBodyFile, elements: Sequence[str] | None) -> Parameters:
     """The numbers of all triplets of these elements, each of which must be there once.
 
@@ -218,18 +226,14 @@ def select(file: ThreeBodyFile, elements: Sequence[str] | None) -> Parameters:
                 file.path,
             )
     else:
-        if isinstance(elements, str) or not elements or len(set(elements)) != len(elements):
-            raise ValueError(
-                f"elements: {elements!r}; expected a list of different chemical symbols"
-            )
-        for e in elements:
+        chosen = checks.elements(elements)
+        for e in chosen:
             if e not in file.names:
                 raise ValueError(
                     f"elements: {e!r} is not in {file.path}, which has {', '.join(file.names)}"
                 )
             if not atomic_numbers.get(e, 0):
                 raise ValueError(f"elements: {e!r}; expected a chemical symbol")
-        chosen = tuple(elements)
     place = {name: k for k, name in enumerate(chosen)}
     n, columns = len(chosen), STYLES[file.style]
     lines = np.zeros((n, n, n), dtype=np.int64)

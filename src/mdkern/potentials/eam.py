@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers
 
+from mdkern import checks
 from mdkern.errors import UnsupportedError
 from mdkern.io.eam import EamTables, read_eam, spline_coefficients
 from mdkern.potentials.base import InCore, say_once
@@ -154,8 +155,7 @@ def _select(t: EamTables, elements: Sequence[str] | None) -> EamTables:
                 f" (it is ASE's X), as in elements={[*real, others[0]]}"
             )
         elements = t.species
-    if isinstance(elements, str) or not elements or len(set(elements)) != len(elements):
-        raise ValueError(f"elements: {elements!r}; expected a list of different chemical symbols")
+    elements = checks.elements(elements)
     names = [others[0] if e == "X" and len(others) == 1 else e for e in elements]
     missing = [e for e in names if e not in t.species]
     if missing:

@@ -126,8 +126,7 @@ def _select(model: SnapModel, elements: Sequence[str] | None) -> SnapModel:
             raise UnsupportedError(
                 f"{model.path}: types {', '.join(others)} are no chemical elements; name the types to use by elements="
             )
-    if isinstance(elements, str) or not elements or len(set(elements)) != len(elements):
-        raise ValueError(f"elements: {elements!r}; expected a list of different chemical symbols")
+    elements = checks.elements(elements)
     for name in elements:
         if name not in model.species:
             raise ValueError(

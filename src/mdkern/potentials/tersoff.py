@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mdkern.io.tersoff import read_tersoff, tersoff_model
-from mdkern.io.three_body import ThreeBodyFile
+from mdkern.io.three_body import ThreeBodyFile, check_style
 from mdkern.potentials.base import InCore
 
 __all__ = ["Tersoff"]
@@ -64,6 +64,8 @@ class Tersoff(InCore):
             raise ValueError(f"precision: {precision!r}; Tersoff is offered in 'double' only")
         #: The file as read, with all elements.
         self.source = path if isinstance(path, ThreeBodyFile) else read_tersoff(path, style)
+        if style is not None:
+            check_style(self.source, (style,))
         self.model = tersoff_model(self.source, elements)
         self.species, self.cutoff = self.model.species, self.model.cutoff
         self.make()
