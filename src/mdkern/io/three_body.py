@@ -60,7 +60,8 @@ _MARKS = {"tersoff/zbl": (".zbl",), "tersoff/mod/c": (".modc", ".mod.c")}
 _OTHERS = ("vashishta", "edip", "gw", "sw.mod")
 
 _NAME = re.compile(rb"[A-Za-z][\x21-\x7e]{0,31}")
-_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
+# No digit can be read in two ways: a head that is one long number takes no longer than another.
+_NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eEdD][+-]?\d+)?")
 
 Array = NDArray[np.float64]
 Entry = tuple[tuple[str, str, str], int, tuple[bytes, ...]]
