@@ -28,7 +28,9 @@ COUNTS = Counts(_COUNT + _PAIR + _PULL, 3 * 24 + 8 * _REFERENCES + 8, 0.0, ATOM 
 
 
 def _case(system: System) -> Case:
-    potential = D3("pbe", elements=["H", "O"], cutoff=_CUTOFF, cn_cutoff=_CUTOFF)
+    potential = D3(
+        "pbe", elements=sorted(set(system.atoms.symbols)), cutoff=_CUTOFF, cn_cutoff=_CUTOFF
+    )
     numbers = system.atoms.numbers
 
     def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> Result:
