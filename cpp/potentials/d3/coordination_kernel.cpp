@@ -11,38 +11,53 @@ using M = simd::Mask<double>;
 
 namespace {
 
+// Two vectors at a time, step by step: what waits for the one has the other beside it.
+struct Two {
+    V v[2];
+};
+template <class Step> inline Two each(const Step& step) { return {{step(0), step(1)}}; }
+
 // 1 / sqrt(x) to 40 bits from the estimate, which has 11 at least; infinite for 0.
-inline V rsqrt_40(V x) {
-    const V y = simd::rsqrt_estimate(x), e = simd::fnma(x * y, y, V(1.0));
-    return simd::fma(y * e, simd::fma(e, V(0.375), V(0.5)), y);
+inline Two rsqrt_40(const Two& x) {
+    const Two y = each([&](int l) MDKERN_BODY { return simd::rsqrt_estimate(x.v[l]); });
+    const Two xy = each([&](int l) MDKERN_BODY { return x.v[l] * y.v[l]; });
+    const Two e = each([&](int l) MDKERN_BODY { return simd::fnma(xy.v[l], y.v[l], V(1.0)); });
+    const Two ye = each([&](int l) MDKERN_BODY { return y.v[l] * e.v[l]; });
+    const Two c = each([&](int l) MDKERN_BODY { return simd::fma(e.v[l], V(0.375), V(0.5)); });
+    return each([&](int l) MDKERN_BODY { return simd::fma(ye.v[l], c.v[l], y.v[l]); });
 }
 
-// With f(u) = 1 / (1 + exp(16 - u)), for 0 <= u <= 5: f, and f (1 - f). The error is below 2e-14 + 2e-12
-// (u / 5)^4: the farther, and the more, neighbors are, the smaller it is.
-// In three steps instead of eleven that wait for each other: the CPU cannot look far enough ahead to fill
-// the time with the next pairs.
-inline V polynomial(V u, const double (&c)[12]) {
-    const V u2 = u * u, u4 = u2 * u2;
-    V q[3];
-    for (int k = 0; k < 3; ++k)
-        q[k] = simd::fma(simd::fma(V(c[4 * k + 3]), u, V(c[4 * k + 2])), u2,
-                         simd::fma(V(c[4 * k + 1]), u, V(c[4 * k])));
-    return simd::fma(simd::fma(q[2], u4, q[1]), u4, q[0]);
-}
-constexpr double kCount[12] = {
-    1.1253515284585412e-07, 1.1253579469616004e-07,  5.626009681699999e-08,
-    1.878941588046542e-08,  4.611897487712108e-09,   1.0405065933370754e-09,
-    7.118316169639343e-11,  6.766643769038841e-11,   -1.2841467941461916e-11,
-    3.721932830950993e-12,  -4.0818854988329384e-13, 3.013315916497867e-14};
-constexpr double kSlope[12] = {
-    1.1253514024080844e-07, 1.1253576531009935e-07,  5.626011743513533e-08,
-    1.878919705267652e-08,  4.6123410985773475e-09,  1.0399174917440448e-09,
-    7.165165886538278e-11,  6.742567197259897e-11,   -1.2762662334961721e-11,
-    3.705800424314442e-12,  -4.0630998853558495e-13, 3.003446903998451e-14};
-constexpr double kFar = 5.0;
+constexpr double kLog2e = 1.4426950408889634, kLn2 = 0.6931471805599453;
 
-// What a pair adds to CN, and its derivative over r. u = 16 rcov / r; nearly all pairs are far: they take a
-// polynomial in u, and neither exp nor division.
+// x = exp(-16) 2^u for any u of which 2^u is a normal number; the relative error is below 3e-9.
+inline Two small_exp(const Two& u) {
+    constexpr double c[7] = {1.1253517471925912e-07, 7.800344201246968e-08,  2.7033932187595365e-08,
+                             6.246070442024034e-09,  1.0823696887775072e-09, 1.5080195262808814e-10,
+                             1.7399563805656396e-11};
+    const Two n = each([&](int l) MDKERN_BODY { return simd::round(u.v[l]); });
+    const Two r = each([&](int l) MDKERN_BODY { return u.v[l] - n.v[l]; });
+    const Two r2 = each([&](int l) MDKERN_BODY { return r.v[l] * r.v[l]; });
+    Two odd = each([&](int l) MDKERN_BODY { return simd::fma(V(c[5]), r2.v[l], V(c[3])); });
+    Two even = each([&](int l) MDKERN_BODY { return simd::fma(V(c[6]), r2.v[l], V(c[4])); });
+    odd = each([&](int l) MDKERN_BODY { return simd::fma(odd.v[l], r2.v[l], V(c[1])); });
+    even = each([&](int l) MDKERN_BODY { return simd::fma(even.v[l], r2.v[l], V(c[2])); });
+    even = each([&](int l) MDKERN_BODY { return simd::fma(even.v[l], r2.v[l], V(c[0])); });
+    const Two x = each([&](int l) MDKERN_BODY { return simd::fma(odd.v[l], r.v[l], even.v[l]); });
+    return each([&](int l) MDKERN_BODY {
+        if constexpr (V::width == 8)
+            return simd::scale2(x.v[l], n.v[l]);  // one instruction there
+        else
+            return x.v[l] * simd::pow2(n.v[l]);
+    });
+}
+// f = 1 / (1 + 1 / x) and f (1 - f) by the first powers of x <= exp(-10): errors below 2e-13, and below 4e-14
+// for exp(-11). The farther, and the more, neighbors are, the smaller they are.
+inline V small_count(V x) { return simd::fma(x * x, x - V(1.0), x); }
+inline V small_slope(V x) { return simd::fma(x * x, simd::fma(V(3.0), x, V(-2.0)), x); }
+constexpr double kFar = 6.0 * kLog2e;
+
+// What a pair adds to CN, and its derivative over r. u = 16 rcov / r in powers of two, that is over ln 2; all pairs but bonds and the like are
+// far: they take a polynomial, and neither exp nor division. Only lanes of `within` are asked for.
 template <bool kSmooth> struct Counting {
     V limit2;
     Smooth smooth;
@@ -50,42 +65,60 @@ template <bool kSmooth> struct Counting {
     explicit Counting(const D3Params& p)
         : limit2(p.cn_cutoff * p.cn_cutoff), smooth(p.cn_cutoff, p.cn_width) {}
 
-    V value(V r2, V radius) const {
-        const V u = radius * rsqrt_40(r2);
-        V f;
-        if (simd::all(u <= V(kFar)))
-            f = polynomial(u, kCount);
-        else
-            f = V(1.0) / (V(1.0) + math::exp(simd::fnma(radius, math::rsqrt(r2), V(16.0))));
-        if constexpr (!kSmooth) return f;
-        V s, ds;
-        smooth(simd::sqrt(r2), s, ds);
-        return f * s;
-    }
-    // f' / r = -u f (1 - f) / r^2, without the sign.
-    V slope(V r2, V radius) const {
-        V inverse = rsqrt_40(r2), u = radius * inverse, decay, f = 0.0;
-        if (simd::all(u <= V(kFar))) {
-            decay = polynomial(u, kSlope);
-            if constexpr (kSmooth) f = polynomial(u, kCount);
+    // What is not a number is not far.
+    static M is_near(V u, M within) { return simd::not_(u <= V(kFar)) & within; }
+    Two value(const Two& r2, const Two& radius, const M* within) const {
+        const Two inverse = rsqrt_40(r2);
+        const Two u = each([&](int l) MDKERN_BODY { return radius.v[l] * inverse.v[l]; });
+        Two f;
+        if (!simd::any(is_near(u.v[0], within[0]) | is_near(u.v[1], within[1]))) {
+            const Two x = small_exp(u);
+            f = each([&](int l) MDKERN_BODY { return small_count(x.v[l]); });
         } else {
-            inverse = math::rsqrt(r2);
-            u = radius * inverse;
-            const V e = math::exp(V(16.0) - u);
-            f = V(1.0) / (V(1.0) + e);
-            decay = e * (f * f);
+            for (int k = 0; k < 2; ++k)
+                f.v[k] = V(1.0) / (V(1.0) + math::exp(simd::fnma(V(kLn2) * radius.v[k],
+                                                                 math::rsqrt(r2.v[k]), V(16.0))));
         }
-        const V g = decay * (u * (inverse * inverse));
-        if constexpr (!kSmooth) return g;
-        V s, ds;
-        smooth(simd::sqrt(r2), s, ds);
-        return simd::fnma(f, ds, g * s);
+        for (int k = 0; kSmooth && k < 2; ++k) {
+            V s, ds;
+            smooth(simd::sqrt(r2.v[k]), s, ds);
+            f.v[k] = f.v[k] * s;
+        }
+        return f;
+    }
+    // f' / r = -ln(2) u f (1 - f) / r^2, without the sign and ln(2), which is with D.
+    Two slope(const Two& r2, const Two& radius, const M* within) const {
+        Two inverse = rsqrt_40(r2);
+        Two u = each([&](int l) MDKERN_BODY { return radius.v[l] * inverse.v[l]; });
+        Two decay, f;
+        if (!simd::any(is_near(u.v[0], within[0]) | is_near(u.v[1], within[1]))) {
+            const Two x = small_exp(u);
+            decay = each([&](int l) MDKERN_BODY { return small_slope(x.v[l]); });
+            if constexpr (kSmooth) f = each([&](int l) MDKERN_BODY { return small_count(x.v[l]); });
+        } else {
+            for (int k = 0; k < 2; ++k) {
+                inverse.v[k] = math::rsqrt(r2.v[k]);
+                u.v[k] = radius.v[k] * inverse.v[k];
+                const V e = math::exp(simd::fnma(V(kLn2), u.v[k], V(16.0)));
+                f.v[k] = V(1.0) / (V(1.0) + e);
+                decay.v[k] = e * (f.v[k] * f.v[k]);
+            }
+        }
+        Two g = each([&](int l) MDKERN_BODY {
+            return decay.v[l] * (u.v[l] * (inverse.v[l] * inverse.v[l]));
+        });
+        for (int k = 0; kSmooth && k < 2; ++k) {
+            V s, ds;
+            smooth(simd::sqrt(r2.v[k]), s, ds);
+            g.v[k] = simd::fnma(V(kLog2e) * f.v[k], ds, g.v[k] * s);
+        }
+        return g;
     }
 };
 
-// 16 rcov of a species.
+// 16 rcov / ln 2 of a species.
 inline double radius_of(const D3Params& p, double species) {
-    return 8.0 * pair_of(p, species, int(species))[4];
+    return 8.0 * kLog2e * pair_of(p, species, int(species))[4];
 }
 
 template <bool kSmooth>
@@ -104,15 +137,26 @@ void count_rows(const D3Params& p, const System& s, const Places& places, const 
                 const double* at = block.at[m];
                 const V xi = at[0], yi = at[1], zi = at[2], radius = radius_of(p, at[3]);
                 V sum = sums[m];
-                for (int q = 0; q < n; ++q) {
-                    const std::int32_t j = runs[q].begin;
-                    const V dx = simd::load(x + j) - xi, dy = simd::load(y + j) - yi,
-                            dz = simd::load(z + j) - zi;
-                    const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-                    const M within =
-                        (r2 <= counting.limit2) & simd::from_bits<double>(runs[q].live);
-                    sum = sum + simd::keep(within, counting.value(
-                                                       r2, radius + simd::load(work.radius + j)));
+                for (int q = 0; q < n; q += 2) {
+                    const std::int32_t j[2] = {runs[q].begin, runs[q + 1].begin};
+                    const Two dx = each([&](int l)
+                                            MDKERN_BODY { return simd::load(x + j[l]) - xi; }),
+                              dy = each([&](int l)
+                                            MDKERN_BODY { return simd::load(y + j[l]) - yi; }),
+                              dz = each([&](int l)
+                                            MDKERN_BODY { return simd::load(z + j[l]) - zi; });
+                    const Two r2 = each([&](int l) MDKERN_BODY {
+                        return simd::fma(dx.v[l], dx.v[l],
+                                         simd::fma(dy.v[l], dy.v[l], dz.v[l] * dz.v[l]));
+                    });
+                    const Two radii = each(
+                        [&](int l) MDKERN_BODY { return radius + simd::load(work.radius + j[l]); });
+                    const M within[2] = {
+                        (r2.v[0] <= counting.limit2) & simd::from_bits<double>(runs[q].live),
+                        (r2.v[1] <= counting.limit2) & simd::from_bits<double>(runs[q + 1].live)};
+                    const Two f = counting.value(r2, radii, within);
+                    sum = sum + simd::keep(within[0], f.v[0]);
+                    sum = sum + simd::keep(within[1], f.v[1]);
                 }
                 sums[m] = sum;
             });
@@ -166,21 +210,33 @@ void pull_rows(const D3Params& p, const System& s, const Places& places, const D
             const Tiles tiles(c, p.cn_cutoff, places.margin, runs_of(work, thread));
             tiles.run(block, [&](int m, const Run* runs, int n) {
                 const double* at = block.at[m];
-                const V xi = at[0], yi = at[1], zi = at[2], own = -work.by_cn[block.row[m]],
+                const V xi = at[0], yi = at[1], zi = at[2], own = -kLn2 * work.by_cn[block.row[m]],
                         radius = radius_of(p, at[3]);
                 V t[n_sums];
                 for (int d = 0; d < n_sums; ++d) t[d] = sums[m][d];
-                for (int q = 0; q < n; ++q) {
-                    const std::int32_t j = runs[q].begin;
-                    const V dx = simd::load(x + j) - xi, dy = simd::load(y + j) - yi,
-                            dz = simd::load(z + j) - zi;
-                    const V r2 = simd::fma(dx, dx, simd::fma(dy, dy, dz * dz));
-                    const M within =
-                        (r2 <= counting.limit2) & simd::from_bits<double>(runs[q].live);
-                    const V g = simd::keep(
-                        within, (own - simd::load(work.slope + j)) *
-                                    counting.slope(r2, radius + simd::load(work.radius + j)));
-                    add_pull<kTotals>(t, g, dx, dy, dz);
+                for (int q = 0; q < n; q += 2) {
+                    const std::int32_t j[2] = {runs[q].begin, runs[q + 1].begin};
+                    const Two dx = each([&](int l)
+                                            MDKERN_BODY { return simd::load(x + j[l]) - xi; }),
+                              dy = each([&](int l)
+                                            MDKERN_BODY { return simd::load(y + j[l]) - yi; }),
+                              dz = each([&](int l)
+                                            MDKERN_BODY { return simd::load(z + j[l]) - zi; });
+                    const Two r2 = each([&](int l) MDKERN_BODY {
+                        return simd::fma(dx.v[l], dx.v[l],
+                                         simd::fma(dy.v[l], dy.v[l], dz.v[l] * dz.v[l]));
+                    });
+                    const Two radii = each(
+                        [&](int l) MDKERN_BODY { return radius + simd::load(work.radius + j[l]); });
+                    const M within[2] = {
+                        (r2.v[0] <= counting.limit2) & simd::from_bits<double>(runs[q].live),
+                        (r2.v[1] <= counting.limit2) & simd::from_bits<double>(runs[q + 1].live)};
+                    const Two g = counting.slope(r2, radii, within);
+                    for (int l = 0; l < 2; ++l)
+                        add_pull<kTotals>(
+                            t,
+                            simd::keep(within[l], (own - simd::load(work.slope + j[l])) * g.v[l]),
+                            dx.v[l], dy.v[l], dz.v[l]);
                 }
                 for (int d = 0; d < n_sums; ++d) sums[m][d] = t[d];
             });
@@ -244,7 +300,8 @@ void d3_finish_compute(const D3Params& p, const System& s, const Places& places,
     constexpr std::int64_t kPart = 4096;
     parallel_for((places.n + kPart - 1) / kPart, n_threads, 1, [&](std::int64_t part) {
         const std::int64_t end = (part + 1) * kPart < places.n ? (part + 1) * kPart : places.n;
-        for (std::int64_t j = part * kPart; j < end; ++j) work.slope[j] = work.by_cn[places.row[j]];
+        for (std::int64_t j = part * kPart; j < end; ++j)
+            work.slope[j] = kLn2 * work.by_cn[places.row[j]];
     });
     const bool totals = out.block_totals || out.energies || out.virials, smooth = p.cn_width > 0.0;
     if (totals && smooth)

@@ -40,11 +40,12 @@ struct D3Params {
 };
 
 struct D3Scratch {
-    std::int64_t stride = 0;       // of the following, places and room for vectors
-    double* weights = nullptr;     // (kMostReferences, stride) W of each place by species
-    double* slope = nullptr;       // (stride) D of each place, all species together
-    double* radius = nullptr;      // (stride) 16 rcov of each, written where they were sorted anew
-    double* cn = nullptr;          // (n_total) by row
+    std::int64_t stride = 0;    // of the following, places and room for vectors
+    double* weights = nullptr;  // (kMostReferences, stride) W of each place by species
+    double* slope = nullptr;    // (stride) ln(2) D of each place, all species together
+    double* radius =
+        nullptr;           // (stride) 16 rcov / ln(2) of each, written where they were sorted anew
+    double* cn = nullptr;  // (n_total) by row
     double* by_cn = nullptr;       // (n_total) D by row
     double* rows = nullptr;        // (n_real, kD3Row) force, energy, virial as dE/dstrain
     std::int32_t* runs = nullptr;  // (n_threads, n_runs, 2)

@@ -73,7 +73,7 @@ public:
     }
 
     // body(m, runs, n) for each tile and row m of the block that has places there, which are within the range
-    // or near it, without the row's own.
+    // or near it, without the row's own. A run of nobody follows the last one.
     template <class Body> void run(const Block& block, const Body& body) const {
         std::int32_t first[2], last[2];
         for (int d = 0; d < 2; ++d) {
@@ -91,7 +91,9 @@ public:
                 const std::int32_t end = b + kColumns - 1 < last[1] ? b + kColumns - 1 : last[1];
                 for (int m = 0; m < block.n; ++m) {
                     const int n = find(a, b, end, block.at[m], block.place[m]);
-                    if (n > 0) body(m, runs, n);
+                    if (n == 0) continue;
+                    runs[n] = {runs[0].begin, 0};
+                    body(m, runs, n);
                 }
             }
     }

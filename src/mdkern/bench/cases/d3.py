@@ -16,20 +16,21 @@ __all__ = ["KERNELS"]
 _CUTOFF = 12.0  # Angstrom
 
 _ROOT = 1 + 2 + 1 + 2 + 2  # 1 / r from the estimate
-_POLYNOMIAL = 1 + 2 + 22  # u, two squares, eleven multiply-adds
+_POWER = 1 + 3 + 12 + 1  # u, its rest and the square of that, six multiply-adds, scale
 _FORCE = 3 + 3 + 12  # g times vector, sums, virial
 _REFERENCES = (2 * 2 + 3) / 3  # of a neighbor: two for each H, three for O
-_COUNT = VECTOR + _ROOT + _POLYNOMIAL + 1
+_COUNT = VECTOR + _ROOT + _POWER + 4 + 1
 _DAMPED = 1 + 2 + 2 + 1 + 1 + 2 + 2 + 1 + 1 + 2 + 2 + 1  # g and h with one division
 _PAIR = VECTOR + _DAMPED + 4 * _REFERENCES + 1 + _FORCE
-_PULL = VECTOR + _ROOT + _POLYNOMIAL + 4 + 2 + _FORCE
+_PULL = VECTOR + _ROOT + _POWER + 5 + 4 + 2 + _FORCE
 # Loads: coordinates three times, weights, D.
 COUNTS = Counts(_COUNT + _PAIR + _PULL, 3 * 24 + 8 * _REFERENCES + 8, 0.0, ATOM + 3 * 96)
 
 
 def _case(system: System) -> Case:
-    elements = sorted(set(system.atoms.get_chemical_symbols()))
-    potential = D3("pbe", elements=elements, cutoff=_CUTOFF, cn_cutoff=_CUTOFF)
+    potential = D3(
+        "pbe", elements=sorted(set(system.atoms.symbols)), cutoff=_CUTOFF, cn_cutoff=_CUTOFF
+    )
     numbers = system.atoms.numbers
 
     def formula(positions: Any, cell: Any, pbc: Any, species: Any) -> Result:
