@@ -149,7 +149,7 @@ private:
         // Lanes without a neighbor have one in the direction of z, which counts nothing.
         int count[kBispectrumMostBlocks];
         for (int e = 0; e < p.n_blocks; ++e) count[e] = 0;
-        int found[W], of_block[W][kBispectrumMostBlocks];
+        int found[W] = {}, of_block[W][kBispectrumMostBlocks];
         for (int l = 0; l < n; ++l) {
             found[l] = near(l);
             for (int e = 0; e < p.n_blocks; ++e) of_block[l][e] = 0;
@@ -162,7 +162,7 @@ private:
             first[e + 1] = first[e] + (count[e] + kTogether - 1) / kTogether * kTogether;
         const int all = first[p.n_blocks];
         for (int l = 0; l < W; ++l) {
-            const int m = l < n ? found[l] : 0, base = species[l] * p.n_species;
+            const int m = found[l], base = species[l] * p.n_species;
             const std::int64_t o = l * k.near_room;
             for (int e = 0; e < p.n_blocks; ++e) {
                 int q = first[e];
