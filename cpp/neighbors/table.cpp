@@ -215,7 +215,7 @@ void NeighborTable::build(const AtomsView& atoms, const TableOptions& options, i
 }
 
 double NeighborTable::reach(double cutoff) const {
-    bool as_built = options_.skin == 0.0 ||
+    bool as_built = options_.skin == 0.0 || n_real_ == 0 ||
                     std::memcmp(built_.data(), rows_.data(), 4 * n_real_ * sizeof(double)) == 0;
     for (int k = 0; k < 9; ++k)
         as_built &= cell_[k] == (lattice_.pbc[k / 3] ? lattice_.user[k] : 0.0);
