@@ -19,6 +19,7 @@ __all__ = [
     "atomic_numbers",
     "cell",
     "directions",
+    "double_only",
     "finite",
     "flag",
     "indices",
@@ -333,6 +334,12 @@ def elements(value: Any) -> tuple[str, ...]:
 def threads(value: object) -> int:
     """Threads of one call for the core: 0 stands for the package's setting."""
     return 0 if value is None else whole("threads", value, 1)
+
+
+def double_only(name: str, value: str) -> None:
+    """The precision of a potential, `name`, that has no choice to offer; ValueError for others."""
+    if value != "double":
+        raise ValueError(f"precision: {value!r}; {name} is offered in 'double' only")
 
 
 def precision(value: str) -> str:

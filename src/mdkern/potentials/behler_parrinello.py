@@ -76,10 +76,7 @@ class BehlerParrinello(InCore):
         precision: str = "double",
     ) -> None:
         # Every potential takes it; this one has no choice to offer.
-        if precision != "double":
-            raise ValueError(
-                f"precision: {precision!r}; BehlerParrinello is offered in 'double' only"
-            )
+        checks.double_only("BehlerParrinello", precision)
         self.length = _unit("length_unit", length_unit, LENGTHS)
         self.energy = _unit("energy_unit", energy_unit, ENERGIES)
         self.model = (

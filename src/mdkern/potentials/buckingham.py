@@ -59,8 +59,7 @@ class Buckingham(InCore):
         precision: str = "double",
     ) -> None:
         # Every potential takes it; this one has no choice to offer.
-        if precision != "double":
-            raise ValueError(f"precision: {precision!r}; Buckingham is offered in 'double' only")
+        checks.double_only("Buckingham", precision)
         if pairs is not None and not (A is None and rho is None and C is None):
             raise ValueError("pairs and A, rho, C: both given; expected one of them")
         shift = checks.flag("shift", shift)

@@ -95,8 +95,7 @@ class D3(InCore):
         params_tweaks: Mapping[str, float] | None = None,
     ) -> None:
         # Every potential takes it; this one has no choice to offer.
-        if precision != "double":
-            raise ValueError(f"precision: {precision!r}; D3 is offered in 'double' only")
+        checks.double_only("D3", precision)
         if xc is not None:
             method = _other_name("xc", xc, "method", method)
         s9 = 1.0 if checks.flag("abc", abc) else 0.0

@@ -60,8 +60,7 @@ class EAM(InCore):
         #: The tables as read, of all elements; None where the functions are built in.
         self.source: EamTables | None = None
         # Every potential takes it; this one has no choice to offer.
-        if precision != "double":
-            raise ValueError(f"precision: {precision!r}; EAM is offered in 'double' only")
+        checks.double_only("EAM", precision)
         if isinstance(path, str) and path == "zhou2004":
             if elements is None or isinstance(elements, str) or len(elements) == 0:
                 raise ValueError(

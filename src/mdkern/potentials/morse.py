@@ -59,8 +59,7 @@ class Morse(InCore):
         precision: str = "double",
     ) -> None:
         # Every potential takes it; this one has no choice to offer.
-        if precision != "double":
-            raise ValueError(f"precision: {precision!r}; Morse is offered in 'double' only")
+        checks.double_only("Morse", precision)
         if (D is not None and epsilon is not None) or (alpha is not None and rho0 is not None):
             raise ValueError("D and epsilon, alpha and rho0: both given; expected one of each")
         if rc is not None and (rcut1 is not None or rcut2 is not None):

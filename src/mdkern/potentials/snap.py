@@ -60,8 +60,7 @@ class SNAP(InCore):
         precision: str = "double",
     ) -> None:
         # Every potential takes it; this one has no choice to offer.
-        if precision != "double":
-            raise ValueError(f"precision: {precision!r}; SNAP is offered in 'double' only")
+        checks.double_only("SNAP", precision)
         if isinstance(coeff_path, SnapModel):
             if param_path is not None:
                 raise ValueError("param_path: given together with a model that was read already")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mdkern import checks
 from mdkern.io.stillinger_weber import read_stillinger_weber, stillinger_weber_model
 from mdkern.io.three_body import ThreeBodyFile
 from mdkern.potentials.base import InCore
@@ -58,10 +59,7 @@ class StillingerWeber(InCore):
         precision: str = "double",
     ) -> None:
         # Every potential takes it; this one has no choice to offer.
-        if precision != "double":
-            raise ValueError(
-                f"precision: {precision!r}; StillingerWeber is offered in 'double' only"
-            )
+        checks.double_only("StillingerWeber", precision)
         #: The file as read, with all elements.
         self.source = path if isinstance(path, ThreeBodyFile) else read_stillinger_weber(path)
         self.model = stillinger_weber_model(self.source, elements)

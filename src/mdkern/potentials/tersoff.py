@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mdkern import checks
 from mdkern.io.tersoff import read_tersoff, tersoff_model
 from mdkern.io.three_body import ThreeBodyFile, check_style
 from mdkern.potentials.base import InCore
@@ -60,8 +61,7 @@ class Tersoff(InCore):
         precision: str = "double",
     ) -> None:
         # Every potential takes it; this one has no choice to offer.
-        if precision != "double":
-            raise ValueError(f"precision: {precision!r}; Tersoff is offered in 'double' only")
+        checks.double_only("Tersoff", precision)
         #: The file as read, with all elements.
         self.source = path if isinstance(path, ThreeBodyFile) else read_tersoff(path, style)
         if style is not None:

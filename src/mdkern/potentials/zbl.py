@@ -49,8 +49,7 @@ class ZBL(InCore):
         precision: str = "double",
     ) -> None:
         # Every potential takes it; this one has no choice to offer.
-        if precision != "double":
-            raise ValueError(f"precision: {precision!r}; ZBL is offered in 'double' only")
+        checks.double_only("ZBL", precision)
         self.inner = checks.positive("inner", inner)
         self.outer = checks.positive("outer", outer)
         if not self.inner < self.outer:
