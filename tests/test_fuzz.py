@@ -27,7 +27,7 @@ pytestmark = [
 @pytest.mark.parametrize("name", FORMATS)
 def test_damaged_files(name: str, tmp_path: Path) -> None:
     # Under the sanitizers where arrays reach C++; an input takes twenty times as long there.
-    inputs = "200" if SANITIZED else os.environ.get("MDKERN_FUZZ_INPUTS", "2000")
+    inputs = "200" if SANITIZED else os.environ.get("MDKERN_FUZZ_INPUTS", "1000")
     arguments = ["--format", name, "--inputs", inputs, "--seed", "12"]
     done = subprocess.run(
         [sys.executable, str(FUZZ), *arguments, *(["--sanitized"] if SANITIZED else [])],

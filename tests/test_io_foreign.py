@@ -262,7 +262,7 @@ def test_patterns_take_no_time(tmp_path: Path, piece: bytes) -> None:
         for ask in (recognise, *(resolve(files.recognise) for _, files in entries_with_files())):
             start = time.process_time()
             ask(path)
-            assert time.process_time() - start < 1.0, ask.__name__
+            assert time.process_time() - start < 5.0, ask.__name__
 
 
 def test_shared_files() -> None:

@@ -453,10 +453,10 @@ def test_archives(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="bytes in"):
         read_torch_file(path, "a model")
     path.write_bytes(archive({f"x/{n}": b"" for n in range(21_000)}))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FormatError, match="21000 arrays"):
         read_torch_file(path, "a model")
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 10.0
     # Deflated members are read.
     path.write_bytes(archive(whole, zipfile.ZIP_DEFLATED))
     check_model(path, *read_modules(read_torch_file(path, "a model")))
