@@ -2,6 +2,7 @@
 // 30 floating-point operations, one division; see docs/performance.md for the count and the
 // measured distance to it.
 #include "forces/pair_loop.hpp"
+#include "forces/pair_rows.hpp"
 #include "potentials/lennard_jones.hpp"
 
 namespace mdkern {
@@ -11,37 +12,28 @@ namespace {
 
 template <class T, LjStyle kStyle, bool kMixed> struct LjPair {
     using V = simd::Vec<T>;
-    using I = simd::Int<T>;
     using M = simd::Mask<T>;
 
     const T* rows;
-    const T* table;
-    int n_species;
+    PairRows<T, kMixed> pairs;
 
     struct Centre {
-        I species_row;
-        V c[8], six_b;
+        typename PairRows<T, kMixed>::Centre row;
+        V six_b;
     };
     Centre begin(std::int64_t, T w) const {
-        Centre c;
-        c.species_row = simd::set_int<T>(kMixed ? std::int32_t(w) * n_species : 0);
-        for (int k = 0; k < 8; ++k) c.c[k] = kMixed ? T(0) : table[k];
-        c.six_b = V(T(6)) * c.c[1];
+        Centre c{pairs.begin(w), {}};
+        c.six_b = V(T(6)) * c.row.c[1];
         return c;
     }
     static double own_energy(std::int64_t) { return 0.0; }
 
     M operator()(const Centre& centre, V w, V r2, V& e, V& g) const {
         V c[8];
-        if constexpr (kMixed) {
-            const I row = centre.species_row + simd::to_int(w);
-            if constexpr (kStyle == LjStyle::plain)
-                simd::load_rows(table, row + row, c[0], c[1], c[2], c[3]);
-            else
-                simd::load_rows8(table, row, c);
-        } else {
-            for (int k = 0; k < 8; ++k) c[k] = centre.c[k];
-        }
+        if constexpr (kStyle == LjStyle::plain)
+            pairs.load_four(centre.row, w, c);
+        else
+            pairs.load(centre.row, w, c);
         const V q = V(T(1)) / r2, q3 = q * q * q;
         const V aq = c[0] * q3;
         e = simd::fma(aq - c[1], q3, c[3]);
@@ -71,9 +63,9 @@ template <class T, LjStyle kStyle>
 void run(const LjParams& p, const T* rows, const T* table, const System& s, const Neighbors& list,
          int n_threads, const Outputs& out) {
     if (p.n_species == 1)
-        pair_loop<T>(s, list, out, n_threads, LjPair<T, kStyle, false>{rows, table, 1});
+        pair_loop<T>(s, list, out, n_threads, LjPair<T, kStyle, false>{rows, {table, 1}});
     else
-        pair_loop<T>(s, list, out, n_threads, LjPair<T, kStyle, true>{rows, table, p.n_species});
+        pair_loop<T>(s, list, out, n_threads, LjPair<T, kStyle, true>{rows, {table, p.n_species}});
 }
 
 template <class T>

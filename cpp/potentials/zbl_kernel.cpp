@@ -1,5 +1,6 @@
 // ZBL over full lists: four exponentials, one square root and one division per listed pair.
 #include "forces/pair_loop.hpp"
+#include "forces/pair_rows.hpp"
 #include "potentials/zbl.hpp"
 #include "simd/math.hpp"
 
@@ -7,36 +8,22 @@ namespace mdkern {
 namespace MDKERN_ISA {
 
 using V = simd::Vec<double>;
-using I = simd::Int<double>;
 using M = simd::Mask<double>;
 
 namespace {
 
-// kMixed: several species, so every lane loads the parameters of its own pair.
 template <bool kMixed> struct ZblPair {
     const double* rows;
     const ZblParams& p;
+    PairRows<double, kMixed> pairs{p.table, p.n_species};
 
-    struct Centre {
-        I species_row;
-        V c[8];
-    };
-    Centre begin(std::int64_t, double species) const {
-        Centre centre;
-        centre.species_row =
-            simd::set_int<double>(kMixed ? std::int32_t(species) * p.n_species : 0);
-        for (int k = 0; k < 8; ++k) centre.c[k] = kMixed ? 0.0 : p.table[k];
-        return centre;
-    }
+    using Centre = typename PairRows<double, kMixed>::Centre;
+    Centre begin(std::int64_t, double species) const { return pairs.begin(species); }
     static double own_energy(std::int64_t) { return 0.0; }
 
     M operator()(const Centre& centre, V species, V r2, V& e, V& g) const {
         V c[8];
-        if constexpr (kMixed) {
-            simd::load_rows8(p.table, centre.species_row + simd::to_int(species), c);
-        } else {
-            for (int k = 0; k < 8; ++k) c[k] = centre.c[k];
-        }
+        pairs.load(centre, species, c);
         const V r = simd::sqrt(r2), q = V(1.0) / r, x = r * c[1];
         V screen = 0.0, slope = 0.0;  // the screening function, and minus its derivative by x
         for (int m = 0; m < 4; ++m) {
