@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mdkern
+from mdkern import _core
 from mdkern.bench.nep_models import random_nep
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.nep import is_nep, read_nep
@@ -373,3 +374,18 @@ def test_damaged_files_raise_nothing_else(data: st.DataObject, folder: Path) -> 
     path.write_bytes(bytes(content))
     with contextlib.suppress(FormatError, UnsupportedError):
         read_nep(path)
+
+
+def test_numbers_are_rounded_as_python_rounds_them() -> None:
+    rng = np.random.default_rng(5)
+    words = [f"{x:.{k % 20}e}" for k, x in enumerate(rng.normal(size=2000) * 10.0 ** rng.integers(-320, 308, 2000))]  # fmt: skip
+    words += [repr(x) for x in rng.normal(size=500).tolist()]
+    words += ["0", "-0", "+.5", "5.", "1e22", "1e23", "9007199254740993", "-9007199254740992e-22", "1e-400", "0" * 300 + "1", "0." + "0" * 300 + "1e300"]  # fmt: skip
+    text = " \t\r\n\v\f".join(words).encode()
+    found = _core.read_numbers(text, len(words))
+    assert found.tobytes() == np.array([float(word) for word in words]).tobytes()
+    assert len(_core.read_numbers(text, 7)) == 8
+    assert np.isinf(_core.read_numbers(b"1e99999999999999999999", 1)[0])
+    for word in ("nan", "inf", "1_0", "0x1", "1e", "1e+", ".", "+", "-.e1", "1.2.3", "1-2", "1d0", "\0", "1\0", "\u00b9"):  # fmt: skip
+        assert _core.read_numbers(f"1 {word} 2".encode(), 3) is None, word
+    assert len(_core.read_numbers(b"", 0)) == 0

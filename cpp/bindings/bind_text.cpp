@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
+#include "core/numbers.hpp"
 
 namespace mdkern {
 
@@ -60,9 +61,38 @@ py::bytes format_rows(const std::vector<std::string>& labels, const DoubleArray&
     return py::bytes(text);
 }
 
+bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+// The numbers of a text, (n), between spaces; None where a word is none. At most `most`, and one more where the
+// text has more of them.
+py::object read_numbers(const py::bytes& text, std::int64_t most) {
+    char* begin = nullptr;
+    py::ssize_t length = 0;
+    if (PyBytes_AsStringAndSize(text.ptr(), &begin, &length) != 0) throw py::error_already_set();
+    const char* const end = begin + length;
+    std::vector<double> found;
+    // A number takes two bytes at least.
+    found.reserve(
+        std::size_t(std::min<std::int64_t>(std::max<std::int64_t>(most, 0) + 1, length / 2 + 1)));
+    for (const char* at = begin; std::int64_t(found.size()) <= most;) {
+        while (at < end && is_space(*at)) ++at;
+        if (at == end) break;
+        const char* word = at;
+        while (at < end && !is_space(*at)) ++at;
+        double value = 0.0;
+        const Word kind = read_number(word, at, value);
+        if (kind == Word::other) return py::none();
+        if (kind == Word::hard)
+            value = py::float_(py::bytes(word, std::size_t(at - word)).attr("decode")("ascii"));
+        found.push_back(value);
+    }
+    return py::array_t<double>(py::ssize_t(found.size()), found.data());
+}
+
 }  // namespace
 
 void bind_text(py::module_& m) {
+    m.def("read_numbers", &read_numbers, py::arg("text"), py::arg("most"));
     m.def("format_rows", &format_rows, py::arg("labels"), py::arg("values").noconvert());
 }
 

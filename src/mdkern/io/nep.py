@@ -16,6 +16,7 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from mdkern import _core
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.files import FileModel
 from mdkern.io.foreign import check_foreign
@@ -442,22 +443,17 @@ class _Reader:
     def _numbers(self, count: int) -> Array:
         """The rest of the file: exactly `count` finite numbers."""
         rest = b"\n".join(self.lines[self.line :])
-        words = rest.split(
-            maxsplit=count
-        )  # one more, with all that follows, where they are too many
-        if not _NUMBERS.fullmatch(rest):
+        values = _core.read_numbers(rest, count)
+        # Behind one number too many nothing was read.
+        if values is None or (len(values) > count and not _NUMBERS.fullmatch(rest)):
             self._blame(rest)
-        if len(words) != count:
+        if len(values) != count:
             last = self.line + len(rest.rstrip().split(b"\n"))
             found = sum(1 for _ in re.finditer(rb"\S+", rest))
             self.fail(f"{found} numbers behind the header; expected {count}", last)
-        try:
-            values = np.array([float(word) for word in words])
-        except ValueError:
-            self._blame(rest)
         if not (np.abs(values) <= MAX_MAGNITUDE).all():
             self._blame(rest)
-        return values
+        return np.asarray(values)
 
     def _blame(self, rest: bytes) -> NoReturn:
         for k, line in enumerate(rest.split(b"\n")):
