@@ -147,6 +147,33 @@ void bind_relax_cell(py::module_& m) {
         },
         py::arg("index").noconvert());
 
+    m.def(
+        "fix_com",
+        [](const DoubleArray& masses) {
+            check_shape(masses, "masses", {-1});
+            return held(fix_com({masses.data(), masses.data() + masses.size()}));
+        },
+        py::arg("masses").noconvert());
+    m.def(
+        "fix_cartesian",
+        [](const Int64Array& index, const BoolArray& stays) {
+            check_shape(index, "index", {-1});
+            check_shape(stays, "stays", {3});
+            return held(fix_cartesian({index.data(), index.data() + index.size()}, stays.data()));
+        },
+        py::arg("index").noconvert(), py::arg("stays").noconvert());
+    m.def(
+        "fix_symmetry",
+        [](const DoubleArray& rotations, const Int64Array& map, bool positions, bool cell) {
+            check_shape(rotations, "rotations", {-1, 3, 3});
+            check_shape(map, "map", {rotations.shape(0), -1});
+            return held(fix_symmetry({rotations.data(), rotations.data() + rotations.size()},
+                                     {map.data(), map.data() + map.size()}, map.shape(1), positions,
+                                     cell));
+        },
+        py::arg("rotations").noconvert(), py::arg("map").noconvert(), py::arg("positions"),
+        py::arg("cell"));
+
     py::class_<PyCellFilter>(m, "CellFilter")
         .def(py::init([](std::int64_t n, const DoubleArray& cell, const std::string& kind,
                          const DoubleArray& mask, bool hydrostatic, bool constant_volume,

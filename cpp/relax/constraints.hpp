@@ -31,5 +31,17 @@ using Constraints = std::vector<std::shared_ptr<const Constraint>>;
 
 // index: atoms that stay.
 std::shared_ptr<const Constraint> fix_atoms(std::vector<std::int64_t> index);
+// The centre of mass stays: all atoms are moved back by as much as it moved; of the forces goes what is along the
+// masses (ASE's projection, whose sum over atoms is not zero where masses differ).
+std::shared_ptr<const Constraint> fix_com(std::vector<double> masses);
+// Components x, y, z that stay, of these atoms.
+std::shared_ptr<const Constraint> fix_cartesian(std::vector<std::int64_t> index, const bool* stays);
+// Steps of positions (where `positions`), of the cell (where `cell`), forces and virial are averaged over the
+// operations of a space group: rotations (n_ops, 9) of fractional coordinates as columns, integers, and map (n_ops, n),
+// the atom that each atom is carried to. Throws std::invalid_argument where they are no group of
+// permutations of the atoms.
+std::shared_ptr<const Constraint> fix_symmetry(const std::vector<double>& rotations,
+                                               const std::vector<std::int64_t>& map, std::int64_t n,
+                                               bool positions, bool cell);
 
 }  // namespace mdkern
