@@ -157,15 +157,15 @@ void averages() {
     } catch (const std::runtime_error&) {
         ++thrown;
     }
-    for (const std::vector<std::int64_t>& map : std::vector<std::vector<std::int64_t>>{
-             {0, 1, 0, 0}, {0, 2, 1, 0}, {1, 0, 1, 0}, {0, 1}, {1, 0, 0, 1}}) {
+    for (const std::vector<std::int64_t>& map :
+         std::vector<std::vector<std::int64_t>>{{0, 1, 0, 0}, {0, 2, 1, 0}, {0, 1}, {1, 0, 0, 1}}) {
         try {
             fix_symmetry(rotations, map, 2, true, true);
         } catch (const std::invalid_argument&) {
             ++thrown;
         }
     }
-    CHECK(thrown == 6, "%d thrown", thrown);
+    CHECK(thrown == 5, "%d thrown", thrown);
 }
 
 }  // namespace
