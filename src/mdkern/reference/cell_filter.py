@@ -57,9 +57,10 @@ def logarithm(a: Array) -> Array:
             x, z = 0.5 * (x + np.linalg.inv(z)), 0.5 * (z + np.linalg.inv(x))
         root, halvings = x, halvings + 1
     step = np.linalg.solve(root + one, root - one)
-    return 2.0 ** (halvings + 1) * sum(
-        (np.linalg.matrix_power(step, k) / k for k in range(1, 40, 2)), np.zeros_like(one)
-    )
+    total = np.zeros_like(one)
+    for k in range(1, 40, 2):
+        total += np.linalg.matrix_power(step, k) / k
+    return 2.0 ** (halvings + 1) * total
 
 
 def _deformation(rows: Array, logarithmic: bool, mask: Array) -> Array:
