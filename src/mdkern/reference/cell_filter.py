@@ -19,12 +19,13 @@ def exponential(a: Array) -> Array:
     """exp(a), by scaling to a small norm, Taylor's series, and squaring."""
     halvings = max(0, int(np.ceil(np.log2(max(np.abs(a).sum(), 1e-300) / 0.5))))
     b = a / 2.0**halvings
-    total = term = np.eye(len(a))
+    term: Array = np.eye(len(a))
+    total = term.copy()
     for n in range(1, 25):
         term = term @ b / n
-        total = total + term
+        total += term
     for _ in range(halvings):
-        total = total @ total
+        total[:] = total @ total
     return total
 
 
@@ -57,9 +58,11 @@ def logarithm(a: Array) -> Array:
             x, z = 0.5 * (x + np.linalg.inv(z)), 0.5 * (z + np.linalg.inv(x))
         root, halvings = x, halvings + 1
     step = np.linalg.solve(root + one, root - one)
-    return 2.0 ** (halvings + 1) * sum(
-        (np.linalg.matrix_power(step, k) / k for k in range(1, 40, 2)), np.zeros_like(one)
-    )
+    total: Array = np.zeros_like(one)
+    for k in range(1, 40, 2):
+        total += np.linalg.matrix_power(step, k) / k
+    total *= 2.0 ** (halvings + 1)
+    return total
 
 
 def _deformation(rows: Array, logarithmic: bool, mask: Array) -> Array:
