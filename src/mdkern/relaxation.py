@@ -198,15 +198,16 @@ def _outcomes(
 
 
 def outcome(frame: Atoms, result: dict[str, Any] | Failure, settings: Settings) -> Atoms:
-    """A frame, which is changed, with what came out of it: see :func:`relax`."""
+    """A frame, which is changed, with what came out of it: see :func:`relax`. ``{"error": text}`` is a failure too."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
     frame.calc = None
     drop_labels(frame)
     for name in _INFO:  # of an earlier run
         frame.info.pop(name, None)
-    if isinstance(result, Failure):
-        frame.info.update(converged=False, steps=0, failed=True, stopped=str(result))
+    if isinstance(result, Failure) or "error" in result:
+        text = str(result) if isinstance(result, Failure) else str(result["error"])
+        frame.info.update(converged=False, steps=0, failed=True, stopped=text)
         return frame
     frame.arrays["positions"] = np.array(result["positions"])
     frame.cell[...] = result["cell"]

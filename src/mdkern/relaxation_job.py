@@ -33,6 +33,7 @@ OPTIMIZERS = ("fire", "fire2", "lbfgs", "bfgs")
 CELLS = ("none", "volume", "shape", "full")
 SHARD = 1024  # atoms, of one that travels: a relaxation is some hundred evaluations
 SECONDS = 2.0  # that a shard should take here: so much is lost where a run is killed
+SYMPREC = 0.01  # Angstrom, ASE's
 FEWEST, MOST = 4, 1024  # frames of a shard here: for each thread, and at all
 
 
@@ -51,6 +52,7 @@ class Settings:
     scalar_pressure: float = 0.0
     mask: tuple[float, ...] | None = None
     hydrostatic: bool = False
+    symmetry: bool = False  # of the frame at the start is kept
 
     @classmethod
     def of(
@@ -62,6 +64,7 @@ class Settings:
         scalar_pressure: Any = 0.0,
         mask: Any = None,
         hydrostatic: Any = False,
+        symmetry: Any = False,
     ) -> Settings:
         """From arguments of users; ValueError for one that is none."""
         for name, value, known in (("optimizer", optimizer, OPTIMIZERS), ("cell", cell, CELLS)):
@@ -87,7 +90,22 @@ class Settings:
             pressure,
             None if mask is None else _mask(mask),
             hydrostatic,
+            checks.flag("symmetry", symmetry),
         )
+
+    def constrain(self, atoms: Atoms) -> None:
+        """Add ASE's constraint of symmetry, where it is wanted; ValueError where there is no symmetry to be found."""
+        if not self.symmetry:
+            return
+        if atoms.cell.rank < 3 or not atoms.pbc.all():
+            raise ValueError("symmetry: the frame is not periodic in all directions")
+        from ase.constraints import FixSymmetry
+
+        try:
+            kept = FixSymmetry(atoms, symprec=SYMPREC)  # type: ignore[no-untyped-call]
+        except Exception as e:  # spglib's errors are of many kinds
+            raise ValueError(f"symmetry: {type(e).__name__}: {e}") from e
+        atoms.set_constraint([*atoms.constraints, kept])
 
     def refuse(self, atoms: Atoms) -> None:
         """ValueError for atoms whose cell cannot relax."""
@@ -210,6 +228,7 @@ class Relaxation:
             checks.finite("positions", atoms.positions)
             checks.finite("cell", atoms.cell.array)
             self.settings.refuse(atoms)
+            self.settings.constrain(atoms)
             return relaxed_by_ase(atoms, calculator, self.settings)
         except Exception as e:  # noqa: BLE001 - calculators of others raise all kinds of exceptions
             return Failure(e)
