@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 import pickle
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -16,10 +15,12 @@ import numpy as np
 from ase.calculators.calculator import CalculationFailed
 
 from mdkern import _core, checks
-from mdkern.calculators import is_native
-from mdkern.errors import MDKernError
-from mdkern.evaluation import model_hash
+from mdkern.calculators import AtomsError, is_native
+from mdkern.errors import MDKernError, UnsupportedError
+from mdkern.evaluation import OVERFLOW, model_hash
 from mdkern.journal import digest
+from mdkern.optimize.constraints import native_constraints
+from mdkern.potentials.base import volume_of, warn_of
 from mdkern.relaxation_ase import relaxed_by_ase
 from mdkern.shards import Interrupted
 from mdkern.worker import Failure
@@ -127,7 +128,7 @@ class Settings:
 
 def _mask(mask: Any) -> tuple[float, ...]:
     """Nine numbers, rows of a symmetric matrix of zeros and ones."""
-    given = checks.numbers("mask", np.asarray(mask, dtype=float) if not checks.is_single(mask) else mask)
+    given = checks.numbers("mask", mask if checks.is_single(mask) else np.asarray(mask, dtype=float))
     if given.shape == (6,):
         xx, yy, zz, yz, xz, xy = given.tolist()
         given = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
@@ -204,41 +205,130 @@ class Relaxation:
     def run(self, frames: Sequence[Any], threads: int) -> Iterator[dict[str, Any] | Failure]:
         """Results of each; failures without the index of the frame, which the caller knows."""
         begin = time.perf_counter()
-        for atoms in frames:
-            yield self._by_ase(atoms, threads)
+        step = self._step()
+        found: list[Any] = [None] * len(frames)
+        if step is not None:
+            self._native(step, frames, found, threads)
+        for atoms, known in zip(frames, found, strict=True):
+            yield known if known is not None else self._by_ase(atoms, threads)
         if frames:
             self._pace = (time.perf_counter() - begin) / len(frames)
 
+    def _step(self) -> Any:
+        """The potential as the core has it; None where it is reached through Python only."""
+        if not is_native(self.calculator):
+            return None
+        return getattr(self.calculator.potential, "force_step", lambda: None)()
+
+    def _native(self, step: Any, frames: Sequence[Any], found: list[Any], threads: int) -> None:
+        """Results of all frames but those whose constraints have no native form."""
+        inputs, at = [], []
+        for k, atoms in enumerate(frames):
+            try:
+                inputs.append(self._input(atoms))
+            except UnsupportedError:  # by ASE's optimizer
+                continue
+            except (MDKernError, ValueError) as e:
+                found[k] = Failure(e)
+            else:
+                at.append(k)
+        s = self.settings
+        mask = np.ones((3, 3)) if s.mask is None else np.reshape(s.mask, (3, 3))
+        kind = "none" if s.cell == "none" else "logarithm"
+        results, raised = _core.relax_frames(
+            step, self.calculator.parameters["skin"], inputs, s.optimizer, kind, mask, s.hydrostatic or s.cell == "volume",
+            s.cell == "shape", s.scalar_pressure, s.fmax, s.steps, threads,
+        )  # fmt: skip
+        for k, result in zip(at, results, strict=True):
+            if isinstance(result, str):
+                found[k] = Failure(AtomsError(result))
+            elif result is not None:
+                found[k] = _result(*result)
+        if isinstance(raised, KeyboardInterrupt):
+            done = {k: x for k, x in enumerate(found) if isinstance(x, dict)}
+            raise Interrupted(done) from raised
+        if raised is not None:
+            raise raised
+
+    def _input(self, atoms: Atoms) -> tuple[Any, ...]:
+        """As the core takes it."""
+        self._check(atoms)
+        positions, numbers, cell, pbc = checks.arrays(atoms)
+        kinds = self.calculator.species_map(numbers)
+        return positions, cell, pbc, kinds, native_constraints(atoms)
+
+    def _check(self, atoms: Atoms) -> None:
+        """ValueError for a frame that cannot relax; the constraint of symmetry is added where it is wanted."""
+        if not len(atoms):
+            raise ValueError("the frame has no atoms")
+        checks.finite("positions", atoms.positions)
+        checks.finite("cell", atoms.cell.array)
+        self.settings.refuse(atoms)
+        self.settings.constrain(atoms)
+
     def _by_ase(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
         calculator = self.calculator
-        if is_native(calculator):
-            # Its own list, threads and results; the user's calculator stays as it is.
-            if self._own is None:
-                self._own = copy.deepcopy(calculator)
-            calculator = self._own
-            skin = calculator.parameters["skin"]
-            if threads or self.sent:
-                calculator.set(threads=threads or 1)
-            # Each frame begins with a new list, so that its bits do not depend on the frames before it.
-            calculator.set(skin=skin + 1.0)
-            calculator.set(skin=skin)
         try:
-            if not len(atoms):
-                raise ValueError("no atoms")
-            checks.finite("positions", atoms.positions)
-            checks.finite("cell", atoms.cell.array)
-            self.settings.refuse(atoms)
-            self.settings.constrain(atoms)
+            if is_native(calculator):
+                calculator = self._calculator(threads)
+            else:
+                self._check(atoms)  # others had it
             return relaxed_by_ase(atoms, calculator, self.settings)
         except Exception as e:  # noqa: BLE001 - calculators of others raise all kinds of exceptions
             return Failure(e)
+
+    def _calculator(self, threads: int) -> Any:
+        """Of mdkern, with a list, threads and results of its own: the user's stays as it is."""
+        if self._own is None:
+            self._own = copy.deepcopy(self.calculator)
+        if threads:
+            self._own.set(threads=threads)
+        # Each frame begins with a new list, so that its bits do not depend on the frames before it.
+        skin = self._own.parameters["skin"]
+        self._own.set(skin=skin + 1.0)
+        self._own.set(skin=skin)
+        return self._own
 
     def warned(
         self, results: Generator[dict[str, Any] | Failure]
     ) -> Generator[dict[str, Any] | Failure]:
         """The same results, with the warning of a potential whose tables or room did not suffice."""
         with closing(results):
-            yield from results
+            for result in results:
+                if not isinstance(result, Failure) and OVERFLOW in result:
+                    del result[OVERFLOW]
+                    warn_of(self.calculator.potential, True)
+                yield result
+
+
+def _result(
+    positions: Any,
+    cell: Any,
+    energy: float,
+    forces: Any,
+    virial: Any,
+    before: float,
+    steps: int,
+    fmax: float,
+    converged: bool,
+    failure: str,
+    overflow: bool,
+) -> dict[str, Any]:
+    """What the core gave, by name."""
+    volume = volume_of(cell)
+    return {
+        "positions": positions,
+        "cell": cell,
+        "energy": energy,
+        "forces": forces,
+        **({"stress": virial / -volume} if volume > 0.0 else {}),
+        "before": before,
+        "steps": steps,
+        "fmax": fmax,
+        "converged": converged,
+        "failure": failure,
+        **({OVERFLOW: True} if overflow else {}),
+    }
 
 
 def _told(constraint: Any) -> Any:
