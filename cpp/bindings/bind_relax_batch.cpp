@@ -52,9 +52,10 @@ py::object result_of(const RelaxTask& t, const Frame& f) {
 // virial, first energy, steps, largest force, converged, failure, overflow), a text where the
 // structure was not evaluated, or None where it was not done.
 py::tuple relax_frames(const std::shared_ptr<Potential>& potential, double skin,
-                       const py::list& inputs, const std::string& optimizer, const std::string& cell,
-                       const DoubleArray& mask, bool hydrostatic, bool constant_volume,
-                       double pressure, double fmax, std::int64_t steps, int threads) {
+                       const py::list& inputs, const std::string& optimizer,
+                       const std::string& cell, const DoubleArray& mask, bool hydrostatic,
+                       bool constant_volume, double pressure, double fmax, std::int64_t steps,
+                       int threads) {
     RelaxPlan plan;
     plan.potential = potential;
     optimizer_by_name(optimizer);  // a wrong name is no structure's fault
