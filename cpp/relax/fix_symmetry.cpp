@@ -111,6 +111,9 @@ FixSymmetry::FixSymmetry(const std::vector<double>& rotations, const std::vector
         if (place[std::size_t(a)] >= 0) continue;
         const std::int64_t begin = std::int64_t(atom_.size());
         first_.push_back(begin);
+        place[std::size_t(a)] = begin;
+        atom_.push_back(a);
+        for (int k = 0; k < 9; ++k) carry_.push_back(k % 4 == 0 ? 1.0 : 0.0);
         for (std::int64_t op = 0; op < n_ops; ++op) {
             const std::int64_t to = map[std::size_t(op * n + a)];
             if (place[std::size_t(to)] >= 0) continue;
@@ -118,7 +121,6 @@ FixSymmetry::FixSymmetry(const std::vector<double>& rotations, const std::vector
             atom_.push_back(to);
             carry_.insert(carry_.end(), rotations.begin() + 9 * op, rotations.begin() + 9 * op + 9);
         }
-        if (place[std::size_t(a)] < 0) throw_no_group();
         const std::int64_t end = std::int64_t(atom_.size());
         term_.resize(std::size_t(9 * end), 0.0);
         // sum[p of i, p of j]: of the operations that carry i to j, all rotations. What enters at j must be what

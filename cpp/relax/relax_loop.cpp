@@ -54,6 +54,15 @@ RelaxLoop::RelaxLoop(std::shared_ptr<const Potential> potential, double skin, in
     trace_.reserve(kRelaxTrace * kMostTrace);
 }
 
+void RelaxLoop::set_optimizer(std::unique_ptr<Optimizer> optimizer) {
+    if (placed_) {
+        optimizer->start(3 * n_rows_);
+        if (std::strcmp(optimizer->name(), optimizer_->name()) == 0)
+            optimizer->restore(optimizer_->state());
+    }
+    optimizer_ = std::move(optimizer);
+}
+
 AtomsView RelaxLoop::view(const Geometry& at) const {
     return {n_, at.x.data(), at.cell, pbc_, species_.data()};
 }

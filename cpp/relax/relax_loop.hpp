@@ -70,7 +70,8 @@ public:
     // They hold from the next place() or go_on() on.
     void set_constraints(Constraints constraints) { constraints_ = std::move(constraints); }
     void set_cell(const CellOptions& options) { cell_options_ = options; }
-    void set_optimizer(std::unique_ptr<Optimizer> optimizer) { optimizer_ = std::move(optimizer); }
+    // In the middle of a run it takes over what one of the same name remembers.
+    void set_optimizer(std::unique_ptr<Optimizer> optimizer);
 
     // Takes the atoms and evaluates them; cell filter and optimizer start anew. `first_cell` (9) is
     // the undeformed one; null: the present one. Throws std::invalid_argument for atoms that cannot
