@@ -202,7 +202,7 @@ def slabs(n: int, elements: Sequence[str], *, stdev: float = 0.08, seed: int = 1
         radius = float(covalent_radii[z])
         a = 2.0 * radius * (2.0 / 3.0**0.5 if body else 2.0**0.5)
         size = (int(rng.integers(2, 4)), 2, int(rng.integers(3, 5)))
-        make = bcc110 if body else fcc111
+        make: Any = bcc110 if body else fcc111
         frame = make(element, size, a=a, vacuum=8.0)
         layers = frame.get_tags()
         fixed = np.flatnonzero(layers > size[2] // 2)

@@ -256,8 +256,8 @@ def _morse_terms(radius: np.ndarray, depth: np.ndarray, k: int, rc: float) -> np
     b = np.where(b > wall, wall, b)
     energy = b * (b - 2.0)
     weight = 1.0 / (1.0 + np.abs(energy))
-    out = np.empty((k, *depth.shape))
+    out: np.ndarray = np.empty((k, *depth.shape))
     for i, j in np.ndindex(depth.shape):
         w = weight[i, j]
         out[:, i, j] = np.linalg.lstsq((terms * w).T, energy[i, j] * w, rcond=None)[0]
-    return out * depth
+    return np.asarray(out * depth)
