@@ -13,7 +13,7 @@ import numpy as np
 
 from mdkern.io.nep import BODY_ORDERS
 
-__all__ = ["PUBLIC_SIZES", "random_nep"]
+__all__ = ["PUBLIC_SIZES", "morse_nep", "random_nep"]
 
 _METALS = (
     "Ag",
@@ -172,3 +172,92 @@ def random_nep(
     lines += [f"{x:15.7e}" for block in values for x in block]
     Path(path).write_text("\n".join(lines) + "\n")
     return os.fspath(path)
+
+
+def morse_nep(
+    path: str | os.PathLike[str],
+    *,
+    species: Sequence[str],
+    hidden: int = 80,
+    part: float = 0.05,
+    seed: int = 1,
+) -> str:
+    """Write a model of the shape of universal ones (UNEP-v1, NEP89) in which atoms attract and repel each other as in a solid.
+
+    Random networks have no minima that look like crystals. Here the first radial function of each pair of elements is a Morse
+    potential (least at the sum of the covalent radii, 0.2 to 0.5 eV deep) as well as nine terms can have it, and the first neuron
+    passes it on; the others are random and add some tenths of eV. ZBL repels what comes closer.
+
+    Parameters
+    ----------
+    path : str
+        File to write.
+    species : sequence of str
+    hidden : int
+        Neurons of each network.
+    part : float
+        Of the energy that the random neurons make, in eV.
+    seed : int
+
+    Returns
+    -------
+    str
+        The path.
+    """
+    from ase.data import atomic_numbers, covalent_radii
+
+    rng = np.random.default_rng(seed)
+    n, n_r, n_a, k = len(species), 5, 5, 9
+    rc = (6.0, 5.0)
+    n_d = n_r + n_a * 6
+    radius = covalent_radii[[atomic_numbers[s] for s in species]]
+    c_radial, c_angular = rng.normal(size=(2, n_r, k, n, n))
+    depth = rng.uniform(0.2, 0.5, size=(n, n))
+    c_radial[0] = _morse_terms(radius, 0.5 * (depth + depth.T), k, rc[0])
+    scaler = np.full(n_d, 0.02)
+    scaler[:n_r] = 0.2
+    scaler *= rng.uniform(0.5, 1.5, size=n_d)
+    scaler[0] = 1.0
+    values: list[np.ndarray] = []
+    linear = 0.02  # per eV: tanh is as good as straight for energies of atoms
+    for _ in species:
+        w0 = rng.normal(scale=1.0 / np.sqrt(n_d), size=(hidden, n_d))
+        b0 = rng.normal(scale=0.5, size=hidden)
+        w1 = rng.normal(scale=part / np.sqrt(hidden), size=hidden)
+        w0[:, 0] *= 0.1
+        w0[0] = np.where(np.arange(n_d) == 0, linear, 0.0)
+        b0[0], w1[0] = 0.0, 0.5 / linear
+        values += [w0.ravel(), b0, w1]
+    values += [np.zeros(1), c_radial.ravel(), c_angular.ravel(), scaler]
+    lines = [
+        " ".join(["nep4_zbl", str(n), *species]),
+        "zbl 1 2",
+        f"cutoff {rc[0]:g} {rc[1]:g} 400 200",
+        "n_max 4 4",
+        "basis_size 8 8",
+        "l_max 4 2 1",
+        f"ANN {hidden} 0",
+    ]
+    lines += [f"{x:15.7e}" for block in values for x in block]
+    Path(path).write_text("\n".join(lines) + "\n")
+    return os.fspath(path)
+
+
+def _morse_terms(radius: np.ndarray, depth: np.ndarray, k: int, rc: float) -> np.ndarray:
+    """Coefficients (k, n, n) of the Morse potential of each pair of elements, by least squares."""
+    r = np.linspace(0.8, rc, 150)
+    x = 2.0 * (r / rc - 1.0) ** 2 - 1.0
+    switch = 0.5 * (1.0 + np.cos(np.pi * r / rc))
+    terms = 0.5 * (np.cos(np.arange(k)[:, None] * np.arccos(np.clip(x, -1.0, 1.0))) + 1.0) * switch
+    d = np.clip(radius[:, None] + radius[None], 1.4, 4.0)[..., None]
+    b = np.exp(-1.5 * (r - d))
+    # Deep inside the shape does not matter, as long as it repels: it grows linearly there.
+    wall = np.exp(0.45 * 1.5 * d)
+    b = np.where(b > wall, wall, b)
+    energy = b * (b - 2.0)
+    weight = 1.0 / (1.0 + np.abs(energy))
+    out: np.ndarray = np.empty((k, *depth.shape))
+    for i, j in np.ndindex(depth.shape):
+        w = weight[i, j]
+        out[:, i, j] = np.linalg.lstsq((terms * w).T, energy[i, j] * w, rcond=None)[0]
+    return np.asarray(out * depth)
