@@ -65,7 +65,7 @@ def test_radial_distribution() -> None:
 
 def test_radial_distribution_of_large_systems_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     crystal = bulk("Cu", a=3.6, cubic=True) * (3, 3, 3)
-    monkeypatch.setattr(analysis, "MAX_PAIRS", 2000)
+    monkeypatch.setattr("mdkern.analysis.structure.MAX_PAIRS", 2000)
     r, _ = analysis.radial_distribution([crystal])
     assert len(mdkern.neighbor_list("i", crystal, r[-1])) < 4000
     assert r[-1] < 4

@@ -1,0 +1,24 @@
+"""What simulations are judged by: structure, diffusion, transport coefficients and drift, each with its error."""
+
+from __future__ import annotations
+
+from mdkern.analysis.correlation import correlation_time
+from mdkern.analysis.displacement import mean_square_displacement, msd, without_drift
+from mdkern.analysis.einstein import FEWEST_TIMES, Diffusion, diffusion
+from mdkern.analysis.energies import Drift, energy_drift
+from mdkern.analysis.structure import distance_shells, radial_distribution, rdf
+
+__all__ = [
+    "FEWEST_TIMES",
+    "Diffusion",
+    "Drift",
+    "correlation_time",
+    "diffusion",
+    "distance_shells",
+    "energy_drift",
+    "mean_square_displacement",
+    "msd",
+    "radial_distribution",
+    "rdf",
+    "without_drift",
+]
