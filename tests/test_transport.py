@@ -200,6 +200,14 @@ def test_what_has_no_value() -> None:
     assert found.kind == "unconverged"
 
 
+def test_samples_that_are_too_far_apart() -> None:
+    rng = np.random.default_rng(11)
+    advice = "of the correlation: record more often"
+    assert advice in str(analysis.green_kubo(rng.normal(size=2000), 0.1))
+    assert advice in str(analysis.green_kubo(remembered(rng, 1, 20000, 1.0, 1.0), 1.0))
+    assert advice not in str(analysis.green_kubo(remembered(rng, 1, 20000, 0.3, 1.0), 0.3))
+
+
 def test_a_cutoff_that_is_too_early() -> None:
     x = remembered(np.random.default_rng(5), 3, 40000, 0.1, 1.0)
     early = analysis.green_kubo(x, 0.1, cutoff=0.5)
@@ -215,6 +223,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"flux": np.ones((100, 2))}, r"flux\[:, 0\]: constant, 1; expected fluctuations"),
     ({"flux": np.arange(15.0)}, "flux: 15 samples; expected at least 2 for each of 10 blocks"),
     ({"flux": ["a", "b"]}, "flux: of type"),
+    ({"flux": 1e200 * np.arange(100.0)}, "flux: numbers up to 9.9e.201; expected a unit in which they can be squared"),
     ({"time": 0.0}, "time: 0.0; expected a positive finite number"),
     ({"time": np.arange(99.0)}, r"time: shape \(99,\); expected \(100,\)"),
     ({"time": np.arange(100.0) ** 2}, "time: expected equal intervals"),
@@ -254,7 +263,7 @@ def test_bad_input_of_the_others() -> None:
         analysis.viscosity(np.ones((200, 6)), 0.1, np.inf, 100)
     with pytest.raises(ValueError, match=r"velocities: shape \(200, 3\); expected \(n_times"):
         analysis.green_kubo_diffusion(x, 0.1)
-    with pytest.raises(ValueError, match="velocities: all of them zero"):
+    with pytest.raises(ValueError, match="velocities: up to 0; expected those of a run"):
         analysis.green_kubo_diffusion(np.zeros((200, 4, 3)), 0.1)
     with pytest.raises(ValueError, match="velocities: 5 times; expected at least 2"):
         analysis.green_kubo_diffusion(np.ones((5, 4, 3)), 0.1)

@@ -160,8 +160,9 @@ def green_kubo_diffusion(
     dt = interval(time, n)
     if n < 2 * blocks:
         raise ValueError(f"velocities: {n} times; expected at least 2 for each of {blocks} blocks")
-    if not v.any():
-        raise ValueError("velocities: all of them zero; expected those of a run")
+    largest = float(np.abs(v).max())
+    if not 1e-140 < largest < 1e140:
+        raise ValueError(f"velocities: up to {largest:g}; expected those of a run")
     some = max(1, _NUMBERS // (3 * n))
     sums: Float = np.zeros((blocks, 3, n // blocks // 2 + 1))
     for first in range(0, n_atoms, some):
