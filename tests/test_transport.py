@@ -105,6 +105,23 @@ def test_error_bars_hold_two_thirds(signal: str) -> None:
     assert values.std() < 0.2 * wanted
 
 
+def test_displacements_of_integrated_fluxes() -> None:
+    """Einstein's and Helfand's way to the same coefficient, with errors that hold as well."""
+    make, wanted = SIGNALS["Ornstein-Uhlenbeck"]
+    x = make(np.random.default_rng(12)).reshape(TIMES, 100, 3)
+    found = [analysis.green_kubo(x[:, k], DT, method="einstein") for k in range(100)]
+    good = [f for f in found if f.kind == "converged"]
+    assert len(good) >= 95
+    deviations = np.array([((f.value or 0) - wanted) / (f.error or 1) for f in good])
+    assert abs(np.mean([f.value or 0 for f in good]) / wanted - 1.0) < 0.04
+    assert 0.55 <= np.mean(np.abs(deviations) < 1) <= 0.85
+    # The mean over the integrals from the window to twice that, by other sums.
+    for f in good[:5]:
+        end = round((f.window or 0) / DT)
+        over = f.integral[end : 2 * end + 1].mean()
+        assert f.value == pytest.approx(over, abs=0.5 * (f.error or 0))
+
+
 def test_a_given_window_has_the_error_of_theory() -> None:
     """J. E. Jones and K. K. Mandadapu, J. Chem. Phys. 136, 154102 (2012): K sqrt(4 T / t) of one long series."""
     make, wanted = SIGNALS["Ornstein-Uhlenbeck"]
@@ -233,6 +250,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"cutoff": -1.0}, "cutoff: -1.0; expected a positive"),
     ({"cutoff": 3.0}, "cutoff: 3; expected at least the interval, 1, and at most 2.5, a quarter of one of 10 blocks"),
     ({"cutoff": 0.5}, "cutoff: 0.5; expected at least the interval, 1"),
+    ({"method": "kubo"}, "method: 'kubo'; expected one of green-kubo, einstein"),
     ({"factor": np.nan}, "factor: nan"),
     ({"centred": "no"}, "centred: 'no'"),
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ Float = NDArray[np.float64]
 
 # What an interval must leave of the correlation: the trapezoids of an exponential are 2 % off there.
 _COARSE = 0.6
+METHODS = ("green-kubo", "einstein")
 FEWEST_SAMPLES = 16  # of a block: a window of one interval has to fit in four times
 
 
@@ -179,6 +181,33 @@ def _student(blocks: int) -> float:
     return 1.0 + 0.5 / freedom + 0.25 / freedom**2
 
 
+def _window(
+    means: Float, mean: Float, dt: float, cutoff: float | None
+) -> tuple[int | None, float, bool]:
+    """Where the integrals of blocks (blocks, lags) end, see :func:`green_kubo`.
+
+    Returns the lag in intervals (None: there is none), by how much the integral changes until twice that, and whether it
+    has come to rest.
+    """
+
+    def change(end: int) -> tuple[float, float]:
+        moved = means[:, 2 * end] - means[:, end]
+        return float(moved.mean()), float(moved.std(ddof=1)) / len(means) ** 0.5
+
+    last = (means.shape[1] - 1) // 2
+    if cutoff is not None:
+        end = min(round(cutoff / dt), last)
+        moved, error = change(end)
+        return end, moved, abs(moved) <= _SIGMAS_GIVEN * error
+    found = _first_window(mean, dt)
+    while found is not None and found <= last:
+        moved, error = change(found)
+        if abs(moved) <= _SIGMAS * error:
+            return found, moved, True
+        found *= 2
+    return None, 0.0, False
+
+
 def integrate(
     correlations: Float,
     dt: float,
@@ -186,10 +215,12 @@ def integrate(
     unit: str,
     cutoff: float | None,
     total: float | None,
+    slopes: Callable[[int], Float] | None = None,
 ) -> GreenKubo:
     """Judge correlation functions (blocks, components, lags), see :func:`green_kubo`.
 
-    `total` is the time over which a mean was taken that has been subtracted, None where none was.
+    `total` is the time over which a mean was taken that has been subtracted, None where none was. `slopes` gives what stands for
+    the integrals at a window (blocks, components), if it is not the integrals themselves.
     """
     blocks, _, n_lags = correlations.shape
     block_time = 2 * (n_lags - 1) * dt
@@ -201,59 +232,38 @@ def integrate(
                 f" a quarter of one of {blocks} blocks"
             )
     time = dt * np.arange(n_lags)
-    each = _cumulative(correlations, dt)  # (blocks, components, lags)
+    each = _cumulative(correlations, dt)
     means = each.mean(axis=1)
     scale = _student(blocks) / blocks**0.5
+    # A mean that was subtracted has taken 2 K / total off every lag, and so 2 T / total of an integral K up to T.
+    kept = np.ones(n_lags) if total is None else 1.0 - 2.0 * time / total
+    mean = correlations.mean(axis=(0, 1))
     known: dict[str, Any] = {
         "unit": unit,
         "rule": "found" if cutoff is None else "given",
         "blocks": blocks,
         "block_time": block_time,
         "time": time,
+        "correlation": mean,
+        "correlation_error": scale * correlations.mean(axis=1).std(axis=0, ddof=1),
+        "integral": factor * means.mean(axis=0) / kept,
+        "integral_error": abs(factor) * scale * means.std(axis=0, ddof=1) / kept,
     }
-    # A mean that was subtracted has taken 2 K / total off every lag, and so 2 T / total of an integral K up to T.
-    kept = np.ones(n_lags) if total is None else 1.0 - 2.0 * time / total
-    mean = correlations.mean(axis=(0, 1))
-    integral = means.mean(axis=0) / kept
-    errors = scale * means.std(axis=0, ddof=1) / kept
-    known.update(
-        correlation=mean,
-        correlation_error=scale * correlations.mean(axis=1).std(axis=0, ddof=1),
-        integral=factor * integral,
-        integral_error=abs(factor) * errors,
-    )
     if block_time < FEWEST_SAMPLES * dt * (1 - 1e-9):
         return GreenKubo("short", **known)
-
-    def change(end: int) -> tuple[float, float]:
-        """By how much the integral changes until twice the window, and the standard error of that."""
-        d = means[:, 2 * end] - means[:, end]
-        return float(d.mean()), float(d.std(ddof=1)) / blocks**0.5
-
-    if cutoff is not None:
-        end = min(round(cutoff / dt), (n_lags - 1) // 2)
-        moved, moved_error = change(end)
-        if abs(moved) > _SIGMAS_GIVEN * moved_error:
-            return GreenKubo("unconverged", window=time[end], **known)
-    else:
-        first = _first_window(mean, dt)
-        if first is None:
-            return GreenKubo("unconverged", **known)
-        end = first
-        while True:
-            if 2 * end >= n_lags:
-                return GreenKubo("unconverged", **known)
-            moved, moved_error = change(end)
-            if abs(moved) <= _SIGMAS * moved_error:
-                break
-            end *= 2
-    value = factor * float(integral[end])
+    end, moved, at_rest = _window(means, mean, dt, cutoff)
+    known["window"] = None if end is None else float(time[end])
+    if end is None or not at_rest:
+        return GreenKubo("unconverged", **known)
+    # The line of a slope goes from the window to twice that.
+    ends = each[:, :, end] / kept[end] if slopes is None else slopes(end) / kept[3 * end // 2]
+    ends = factor * ends
+    value = float(ends.mean())
     # What is left of the correlation behind the window is not seen beside the noise: half of the change counts.
-    error = abs(factor) * float(np.hypot(errors[end], 0.5 * moved / kept[end]))
-    known["window"] = float(time[end])
+    left = abs(factor) * 0.5 * moved / kept[end]
+    error = float(np.hypot(scale * ends.mean(axis=1).std(ddof=1), left))
     if abs(value) < 2.0 * error:
         return GreenKubo("zero", bound=max(value, 0.0) + 2.0 * error, **known)
-    ends = factor * each[:, :, end] / kept[end]
     return GreenKubo(
         "converged",
         value=value,
@@ -264,6 +274,23 @@ def integrate(
     )
 
 
+_POINTS = 20  # of the line through displacements
+
+
+def _slopes(x: Float, blocks: int, dt: float, end: int) -> Float:
+    """Half the slope of the mean square displacement of integrated fluxes from a lag to twice that: (blocks, components)."""
+    n = len(x) // blocks
+    lags = np.unique(np.linspace(end, 2 * end, _POINTS).astype(int))
+    centred = dt * (lags - lags.mean())
+    weights = 0.5 * centred / (centred @ centred)
+    out = np.zeros((blocks, x.shape[1]))
+    for k in range(blocks):
+        moved = _cumulative(x[k * n : (k + 1) * n].T, dt)
+        for weight, lag in zip(weights, lags, strict=True):
+            out[k] += weight * np.square(moved[:, lag:] - moved[:, :-lag]).mean(axis=1)
+    return out
+
+
 def green_kubo(
     flux: ArrayLike,
     time: ArrayLike | float,
@@ -272,6 +299,7 @@ def green_kubo(
     unit: str = "",
     cutoff: float | None = None,
     blocks: int = 10,
+    method: str = "green-kubo",
     centred: bool = True,
 ) -> GreenKubo:
     r"""Transport coefficient from the fluctuations of a flux in equilibrium.
@@ -304,6 +332,9 @@ def green_kubo(
         than three standard errors.
     blocks : int
         At least 3. Fewer ones are longer, and their error is less certain.
+    method : str
+        "green-kubo": the integral at T. "einstein": half the slope of the mean square displacement of :math:`\int J dt` from lag T to
+        2 T (E. Helfand, Phys. Rev. 119, 1 (1960)), which is the same mean over the integrals from T to 2 T, by other sums.
     centred : bool
         Whether the mean of each component over the whole run is subtracted; what that takes off the correlations of a finite run
         is given back (U. Wolff, Comput. Phys. Commun. 156, 143 (2004)).
@@ -340,11 +371,16 @@ def green_kubo(
             f"flux: numbers up to {largest:g}; expected a unit in which they can be squared"
         )
     centred = checks.flag("centred", centred)
+    if method not in METHODS:
+        raise ValueError(f"method: {checks.shown(method)}; expected one of {', '.join(METHODS)}")
+    if centred:
+        x = x - mean
     return integrate(
-        block_correlations(x - mean if centred else x, blocks),
+        block_correlations(x, blocks),
         dt,
         checks.number("factor", factor),
         unit,
         cutoff,
         n * dt if centred else None,
+        (lambda end: _slopes(x, blocks, dt, end)) if method == "einstein" else None,
     )

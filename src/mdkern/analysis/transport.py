@@ -27,6 +27,7 @@ def thermal_conductivity(
     *,
     cutoff: float | None = None,
     blocks: int = 10,
+    method: str = "green-kubo",
 ) -> GreenKubo:
     r"""Thermal conductivity from the heat flux, in W/m/K.
 
@@ -46,7 +47,7 @@ def thermal_conductivity(
         K; the mean of the run.
     volume : float
         Angstrom^3.
-    cutoff, blocks
+    cutoff, blocks, method
         As of :func:`green_kubo`.
 
     Returns
@@ -60,7 +61,9 @@ def thermal_conductivity(
     """
     t, v = checks.positive("temperature", temperature), checks.positive("volume", volume)
     factor = _PER_PS**2 * _W_PER_M_K / (v * units.kB * t**2)
-    return green_kubo(flux, time, factor=factor, unit="W/m/K", cutoff=cutoff, blocks=blocks)
+    return green_kubo(
+        flux, time, factor=factor, unit="W/m/K", cutoff=cutoff, blocks=blocks, method=method
+    )
 
 
 def viscosity(
@@ -71,6 +74,7 @@ def viscosity(
     *,
     cutoff: float | None = None,
     blocks: int = 10,
+    method: str = "green-kubo",
 ) -> GreenKubo:
     r"""Shear viscosity of an isotropic fluid from its pressure tensor, in Pa s.
 
@@ -91,7 +95,7 @@ def viscosity(
         K; the mean of the run.
     volume : float
         Angstrom^3; it must be constant.
-    cutoff, blocks
+    cutoff, blocks, method
         As of :func:`green_kubo`.
 
     Returns
@@ -113,7 +117,9 @@ def viscosity(
     shear = np.stack([xy, xz, yz, 0.5 * (xx - yy), (2.0 * zz - xx - yy) / 12.0**0.5], axis=1)
     t, v = checks.positive("temperature", temperature), checks.positive("volume", volume)
     factor = _PA_S * v / (units.kB * t)
-    return green_kubo(shear, time, factor=factor, unit="Pa s", cutoff=cutoff, blocks=blocks)
+    return green_kubo(
+        shear, time, factor=factor, unit="Pa s", cutoff=cutoff, blocks=blocks, method=method
+    )
 
 
 def green_kubo_diffusion(
