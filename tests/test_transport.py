@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ase import units
+from ase import Atoms, units
+from ase.build import bulk
 
 from mdkern import analysis
+from mdkern.calculators import LennardJones
+from mdkern.cli.dynamics import draw_velocities
+from mdkern.md import Bussi
 
 Array = np.ndarray[Any, Any]
 
@@ -371,3 +375,46 @@ def test_velocities_in_pieces_of_bounded_memory(monkeypatch: pytest.MonkeyPatch)
     pieces = analysis.green_kubo_diffusion(v, 0.1)
     assert np.allclose(whole.correlation, pieces.correlation, rtol=1e-12, atol=1e-12)
     assert whole.value == pytest.approx(pieces.value, rel=1e-10)
+
+
+# --- liquid argon
+
+
+def liquid(density: float, temperature: float, steps: int) -> Atoms:
+    """108 atoms of argon (g/cm^3, K), melted and brought to equilibrium."""
+    atoms = bulk("Ar", a=(4 * 39.948 * 1.66053907 / density) ** (1 / 3), cubic=True) * (3, 3, 3)
+    draw_velocities(atoms, 450, np.random.default_rng(0))
+    atoms.calc = LennardJones(epsilon=119.8 * units.kB, sigma=3.405, rc=8.5125, skin=0.8)
+    Bussi(atoms, 5 * units.fs, temperature_K=temperature, taut=200 * units.fs, seed=1).run(steps)
+    return atoms
+
+
+def test_diffusion_of_argon_from_velocities_and_from_positions() -> None:
+    """Rahman's state, see test_analysis; 0.20 with 108 atoms by its correction for the size of the cell."""
+    atoms = liquid(1.374, 94.4, 4000)
+    dynamics = Bussi(atoms, 5 * units.fs, temperature_K=94.4, taut=2000 * units.fs, seed=1)
+    velocities, positions = [], []
+
+    def look() -> None:
+        velocities.append(atoms.get_velocities())
+        positions.append(atoms.get_positions())
+
+    dynamics.attach(look, interval=5)
+    dynamics.run(10_000)
+    masses = atoms.get_masses()
+    dt = 5 * 5e-3
+    still = analysis.without_drift(velocities, masses)
+    kubo = analysis.green_kubo_diffusion(still, dt, blocks=5, cutoff=1.7)
+    moved = analysis.without_drift(positions, masses)
+    einstein = analysis.diffusion(dt * np.arange(len(moved)), moved)
+    assert kubo.kind == "converged"
+    assert einstein.kind == "diffusive"
+    assert kubo.value is not None
+    assert kubo.error is not None
+    assert kubo.value == pytest.approx(einstein.value, abs=3 * (einstein.error or 0))
+    assert abs(kubo.value - 0.21) < 0.02 + 3 * kubo.error
+    assert kubo.error < 0.04
+    # Equipartition, and the cage that throws atoms back.
+    thermal = units.kB * 94.4 / masses[0] * 107 / 108
+    assert kubo.correlation[0] == pytest.approx(thermal, rel=0.05)
+    assert kubo.correlation.min() < -0.02 * kubo.correlation[0]
