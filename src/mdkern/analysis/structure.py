@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdkern import checks
+
 if TYPE_CHECKING:
     from ase import Atoms
 
@@ -38,9 +40,27 @@ def radial_distribution(
     -------
     r, g : (bins,) arrays
         Centres of the bins in Angstrom, and g.
+
+    Raises
+    ------
+    TypeError
+        Something else than a list of structures.
+    ValueError
+        No frames, a frame without atoms or without a volume, a radius that is not positive, no bins.
     """
     from mdkern.neighbors import neighbor_list
 
+    frames = checks.structures("frames", frames)
+    if not frames:
+        raise ValueError("frames: none; expected at least one")
+    for k, atoms in enumerate(frames):
+        if len(atoms) == 0 or atoms.cell.rank < 3:
+            raise ValueError(
+                f"frames[{k}]: {len(atoms)} atoms, cell of rank {atoms.cell.rank}; expected atoms in a cell of rank 3"
+            )
+    bins = checks.whole("bins", bins, 1)
+    if r_max is not None:
+        r_max = checks.positive("r_max", r_max)
     n = max(len(atoms) for atoms in frames)
     volume = min(float(atoms.cell.volume) / len(atoms) for atoms in frames)
     if r_max is None:
