@@ -65,10 +65,26 @@ def test_radial_distribution() -> None:
 
 def test_radial_distribution_of_large_systems_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     crystal = bulk("Cu", a=3.6, cubic=True) * (3, 3, 3)
-    monkeypatch.setattr(analysis, "MAX_PAIRS", 2000)
+    monkeypatch.setattr("mdkern.analysis.structure.MAX_PAIRS", 2000)
     r, _ = analysis.radial_distribution([crystal])
     assert len(mdkern.neighbor_list("i", crystal, r[-1])) < 4000
     assert r[-1] < 4
+
+
+def test_radial_distribution_tells_what_it_cannot_take() -> None:
+    crystal = bulk("Cu", cubic=True)
+    assert analysis.rdf is analysis.radial_distribution
+    assert analysis.msd is analysis.mean_square_displacement
+    with pytest.raises(TypeError, match="frames: one Atoms; expected a list of them"):
+        analysis.rdf(crystal)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="frames: none; expected at least one"):
+        analysis.rdf([])
+    with pytest.raises(ValueError, match=r"frames\[1\]: 1 atoms, cell of rank 0"):
+        analysis.rdf([crystal, Atoms("Cu")])
+    with pytest.raises(ValueError, match="r_max: -1; expected a positive"):
+        analysis.rdf([crystal], r_max=-1)
+    with pytest.raises(ValueError, match="bins: 0; expected an integer >= 1"):
+        analysis.rdf([crystal], bins=0)
 
 
 # --- mean square displacement and diffusion ------------------------------------------------------

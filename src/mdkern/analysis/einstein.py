@@ -1,204 +1,18 @@
-"""What simulations are judged by: radial distribution, diffusion, energy drift with its error, shells of distances."""
+"""Diffusion by Einstein's relation, where the mean square displacement is a straight line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    from ase import Atoms
+from mdkern.analysis.displacement import square_displacements, trajectory
 
-__all__ = [
-    "Diffusion",
-    "Drift",
-    "correlation_time",
-    "diffusion",
-    "distance_shells",
-    "energy_drift",
-    "mean_square_displacement",
-    "radial_distribution",
-    "without_drift",
-]
+__all__ = ["FEWEST_TIMES", "Diffusion", "diffusion"]
 
 Float = NDArray[np.float64]
-
-MAX_PAIRS = 2e7  # of one frame: bounds the memory of a radial distribution
-
-
-@dataclass(frozen=True)
-class Drift:
-    """Straight line through an energy; the unit of `slope` is that of energy / time."""
-
-    slope: float
-    error: float
-    """Standard error of the slope, with the correlation of successive samples."""
-    offset: float
-    """Value of the line at time zero."""
-    rms: float
-    """Root mean square of the samples about the line."""
-
-
-def energy_drift(time: ArrayLike, energy: ArrayLike) -> Drift | None:
-    r"""Least-squares line through a time series, with an honest error of its slope.
-
-    .. math:: \sigma_b^2 = \frac{g}{n - 2} \frac{\sum_k (y_k - a - b t_k)^2}{\sum_k (t_k - \bar t)^2}
-
-    where g is the statistical inefficiency of the residuals: with correlated samples the usual
-    error (g = 1) is too small.
-
-    Parameters
-    ----------
-    time, energy : (n,) arrays
-
-    Returns
-    -------
-    Drift or None
-        None for fewer than four samples: two parameters and their error need more.
-    """
-    t, y = np.asarray(time, dtype=np.float64), np.asarray(energy, dtype=np.float64)
-    if len(t) < 4 or np.ptp(t) == 0.0:
-        return None
-    centred, mean = t - t.mean(), y.mean()
-    square = float(centred @ centred)
-    slope = float(centred @ (y - mean)) / square
-    residual = y - mean - slope * centred
-    total = float(residual @ residual)
-    inefficiency = correlation_time(residual)
-    error = float(np.sqrt(inefficiency * total / (len(t) - 2) / square))
-    return Drift(slope, error, float(mean - slope * t.mean()), float(np.sqrt(total / len(t))))
-
-
-def correlation_time(x: ArrayLike) -> float:
-    r"""Statistical inefficiency :math:`1 + 2 \sum_k (1 - k/n) \rho_k` of a series, at least one.
-
-    The sum ends at the first negative correlation, beyond which the estimate is noise.
-    """
-    values = np.asarray(x, dtype=np.float64)
-    n = len(values)
-    values = values - values.mean() if n else values
-    variance = float(values @ values)
-    if n < 2 or variance == 0.0:
-        return 1.0
-    spectrum = np.fft.rfft(values, 2 * n)
-    rho = np.fft.irfft(np.abs(spectrum) ** 2, 2 * n)[:n] / variance  # has the factor 1 - k/n
-    negative = np.flatnonzero(rho < 0.0)
-    end = int(negative[0]) if len(negative) else n
-    return max(1.0, 1.0 + 2.0 * float(rho[1:end].sum()))
-
-
-def radial_distribution(
-    frames: Sequence[Atoms], r_max: float | None = None, bins: int = 200
-) -> tuple[Float, Float]:
-    r"""Radial distribution function g(r) of periodic structures, averaged over frames.
-
-    .. math:: g(r) = \frac{V}{N^2} \left\langle \sum_{i \ne j} \frac{\delta(r - r_{ij})}{4 \pi r^2} \right\rangle
-
-    Parameters
-    ----------
-    frames : sequence of Atoms
-        With cells of rank 3, each with at least one atom.
-    r_max : float, optional
-        Angstrom; by default 3.6 times the cube root of the volume per atom. Smaller for very large systems, whose pairs
-        up to there would not fit.
-    bins : int
-
-    Returns
-    -------
-    r, g : (bins,) arrays
-        Centres of the bins in Angstrom, and g.
-    """
-    from mdkern.neighbors import neighbor_list
-
-    n = max(len(atoms) for atoms in frames)
-    volume = min(float(atoms.cell.volume) / len(atoms) for atoms in frames)
-    if r_max is None:
-        r_max = 3.6 * volume ** (1 / 3)
-    r_max = min(r_max, (MAX_PAIRS / n * volume * 3 / (4 * np.pi)) ** (1 / 3))
-    edges = np.linspace(0.0, r_max, bins + 1)
-    g = np.zeros(bins)
-    for atoms in frames:
-        counts = np.histogram(neighbor_list("d", atoms, r_max), edges)[0]
-        g += counts * atoms.cell.volume / len(atoms) ** 2
-    shell = 4.0 / 3.0 * np.pi * np.diff(edges**3)
-    return 0.5 * (edges[1:] + edges[:-1]), g / shell / len(frames)
-
-
-def without_drift(positions: ArrayLike, masses: ArrayLike) -> Float:
-    """Positions relative to the centre of mass, whose own motion is no diffusion.
-
-    Parameters
-    ----------
-    positions : (n_times, n_atoms, 3) array
-        Unwrapped, of all atoms that move freely; with fixed atoms there is nothing to remove.
-    masses : (n_atoms,) array
-    """
-    r, m = np.asarray(positions, dtype=np.float64), np.asarray(masses, dtype=np.float64)
-    out: Float = r - np.einsum("tac,a->tc", r, m / m.sum())[:, None]
-    return out
-
-
-def _square_displacements(positions: ArrayLike) -> Iterator[Float]:
-    """Mean over the origins of time, (n_times, some atoms, 3) at once: its memory is bounded."""
-    given = np.asarray(positions, dtype=np.float64)
-    n, n_atoms = given.shape[:2]
-    lags = np.arange(n)
-    some = max(1, _NUMBERS // (3 * n))
-    for first in range(0, n_atoms, some):
-        r = given[:, first : first + some]
-        r = r - r[0]  # digits are lost far from the origin
-        spectrum = np.fft.rfft(r, 2 * n, axis=0)
-        products = np.fft.irfft(np.abs(spectrum) ** 2, 2 * n, axis=0)[:n]
-        total = np.cumsum(r**2, axis=0)
-        # Squares of all starts and ends that a lag has.
-        ends = total[-1] - np.concatenate([np.zeros_like(r[:1]), total[:-1]])
-        starts = total[::-1]
-        out = (starts + ends - 2.0 * products) / (n - lags)[:, None, None]
-        yield np.maximum(out, 0.0)
-
-
-_NUMBERS = 2_000_000  # of one array while displacements are computed
-
-
-def mean_square_displacement(positions: ArrayLike) -> Float:
-    r"""Mean square displacement against the lag, over all atoms and origins of time, and its three components.
-
-    .. math:: M(\tau) = \langle |r_i(t + \tau) - r_i(t)|^2 \rangle_{i, t}
-
-    by Fourier transforms of the positions (V. Calandrini and others, Collection SFN 12, 201, 2011).
-
-    Parameters
-    ----------
-    positions : (n_times, n_atoms, 3) array
-        Unwrapped, at equal intervals of time.
-
-    Returns
-    -------
-    (n_times, 3) array
-        Along x, y and z; their sum is the whole.
-
-    Raises
-    ------
-    ValueError
-        Another shape, or a position that is not finite.
-    """
-    r = _trajectory(positions)
-    out: Float = sum(part.sum(axis=1) for part in _square_displacements(r)) / r.shape[1]
-    return out
-
-
-def _trajectory(positions: ArrayLike) -> Float:
-    r = np.asarray(positions, dtype=np.float64)
-    if r.ndim != 3 or r.shape[2] != 3 or 0 in r.shape:
-        raise ValueError(
-            f"positions: shape {r.shape}; expected (n_times, n_atoms, 3), none of them 0"
-        )
-    if not np.isfinite(r).all():
-        raise ValueError("positions: not finite; expected finite numbers")
-    return r
 
 
 @dataclass(frozen=True)
@@ -312,7 +126,7 @@ def diffusion(time: ArrayLike, positions: ArrayLike) -> Diffusion:
     ValueError
         Shapes that do not fit, numbers that are not finite, or times at unequal intervals.
     """
-    r = _trajectory(positions)
+    r = trajectory(positions)
     t = np.asarray(time, dtype=np.float64)
     n, n_atoms = r.shape[:2]
     if t.shape != (n,) or not np.isfinite(t).all():
@@ -322,7 +136,7 @@ def diffusion(time: ArrayLike, positions: ArrayLike) -> Diffusion:
     step = (t[-1] - t[0]) / (n - 1)
     if not step > 0.0 or np.abs(np.diff(t) - step).max() > 1e-3 * step:
         raise ValueError("time: expected equal intervals")
-    m = np.concatenate([*_square_displacements(r)], axis=1)
+    m = np.concatenate([*square_displacements(r)], axis=1)
     collective = _collective(r, m)
     found = None
     for window in _WINDOWS:
@@ -444,33 +258,3 @@ def _judge(window: _Window, seen: Float, square: Float, collective: float) -> Di
         return Diffusion("subdiffusive", bound=bound, **known)
     x, y, z = (weights @ part.mean(axis=1) / 2.0).tolist()
     return Diffusion("diffusive", value=slope / 6.0, error=error / 6.0, along=(x, y, z), **known)
-
-
-def distance_shells(distances: ArrayLike, n_atoms: int, gap: float) -> list[dict[str, Any]]:
-    """Groups of distances that lie closer to each other than `gap` (Angstrom).
-
-    Parameters
-    ----------
-    distances : (m,) array
-        Of pairs counted in both directions.
-    n_atoms : int
-    gap : float
-
-    Returns
-    -------
-    list of dict
-        ``mean``, ``min``, ``max`` (Angstrom) and ``per_atom``, nearest first.
-    """
-    d = np.sort(np.asarray(distances, dtype=np.float64))
-    if len(d) == 0:
-        return []
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(d) > gap) + 1, [len(d)]])
-    return [
-        {
-            "mean": float(d[a:b].mean()),
-            "min": float(d[a]),
-            "max": float(d[b - 1]),
-            "per_atom": (b - a) / n_atoms,
-        }
-        for a, b in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
-    ]

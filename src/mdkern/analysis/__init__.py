@@ -1,0 +1,36 @@
+"""What simulations are judged by: structure, diffusion, transport coefficients and drift, each with its error."""
+
+from __future__ import annotations
+
+from mdkern.analysis.correlation import autocorrelation, correlation_time
+from mdkern.analysis.displacement import mean_square_displacement, msd, without_drift
+from mdkern.analysis.einstein import FEWEST_TIMES, Diffusion, diffusion
+from mdkern.analysis.energies import Drift, energy_drift
+from mdkern.analysis.kubo import GreenKubo, green_kubo
+from mdkern.analysis.structure import distance_shells, radial_distribution, rdf
+from mdkern.analysis.transport import (
+    green_kubo_diffusion,
+    thermal_conductivity,
+    viscosity,
+)
+
+__all__ = [
+    "FEWEST_TIMES",
+    "Diffusion",
+    "Drift",
+    "GreenKubo",
+    "autocorrelation",
+    "correlation_time",
+    "diffusion",
+    "distance_shells",
+    "energy_drift",
+    "green_kubo",
+    "green_kubo_diffusion",
+    "mean_square_displacement",
+    "msd",
+    "radial_distribution",
+    "rdf",
+    "thermal_conductivity",
+    "viscosity",
+    "without_drift",
+]
