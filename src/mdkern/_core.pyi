@@ -24,6 +24,7 @@ __all__: list[str] = [
     "committee",
     "dense_gemm",
     "evaluate_frames",
+    "evaluate_tables",
     "format_rows",
     "get_isa",
     "get_num_threads",
@@ -421,6 +422,12 @@ def evaluate_frames(
     virials: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> typing.Any: ...
+def evaluate_tables(
+    potential: Potential,
+    inputs: list[typing.Any],
+    virials: bool,
+    threads: typing.SupportsInt | typing.SupportsIndex,
+) -> list[typing.Any]: ...
 def format_rows(
     labels: collections.abc.Sequence[str], values: numpy.typing.NDArray[numpy.float64]
 ) -> bytes: ...
