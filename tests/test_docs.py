@@ -5,7 +5,7 @@ A page is read from top to bottom in one namespace, in a folder of its own where
 * ```` ```python ```` blocks are executed; a ```` ```text ```` block that follows is what they print,
   with ``...`` for anything;
 * ```` ```console ```` blocks: lines ``$ mdkern ...`` are run, the lines below them are what they print;
-* ``<!-- needs: dask -->`` in front of a block runs it only where these packages are installed;
+* ``<!-- needs: dask -->`` in front of a block runs it, and compares what it prints, only where these packages are installed;
 * ``<!-- excerpt: path -->`` in front of a block says that it is a part of that file;
 * ``<!-- compiles: path -->`` in front of a C++ block says that it compiles with this include path.
 """
@@ -173,11 +173,15 @@ def test_code_that_needs_another_package(page: Path, optional: Block) -> None:
     if not installed(optional.needs):
         pytest.skip(f"needs {', '.join(optional.needs)}")
     reader = Reader(page, {"__name__": "__main__"})
+    done = False
     for block in executed(page):
-        if block.line > optional.line:
+        if done:
+            if block.language == "text" and block.after == "python":
+                reader.read(block)  # what the optional block prints
             break
         if block.line == optional.line or (block.language == "python" and not block.needs):
             reader.read(block)
+        done = block.line == optional.line
 
 
 EXCERPTS = [

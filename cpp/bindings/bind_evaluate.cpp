@@ -2,7 +2,7 @@
 #include <exception>
 #include <vector>
 
-#include "bindings/bindings.hpp"
+#include "bindings/snapshot.hpp"
 #include "core/threads.hpp"
 #include "simd/parallel.hpp"
 
@@ -75,9 +75,81 @@ py::object evaluate_frames(const Potential& potential, double cutoff, const py::
     return std::move(results);
 }
 
+// One structure of those that are evaluated again and again, each with a table that is kept.
+struct Kept {
+    PyNeighborTable* table;
+    std::unique_ptr<TableUse> use;
+    const Snapshot* atoms;
+    IntArray species;
+    Workspace* space;
+    std::unique_ptr<PyResult> out;
+    std::exception_ptr error;
+};
+
+Kept take_kept(const std::shared_ptr<Potential>& potential, const py::handle& entry, bool virials) {
+    const auto t = entry.cast<py::tuple>();  // (table, snapshot, species)
+    const Traits& traits = potential->traits();
+    Kept k;
+    k.table = t[0].cast<PyNeighborTable*>();
+    k.use = std::make_unique<TableUse>(*k.table);
+    k.atoms = t[1].cast<const Snapshot*>();
+    k.species = t[2].cast<IntArray>();
+    const std::int64_t n = k.atoms->atoms.view().n;
+    check_shape(k.species, "species", {n});
+    k.space = &k.table->workspace(potential);
+    k.out = std::make_unique<PyResult>(n, virials, traits.charges, traits.n_members);
+    return k;
+}
+
+// Structures with their own tables: each is what NeighborTable.update and Potential.compute would
+// give. Threads take different structures while there is one for each; on those that are left there
+// are several threads each. Returns a list of results as Potential.compute gives them, or the
+// message for a structure that cannot be evaluated.
+py::list evaluate_tables(const std::shared_ptr<Potential>& potential, const py::list& inputs,
+                         bool virials, int threads) {
+    std::vector<Kept> kept;
+    std::int64_t atoms = 0;
+    for (const py::handle& entry : inputs) {
+        kept.push_back(take_kept(potential, entry, virials));
+        atoms += kept.back().atoms->atoms.view().n;
+    }
+    const int n = int(kept.size()), all = team_size(threads, atoms, 1e3);
+    const int whole_rounds = n / all * all;
+    const auto evaluate = [&](int begin, int end, int team, int inner) {
+        parallel_for(end - begin, team, 1, [&](std::int64_t which) {
+            Kept& k = kept[begin + which];
+            try {
+                AtomsView view = k.atoms->atoms.view();
+                view.species = k.species.data();
+                k.table->builds += k.table->table.update(view, k.table->options, inner);
+                k.out->evaluate(*potential, k.table->table, *k.space, inner);
+            } catch (...) {  // nothing may leave the loop
+                k.error = std::current_exception();
+            }
+        });
+    };
+    {
+        py::gil_scoped_release nogil;
+        evaluate(0, whole_rounds, all, 1);
+        if (const int rest = n - whole_rounds) evaluate(whole_rounds, n, rest, all / rest);
+    }
+    py::list results;
+    for (Kept& k : kept) {
+        try {
+            if (k.error) std::rethrow_exception(k.error);
+            results.append(k.out->finish());
+        } catch (const std::invalid_argument& e) {
+            results.append(py::str(e.what()));
+        }
+    }
+    return results;
+}
+
 }  // namespace
 
 void bind_evaluate(py::module_& m) {
+    m.def("evaluate_tables", &evaluate_tables, py::arg("potential"), py::arg("inputs"),
+          py::arg("virials"), py::arg("threads"));
     m.def("evaluate_frames", &evaluate_frames, py::arg("potential"), py::arg("cutoff"),
           py::arg("frames"), py::arg("virials"), py::arg("threads"));
 }

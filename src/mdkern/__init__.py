@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         set_num_threads,
     )
     from mdkern.calculators import load
+    from mdkern.calculators.batch import batch
     from mdkern.evaluation import evaluate
     from mdkern.neighbors import (
         NeighborList,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "__version__": "_core",
     "NeighborList": "neighbors",
+    "batch": "calculators.batch",
     "evaluate": "evaluation",
     "get_include": "_library",
     "get_isa": "_runtime",
@@ -80,6 +82,7 @@ __all__ = [
     "NeighborList",
     "UnsupportedError",
     "__version__",
+    "batch",
     "calculators",
     "descriptors",
     "evaluate",

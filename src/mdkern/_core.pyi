@@ -27,6 +27,7 @@ __all__: list[str] = [
     "committee",
     "dense_gemm",
     "evaluate_frames",
+    "evaluate_tables",
     "fix_atoms",
     "fix_cartesian",
     "fix_com",
@@ -49,6 +50,7 @@ __all__: list[str] = [
     "potential_names",
     "read_model_file",
     "read_numbers",
+    "relax_frames",
     "set_isa",
     "set_num_threads",
 ]
@@ -585,6 +587,12 @@ def evaluate_frames(
     virials: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> typing.Any: ...
+def evaluate_tables(
+    potential: Potential,
+    inputs: list[typing.Any],
+    virials: bool,
+    threads: typing.SupportsInt | typing.SupportsIndex,
+) -> list[typing.Any]: ...
 def fix_atoms(index: numpy.typing.NDArray[numpy.int64]) -> Constraint: ...
 def fix_cartesian(
     index: numpy.typing.NDArray[numpy.int64], stays: numpy.typing.NDArray[numpy.bool_]
@@ -675,6 +683,20 @@ def net_value(
 def potential_names() -> list[str]: ...
 def read_model_file(path: str) -> tuple[typing.Any, ...]: ...
 def read_numbers(text: bytes, most: typing.SupportsInt | typing.SupportsIndex) -> typing.Any: ...
+def relax_frames(
+    potential: Potential,
+    skin: typing.SupportsFloat | typing.SupportsIndex,
+    frames: list[typing.Any],
+    optimizer: str,
+    cell: str,
+    mask: numpy.typing.NDArray[numpy.float64],
+    hydrostatic: bool,
+    constant_volume: bool,
+    pressure: typing.SupportsFloat | typing.SupportsIndex,
+    fmax: typing.SupportsFloat | typing.SupportsIndex,
+    steps: typing.SupportsInt | typing.SupportsIndex,
+    threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[typing.Any, ...]: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 

@@ -67,8 +67,10 @@ class Calculator(AseCalculator):
     n_builds : int
         How often the neighbor list was built.
     lock : threading.RLock
-        Held during each evaluation. Threads that share the calculator hold it while they look at ``results`` or ``atoms``,
+        Held during each evaluation; calculators of one batch have one in common. Threads that share the calculator hold it while they look at ``results`` or ``atoms``,
         which belong to the last evaluation of any of them.
+    batch : mdkern.calculators.batch.Batch or None
+        With whom it evaluates together, see :func:`mdkern.batch`. Copies and pickles are in none.
     """
 
     implemented_properties: ClassVar[list[str]] = [  # type: ignore[misc]
@@ -140,6 +142,7 @@ class Calculator(AseCalculator):
         self._atoms: Atoms | None = None
         self._table: Any = None
         self._table_of: Any = None
+        self.batch: Any = None
 
     def _apply(self, potential: Any) -> None:
         """Take over a potential and the present threads and skin."""
@@ -238,8 +241,8 @@ class Calculator(AseCalculator):
         with self.lock:
             super().reset()  # type: ignore[no-untyped-call]
 
-    def _take(self, atoms: Atoms | None) -> Any:
-        """Copy of the atoms as the core has them, and the neighbor table brought up to date with it."""
+    def gather(self, atoms: Atoms | None) -> tuple[Any, Any, Any]:
+        """The neighbor table, as it was; a copy of the atoms as the core has them, and their species numbers."""
         if atoms is None:
             atoms = self.atoms
             if atoms is None:
@@ -252,7 +255,15 @@ class Calculator(AseCalculator):
                 self._table = _core.NeighborTable(
                     self.cutoff, self.parameters["skin"], list_cutoff=list_cutoff(self.potential)
                 )
-            self._table.update(snapshot, self.species_map(numbers), self.n_threads)
+            return self._table, snapshot, self.species_map(numbers)
+        except ValueError as e:
+            raise AtomsError(str(e)) from None
+
+    def _take(self, atoms: Atoms | None) -> Any:
+        """Copy of the atoms as the core has them, and the neighbor table brought up to date with it."""
+        table, snapshot, kinds = self.gather(atoms)
+        try:
+            table.update(snapshot, kinds, self.n_threads)
         except ValueError as e:
             raise AtomsError(str(e)) from None
         return snapshot
@@ -266,6 +277,9 @@ class Calculator(AseCalculator):
         """Evaluate everything in one call; `stresses` only where asked for."""
         del system_changes
         with self.lock:
+            if self.batch is not None:
+                self.batch.evaluate(self, atoms, "stresses" in properties)
+                return
             snapshot = self._take(atoms)
             try:
                 r = self.potential.compute(
@@ -273,9 +287,13 @@ class Calculator(AseCalculator):
                 )
             except ValueError as e:
                 raise AtomsError(str(e)) from None
-            if not math.isfinite(r.energy + sum(r.virial.tolist())):
-                raise NonFiniteError(not_finite(r, snapshot.arrays()[0]))
-            self.accept(r, snapshot)
+            self.accept_finite(r, snapshot)
+
+    def accept_finite(self, r: Result, snapshot: Any) -> None:
+        """:meth:`accept`, or NonFiniteError."""
+        if not math.isfinite(r.energy + sum(r.virial.tolist())):
+            raise NonFiniteError(not_finite(r, snapshot.arrays()[0]))
+        self.accept(r, snapshot)
 
     def accept(self, r: Result, snapshot: Any) -> None:
         """Make these the results, and the atoms of the snapshot those that they belong to: for who evaluates the potential."""
@@ -316,7 +334,7 @@ class Calculator(AseCalculator):
             state.update(
                 _atoms=self.atoms, results=dict(self.results), parameters=dict(self.parameters)
             )
-        for name in ("lock", "_of_thread", "_snapshot", "_table", "_table_of"):
+        for name in ("lock", "batch", "_of_thread", "_snapshot", "_table", "_table_of"):
             del state[name]
         return state
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -27,6 +27,7 @@ __all__ = [
     "not_finite",
     "pair_entries",
     "properties_of",
+    "result_of",
     "volume_of",
     "warn_of",
 ]
@@ -119,9 +120,7 @@ class InCore:
 
     def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
         """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        result = Result(*self._kernel.compute(neighbors, virials, threads))
-        self.warn(result.overflow)
-        return result
+        return result_of(self, self._kernel.compute(neighbors, virials, threads))
 
     def warn(self, overflow: bool) -> None:
         """Say once what :attr:`Result.overflow` means; for who evaluates by :meth:`force_step`."""
@@ -145,6 +144,15 @@ def warn_of(potential: Any, overflow: bool) -> None:
     warn = getattr(potential, "warn", None)
     if warn is not None:
         warn(overflow)
+
+
+def result_of(potential: Any, values: Sequence[Any]) -> Result:
+    """What ``potential.compute`` makes of the core's numbers, for who evaluates it by ``force_step``; it warns as that does."""
+    result = Result(*values)
+    warn_of(potential, result.overflow)
+    if result.deviation is None:
+        return result
+    return replace(result, deviation=potential.deviation_of(*result.deviation))
 
 
 def say_once(unsaid: list[str]) -> None:

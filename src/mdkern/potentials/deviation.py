@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mdkern import _core
 from mdkern.loading import potential_of
-from mdkern.potentials.base import Result, warn_of
+from mdkern.potentials.base import Result, result_of, warn_of
 
 __all__ = ["ModelDeviation"]
 
@@ -88,9 +88,7 @@ class ModelDeviation:
             components of the virial per atom in eV; ``devi_e`` of the energy per atom in eV.
         """
         if self._kernel is not None:
-            result = Result(*self._kernel.compute(neighbors, virials, threads))
-            forces, members = cast("tuple[Array, Array]", result.deviation)
-            return replace(result, deviation=self.deviation_of(forces, members))
+            return result_of(self, self._kernel.compute(neighbors, virials, threads))
         first: Result = self.potentials[0].compute(neighbors, virials=virials, threads=threads)
         results = [first] + [p.compute(neighbors, threads=threads) for p in self.potentials[1:]]
         spread = np.std(np.stack([r.forces for r in results]), axis=0)
