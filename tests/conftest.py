@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from ase.io import write
 from hypothesis import HealthCheck, settings
 
 import mdkern
+
+# What runs choose does not depend on what the user keeps.
+_FOLDER = tempfile.TemporaryDirectory(prefix="mdkern-tests-")
+os.environ["MDKERN_TUNE_FILE"] = str(Path(_FOLDER.name, "tuning.json"))
+os.environ.pop("MDKERN_TUNE", None)
 
 collect_ignore = ["toy_potential"]  # its tests run where it is built in: .ci/run
 

@@ -57,6 +57,30 @@ def test_results_are_those_of_the_calculator() -> None:
         assert np.abs(per_atom[k]["stress"] - result["stress"]).max() <= 1e-14
 
 
+def test_structures_that_are_left_over_get_all_threads_and_the_same_bits() -> None:
+    """Large ones: of three with two threads the last, of two with eight both."""
+    many = [bulk("Cu", cubic=True, a=3.6 + 0.01 * k) * (6, 6, 6) for k in range(5)]
+    for k, atoms in enumerate(many):
+        atoms.rattle(0.1, seed=k)
+    calc = EAM.zhou2004(["Cu"])
+    for n in (1, 2, 3, 5):
+        one = mdkern.evaluate(many[:n], calc, ("energy", "forces", "stresses"), threads=1)
+        for threads in (2, 3, 4, 8):
+            other = mdkern.evaluate(
+                many[:n], calc, ("energy", "forces", "stresses"), threads=threads
+            )
+            for a, b in zip(one, other, strict=True):
+                for name, value in a.items():
+                    assert np.asarray(value).tobytes() == np.asarray(b[name]).tobytes()
+    many[2].positions[0] = many[2].positions[1]
+    bad = [*many[:2], Atoms("Ar", cell=[9, 9, 9], pbc=True)]
+    for threads in (1, 2, 8):
+        with pytest.raises(ValueError, match="structure 2"):
+            mdkern.evaluate(bad, calc, threads=threads)
+        with pytest.raises(NonFiniteError, match="structure 2"):
+            mdkern.evaluate(many[:3], LennardJones(), threads=threads)
+
+
 def test_threads_generators_and_defaults() -> None:
     calc = EAM.zhou2004(["Cu"])
     one = mdkern.evaluate(frames(), calc, threads=1)

@@ -10,6 +10,8 @@ namespace mdkern {
 
 namespace {
 
+constexpr double kAtomNs = 1e3;  // of an atom, for team_size()
+
 // One structure of a batch and where its results go.
 struct Frame {
     IntArray species;
@@ -28,9 +30,18 @@ Frame take_frame(const py::handle& entry, bool virials, bool charges) {
     return f;
 }
 
-// Threads take different structures, each with a table of its own; a structure is evaluated by one
-// thread, or by all where there is only one. Returns a list of results as `evaluate` gives them, or
-// (index, message) of the first structure that cannot be evaluated.
+// How many structures, from the first on, are dealt to one thread each. The rest, for which half of the
+// threads or more would be idle, are evaluated by all threads, one after the other, if they are large enough.
+int dealt(const std::vector<Frame>& frames, int threads) {
+    const int n = int(frames.size()), left = n % threads;
+    if (threads == 1 || 2 * left > threads) return n;
+    for (int k = n - left; k < n; ++k)
+        if (double(frames[k].atoms.view().n) * kAtomNs < 4.0 * kTeamNs * threads) return n;
+    return n - left;
+}
+
+// Threads take different structures, each with a table of its own. Returns a list of results as
+// `evaluate` gives them, or (index, message) of the first structure that cannot be evaluated.
 py::object evaluate_frames(const Potential& potential, double cutoff, const py::list& inputs,
                            bool virials, int threads) {
     const int n = int(inputs.size());
@@ -40,7 +51,8 @@ py::object evaluate_frames(const Potential& potential, double cutoff, const py::
         frames.push_back(take_frame(inputs[k], virials, potential.traits().charges));
         atoms += frames.back().atoms.view().n;
     }
-    const int team = std::min(n, team_size(threads, atoms, 1e3));
+    const int most = team_size(threads, atoms, kAtomNs), n_dealt = dealt(frames, most);
+    const int team = std::min(n_dealt, most);
     struct Place {
         NeighborTable table;
         std::unique_ptr<Workspace> space;
@@ -52,16 +64,18 @@ py::object evaluate_frames(const Potential& potential, double cutoff, const py::
     {
         py::gil_scoped_release nogil;
         for (Place& place : places) place.space = potential.workspace();
-        parallel_for_thread(n, team, 1, [&](std::int64_t k, int thread) {
-            Place& place = places[thread];
-            const int inner = team > 1 ? 1 : threads;
+        const auto one = [&](std::int64_t k, Place& place, int inner) {
             try {
                 place.table.build(frames[k].atoms.view(), options, inner);
                 frames[k].out->evaluate(potential, place.table, *place.space, inner);
             } catch (...) {  // nothing may leave the loop
                 frames[k].error = std::current_exception();
             }
+        };
+        parallel_for_thread(n_dealt, team, 1, [&](std::int64_t k, int thread) {
+            one(k, places[thread], team > 1 ? 1 : threads);
         });
+        for (int k = n_dealt; k < n; ++k) one(k, places[0], threads);
     }
     py::list results;
     for (int k = 0; k < n; ++k) {

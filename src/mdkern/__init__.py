@@ -67,6 +67,7 @@ _MODULES = (
     "potentials",
     "reference",
     "registry",
+    "tuning",
 )
 
 # A bad value must not wait for the first use to be reported. The command line reports it itself, in one line; it also may
@@ -74,6 +75,8 @@ _MODULES = (
 _is_command = Path(sys.argv[0]).name in ("mdkern", "-m") if getattr(sys, "argv", None) else False
 if not _is_command and any(os.environ.get(name) for name in ("MDKERN_ISA", "MDKERN_NUM_THREADS")):
     importlib.import_module("mdkern._core")
+if not _is_command and os.environ.get("MDKERN_TUNE"):
+    importlib.import_module("mdkern.tuning")
 
 __all__ = [
     "FormatError",

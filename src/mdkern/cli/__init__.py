@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import importlib
 import os
 import sys
 import traceback
@@ -27,6 +28,7 @@ from mdkern.cli import (
     md,
     neighbors,
     relax,
+    tune,
     validate,
 )
 from mdkern.cli.options import positive_int, warn_of_many_threads
@@ -35,7 +37,20 @@ from mdkern.errors import MDKernError
 
 __all__ = ["main"]
 
-_COMMANDS = (info, neighbors, describe, md, relax, evaluate, validate, convert, export, demo, bench)
+_COMMANDS = (
+    info,
+    neighbors,
+    describe,
+    md,
+    relax,
+    evaluate,
+    validate,
+    convert,
+    export,
+    tune,
+    demo,
+    bench,
+)
 
 _EPILOG = """\
 examples:
@@ -50,6 +65,7 @@ examples:
 environment:
   MDKERN_NUM_THREADS, else OMP_NUM_THREADS      threads; --threads goes before both
   MDKERN_ISA = auto | avx512 | avx2 | scalar    instruction set of the kernels
+  MDKERN_TUNE = off | once | measure            skin and threads of md that were measured: mdkern tune
   OPENBLAS_NUM_THREADS, MKL_NUM_THREADS         1 unless set in md, relax, evaluate, validate, demo
   NO_COLOR                                      plain text, no progress bars
 """
@@ -113,6 +129,8 @@ def _run(arguments: list[str]) -> int:
         print(parser.format_help(), end="")
         return 0
     args.command_line = ["mdkern", *arguments]
+    if os.environ.get("MDKERN_TUNE"):
+        importlib.import_module("mdkern.tuning")  # a bad value is refused, whatever the command
     if args.threads is None:
         return int(args.run(args))
     import mdkern
@@ -143,7 +161,7 @@ def _guarded(arguments: list[str]) -> int:
 
 
 # Commands whose linear algebra is small: matrices of cells, rows of an optimizer.
-_SMALL_MATRICES = ("md", "relax", "evaluate", "validate", "demo")
+_SMALL_MATRICES = ("md", "relax", "evaluate", "validate", "tune", "demo")
 
 _BLAS_THREADS = (
     "OPENBLAS_NUM_THREADS",

@@ -67,28 +67,28 @@ class Ensemble:
     tau_pressure: float = 1000.0
 
 
-def make_integrator(atoms: Atoms, ensemble: Ensemble, seed: int) -> NativeDynamics:
-    """The native integrator of an ensemble."""
+def make_integrator(
+    atoms: Atoms, ensemble: Ensemble, seed: int, skin: float | None = None
+) -> NativeDynamics:
+    """The native integrator of an ensemble; without a skin that of the calculator, or a measured one."""
     from ase import units
 
     from mdkern import md
 
     fs, e = units.fs, ensemble
-    kelvin, tau = e.temperature, e.tau * fs
+    kelvin, tau, dt = e.temperature, e.tau * fs, e.timestep * fs
     if e.barostat is not None:
         kind = md.IsotropicMTKNPT if e.barostat == "isotropic" else md.MTKNPT
-        return kind(
-            atoms, e.timestep * fs, kelvin, e.pressure * units.GPa, tau, e.tau_pressure * fs
-        )
+        return kind(atoms, dt, kelvin, e.pressure * units.GPa, tau, e.tau_pressure * fs, skin=skin)
     if e.thermostat is None:
-        return md.VelocityVerlet(atoms, e.timestep * fs)
+        return md.VelocityVerlet(atoms, dt, skin=skin)
     if e.thermostat == "langevin":
         return md.Langevin(
-            atoms, e.timestep * fs, temperature_K=kelvin, friction=1.0 / tau, seed=seed
+            atoms, dt, temperature_K=kelvin, friction=1.0 / tau, seed=seed, skin=skin
         )
     if e.thermostat == "bussi":
-        return md.Bussi(atoms, e.timestep * fs, kelvin, tau, seed=seed)
-    return md.NoseHooverChain(atoms, e.timestep * fs, kelvin, tau)
+        return md.Bussi(atoms, dt, kelvin, tau, seed=seed, skin=skin)
+    return md.NoseHooverChain(atoms, dt, kelvin, tau, skin=skin)
 
 
 @dataclass

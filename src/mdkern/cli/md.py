@@ -120,7 +120,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=non_negative_int, metavar="N", help="of all random numbers")
     add("--repeat", type=positive_int, nargs=3, metavar="N", help="repeat the cell along a, b, c")
     add("--index", type=int, metavar="N", help="frame of the file (default: the last)")
-    add("--skin", type=non_negative, metavar="A", help="of the neighbor list (default 0.6)")
+    add(
+        "--skin",
+        type=non_negative,
+        metavar="A",
+        help="of the neighbor list (default 0.6, or with MDKERN_TUNE what is fastest)",
+    )
     add("-o", "--output", metavar="FILE", help="frames, .extxyz, .xyz, .traj or .h5md")
     add("--interval", type=positive_int, metavar="N", help="steps between frames (default 100)")
     add("--log", metavar="FILE.csv", help="energies, temperature, pressure")
@@ -279,7 +284,7 @@ def _started(args: argparse.Namespace) -> tuple[potential.Potential, Any, Ensemb
         origin = f"drawn at {ensemble.temperature:g} K, seed {seed}"
     try:  # before any file is made: an element that the potential lacks ends here
         atoms.get_forces()
-        integrator = dynamics.make_integrator(atoms, ensemble, seed)
+        integrator = dynamics.make_integrator(atoms, ensemble, seed, args.skin)
     except MDKernError as e:
         raise UsageError(f"{args.structure}: {e}") from e
     return chosen, integrator, ensemble, seed, None, origin
@@ -441,6 +446,7 @@ def _simulate(
     frames, log = outputs.frames, outputs.log
     intervals = {"interval": args.interval, "log_interval": args.log_interval}
     extra = {**header, "ensemble": asdict(ensemble), **intervals}
+    integrator.choose(args.steps)
     first = integrator.nsteps
     calls: list[tuple[int, Any]] = []
 
@@ -509,6 +515,8 @@ def _facts(
         "failure": result.failure or None,
         **result.summary(),
         "neighbor_list_builds": integrator.n_builds,
+        "skin_A": integrator.parameters()["skin"],
+        "tuned": None if integrator.tuned is None else asdict(integrator.tuned),
         "files": {"frames" if k == "output" else k: getattr(args, k) for k in files},
         **header,
     }
@@ -521,6 +529,8 @@ def _print(
     ensemble: Ensemble,
     diffusion: dict[str, str],
 ) -> None:
+    from mdkern.tuning import Choice
+
     if args.json:
         print_json(facts)
         return
@@ -530,6 +540,7 @@ def _print(
     )
     drift += f", fluctuation {number(facts['fluctuation_meV_per_atom'], 3)} meV/atom"
     builds = facts["neighbor_list_builds"]
+    tuned = {} if facts["tuned"] is None else {"tuned": str(Choice(**facts["tuned"]))}
     print_fields(
         "",
         {
@@ -544,7 +555,9 @@ def _print(
             **diffusion,
             "speed": f"{number(facts['steps_per_s'])} steps/s, {number(facts['ns_per_day'], 3)} ns/day, "
             f"{number(facts['atom_steps_per_s'], 3)} atom-steps/s",
-            "neighbor list": "built once" if builds == 1 else f"built {builds:,} times",
+            "neighbor list": ("built once" if builds == 1 else f"built {builds:,} times")
+            + f", skin {facts['skin_A']:g} A",
+            **tuned,
             "threads": f"{facts['threads']}, {facts['isa']}",
             "seed": str(facts["seed"]),
             "velocities": facts["velocities"],

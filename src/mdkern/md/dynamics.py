@@ -10,11 +10,11 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed
 from ase.constraints import FixAtoms, FixCom
-from ase.md.md import MolecularDynamics
 
 from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, Calculator, is_native
 from mdkern.errors import MDKernError, MDKernWarning, UnsupportedError
+from mdkern.md.tuned import SelfTuning
 from mdkern.moving import alone, lock_of
 from mdkern.potentials.base import list_cutoff, warn_of
 
@@ -41,7 +41,7 @@ class DynamicsError(MDKernError, CalculationFailed):
         self.reason, self.step, self.atom = reason, step, atom
 
 
-class NativeDynamics(MolecularDynamics):
+class NativeDynamics(SelfTuning):
     """Base of the integrators: :class:`ase.md.md.MolecularDynamics`, whose steps are taken in the core.
 
     Between two observers (or the start and the end of a run) no Python runs. When an observer is due, at the end of
@@ -59,7 +59,7 @@ class NativeDynamics(MolecularDynamics):
     trajectory, logfile, loginterval, append_trajectory
         As in ASE.
     skin : float, optional
-        Of the neighbor list in Angstrom; by default the calculator's.
+        Of the neighbor list in Angstrom; by default the calculator's, or with ``MDKERN_TUNE`` what is fastest.
 
     Raises
     ------
@@ -167,7 +167,7 @@ class NativeDynamics(MolecularDynamics):
         numbers_bytes = numbers.tobytes()
         masses = self._masses(numbers_bytes)
         mobile, fix_com = self._constraints()
-        skin = calc.parameters["skin"] if self._skin is None else self._skin
+        skin = self._skin_of(calc)
         made = (
             calc.potential,
             skin,
@@ -180,12 +180,18 @@ class NativeDynamics(MolecularDynamics):
         if made != self._made:
             self._make(calc, skin, (numbers, masses, pbc, mobile, fix_com))
             self._made = made
-        self._loop.set_threads(calc.n_threads)
+        self._loop.set_threads(self._threads_of(calc))
         self._loop.steps = self.nsteps
         self._configure()
         self._place(positions, cell)
 
     def _make(self, calc: Calculator, skin: float, arrays: tuple[Any, ...]) -> None:
+        loop = self._new_loop(calc, skin, arrays)
+        if self._loop is not None:
+            self._variables = self._loop.variables
+        self._loop, self._configured = loop, ()
+
+    def _new_loop(self, calc: Calculator, skin: float, arrays: tuple[Any, ...]) -> Any:
         numbers, masses, pbc, mobile, fix_com = arrays
         masses, mobile = np.frombuffer(masses, dtype=float), np.frombuffer(mobile, dtype=bool)
         good = np.isfinite(masses) & ((masses > 0.0) | ~mobile)
@@ -197,14 +203,24 @@ class NativeDynamics(MolecularDynamics):
             kinds = calc.species_map(numbers)
         except ValueError as e:
             raise AtomsError(str(e)) from None
-        if self._loop is not None:
-            self._variables = self._loop.variables
         table = _core.NeighborTable(calc.cutoff, skin, list_cutoff=list_cutoff(calc.potential))
         make: Any = getattr(calc.potential, "force_step", lambda: None)
         loop = _core.MdLoop(table, make(), calc.potential, calc.n_threads)
         n_dof = float(self.atoms.get_number_of_degrees_of_freedom())
         loop.set_atoms(masses, mobile, kinds, pbc, n_dof, fix_com)
-        self._loop, self._configured = loop, ()
+        return loop
+
+    def _another_loop(self, skin: float, threads: int) -> Any:
+        positions, numbers, cell, pbc = checks.arrays(self.atoms)
+        mobile, fix_com = self._constraints()
+        arrays = (numbers, self._masses(numbers.tobytes()), pbc, mobile, fix_com)
+        loop = self._new_loop(self._calculator(), skin, arrays)
+        loop.set_threads(threads)
+        loop.steps = self.nsteps
+        name, *arguments = self._scheme()
+        getattr(loop, name)(self.dt, *arguments)
+        loop.place(positions, np.ascontiguousarray(self.atoms.get_momenta(), dtype=float), cell)
+        return loop
 
     def _configure(self) -> None:
         """Hand parameters over that have changed, such as the temperature."""
@@ -309,6 +325,7 @@ class NativeDynamics(MolecularDynamics):
 
     def _start(self, steps: int) -> None:
         self.max_steps = self.nsteps + checks.whole("steps", steps)
+        self.choose(steps)
         self._prepare()
 
     def _until_due(self) -> int:
@@ -331,6 +348,7 @@ class NativeDynamics(MolecularDynamics):
     @alone
     def advance(self, steps: int, most_seconds: float = 0.0) -> int:
         """Take steps without observers; returns how many, which may be fewer after `most_seconds` (0: no limit)."""
+        self.choose(steps)
         self._prepare()
         return self._advance(steps, most_seconds)
 
@@ -356,6 +374,10 @@ class NativeDynamics(MolecularDynamics):
             self._publish()
         except Exception:  # noqa: BLE001 - the first one is what the caller is told
             self._made = ()
+
+    # --- skin and threads
+    tune = _alone(SelfTuning.tune)
+    choose = _alone(SelfTuning.choose)
 
     # --- samples
     def record(self, every: int) -> None:
@@ -384,7 +406,7 @@ class NativeDynamics(MolecularDynamics):
     # --- state
     def parameters(self) -> dict[str, Any]:
         """Arguments that make this integrator again, beside the atoms; JSON types."""
-        skin = self._calculator().parameters["skin"] if self._skin is None else self._skin
+        skin = self._skin_of(self._calculator())
         return {"timestep": self.dt, "skin": skin, **self._own_parameters()}
 
     def _own_parameters(self) -> dict[str, Any]:
