@@ -376,8 +376,8 @@ class NativeDynamics(SelfTuning):
             self._made = ()
 
     # --- skin and threads
-    tune = _alone(SelfTuning.tune)
-    choose = _alone(SelfTuning.choose)
+    tune = alone(SelfTuning.tune)
+    choose = alone(SelfTuning.choose)
 
     # --- samples
     def record(self, every: int) -> None:
