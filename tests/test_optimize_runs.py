@@ -285,7 +285,7 @@ def test_an_atom_that_flies() -> None:
     atoms = alloy()
     atoms.positions[5] = atoms.positions[2] + [0.0, 0.0, 0.3]
     before = atoms.positions.copy()
-    optimizer = FIRE2(atoms, logfile=None, maxstep=1e3, dt=2.0)
+    optimizer = FIRE(atoms, logfile=None, maxstep=1e3, dt=2.0)
     with pytest.raises(RelaxationError, match=r"step 1: atom \d+ would move .* Angstrom") as e:
         optimizer.run()
     assert e.value.atom in (2, 5)
