@@ -100,10 +100,12 @@ class Settings:
         """ValueError for atoms whose cell cannot relax."""
         if self.cell == "none":
             return
-        if atoms.cell.rank < 3:
+        if volume_of(atoms.cell.array) == 0.0:
             raise ValueError(
                 f"cell: '{self.cell}', and the frame has no cell with a volume; expected 'none' for it"
             )
+        if atoms.pbc.all():
+            return
         for k in np.flatnonzero(~np.asarray(atoms.pbc)):
             along = np.abs(atoms.cell.array[k]) > 1e-10 * np.abs(atoms.cell.array[k]).max()
             mask = np.ones((3, 3)) if self.mask is None else np.reshape(self.mask, (3, 3))
@@ -180,9 +182,10 @@ class Relaxation:
         return out.hexdigest()
 
     def pack(self, atoms: Any, name: str) -> Any:
-        """A copy with its constraints."""
-        mine = checks.structure(name, atoms).copy()
-        mine.calc = None
+        """The frame, which stays as it is; without a calculator, which could be anything."""
+        if getattr(checks.structure(name, atoms), "calc", None) is None:
+            return atoms
+        mine = atoms.copy()  # has none
         mine.info.clear()
         return mine
 
@@ -243,28 +246,30 @@ class Relaxation:
 
     def _input(self, atoms: Atoms) -> tuple[Any, ...]:
         """As the core takes it."""
-        self._check(atoms)
+        atoms = self._checked(atoms)
         positions, numbers, cell, pbc = checks.arrays(atoms)
         kinds = self.calculator.species_map(numbers)
         return positions, cell, pbc, kinds, native_constraints(atoms)
 
-    def _check(self, atoms: Atoms) -> None:
-        """ValueError for a frame that cannot relax; the constraint of symmetry is added where it is wanted."""
+    def _checked(self, atoms: Atoms) -> Atoms:
+        """The frame, or, where symmetry is kept, a copy with that constraint; ValueError for one that cannot relax."""
         if not len(atoms):
             raise ValueError("the frame has no atoms")
         checks.finite("positions", atoms.positions)
         checks.finite("cell", atoms.cell.array)
         self.settings.refuse(atoms)
-        self.settings.constrain(atoms)
+        if self.settings.symmetry:
+            atoms = atoms.copy()
+            self.settings.constrain(atoms)
+        return atoms
 
     def _by_ase(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
         calculator = self.calculator
         try:
             if is_native(calculator):
                 calculator = self._calculator(threads)
-            else:
-                self._check(atoms)  # others had it
-            return relaxed_by_ase(atoms, calculator, self.settings)
+            atoms = self._checked(atoms)
+            return relaxed_by_ase(atoms.copy(), calculator, self.settings)
         except Exception as e:  # noqa: BLE001 - calculators of others raise all kinds of exceptions
             return Failure(e)
 
