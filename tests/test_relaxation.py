@@ -25,8 +25,9 @@ import mdkern
 from mdkern.calculators import EAM, ZBL, LennardJones
 from mdkern.errors import FormatError, MDKernWarning
 from mdkern.journal import Journal
+from mdkern.optimize import RelaxationError
 from mdkern.relaxation_ase import relaxed_by_ase
-from mdkern.relaxation_job import Relaxation, RelaxationError, Settings
+from mdkern.relaxation_job import Relaxation, Settings
 from mdkern.shards import run_job
 from mdkern.worker import Failure
 
@@ -96,7 +97,9 @@ def test_frames_come_back_relaxed_and_the_given_ones_stay(alloy: Any) -> None:
         assert np.abs(frame.get_stress() * frame.get_volume() / len(frame)).max() < 0.01
         again = frame.copy()
         again.calc = alloy
-        assert again.get_potential_energy() == pytest.approx(frame.get_potential_energy(), abs=1e-10)
+        assert again.get_potential_energy() == pytest.approx(
+            frame.get_potential_energy(), abs=1e-10
+        )
         assert again.get_stress() == pytest.approx(frame.get_stress(), abs=1e-12)
     assert out[0].info["name"] == "first"
     assert "energy" not in out[0].info
@@ -229,7 +232,7 @@ def test_a_cell_that_explodes_keeps_the_last_good_geometry() -> None:
     again = out.copy()
     again.calc = ZBL(inner=6.0, outer=7.0)
     assert again.get_potential_energy() == pytest.approx(out.get_potential_energy(), rel=1e-10)
-    with pytest.raises(RelaxationError, match=r"frame 0: .*explodes.* \(after \d+ steps\)"):
+    with pytest.raises(RelaxationError, match=r"frame 0: step \d+: .*explodes"):
         mdkern.relax([atoms * (2, 2, 2)], ZBL(inner=6.0, outer=7.0), fmax=1e-9, steps=5000, on_error="raise")  # fmt: skip
     del calc
 
@@ -430,7 +433,7 @@ def test_the_iterator_holds_some_frames_only(alloy: Any) -> None:
 @pytest.mark.parametrize(
     ("more", "part"),
     [
-        ({"fmax": 0.0}, "fmax: 0.0"),
+        ({"fmax": -1.0}, "fmax: -1.0"),
         ({"fmax": float("nan")}, "fmax: nan"),
         ({"steps": -1}, "steps: -1"),
         ({"steps": 1.5}, "steps: 1.5"),
@@ -441,7 +444,7 @@ def test_the_iterator_holds_some_frames_only(alloy: Any) -> None:
         ({"scalar_pressure": 0.1, "cell": "shape"}, "scalar_pressure: 0.1; expected 0"),
         ({"mask": [1, 1, 0]}, "mask: [1, 1, 0]"),
         ({"mask": [1, 1, 1, 0, 0, 2]}, "mask: [1, 1, 1, 0, 0, 2]"),
-        ({"mask": np.triu(np.ones((3, 3)))}, "mask: "),
+        ({"mask": 0.5 * np.ones((3, 3))}, "mask: "),
         ({"mask": [1] * 6, "cell": "none"}, "mask: of a cell that relaxes"),
         ({"hydrostatic": True, "cell": "none"}, "hydrostatic: of a cell that relaxes"),
         ({"hydrostatic": True, "cell": "shape"}, "hydrostatic: True"),

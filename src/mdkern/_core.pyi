@@ -27,7 +27,6 @@ __all__: list[str] = [
     "committee",
     "dense_gemm",
     "evaluate_frames",
-    "evaluate_tables",
     "fix_atoms",
     "fix_cartesian",
     "fix_com",
@@ -49,7 +48,6 @@ __all__: list[str] = [
     "net_value",
     "potential_names",
     "read_model_file",
-    "read_numbers",
     "relax_frames",
     "set_isa",
     "set_num_threads",
@@ -587,12 +585,6 @@ def evaluate_frames(
     virials: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> typing.Any: ...
-def evaluate_tables(
-    potential: Potential,
-    inputs: list[typing.Any],
-    virials: bool,
-    threads: typing.SupportsInt | typing.SupportsIndex,
-) -> list[typing.Any]: ...
 def fix_atoms(index: numpy.typing.NDArray[numpy.int64]) -> Constraint: ...
 def fix_cartesian(
     index: numpy.typing.NDArray[numpy.int64], stays: numpy.typing.NDArray[numpy.bool_]
@@ -682,7 +674,6 @@ def net_value(
 ) -> numpy.typing.NDArray[numpy.float64]: ...
 def potential_names() -> list[str]: ...
 def read_model_file(path: str) -> tuple[typing.Any, ...]: ...
-def read_numbers(text: bytes, most: typing.SupportsInt | typing.SupportsIndex) -> typing.Any: ...
 def relax_frames(
     potential: Potential,
     skin: typing.SupportsFloat | typing.SupportsIndex,

@@ -12,14 +12,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.calculators.calculator import CalculationFailed
 
 from mdkern import _core, checks
 from mdkern.calculators import AtomsError, is_native
 from mdkern.errors import MDKernError, UnsupportedError
 from mdkern.evaluation import OVERFLOW, model_hash
 from mdkern.journal import digest
-from mdkern.optimize.constraints import native_constraints
+from mdkern.optimize.constraints import fix_symmetry, native_constraints
 from mdkern.potentials.base import volume_of, warn_of
 from mdkern.relaxation_ase import relaxed_by_ase
 from mdkern.shards import Interrupted
@@ -28,18 +27,13 @@ from mdkern.worker import Failure
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["CELLS", "OPTIMIZERS", "Relaxation", "RelaxationError", "Settings"]
+__all__ = ["CELLS", "OPTIMIZERS", "Relaxation", "Settings"]
 
 OPTIMIZERS = ("fire", "fire2", "lbfgs", "bfgs")
 CELLS = ("none", "volume", "shape", "full")
 SHARD = 1024  # atoms, of one that travels: a relaxation is some hundred evaluations
 SECONDS = 2.0  # that a shard should take here: so much is lost where a run is killed
-SYMPREC = 0.01  # Angstrom, ASE's
 FEWEST, MOST = 4, 1024  # frames of a shard here: for each thread, and at all
-
-
-class RelaxationError(MDKernError, CalculationFailed):
-    """A relaxation that cannot go on: atoms overlap, the cell explodes, or a number is not finite."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ class Settings:
             raise ValueError("hydrostatic: True; expected False, as cell='shape' keeps the volume")
         return cls(
             optimizer,
-            checks.positive("fmax", fmax),
+            checks.not_negative("fmax", fmax, unit="eV/Angstrom"),
             checks.whole("steps", steps),
             cell,
             pressure,
@@ -100,22 +94,18 @@ class Settings:
             return
         if atoms.cell.rank < 3 or not atoms.pbc.all():
             raise ValueError("symmetry: the frame is not periodic in all directions")
-        from ase.constraints import FixSymmetry
-
-        try:
-            kept = FixSymmetry(atoms, symprec=SYMPREC)  # type: ignore[no-untyped-call]
-        except Exception as e:  # spglib's errors are of many kinds
-            raise ValueError(f"symmetry: {type(e).__name__}: {e}") from e
-        atoms.set_constraint([*atoms.constraints, kept])
+        atoms.set_constraint([*atoms.constraints, fix_symmetry(atoms)])
 
     def refuse(self, atoms: Atoms) -> None:
         """ValueError for atoms whose cell cannot relax."""
         if self.cell == "none":
             return
-        if atoms.cell.rank < 3:
+        if volume_of(atoms.cell.array) == 0.0:
             raise ValueError(
                 f"cell: '{self.cell}', and the frame has no cell with a volume; expected 'none' for it"
             )
+        if atoms.pbc.all():
+            return
         for k in np.flatnonzero(~np.asarray(atoms.pbc)):
             along = np.abs(atoms.cell.array[k]) > 1e-10 * np.abs(atoms.cell.array[k]).max()
             mask = np.ones((3, 3)) if self.mask is None else np.reshape(self.mask, (3, 3))
@@ -127,15 +117,16 @@ class Settings:
 
 
 def _mask(mask: Any) -> tuple[float, ...]:
-    """Nine numbers, rows of a symmetric matrix of zeros and ones."""
-    given = checks.numbers("mask", mask if checks.is_single(mask) else np.asarray(mask, dtype=float))
+    """Nine numbers, rows of a matrix of zeros and ones."""
+    given = checks.numbers(
+        "mask", mask if checks.is_single(mask) else np.asarray(mask, dtype=float)
+    )
     if given.shape == (6,):
         xx, yy, zz, yz, xz, xy = given.tolist()
         given = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    good = given.shape == (3, 3) and np.isin(given, (0.0, 1.0)).all()
-    if not good or (given != given.T).any():
+    if given.shape != (3, 3) or not np.isin(given, (0.0, 1.0)).all():
         raise ValueError(
-            f"mask: {checks.shown(mask)}; expected six of 0 and 1 (xx, yy, zz, yz, xz, xy), or a symmetric (3, 3)"
+            f"mask: {checks.shown(mask)}; expected six of 0 and 1 (xx, yy, zz, yz, xz, xy), or (3, 3)"
         )
     return tuple(given.ravel().tolist())
 
@@ -160,7 +151,9 @@ class Relaxation:
     label = "relax"
     sent: bool = field(init=False, default=False)  # this is a worker's copy
     _pace: float = field(init=False, default=0.0)  # seconds of a frame
-    _own: Any = field(init=False, default=None)  # a calculator for frames that go by ASE's optimizers
+    _own: Any = field(
+        init=False, default=None
+    )  # a calculator for frames that go by ASE's optimizers
 
     def __getstate__(self) -> dict[str, Any]:
         return {"calculator": self.calculator, "settings": self.settings}
@@ -189,9 +182,10 @@ class Relaxation:
         return out.hexdigest()
 
     def pack(self, atoms: Any, name: str) -> Any:
-        """A copy with its constraints."""
-        mine = checks.structure(name, atoms).copy()
-        mine.calc = None
+        """The frame, which stays as it is; without a calculator, which could be anything."""
+        if getattr(checks.structure(name, atoms), "calc", None) is None:
+            return atoms
+        mine = atoms.copy()  # has none
         mine.info.clear()
         return mine
 
@@ -252,28 +246,30 @@ class Relaxation:
 
     def _input(self, atoms: Atoms) -> tuple[Any, ...]:
         """As the core takes it."""
-        self._check(atoms)
+        atoms = self._checked(atoms)
         positions, numbers, cell, pbc = checks.arrays(atoms)
         kinds = self.calculator.species_map(numbers)
         return positions, cell, pbc, kinds, native_constraints(atoms)
 
-    def _check(self, atoms: Atoms) -> None:
-        """ValueError for a frame that cannot relax; the constraint of symmetry is added where it is wanted."""
+    def _checked(self, atoms: Atoms) -> Atoms:
+        """The frame, or, where symmetry is kept, a copy with that constraint; ValueError for one that cannot relax."""
         if not len(atoms):
             raise ValueError("the frame has no atoms")
         checks.finite("positions", atoms.positions)
         checks.finite("cell", atoms.cell.array)
         self.settings.refuse(atoms)
-        self.settings.constrain(atoms)
+        if self.settings.symmetry:
+            atoms = atoms.copy()
+            self.settings.constrain(atoms)
+        return atoms
 
     def _by_ase(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
         calculator = self.calculator
         try:
             if is_native(calculator):
                 calculator = self._calculator(threads)
-            else:
-                self._check(atoms)  # others had it
-            return relaxed_by_ase(atoms, calculator, self.settings)
+            atoms = self._checked(atoms)
+            return relaxed_by_ase(atoms.copy(), calculator, self.settings)
         except Exception as e:  # noqa: BLE001 - calculators of others raise all kinds of exceptions
             return Failure(e)
 
