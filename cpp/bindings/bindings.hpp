@@ -52,6 +52,7 @@ void bind_limits(py::module_& m);
 void bind_md(py::module_& m);
 void bind_relax_cell(py::module_& m);
 void bind_relax(py::module_& m);
+void bind_relax_batch(py::module_& m);
 void bind_evaluate(py::module_& m);
 void bind_text(py::module_& m);
 void bind_soap(py::module_& m);

@@ -42,6 +42,7 @@ PYBIND11_MODULE(_core, m) {
     bind_md(m);
     bind_relax_cell(m);
     bind_relax(m);
+    bind_relax_batch(m);
     bind_evaluate(m);
     bind_text(m);
     bind_soap(m);

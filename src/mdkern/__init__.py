@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         neighbor_list_batch,
         primitive_neighbor_list,
     )
+    from mdkern.relaxation import relax, relax_iter
 
     __version__: str
 
@@ -47,6 +48,8 @@ _LAZY = {
     "neighbor_list_batch": "neighbors",
     "num_threads": "_runtime",
     "primitive_neighbor_list": "neighbors",
+    "relax": "relaxation",
+    "relax_iter": "relaxation",
     "set_isa": "_runtime",
     "set_num_threads": "_runtime",
 }
@@ -95,6 +98,8 @@ __all__ = [
     "potentials",
     "primitive_neighbor_list",
     "reference",
+    "relax",
+    "relax_iter",
     "set_isa",
     "set_num_threads",
 ]
