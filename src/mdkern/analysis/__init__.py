@@ -7,6 +7,7 @@ from mdkern.analysis.displacement import mean_square_displacement, msd, without_
 from mdkern.analysis.einstein import FEWEST_TIMES, Diffusion, diffusion
 from mdkern.analysis.energies import Drift, energy_drift
 from mdkern.analysis.kubo import GreenKubo, green_kubo
+from mdkern.analysis.spectrum import vibrational_density
 from mdkern.analysis.structure import distance_shells, radial_distribution, rdf
 from mdkern.analysis.transport import (
     green_kubo_diffusion,
@@ -31,6 +32,7 @@ __all__ = [
     "radial_distribution",
     "rdf",
     "thermal_conductivity",
+    "vibrational_density",
     "viscosity",
     "without_drift",
 ]
