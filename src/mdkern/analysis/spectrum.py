@@ -76,7 +76,7 @@ def vibrational_density(
             part = v[k * n : (k + 1) * n, first : first + some].reshape(n, -1)
             lines = np.square(np.abs(np.fft.rfft(window * part, axis=0)))
             power[k] += lines @ np.repeat(m[first : first + some], 3)
-    frequency: Float = np.fft.rfftfreq(n, dt)
+    frequency = np.arange(n // 2 + 1.0) / (n * dt)
     total = float(power.mean(axis=0).sum()) * frequency[1]
     if not 0.0 < total < np.inf:
         raise ValueError("velocities: all of them zero, or too large; expected those of a run")
