@@ -14,11 +14,13 @@ from mdkern.analysis.transport import (
     thermal_conductivity,
     viscosity,
 )
+from mdkern.fluxes import Fluxes, heat_flux
 
 __all__ = [
     "FEWEST_TIMES",
     "Diffusion",
     "Drift",
+    "Fluxes",
     "GreenKubo",
     "autocorrelation",
     "correlation_time",
@@ -27,6 +29,7 @@ __all__ = [
     "energy_drift",
     "green_kubo",
     "green_kubo_diffusion",
+    "heat_flux",
     "mean_square_displacement",
     "msd",
     "radial_distribution",
