@@ -377,6 +377,52 @@ def test_velocities_in_pieces_of_bounded_memory(monkeypatch: pytest.MonkeyPatch)
     assert whole.value == pytest.approx(pieces.value, rel=1e-10)
 
 
+# --- vibrations
+
+
+def test_lines_of_vibrations() -> None:
+    """Atoms of two masses with 2 and 5 THz: lines there, with the shares of the kinetic energy."""
+    rng = np.random.default_rng(13)
+    t = 0.02 * np.arange(5000)
+    phases = rng.uniform(0, 2 * np.pi, (5000 // 500, 6, 3))
+    v = np.empty((5000, 6, 3))
+    for block, at in enumerate(np.split(np.arange(5000), 10)):
+        for atom in range(6):
+            nu = 2.0 if atom < 3 else 5.0
+            v[at, atom] = np.cos(2 * np.pi * nu * t[at, None] + phases[block, atom])
+    frequency, density, error = analysis.vibrational_density(v, t, [1, 1, 1, 3, 3, 3])
+    width = frequency[1] - frequency[0]
+    assert width == pytest.approx(0.1)
+    assert density.sum() * width == pytest.approx(1.0)
+    for nu, share in ((2.0, 0.25), (5.0, 0.75)):
+        near = np.abs(frequency - nu) < 0.25
+        assert density[near].sum() * width == pytest.approx(share, abs=1e-3)
+        assert frequency[near][density[near].argmax()] == pytest.approx(nu)
+    assert (error < 0.05 * density.max()).all()
+    # One kind of atoms: no masses are needed. White noise: the same at every frequency.
+    white = rng.normal(size=(4000, 30, 3))
+    frequency, density, error = analysis.vibrational_density(white, 0.01)
+    flat = density[2:-2]
+    assert flat.mean() == pytest.approx(1 / 50.0, rel=0.02)
+    assert 0.55 < np.mean(np.abs(flat - 1 / 50.0) < error[2:-2]) < 0.8
+
+
+def test_vibrations_of_bad_input() -> None:
+    v = np.random.default_rng(0).normal(size=(100, 4, 3))
+    with pytest.raises(ValueError, match=r"masses: shape \(3,\); expected \(4,\) positive"):
+        analysis.vibrational_density(v, 0.1, [1, 1, 1])
+    with pytest.raises(ValueError, match="masses: shape"):
+        analysis.vibrational_density(v, 0.1, [1, 1, 1, 0])
+    with pytest.raises(
+        ValueError, match="velocities: 100 times; expected at least 8 for each of 20"
+    ):
+        analysis.vibrational_density(v, 0.1, blocks=20)
+    with pytest.raises(ValueError, match="velocities: all of them zero"):
+        analysis.vibrational_density(0 * v, 0.1)
+    with pytest.raises(ValueError, match=r"velocities: shape \(100, 4\)"):
+        analysis.vibrational_density(v[:, :, 0], 0.1)
+
+
 # --- liquid argon
 
 

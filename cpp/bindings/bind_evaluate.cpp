@@ -20,7 +20,7 @@ struct Frame {
     std::exception_ptr error;
 };
 
-Frame take_frame(const py::handle& entry, bool virials, bool charges) {
+Frame take_frame(const py::handle& entry, int virials, bool charges) {
     const auto t = entry.cast<py::tuple>();  // (positions, cell, pbc, species)
     Frame f;
     f.species = t[3].cast<IntArray>();
@@ -43,7 +43,8 @@ int dealt(const std::vector<Frame>& frames, int threads) {
 // Threads take different structures, each with a table of its own. Returns a list of results as
 // `evaluate` gives them, or (index, message) of the first structure that cannot be evaluated.
 py::object evaluate_frames(const Potential& potential, double cutoff, const py::list& inputs,
-                           bool virials, int threads) {
+                           int virials, int threads) {
+    check_virials(potential, virials);
     const int n = int(inputs.size());
     std::vector<Frame> frames;
     std::int64_t atoms = 0;
