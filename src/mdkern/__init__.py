@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdkern.errors import FormatError, MDKernError, MDKernWarning, UnsupportedError
 
 if TYPE_CHECKING:
-    from mdkern import calculators, descriptors, lammps, md, potentials, reference
+    from mdkern import calculators, descriptors, lammps, md, mep, potentials, reference
     from mdkern._library import get_include, get_library
     from mdkern._runtime import (
         get_isa,
@@ -59,6 +59,7 @@ _MODULES = (
     "fitting",
     "lammps",
     "md",
+    "mep",
     "models",
     "potentials",
     "reference",
@@ -90,6 +91,7 @@ __all__ = [
     "lammps",
     "load",
     "md",
+    "mep",
     "neighbor_list",
     "neighbor_list_batch",
     "num_threads",
