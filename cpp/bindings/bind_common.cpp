@@ -34,7 +34,16 @@ AtomsView atoms_view(const DoubleArray& positions, const DoubleArray& cell, cons
     return a;
 }
 
-PyResult::PyResult(std::int64_t n, bool want_virials, bool want_charges, int n_members)
+void check_virials(const Potential& potential, int virial_width) {
+    if (virial_width == 0 || virial_width == 6) return;
+    if (virial_width != 9)
+        throw std::invalid_argument("virials: " + std::to_string(virial_width) +
+                                    "; expected 0, 6 or 9 components");
+    if (!potential.traits().nine_virials)
+        throw std::invalid_argument("virials: 9; this potential has 6 components");
+}
+
+PyResult::PyResult(std::int64_t n, int virial_width, bool want_charges, int n_members)
     : energies(n),
       forces(py::array::ShapeContainer{n, std::int64_t(3)}),
       n_blocks(mdkern::n_blocks(n)) {
@@ -50,7 +59,9 @@ PyResult::PyResult(std::int64_t n, bool want_virials, bool want_charges, int n_m
         view.deviation = make(deviation, {n});
         view.members = make(members, {std::int64_t(n_members), std::int64_t(kMemberNumbers)});
     }
-    if (want_virials) view.virials = make(virials, {n, std::int64_t(6)});
+    if (virial_width == 0) return;
+    view.virial_width = virial_width;
+    view.virials = make(virials, {n, std::int64_t(virial_width)});
 }
 
 py::tuple PyResult::finish() {

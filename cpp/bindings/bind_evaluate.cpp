@@ -18,7 +18,7 @@ struct Frame {
     std::exception_ptr error;
 };
 
-Frame take_frame(const py::handle& entry, bool virials, bool charges) {
+Frame take_frame(const py::handle& entry, int virials, bool charges) {
     const auto t = entry.cast<py::tuple>();  // (positions, cell, pbc, species)
     Frame f;
     f.species = t[3].cast<IntArray>();
@@ -32,7 +32,8 @@ Frame take_frame(const py::handle& entry, bool virials, bool charges) {
 // thread, or by all where there is only one. Returns a list of results as `evaluate` gives them, or
 // (index, message) of the first structure that cannot be evaluated.
 py::object evaluate_frames(const Potential& potential, double cutoff, const py::list& inputs,
-                           bool virials, int threads) {
+                           int virials, int threads) {
+    check_virials(potential, virials);
     const int n = int(inputs.size());
     std::vector<Frame> frames;
     std::int64_t atoms = 0;
@@ -86,7 +87,7 @@ struct Kept {
     std::exception_ptr error;
 };
 
-Kept take_kept(const std::shared_ptr<Potential>& potential, const py::handle& entry, bool virials) {
+Kept take_kept(const std::shared_ptr<Potential>& potential, const py::handle& entry, int virials) {
     const auto t = entry.cast<py::tuple>();  // (table, snapshot, species)
     const Traits& traits = potential->traits();
     Kept k;
@@ -106,7 +107,8 @@ Kept take_kept(const std::shared_ptr<Potential>& potential, const py::handle& en
 // are several threads each. Returns a list of results as Potential.compute gives them, or the
 // message for a structure that cannot be evaluated.
 py::list evaluate_tables(const std::shared_ptr<Potential>& potential, const py::list& inputs,
-                         bool virials, int threads) {
+                         int virials, int threads) {
+    check_virials(*potential, virials);
     std::vector<Kept> kept;
     std::int64_t atoms = 0;
     for (const py::handle& entry : inputs) {

@@ -104,13 +104,16 @@ struct PyMdLoop {
         return loop->is_at(x.data(), p.data(), cell.data());
     }
     // (steps done, failure or "", atom or -1, exception of a signal handler or None)
-    py::tuple run(std::int64_t steps, std::int64_t sample_every, double most_seconds) {
+    py::tuple run(std::int64_t steps, std::int64_t sample_every, double most_seconds,
+                  std::int64_t flux_every, bool heat) {
         const TableUse use(own_table());
+        check_heat(heat);
+        const MdRecord record{sample_every, flux_every, heat};
         py::object raised = py::none();
         MdOutcome outcome;
         {
             py::gil_scoped_release nogil;
-            outcome = loop->run(steps, sample_every, most_seconds, [&] {
+            outcome = loop->run(steps, record, most_seconds, [&] {
                 py::gil_scoped_acquire gil;
                 if (PyErr_CheckSignals() == 0) return false;
                 const py::error_already_set error;
@@ -156,13 +159,29 @@ struct PyMdLoop {
         }
         return py::make_tuple(loop->energy(), energies, forces, virial, q, spread);
     }
-    DoubleArray take_samples() {
-        const TableUse use(own_table());
-        std::vector<double>& rows = loop->samples();
-        DoubleArray out = new_array({std::int64_t(rows.size()) / kMdSample, kMdSample});
+    // All rows of a record so far, which then has none.
+    static DoubleArray take_rows(std::vector<double>& rows, std::int64_t width) {
+        DoubleArray out = new_array({std::int64_t(rows.size()) / width, width});
         std::copy(rows.begin(), rows.end(), out.mutable_data());
         rows.clear();
         return out;
+    }
+    DoubleArray take_samples() {
+        const TableUse use(own_table());
+        return take_rows(loop->samples(), kMdSample);
+    }
+    DoubleArray take_fluxes() {
+        const TableUse use(own_table());
+        return take_rows(loop->fluxes(), kMdFlux);
+    }
+    void check_heat(bool heat) const {
+        if (heat && !(native && native->traits().nine_virials))
+            throw std::invalid_argument("heat: this potential has no heat flux");
+    }
+    void sample_fluxes(bool heat) {
+        const TableUse use(own_table());
+        check_heat(heat);
+        loop->sample_fluxes(heat);
     }
     py::dict state() {
         const TableUse use(own_table());
@@ -295,12 +314,14 @@ void bind_md(py::module_& m) {
         .def("is_at", &PyMdLoop::is_at, py::arg("positions").noconvert(),
              py::arg("momenta").noconvert(), py::arg("cell").noconvert())
         .def("run", &PyMdLoop::run, py::arg("steps"), py::arg("sample_every"),
-             py::arg("most_seconds"))
+             py::arg("most_seconds"), py::arg("flux_every") = 0, py::arg("heat") = false)
         .def("publish", &PyMdLoop::publish, py::arg("positions").noconvert(),
              py::arg("momenta").noconvert(), py::arg("cell").noconvert())
         .def("results", &PyMdLoop::results)
         .def("sample", held([](MdLoop& l) { l.sample(); }))
         .def("take_samples", &PyMdLoop::take_samples)
+        .def("sample_fluxes", &PyMdLoop::sample_fluxes, py::arg("heat"))
+        .def("take_fluxes", &PyMdLoop::take_fluxes)
         .def("state", &PyMdLoop::state)
         .def("restore", &PyMdLoop::restore, py::arg("step"), py::arg("positions").noconvert(),
              py::arg("momenta").noconvert(), py::arg("cell").noconvert(),

@@ -72,7 +72,8 @@ void run(const Shared& p, PyNeighborTable& neighbors, PyResult& out, int threads
     out.evaluate(*p, neighbors.table, space, threads);
 }
 
-py::tuple compute(const Shared& p, PyNeighborTable& neighbors, bool virials, int threads) {
+py::tuple compute(const Shared& p, PyNeighborTable& neighbors, int virials, int threads) {
+    check_virials(*p, virials);
     const TableUse use(neighbors);
     PyResult out(neighbors.table.n(), virials, p->traits().charges, p->traits().n_members);
     run(p, neighbors, out, threads);
@@ -84,7 +85,7 @@ py::tuple born(const Shared& p, PyNeighborTable& neighbors, int threads) {
     const TableUse use(neighbors);
     const std::int64_t n = neighbors.table.n();
     DoubleArray sums(py::array::ShapeContainer{n, std::int64_t(9)});
-    PyResult out(n, false);
+    PyResult out(n, 0);
     out.view.born = sums.mutable_data();
     run(p, neighbors, out, threads);
     return py::make_tuple(out.energies, sums);
@@ -94,7 +95,7 @@ DoubleArray descriptors(const Shared& p, PyNeighborTable& neighbors, int threads
     const TableUse use(neighbors);
     const std::int64_t n = neighbors.table.n();
     DoubleArray x(py::array::ShapeContainer{n, std::int64_t(p->traits().n_features)});
-    PyResult out(n, false);
+    PyResult out(n, 0);
     out.view.features = x.mutable_data();
     run(p, neighbors, out, threads);
     return x;
@@ -105,7 +106,7 @@ py::tuple vjp(const Shared& p, PyNeighborTable& neighbors, const DoubleArray& we
     const TableUse use(neighbors);
     const std::int64_t n = neighbors.table.n();
     check_shape(weights, "weights", {n, p->traits().n_features});
-    PyResult out(n, false);
+    PyResult out(n, 0);
     out.view.feature_weights = weights.data();
     run(p, neighbors, out, threads);
     return out.finish();
@@ -120,7 +121,7 @@ DoubleArray jacobian(const Shared& p, PyNeighborTable& neighbors, const IntArray
     check_shape(moving_at, "moving_at", {n});
     DoubleArray values(py::array::ShapeContainer{n_centres, n_moving, std::int64_t(3), width});
     std::fill_n(values.mutable_data(), values.size(), 0.0);
-    PyResult out(n, false);
+    PyResult out(n, 0);
     out.view.jacobian = {values.mutable_data(), centre_at.data(), moving_at.data(), n_moving,
                          width};
     run(p, neighbors, out, threads);
@@ -168,6 +169,8 @@ void bind_potential(py::module_& m) {
                                [](const Potential& p) { return list_cutoff(p.traits()); })
         .def_property_readonly("n_features",
                                [](const Potential& p) { return p.traits().n_features; })
+        .def_property_readonly("nine_virials",
+                               [](const Potential& p) { return p.traits().nine_virials; })
         .def_property_readonly("tabulated",
                                [](const Potential& p) { return p.traits().tabulated; });
     m.def(

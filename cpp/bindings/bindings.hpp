@@ -96,6 +96,9 @@ private:
     std::unique_lock<std::recursive_mutex> held_;
 };
 
+// Throws std::invalid_argument unless the potential has virials of so many components.
+void check_virials(const Potential& potential, int virial_width);
+
 // Output arrays of a potential.
 struct PyResult {
     DoubleArray energies, forces;
@@ -105,14 +108,15 @@ struct PyResult {
     Outputs view;
     std::int64_t n_blocks = 0;
     bool overflow = false;
-    // n_members: of a committee whose deviation is wanted, else 0.
-    PyResult(std::int64_t n, bool want_virials, bool want_charges = false, int n_members = 0);
+    // virial_width: components of the virials of atoms: 6, 9 (see Outputs), or 0 for none. n_members: of a
+    // committee whose deviation is wanted, else 0.
+    PyResult(std::int64_t n, int virial_width, bool want_charges = false, int n_members = 0);
     void evaluate(const Potential& potential, NeighborTable& table, Workspace& space, int threads) {
         space.overflow = 0;
         potential.compute(table, space, view, threads);
         overflow = space.overflow != 0;
     }
-    // (energy, energies, forces, virial (6), virials or None, charges or None, overflow,
+    // (energy, energies, forces, virial (6), virials (n, virial_width) or None, charges or None, overflow,
     // (deviation (n), members (n_members, kMemberNumbers)) or None)
     py::tuple finish();
 };

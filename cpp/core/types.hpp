@@ -68,8 +68,13 @@ struct FeatureJacobian {
 struct Outputs {
     double* energies = nullptr;  // (n_real)
     // Of these two, rows behind the real ones are zero before: pairs put nothing there.
-    double* forces = nullptr;   // (n_homes, 3)
-    double* virials = nullptr;  // (n_homes, 6): per-atom virial; sums to the total
+    double* forces = nullptr;  // (n_homes, 3)
+    // (n_homes, virial_width): virials of atoms, which sum to the total. Six: in Voigt order, of each
+    // matrix the symmetric part, shared between atoms as each potential finds it cheapest. Nine, where
+    // Traits::nine_virials says that there are: W_i of the heat flux, see kNine. What is written
+    // besides has the same bits, whether virials are wanted or not, if they are nine.
+    double* virials = nullptr;
+    int virial_width = 6;
     // (n_blocks(n_real), 7): energy and virial of each block of rows. Null only where neither
     // energies nor virials are wanted, and for potentials that say so (Traits::forces_alone).
     double* block_totals = nullptr;
@@ -87,7 +92,28 @@ struct Outputs {
     FeatureJacobian jacobian;
     // (n_real) by row: multiplies the gradient of each centre's energy, but not the energy.
     const double* centre_weights = nullptr;
+
+    bool nine() const { return virials && virial_width == 9; }
+    int width_of_virials() const { return virials ? virial_width : 0; }
 };
+
+// Nine components of a virial of an atom,
+//   W_i = sum_j (r_j - r_i) (x) dU_j/dr_i,
+// with the energies U_j that `energies` gives: the change of sum_j U_j r_j beside that by convection is
+// sum_i W_i v_i, exactly. Component c is that of the row (of r) kNine[c][0] and the column kNine[c][1]:
+// xx, yy, zz, xy, xz, yz, yx, zx, zy, as GPUMD and LAMMPS (centroid/stress/atom) have them.
+constexpr int kNine[9][2] = {{0, 0}, {1, 1}, {2, 2}, {0, 1}, {0, 2},
+                             {1, 2}, {1, 0}, {2, 0}, {2, 1}};
+// Those of a symmetric matrix among its six in Voigt order.
+constexpr int kNineOfSix[9] = {0, 1, 2, 5, 4, 3, 5, 4, 3};
+// Six of an atom as the potential has found them, symmetric, to where the atom's are.
+static inline void put_virial(const Outputs& out, std::int64_t atom, const double* six) {
+    double* to = out.virials + out.virial_width * atom;
+    if (out.virial_width == 6)
+        for (int c = 0; c < 6; ++c) to[c] = six[c];
+    else
+        for (int c = 0; c < 9; ++c) to[c] = six[kNineOfSix[c]];
+}
 
 constexpr int kMemberNumbers = 8;
 constexpr int kMaxSpecies = 128;  // of a potential

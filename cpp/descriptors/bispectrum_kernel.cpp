@@ -19,7 +19,7 @@ public:
         : ForceBlock(system, block), p(params), list(neighbors), out(outputs) {
         work.take(job.scratch + std::int64_t(thread) * std::int64_t(job.scratch_bytes), p.basis,
                   job.largest, W);
-        open(plan, block, job.slots + thread * s.n_total, job.entries, job.virial_entries);
+        open(plan, block, job, thread);
     }
 
     void run() {

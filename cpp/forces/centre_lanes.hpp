@@ -17,7 +17,8 @@
 
 namespace mdkern {
 
-constexpr std::size_t kWidestVector = 64;  // bytes
+constexpr std::size_t kWidestVector = 64;                // bytes
+constexpr std::size_t kLaneCentres = 9 * kWidestVector;  // of a slot, see LaneCentres
 
 // Which neighbors are kept: those of species b at a centre of species a with r^2 < reach2[a n_species + b].
 struct Reach {

@@ -54,18 +54,18 @@ struct ForceBlock {
         for (double& x : virial) x = 0.0;
     }
 
-    // Entries of the rows that the block touches, all zero. Arrays are those of all blocks, but
-    // own_slots, (n_total), is the thread's; virials may be null.
-    void open(const ForceBlocks& plan, std::int64_t block, std::int32_t* own_slots,
-              double* all_entries, double* all_virials) {
+    // Entries of the rows that the block touches, all zero.
+    void open(const ForceBlocks& plan, std::int64_t block, const ForceBlockWork& work, int thread) {
         const std::int64_t first = plan.first[block], n = plan.first[block + 1] - first;
-        slots = own_slots;
+        slots = work.slots + thread * s.n_total;
         for (std::int64_t e = 0; e < n; ++e) slots[plan.row[first + e]] = std::int32_t(e);
-        entries = all_entries + 4 * first;
+        entries = work.entries + 4 * first;
         for (std::int64_t e = 0; e < 4 * n; ++e) entries[e] = 0.0;
-        if (!all_virials) return;
-        virial_entries = all_virials + 8 * first;
-        for (std::int64_t e = 0; e < 8 * n; ++e) virial_entries[e] = 0.0;
+        if (!work.virial_entries) return;
+        virial_width = work.virial_width;
+        virial_stride = work.virial_stride();
+        virial_entries = work.virial_entries + virial_stride * first;
+        for (std::int64_t e = 0; e < virial_stride * n; ++e) virial_entries[e] = 0.0;
     }
 
     int type_of(std::int64_t i) const { return int(s.rows[4 * i + 3]); }
@@ -106,12 +106,18 @@ struct ForceBlock {
                 place(k, c) = out.feature_weights[caller(rows[k]) * width + c];
     }
 
-    // Virials of the neighbors of one vector, symmetric part.
+    // Virials of the neighbors of one vector: -d (x) p, or their symmetric parts.
     template <class T> [[gnu::noinline]] void add_virials(const std::int32_t* slot, simd::Vec<T> dx,
                                                           simd::Vec<T> dy, simd::Vec<T> dz,
                                                           simd::Vec<T> px, simd::Vec<T> py,
                                                           simd::Vec<T> pz) {
         using V = simd::Vec<T>;
+        if (virial_width == 9) {
+            const V d[3] = {dx, dy, dz}, p[3] = {px, py, pz};
+            for (int c = 0; c < 9; ++c)
+                add_component<T>(slot, c, -(d[kNine[c][0]] * p[kNine[c][1]]));
+            return;
+        }
         const V half = T(-0.5);
         const V w[6] = {-(dx * px),
                         -(dy * py),
@@ -119,12 +125,13 @@ struct ForceBlock {
                         half * simd::fma(dy, pz, dz * py),
                         half * simd::fma(dx, pz, dz * px),
                         half * simd::fma(dx, py, dy * px)};
-        for (int c = 0; c < 6; ++c) {
-            T lanes[V::width];
-            simd::store(lanes, w[c]);
-            for (int l = 0; l < V::width; ++l)
-                virial_entries[8 * std::int64_t(slot[l]) + c] += double(lanes[l]);
-        }
+        for (int c = 0; c < 6; ++c) add_component<T>(slot, c, w[c]);
+    }
+    template <class T> void add_component(const std::int32_t* slot, int c, simd::Vec<T> w) {
+        T lanes[simd::Vec<T>::width];
+        simd::store(lanes, w);
+        for (int l = 0; l < simd::Vec<T>::width; ++l)
+            virial_entries[virial_stride * std::int64_t(slot[l]) + c] += double(lanes[l]);
     }
 
     // After the last neighbor of centre i.
@@ -188,6 +195,7 @@ struct ForceBlock {
     std::int64_t begin, end;
     std::int32_t* slots = nullptr;  // (n_total) entry of each row that the block touches
     double *entries = nullptr, *virial_entries = nullptr;
+    int virial_width = 0, virial_stride = 0;  // of an entry
     std::int64_t row[kMostBlock];
     double energy[kMostBlock], virial[6];
 
@@ -219,7 +227,9 @@ static inline void gather_entries(CentreTask task, const System& s, const ForceB
     }
     if (task != CentreTask::energy && task != CentreTask::vjp) return;
     if (out.forces) gather(work.entries, 4, 3, out.forces, 3);
-    if (out.virials) gather(work.virial_entries, 8, 6, out.virials, 6);
+    const int width = out.virial_width;
+    if (out.virials)
+        gather(work.virial_entries, virial_stride_of(width), width, out.virials, width);
 }
 
 }  // namespace

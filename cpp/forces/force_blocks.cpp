@@ -52,7 +52,7 @@ int ForceBlockSpace::update(const System& s, const Neighbors& list, std::int64_t
 }
 
 ForceBlockWork ForceBlockSpace::work(const System& s, int team, std::size_t scratch_bytes,
-                                     bool forces, bool virials) {
+                                     bool forces, int virials) {
     ForceBlockWork w;
     const std::int64_t n_entries = plan_.view().n_entries;
     w.largest = plan_.largest_count();
@@ -60,7 +60,10 @@ ForceBlockWork ForceBlockSpace::work(const System& s, int team, std::size_t scra
     w.scratch = scratch_.reserve(std::size_t(team) * scratch_bytes);
     w.slots = slots_.reserve(std::size_t(team) * std::size_t(s.n_total));
     if (forces) w.entries = entries_.reserve(std::size_t(4 * n_entries));
-    if (virials) w.virial_entries = virial_entries_.reserve(std::size_t(8 * n_entries));
+    w.virial_width = virials;
+    if (virials)
+        w.virial_entries =
+            virial_entries_.reserve(std::size_t(virial_stride_of(virials) * n_entries));
     return w;
 }
 

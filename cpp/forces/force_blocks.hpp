@@ -59,7 +59,7 @@ MDKERN_KERNEL(force_blocks_rows_compute,
 // where the list has them in its own. n_species <= kMaxSpecies.
 MDKERN_KERNEL(group_by_species_compute,
               (const System&, const Neighbors&, int n_species, int n_threads, std::int32_t* index))
-// out[row o + c] = sum of entries[stride e + c] over the entries of home o, c < width <= 8.
+// out[row o + c] = sum of entries[stride e + c] over the entries of home o, c < width <= 9.
 MDKERN_KERNEL(force_blocks_gather_compute,
               (const System&, const ForceBlocks&, const double* entries, int stride, int width,
                int n_threads, double* out, int row))
@@ -98,6 +98,9 @@ private:
     Neighbors list_;
 };
 
+// Entries of six numbers have room for eight.
+static inline constexpr int virial_stride_of(int width) { return width == 9 ? 9 : 8; }
+
 // What kernels on blocks of rows work with.
 struct ForceBlockWork {
     char* scratch = nullptr;  // (n_threads, scratch_bytes)
@@ -105,7 +108,9 @@ struct ForceBlockWork {
     std::int64_t largest = 0;          // neighbors of one row
     std::int32_t* slots = nullptr;     // (n_threads, n_total)
     double* entries = nullptr;         // (n_entries, 4) or null
-    double* virial_entries = nullptr;  // (n_entries, 8) or null
+    double* virial_entries = nullptr;  // (n_entries, virial_stride) or null
+    int virial_width = 0;              // 6 or 9, where there are virials
+    int virial_stride() const { return virial_stride_of(virial_width); }
 };
 
 // The plan of a table's present list and the memory of that work, for the workspace of a potential.
@@ -117,9 +122,9 @@ public:
     ForceBlocks blocks() const { return plan_.view(); }
     const Neighbors& list() const { return plan_.list(); }
     std::int64_t largest_count() const { return plan_.largest_count(); }
-    // Memory for `team` threads, after update().
+    // Memory for `team` threads, after update(). virials: components of each, or 0.
     ForceBlockWork work(const System& system, int team, std::size_t scratch_bytes, bool forces,
-                        bool virials);
+                        int virials);
 
 private:
     ForceBlockPlan plan_;

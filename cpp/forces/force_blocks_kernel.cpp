@@ -50,7 +50,7 @@ void group_by_species_compute(const System& s, const Neighbors& list, int n_spec
 void force_blocks_gather_compute(const System& s, const ForceBlocks& plan, const double* entries,
                                  int stride, int width, int n_threads, double* out, int row) {
     parallel_for(s.n_homes, n_threads, 0, [&](std::int64_t i) {
-        double sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        double sum[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
         for (std::int64_t k = plan.start[i]; k < plan.start[i + 1]; ++k) {
             const double* e = entries + stride * std::int64_t(plan.entry[k]);
             for (int c = 0; c < width; ++c) sum[c] += e[c];

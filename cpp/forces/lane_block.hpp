@@ -21,6 +21,17 @@ struct LaneSlot {
     std::int32_t row[V::width];  // of the System; then of the entries
 };
 
+// Sums of r0 (x) p of a neighbor, for virials of nine components: p are the gradients by the neighbor of
+// the energies that it takes part in, and r0 where each of these energies is found, relative to the centre.
+struct LaneCentres {
+    simd::Vec<double> w[9];
+
+    void add(const simd::Vec<double>* r0, const simd::Vec<double>* p) {
+        for (int c = 0; c < 9; ++c) w[c] = simd::fma(r0[kNine[c][0]], p[kNine[c][1]], w[c]);
+    }
+};
+static_assert(sizeof(LaneCentres) <= kLaneCentres, "room of a slot");
+
 // A potential's Model has
 //   Slot                               derived from LaneSlot
 //   Reach reach                        which neighbors are kept
@@ -29,6 +40,9 @@ struct LaneSlot {
 //   void evaluate(int species, Slot*, int n, V& own, V& total, char* memory)
 //                                      sets the gradients and shares of n slots, what is left of the
 //                                      centres' energies for themselves, and their whole energies
+//   void energy_centres(int species, const Slot*, int n, LaneCentres*, char* memory)
+//                                      after evaluate(), for virials of nine components: adds to the sums
+//                                      of n slots for energies that are not those of the centre alone
 template <class Model> class LaneBlock : ForceBlock {
     using V = simd::Vec<double>;
     using I = simd::Int<double>;
@@ -48,8 +62,13 @@ public:
         slot = reinterpret_cast<Slot*>(scratch);
         const std::int64_t slots_there = w.largest > 0 ? w.largest : 1;
         own_memory = scratch + std::size_t(slots_there) * sizeof(Slot);
-        kept = reinterpret_cast<std::int32_t*>(own_memory + Model::kMemory);
-        open(plan, block, w.slots + thread * s.n_total, w.entries, w.virial_entries);
+        char* behind = own_memory + Model::kMemory;
+        if (w.virial_width == 9) {
+            centres_of = reinterpret_cast<LaneCentres*>(behind);
+            behind += std::size_t(slots_there) * sizeof(LaneCentres);
+        }
+        kept = reinterpret_cast<std::int32_t*>(behind);
+        open(plan, block, w, thread);
     }
     void run() {
         // Centres of one species side by side: they have about as many neighbors.
@@ -151,7 +170,8 @@ private:
             xz = simd::fma(dx, pz, xz);
             xy = simd::fma(dx, py, xy);
             simd::add_rows(entries, simd::load_int<double>(at.row), -px, -py, -pz, at.share, W);
-            if (virial_entries) add_virials<double>(at.row, dx, dy, dz, px, py, pz);
+            if (virial_entries && virial_width == 6)
+                add_virials<double>(at.row, dx, dy, dz, px, py, pz);
         }
         sums[0] = xx;
         sums[1] = yy;
@@ -162,9 +182,34 @@ private:
         std::int32_t rows[W];
         for (int l = 0; l < W; ++l) rows[l] = slots[centres[l < n ? l : 0]];
         simd::add_rows(entries, simd::load_int<double>(rows), fx, fy, fz, own, n);
+        if (centres_of) nine(type, m, rows, n);
         double whole[W];
         simd::store(whole, total);
         for (int l = 0; l < n; ++l) energy[centres[l] - begin] = whole[l];
+    }
+
+    // An atom k has sum (r0 - r_k) (x) p over the energies that it takes part in. Of the centre p is what
+    // keeps the sum over the atoms of an energy zero.
+    [[gnu::noinline]] void nine(int type, int m, const std::int32_t* rows, int n) {
+        for (int k = 0; k < m; ++k)
+            for (V& w : centres_of[k].w) w = V(0.0);
+        model.energy_centres(type, slot, m, centres_of, own_memory);
+        V own[9] = {V(0.0), V(0.0), V(0.0), V(0.0), V(0.0), V(0.0), V(0.0), V(0.0), V(0.0)};
+        for (int k = 0; k < m; ++k) {
+            const Slot& at = slot[k];
+            const V d[3] = {at.dx, at.dy, at.dz}, p[3] = {at.px, at.py, at.pz};
+            for (int c = 0; c < 9; ++c) {
+                const V w = centres_of[k].w[c];
+                own[c] = own[c] - w;
+                add_component<double>(at.row, c, simd::fnma(d[kNine[c][0]], p[kNine[c][1]], w));
+            }
+        }
+        for (int c = 0; c < 9; ++c) {
+            double lanes[W];
+            simd::store(lanes, own[c]);
+            for (int l = 0; l < n; ++l)
+                virial_entries[virial_stride * std::int64_t(rows[l]) + c] += lanes[l];
+        }
     }
 
     const Model& model;
@@ -175,6 +220,7 @@ private:
     Slot* slot;
     std::int32_t* kept;
     char* own_memory;
+    LaneCentres* centres_of = nullptr;  // of each slot, where virials are of nine components
     V sums[6] = {V(0.0), V(0.0), V(0.0), V(0.0), V(0.0), V(0.0)};
 };
 
@@ -211,7 +257,8 @@ void run_lane_blocks(const Model& model, const System& s, const Neighbors& list,
     if (out.forces || energies)
         gather_lanes(s, plan, work.entries, n_threads, out.forces, energies);
     if (out.virials)
-        force_blocks_gather_compute(s, plan, work.virial_entries, 8, 6, n_threads, out.virials, 6);
+        force_blocks_gather_compute(s, plan, work.virial_entries, work.virial_stride(),
+                                    out.virial_width, n_threads, out.virials, out.virial_width);
 }
 
 }  // namespace

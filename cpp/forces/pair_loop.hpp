@@ -9,7 +9,12 @@
 //   F_i = sum_j g_ij (r_j - r_i)
 //   W_i = -1/2 sum_j g_ij (r_j - r_i) (x) (r_j - r_i)
 //
-// where g is (dE/dr) / r of the energy that the pair has from both of its directions together.
+// where g is (dE/dr) / r of the energy that the pair has from both of its directions together. Of virials
+// of nine components (kNine in core/types.hpp) atom i has instead
+//
+//   W_i = -sum_j h_ij (r_j - r_i) (x) (r_j - r_i)
+//
+// with h of the part of the energy that belongs to j: half of g, unless the Pair says otherwise.
 //
 // pair_loop reads full lists and evaluates a vector of neighbors from row to force in one go: best
 // for short formulas. tile_loop reads half lists: each pair is evaluated once and added to both of
@@ -61,6 +66,32 @@ template <class T> struct PairSums {
     }
 };
 
+// Sums over the pairs of a row, of h d (x) d: beside PairSums, so that those have the same bits with them.
+template <class T> struct RowVirial {
+    using V = simd::Vec<T>;
+    V xx = T(0), yy = T(0), zz = T(0), yz = T(0), xz = T(0), xy = T(0);
+
+    void add(V h, V dx, V dy, V dz) {
+        const V x = h * dx, y = h * dy, z = h * dz;
+        xx = simd::fma(x, dx, xx);
+        yy = simd::fma(y, dy, yy);
+        zz = simd::fma(z, dz, zz);
+        yz = simd::fma(y, dz, yz);
+        xz = simd::fma(x, dz, xz);
+        xy = simd::fma(x, dy, xy);
+    }
+    // To the results of an atom; starts anew.
+    void take(const Outputs& out, std::int64_t atom) {
+        T sums[8];
+        simd::store_sums4(sums, xx, yy, zz, yz);
+        simd::store_sums4(sums + 4, xz, xy, xy, xy);
+        double w[6];
+        for (int k = 0; k < 6; ++k) w[k] = -double(sums[k]);
+        put_virial(out, atom, w);
+        *this = {};
+    }
+};
+
 // What a block of rows adds up to, and the output of its rows.
 class BlockTotals {
 public:
@@ -81,7 +112,7 @@ public:
         if (result.energies) result.energies[o] = own;
         if (result.forces)
             for (int c = 0; c < 3; ++c) result.forces[3 * o + c] = double(row[1 + c]);
-        if (result.virials) {
+        if (result.virials && result.virial_width == 6) {
             double w[6];
             sums.take_virial(w);
             for (int c = 0; c < 6; ++c) {
@@ -92,7 +123,7 @@ public:
     }
     template <class T> void finish_block(PairSums<T>& sums) {
         if (!totals) return;
-        if (!result.virials) sums.take_virial(virial);
+        if (result.width_of_virials() != 6) sums.take_virial(virial);
         totals[0] = energy;
         for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
     }
@@ -118,8 +149,16 @@ inline void add_pairs(PairSums<T>& sums, simd::Mask<T> within, V e, V g, V dx, V
 //   Mask operator()(Centre, w, r2, e, g)  which pairs are within the cutoff; sets the pair energy e
 //                                         and g, to anything in the other lanes
 //   double own_energy(i)                  energy of row i beside that of pairs
-// kTotals: energies and virials too, otherwise forces alone.
-template <class T, bool kTotals, class Pair>
+// and, where the ends of a pair do not have half of its energy each, kSplit = true and
+//   Mask operator()(Centre, w, r2, e, g, h)
+// kTotals: energies and virials too, otherwise forces alone. kNine: virials of nine components.
+template <class Pair, class = void> struct Splits {
+    static constexpr bool value = false;
+};
+template <class Pair> struct Splits<Pair, decltype(void(Pair::kSplit))> {
+    static constexpr bool value = Pair::kSplit;
+};
+template <class T, bool kTotals, bool kNine, class Pair>
 void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n_threads,
                const Pair& pair) {
     using V = simd::Vec<T>;
@@ -128,16 +167,27 @@ void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n
         const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
         BlockTotals totals(s, out, b);
         PairSums<T> sums;
+        [[maybe_unused]] RowVirial<T> of_row;
         for (std::int64_t i = b * kPairBlock; i < end; ++i) {
             const auto centre = pair.begin(i, rows[4 * i + 3]);
             const std::int32_t* begin = list.index + list.first[i];
             for_listed(rows, i, begin, begin + list.count[i],
                        [&](const Listed<T>& v, auto live, const std::int32_t*) MDKERN_BODY {
                            V e, g;
-                           const auto within = pair(centre, v.w, v.r2, e, g) & live;
-                           add_pairs<kTotals>(sums, within, e, g, v.dx, v.dy, v.dz);
+                           if constexpr (kNine && Splits<Pair>::value) {
+                               V h;
+                               const auto within = pair(centre, v.w, v.r2, e, g, h) & live;
+                               add_pairs<kTotals>(sums, within, e, g, v.dx, v.dy, v.dz);
+                               of_row.add(simd::keep(within, h), v.dx, v.dy, v.dz);
+                           } else {
+                               const auto within = pair(centre, v.w, v.r2, e, g) & live;
+                               add_pairs<kTotals>(sums, within, e, g, v.dx, v.dy, v.dz);
+                               if constexpr (kNine)
+                                   of_row.add(V(T(0.5)) * simd::keep(within, g), v.dx, v.dy, v.dz);
+                           }
                        });
             totals.finish_row(sums, i, kTotals ? pair.own_energy(i) : 0.0);
+            if constexpr (kNine) of_row.take(out, s.order ? s.order[i] : i);
         }
         totals.finish_block(sums);
     });
@@ -145,10 +195,12 @@ void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n
 template <class T, class Pair>
 void pair_loop(const System& s, const Neighbors& list, const Outputs& out, int n_threads,
                const Pair& pair) {
-    if (out.block_totals)
-        pair_rows<T, true>(s, list, out, n_threads, pair);
+    if (out.block_totals && out.nine())
+        pair_rows<T, true, true>(s, list, out, n_threads, pair);
+    else if (out.block_totals)
+        pair_rows<T, true, false>(s, list, out, n_threads, pair);
     else
-        pair_rows<T, false>(s, list, out, n_threads, pair);
+        pair_rows<T, false, false>(s, list, out, n_threads, pair);
 }
 
 // --- half lists
@@ -169,6 +221,7 @@ struct HalfSums {
     double* rows = nullptr;     // (n_total, 4) force and energy
     double* virials = nullptr;  // (n_total, 6), null: not wanted
     double* tiles = nullptr;    // (n_tiles, 6) virial of the tile's pairs
+    bool nine = false;          // whether virials are those of nine components, symmetric here
 };
 
 static inline void clear(double* p, std::int64_t n, int n_threads) {
@@ -192,10 +245,12 @@ struct alignas(64) Tile {
 //   rows                                   x, y, z, w per row
 //   prepare(i, j, w_i, w_j, r2, Tile&, k)  fills own and tag of a vector of pairs at place k
 //   evaluate(Tile, k, e, g)                sets the pair energy e and g of such a vector
+//   evaluate_split(Tile, k, e, g, h)       the same, and for virials of nine components the part h of g that
+//                                          belongs to the energy of j
 // Slow operations whose result says what to load belong into prepare(), where they overlap with the
 // loads of rows. All pairs of the list are within the cutoff. kTotals: energies and virials too, otherwise forces
 // alone.
-template <bool kTotals, class Pair> class TileLoop {
+template <bool kTotals, bool kNine, class Pair> class TileLoop {
     using V = simd::Vec<double>;
     struct Segment {
         std::int64_t row;
@@ -253,7 +308,13 @@ private:
           wxy = virial[5];
         for (int k = 0; k < n; k += V::width) {
             V e, g;
-            pair.evaluate(tile, k, e, g);
+            if constexpr (kNine) {
+                V h;
+                pair.evaluate_split(tile, k, e, g, h);
+                simd::store(tile.own[2] + k, h);
+            } else {
+                pair.evaluate(tile, k, e, g);
+            }
             if constexpr (kTotals) simd::store(tile.own[0] + k, e);
             simd::store(tile.own[1] + k, g);
             const auto live = simd::first_n<double>(n - k);
@@ -302,6 +363,7 @@ private:
         for (int c = 0; c < 4; ++c) sums.rows[4 * s.row + c] += row[c];
         if (!sums.virials) return;
         double* own = sums.virials + 6 * s.row;
+        if constexpr (kNine) return finish_nine(s);
         for (int k = s.begin; k < s.end; ++k) {  // half of the pair's virial to either row
             const double half_g = -0.5 * tile.own[1][k], x = tile.dx[k], y = tile.dy[k],
                          z = tile.dz[k];
@@ -311,6 +373,21 @@ private:
             for (int c = 0; c < 6; ++c) {
                 own[c] += w[c];
                 other[c] += w[c];
+            }
+        }
+    }
+
+    // To the segment's row what belongs to the energies of its neighbors, to those the rest.
+    void finish_nine(const Segment& s) {
+        double* own = sums.virials + 6 * s.row;
+        for (int k = s.begin; k < s.end; ++k) {
+            const double h = tile.own[2][k], rest = tile.own[1][k] - h, x = tile.dx[k],
+                         y = tile.dy[k], z = tile.dz[k];
+            const double w[6] = {-x * x, -y * y, -z * z, -y * z, -x * z, -x * y};
+            double* other = sums.virials + 6 * std::int64_t(tile.row[k]);
+            for (int c = 0; c < 6; ++c) {
+                own[c] += h * w[c];
+                other[c] += rest * w[c];
             }
         }
     }
@@ -326,12 +403,12 @@ private:
     const V first_ghost;
 };
 
-template <bool kTotals, class Pair>
+template <bool kTotals, bool kNine, class Pair>
 void tile_rows(const System& s, const HalfList& half, const HalfSums& sums, int n_threads,
                const Pair& pair) {
     const std::int64_t ghosts = half.image_first ? s.n_total : s.n_real;
     for_tiles(half, n_threads, [&](std::int64_t t) {
-        TileLoop<kTotals, Pair> loop(half.list, sums, pair, ghosts);
+        TileLoop<kTotals, kNine, Pair> loop(half.list, sums, pair, ghosts);
         loop.run(half, t);
     });
 }
@@ -340,10 +417,12 @@ template <class Pair> void tile_loop(const System& s, const HalfList& half, cons
                                      bool totals, int n_threads, const Pair& pair) {
     clear(sums.rows, 4 * s.n_total, n_threads);
     if (sums.virials) clear(sums.virials, 6 * s.n_total, n_threads);
-    if (totals)
-        tile_rows<true>(s, half, sums, n_threads, pair);
+    if (totals && sums.nine)
+        tile_rows<true, true>(s, half, sums, n_threads, pair);
+    else if (totals)
+        tile_rows<true, false>(s, half, sums, n_threads, pair);
     else
-        tile_rows<false>(s, half, sums, n_threads, pair);
+        tile_rows<false, false>(s, half, sums, n_threads, pair);
 }
 
 // Adds the sums of its images to each atom, and writes the results. own: energies of the atoms
@@ -371,7 +450,7 @@ static inline void finish_half(const System& s, const HalfList& half, const Half
             for (std::int32_t k = first; k < last; ++k)
                 for (int c = 0; c < 6; ++c)
                     w[c] += sums.virials[6 * std::int64_t(half.image[k]) + c];
-            for (int c = 0; c < 6; ++c) out.virials[6 * o + c] = w[c];
+            put_virial(out, o, w);
         }
         if (!out.block_totals) return;
         double* t = out.block_totals + 7 * b;

@@ -21,6 +21,8 @@ constexpr double kAskEvery = 0.2;         // seconds between two questions wheth
 
 using Clock = std::chrono::steady_clock;
 
+bool due(std::int64_t every, std::int64_t step) { return every > 0 && step % every == 0; }
+
 }  // namespace
 
 MdLoop::MdLoop(NeighborTable& table, const TableOptions& options, MdForce force, bool row_order,
@@ -262,12 +264,16 @@ void MdLoop::restore(const MdState& s) {
 
 void MdLoop::evaluate(Want want) {
     if (want == Want::forces && (!alone_ || scheme_->moves_cell())) want = Want::totals;
-    const bool energies = want == Want::energies;
+    const bool virials = want == Want::virials, energies = want == Want::energies || virials;
     Outputs r;
     r.block_totals = want == Want::forces ? nullptr : blocks_.data();
     double* forces = row_order_ ? f_.data() : packed_[0].reserve(3 * n_);
     r.forces = forces;
     r.energies = !energies ? nullptr : row_order_ ? energies_.data() : packed_[1].reserve(n_);
+    if (virials) {
+        r.virials = virials_.reserve(9 * n_);
+        r.virial_width = 9;
+    }
     force_(threads_, r);
     have_totals_ = want != Want::forces;
     if (have_totals_) {
@@ -286,6 +292,7 @@ void MdLoop::evaluate(Want want) {
         }
     }
     have_energies_ = energies;
+    have_virials_ = virials;
 }
 
 // p: kick, minus mass times shift, times scale. Sums go to phase_.sums, in the order of blocks.
@@ -507,7 +514,7 @@ void MdLoop::roll_back(std::int64_t good) {
     bad_atom_ = bad;
 }
 
-MdOutcome MdLoop::run(std::int64_t n, std::int64_t sample_every, double most_seconds,
+MdOutcome MdLoop::run(std::int64_t n, const MdRecord& record, double most_seconds,
                       const std::function<bool()>& pause) {
     if (!placed_) throw std::logic_error("MdLoop::run: no atoms are placed");
     const auto begin = Clock::now();
@@ -521,10 +528,12 @@ MdOutcome MdLoop::run(std::int64_t n, std::int64_t sample_every, double most_sec
         if (good - saved_.step >= kSaveEvery) save(saved_);
         bool done = false;
         try {
-            const bool sampled = sample_every > 0 && (good + 1) % sample_every == 0;
-            done = one_step(good + 1 == target ? Want::energies
-                            : sampled          ? Want::totals
-                                               : Want::forces);
+            const bool flux = due(record.fluxes, good + 1);
+            const bool sampled = due(record.samples, good + 1) || flux;
+            done = one_step(flux && record.heat  ? Want::virials
+                            : good + 1 == target ? Want::energies
+                            : sampled            ? Want::totals
+                                                 : Want::forces);
         } catch (const std::invalid_argument& e) {
             failure_ = e.what();
         } catch (const MemoryLimit& e) {
@@ -539,7 +548,8 @@ MdOutcome MdLoop::run(std::int64_t n, std::int64_t sample_every, double most_sec
             outcome.bad_atom = bad_atom_;
             break;
         }
-        if (sample_every > 0 && step() % sample_every == 0) sample();
+        if (due(record.samples, step())) sample();
+        if (due(record.fluxes, step())) sample_fluxes(record.heat);
         const auto now = Clock::now();
         if (std::chrono::duration<double>(now - asked).count() >= kAskEvery) {
             asked = now;

@@ -39,6 +39,17 @@ struct MdState {
 constexpr int kMdSample = 6;  // step, potential energy, kinetic energy, volume, trace of the
                               // virial, energy of thermostat and barostat
 
+// A row of MdLoop::fluxes(): step; sum_i W_i v_i and sum_i e_i v_i, eV Angstrom per ASE time unit, NaN where
+// they were not wanted; pressure tensor (xx, yy, zz, yz, xz, xy), eV/Angstrom^3; volume; kinetic energy.
+constexpr int kMdFlux = 15;
+
+// What a run records of itself, every so many steps by the count of steps of the whole run; 0: never.
+struct MdRecord {
+    std::int64_t samples = 0, fluxes = 0;
+    bool heat =
+        false;  // whether fluxes are of heat too, for which the potential must have nine_virials
+};
+
 struct MdOutcome {
     std::int64_t steps = 0;      // done
     std::int64_t bad_atom = -1;  // caller's index of the atom that made the run stop
@@ -68,9 +79,8 @@ public:
     void restore(const MdState& state);
     MdState state();
 
-    // At most n steps. Returns early where `pause` says so; it is asked every 0.2 s. A sample is
-    // recorded every `sample_every` steps (0: never) by the count of steps of the whole run.
-    MdOutcome run(std::int64_t n, std::int64_t sample_every, double most_seconds,
+    // At most n steps. Returns early where `pause` says so; it is asked every 0.2 s.
+    MdOutcome run(std::int64_t n, const MdRecord& record, double most_seconds,
                   const std::function<bool()>& pause);
 
     // The caller's view: momenta complete, arrays in the caller's order.
@@ -92,6 +102,8 @@ public:
     std::int64_t builds() const { return builds_; }
     void sample();  // a row of samples() now
     std::vector<double>& samples() { return samples_; }
+    void sample_fluxes(bool heat);  // a row of fluxes() now
+    std::vector<double>& fluxes() { return fluxes_; }
     std::int64_t n() const { return n_; }
     bool placed() const { return placed_; }  // false: no state to go on from
     const std::shared_ptr<MdScheme>& scheme() const { return scheme_; }
@@ -106,10 +118,11 @@ private:
     void unpack(const double* x, const double* p);
     void set_rows(const double* cell, std::int64_t begin);
     void periodic_cell(double* h) const;
-    enum class Want { forces, totals, energies };
+    enum class Want { forces, totals, energies, virials };  // each with those before
     void evaluate(Want want);
     void momentum_pass(MdKick kick, double scale, const double* shift, bool sums);
     void remove_drift();
+    void sum_heat(double* potential, double* convective);
     void complete();
     bool one_step(Want want);
     void half_steps();
@@ -131,7 +144,7 @@ private:
     MdMotion motion_;
     MdPhase phase_;
     bool owed_ = false, placed_ = false, have_energies_ = false, have_totals_ = false,
-         fix_com_ = false;
+         have_virials_ = false, fix_com_ = false;
     double factor_ = 1.0;  // of the momenta, still to be applied
     std::int64_t n_ = 0, builds_ = 0;
     double total_mass_ = 0.0, strain_[9], allowed_ = -1.0;
@@ -144,9 +157,10 @@ private:
     double seen_cell_[9] = {}, built_cell_[9] = {};
     bool pbc_[3] = {};
     // In the order of rows.
-    Buffer<double> x_, p_, f_, mass_, offset_, built_, noise_, noise_x_, energies_;
+    Buffer<double> x_, p_, f_, mass_, offset_, built_, noise_, noise_x_, energies_, virials_;
     Buffer<double> largest_, sums_, blocks_;  // by block of rows
-    std::vector<double> samples_;
+    Buffer<double> flux_sums_;                // (n_sums, 6)
+    std::vector<double> samples_, fluxes_;
     MdState saved_;
 };
 

@@ -62,6 +62,7 @@ public:
         }
         traits_.n_species = first.n_species;
         traits_.charges = first.charges;
+        traits_.nine_virials = first.nine_virials;
         traits_.half_list = first.half_list;
         traits_.long_range = first.long_range;
         traits_.forces_alone = first.forces_alone;

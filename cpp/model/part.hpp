@@ -21,7 +21,8 @@ public:
         };
         if (like.energies || energies) out.energies = energies_.reserve(std::size_t(s.n_real));
         if (like.forces) out.forces = rows(forces_, 3);
-        if (like.virials) out.virials = rows(virials_, 6);
+        if (like.virials) out.virials = rows(virials_, like.virial_width);
+        out.virial_width = like.virial_width;
         out.block_totals = totals_.reserve(std::size_t(7 * n_blocks(s.n_real)));
         return out;
     }
@@ -31,6 +32,7 @@ public:
         own.energies = out.energies;
         own.forces = out.forces;
         own.virials = out.virials;
+        own.virial_width = out.virial_width;
         own.block_totals = out.block_totals;
         return own;
     }
@@ -41,7 +43,7 @@ public:
     static void add(const System& s, const Outputs& to, double weight, const Outputs& part) {
         add(to.energies, weight, part.energies, s.n_real);
         add(to.forces, weight, part.forces, 3 * s.n_homes);
-        add(to.virials, weight, part.virials, 6 * s.n_homes);
+        add(to.virials, weight, part.virials, to.virial_width * s.n_homes);
         add(to.block_totals, weight, part.block_totals, 7 * n_blocks(s.n_real));
     }
     static void clear(const System& s, const Outputs& out) {
@@ -50,7 +52,7 @@ public:
         };
         zero(out.energies, s.n_real);
         zero(out.forces, 3 * s.n_homes);
-        zero(out.virials, 6 * s.n_homes);
+        zero(out.virials, out.virial_width * s.n_homes);
         zero(out.block_totals, 7 * n_blocks(s.n_real));
     }
 

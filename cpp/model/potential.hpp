@@ -30,7 +30,10 @@ struct Traits {
     int exchanges = 0;        // calls of Table::forward and reverse per evaluation
     int reverses = 0;         // calls of Table::reverse among them
     int exchange_width = 0;   // columns of the widest of them
-    bool tabulated = false;   // nets are evaluated from tables that were made with the potential
+    // Whether Outputs::virials may have nine components. Where energies depend on atoms beyond the
+    // neighbors of an atom, what its pairs collect is no heat flux.
+    bool nine_virials = false;
+    bool tabulated = false;  // nets are evaluated from tables that were made with the potential
 };
 
 inline double list_cutoff(const Traits& t) {

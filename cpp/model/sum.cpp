@@ -23,6 +23,7 @@ public:
     explicit Sum(const Fields& f) : fields_(f) {
         for (const Fields& part : f.groups("parts")) parts_.push_back(make_potential(part));
         traits_.half_list = true;
+        traits_.nine_virials = true;
         traits_.list_cutoff = 0.0;
         if (parts_.empty())
             throw std::invalid_argument(f.prefix() + "parts: none; expected at least one");
@@ -38,6 +39,7 @@ public:
             traits_.half_list = traits_.half_list && (t.half_list || list_cutoff(t) == 0.0);
             traits_.long_range = traits_.long_range || t.long_range;
             traits_.tabulated = traits_.tabulated || t.tabulated;
+            traits_.nine_virials = traits_.nine_virials && t.nine_virials;
             if (!map_ && traits_.n_species && t.n_species && traits_.n_species != t.n_species)
                 throw std::invalid_argument(
                     f.prefix() + "parts: of " + std::to_string(traits_.n_species) + " and " +

@@ -16,6 +16,7 @@ public:
         params_ = {int(n), fields_.array<double>("table", {n, n, 8})};
         traits_.cutoff = f.number("cutoff");
         traits_.forces_alone = true;
+        traits_.nine_virials = true;
         traits_.n_species = int(n);
     }
     Traits traits() const override { return traits_; }

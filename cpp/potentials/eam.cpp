@@ -41,6 +41,7 @@ public:
         Traits t;
         t.cutoff = params_.cutoff;
         t.forces_alone = true;
+        t.nine_virials = true;
         t.half_list = true;
         t.exchanges = t.exchange_width = 1;
         t.n_species = params_.n_species;

@@ -290,11 +290,26 @@ template <bool kMixed> struct EamPair {
     //   g = (F_i' f_{j->i}' + F_j' f_{i->j}' + phi') / r
     // where slopes of the table, which are per cell, are times cells per length.
     void evaluate(const Tile& tile, int k, V& e, V& g) const {
+        V slope_to_j, slope_to_i;
+        evaluate(tile, k, e, g, slope_to_j, slope_to_i);
+    }
+    // h = (F_j' f_{i->j}' + phi' / 2) / r
+    void evaluate_split(const Tile& tile, int k, V& e, V& g, V& h) const {
+        V slope_to_j, slope_to_i;
+        evaluate(tile, k, e, g, slope_to_j, slope_to_i);
+        const V scale = V(0.5) * radial.inverse_dr * simd::load(tile.own[3] + k);
+        const V difference =
+            simd::load(tile.own[1] + k) * slope_to_j - simd::load(tile.own[2] + k) * slope_to_i;
+        h = simd::fma(scale, difference, V(0.5) * g);
+    }
+
+private:
+    [[gnu::always_inline]] void evaluate(const Tile& tile, int k, V& e, V& g, V& slope_to_j,
+                                         V& slope_to_i) const {
         const V x = simd::load(tile.own[0] + k), inverse_r = simd::load(tile.own[3] + k);
         V c[8];
         simd::load_rows8(radial.table, tile.tag[0] + k, c);
-        const V slope_to_i = cubic_slope(c, x);
-        V slope_to_j = slope_to_i;
+        slope_to_i = slope_to_j = cubic_slope(c, x);
         if constexpr (kMixed) {
             V d[4];
             simd::load_rows<8>(radial.table, tile.tag[1] + k, d[0], d[1], d[2], d[3]);
@@ -314,7 +329,7 @@ void eam_force_compute(const EamParams& p, const System& s, const HalfList& half
                        const EamScratch& work, int n_threads, const Outputs& out) {
     HalfList kept = half;
     kept.list = {0, half.list.first, work.count, work.index};
-    const HalfSums sums{work.sums, work.virials, work.tiles};
+    const HalfSums sums{work.sums, work.virials, work.tiles, out.nine()};
     if (p.n_species == 1)
         tile_loop(s, kept, sums, out.block_totals != nullptr, n_threads,
                   EamPair<false>{work.rows, Radial(p), s});
@@ -325,7 +340,7 @@ void eam_force_compute(const EamParams& p, const System& s, const HalfList& half
 
 void eam_finish_compute(const System& s, const HalfList& half, const EamScratch& work,
                         int n_threads, const Outputs& out) {
-    const HalfSums sums{work.sums, work.virials, work.tiles};
+    const HalfSums sums{work.sums, work.virials, work.tiles, out.nine()};
     finish_half(s, half, sums, work.energy, n_threads, out);
 }
 

@@ -25,6 +25,7 @@ public:
                    f.flag("single")};
         traits_.cutoff = f.number("cutoff");
         traits_.forces_alone = true;
+        traits_.nine_virials = true;
         traits_.n_species = int(n);
     }
     Traits traits() const override { return traits_; }

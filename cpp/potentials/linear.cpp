@@ -29,6 +29,7 @@ public:
         intercepts_ = f.array<double>("intercepts", {n});
         traits_.cutoff = descriptor_->cutoff();
         traits_.n_species = int(n);
+        traits_.nine_virials = true;
     }
     Traits traits() const override { return traits_; }
     std::unique_ptr<Workspace> workspace() const override {
@@ -69,9 +70,24 @@ public:
             for (int c = 0; c < 3; ++c) out.forces[3 * o + c] = -gradient[3 * r + c];
         }
         for (std::int64_t b = 0; b < n_blocks(s.n_real); ++b) finish(s, b, task, out);
+        if (out.nine()) gather_nine(s, list, task, out);
     }
 
 private:
+    // -d (x) p to the neighbors; in the order of the list, by one thread.
+    static void gather_nine(const System& s, const Neighbors& list, const WeightedTask& task,
+                            const Outputs& out) {
+        std::fill_n(out.virials, 9 * s.n_homes, 0.0);
+        for (std::int64_t i = 0; i < s.n_real; ++i)
+            for (std::int64_t k = list.first[i]; k < list.first[i] + list.count[i]; ++k) {
+                const std::int64_t row = list.index[k], j = s.home[row];
+                double* to = out.virials + 9 * (s.order ? s.order[j] : j);
+                const double *p = task.out.pairs + 3 * k, *a = s.rows + 4 * i,
+                             *b = s.rows + 4 * row;
+                for (int c = 0; c < 9; ++c)
+                    to[c] -= (b[kNine[c][0]] - a[kNine[c][0]]) * p[kNine[c][1]];
+            }
+    }
     void finish(const System& s, std::int64_t b, const WeightedTask& task,
                 const Outputs& out) const {
         const std::int64_t end = std::min((b + 1) * kPairBlock, s.n_real);
@@ -85,7 +101,7 @@ private:
             totals[0] += energy;
             for (int c = 0; c < 6; ++c) totals[1 + c] += w[c];
             if (out.energies) out.energies[o] = energy;
-            for (int c = 0; out.virials && c < 6; ++c) out.virials[6 * o + c] = w[c];
+            for (int c = 0; out.virials && !out.nine() && c < 6; ++c) out.virials[6 * o + c] = w[c];
         }
         if (out.block_totals) std::copy_n(totals, 7, out.block_totals + 7 * b);
     }

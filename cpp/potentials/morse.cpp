@@ -22,6 +22,7 @@ public:
     Traits traits() const override {
         Traits t;
         t.cutoff = params_.r_cut;
+        t.nine_virials = true;
         t.forces_alone = true;
         return t;
     }

@@ -38,6 +38,7 @@ public:
     Traits traits() const override {
         Traits t;
         t.cutoff = basis_.cutoff();
+        t.nine_virials = true;
         t.n_species = p_.basis.n_species;
         return t;
     }
@@ -51,7 +52,7 @@ public:
                                              team_size(threads, list.n_pairs, kPairNs));
         const ForceBlocks plan = space.blocks.blocks();
         const std::size_t bytes = bispectrum_scratch_bytes(p_.basis, space.blocks.largest_count());
-        const ForceBlockWork work = space.blocks.work(s, team, bytes, true, out.virials != nullptr);
+        const ForceBlockWork work = space.blocks.work(s, team, bytes, true, out.width_of_virials());
         snap_compute(p_, s, space.blocks.list(), plan, work, team, out);
     }
 

@@ -36,6 +36,7 @@ public:
         Traits t;
         t.cutoff = p_.reach.largest;
         t.forces_alone = true;
+        t.nine_virials = true;
         t.n_species = p_.reach.n_species;
         t.exchanges = t.reverses = t.exchange_width = 1;
         return t;
@@ -51,8 +52,10 @@ public:
         const int team = space.blocks.update(s, list, table.build_number(), 1,
                                              team_size(threads, list.n_pairs, kPairNs));
         const ForceBlockWork work = space.blocks.work(
-            s, team, lane_scratch_bytes(space.blocks.largest_count(), kStillingerWeberSlot), true,
-            out.virials != nullptr);
+            s, team,
+            lane_scratch_bytes(space.blocks.largest_count(),
+                               kStillingerWeberSlot + (out.nine() ? kLaneCentres : 0)),
+            true, out.width_of_virials());
         const ForceBlocks plan = space.blocks.blocks();
         double* energies = energies_of_homes(table, s, out.energies, space.energies);
         stillinger_weber_compute(p_, s, list, plan, work, energies, team, out);

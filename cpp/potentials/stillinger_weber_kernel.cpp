@@ -144,6 +144,40 @@ template <bool kSeveral> struct SwModel {
         total = total + simd::fma(V(0.5), angles, at.phi);
     }
 
+    // A third of a triplet's energy is found at each of its atoms; that of a pair, whose other half is
+    // the neighbor's as a centre, at the centre.
+    void energy_centres(int type, const Slot* slot, int n, LaneCentres* to, char*) const {
+        const V species = double(type);
+        V strength = p.strength[0], cos0 = p.cos0[0];
+        for (int j = 0; j < n; ++j)
+            for (int k = j + 1; k < n; ++k) {
+                const Slot &J = slot[j], &K = slot[k];
+                if constexpr (kMixed) {
+                    const I at = row(species, J.species) * simd::set_int<double>(reach.n_species) +
+                                 simd::to_int(K.species);
+                    strength = simd::gather(p.strength, at);
+                    cos0 = simd::gather(p.cos0, at);
+                }
+                const V nj[3] = {J.nx, J.ny, J.nz}, nk[3] = {K.nx, K.ny, K.nz};
+                const V third = 1.0 / 3.0;
+                const V r0[3] = {third * (J.dx + K.dx), third * (J.dy + K.dy),
+                                 third * (J.dz + K.dz)};
+                const V c = simd::fma(nj[0], nk[0], simd::fma(nj[1], nk[1], nj[2] * nk[2]));
+                const V off = c - cos0, push = strength * off, e = push * off;
+                const V by_cos = (push + push) * (J.h * K.h), by_j = e * K.h * J.dh,
+                        by_k = e * J.h * K.dh;
+                V pj[3], pk[3];
+                for (int x = 0; x < 3; ++x) {
+                    pj[x] =
+                        simd::fma(by_j, nj[x], by_cos * J.inverse_r * simd::fnma(c, nj[x], nk[x]));
+                    pk[x] =
+                        simd::fma(by_k, nk[x], by_cos * K.inverse_r * simd::fnma(c, nk[x], nj[x]));
+                }
+                to[j].add(r0, pj);
+                to[k].add(r0, pk);
+            }
+    }
+
     void evaluate(int type, Slot* slot, int n, V& own, V& total, char*) const {
         const V species = double(type);
         for (int j = 0; j < n; ++j) pair(species, slot[j]);

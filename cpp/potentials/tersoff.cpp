@@ -38,6 +38,7 @@ public:
         Traits t;
         t.cutoff = p_.reach.largest;
         t.forces_alone = true;
+        t.nine_virials = true;
         t.n_species = p_.reach.n_species;
         t.exchanges = t.reverses = t.exchange_width = 1;
         return t;
@@ -54,8 +55,9 @@ public:
                                              team_size(threads, list.n_pairs, kPairNs));
         const ForceBlockWork work = space.blocks.work(
             s, team,
-            lane_scratch_bytes(space.blocks.largest_count(), kTersoffSlot, kTersoffCorners), true,
-            out.virials != nullptr);
+            lane_scratch_bytes(space.blocks.largest_count(),
+                               kTersoffSlot + (out.nine() ? kLaneCentres : 0), kTersoffCorners),
+            true, out.width_of_virials());
         const ForceBlocks plan = space.blocks.blocks();
         double* energies = energies_of_homes(table, s, out.energies, space.energies);
         tersoff_compute(p_, s, list, plan, work, energies, team, out);

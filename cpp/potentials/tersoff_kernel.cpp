@@ -279,6 +279,41 @@ template <bool kMod, bool kSeveral> struct TersoffModel {
         by_cos = simd::fma(w * s.cut, s.d_g * s.ex, by_cos);
     }
 
+    // Half of a bond's energy is found at either of its ends. So of the sums of a neighbor those parts
+    // that come from its own bond would have r0 = d / 2; here they are taken of all of its p, and for the
+    // bonds in which it is the third, that of j to k, the difference (d_j - d_k) / 2 is added.
+    void energy_centres(int type, const Slot* slot, int n, LaneCentres* to, char* memory) const {
+        const V species = double(type), half = 0.5;
+        const double* own_row =
+            p.triplet + 16 * std::int64_t(type) * reach.n_species * reach.n_species;
+        Corner* corners = reinterpret_cast<Corner*>(memory);
+        const bool kept = n <= kKeptSlots;
+        int at = 0;
+        const auto add = [&](const Side& s, const Slot& j, const Slot& k, V cos,
+                             LaneCentres& of_k) {
+            V by_j = V(0.0), by_k = V(0.0), by_cos = V(0.0);
+            add_slopes(s, j.zeta, by_j, by_k, by_cos);
+            const V turn = by_cos * k.inverse_r;
+            const V pk[3] = {simd::fma(by_k, k.nx, turn * simd::fnma(cos, k.nx, j.nx)),
+                             simd::fma(by_k, k.ny, turn * simd::fnma(cos, k.ny, j.ny)),
+                             simd::fma(by_k, k.nz, turn * simd::fnma(cos, k.nz, j.nz))};
+            const V r0[3] = {half * (j.dx - k.dx), half * (j.dy - k.dy), half * (j.dz - k.dz)};
+            of_k.add(r0, pk);
+        };
+        for (int j = 0; j < n; ++j) {
+            const Slot& J = slot[j];
+            const V r0[3] = {half * J.dx, half * J.dy, half * J.dz}, p_j[3] = {J.px, J.py, J.pz};
+            to[j].add(r0, p_j);
+            for (int k = j + 1; k < n; ++k) {
+                const Slot& K = slot[k];
+                Corner& c = corners[kept ? at++ : 0];
+                if (!kept) corner(species, own_row, J, K, c);
+                add(c.side[0], J, K, c.cos, to[k]);
+                add(c.side[1], K, J, c.cos, to[j]);
+            }
+        }
+    }
+
     void evaluate(int type, Slot* slot, int n, V& own, V& total, char* memory) const {
         const V species = double(type);
         for (int j = 0; j < n; ++j) pair(species, slot[j]);

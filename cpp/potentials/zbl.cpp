@@ -62,6 +62,7 @@ public:
         params_.table = table_.data();
         traits_.cutoff = params_.outer;
         traits_.forces_alone = true;
+        traits_.nine_virials = true;
         traits_.n_species = n;
     }
     Traits traits() const override { return traits_; }

@@ -112,7 +112,7 @@ class Potential:
     def compute(
         self,
         neighbors: NeighborTable,
-        virials: bool,
+        virials: typing.SupportsInt | typing.SupportsIndex,
         threads: typing.SupportsInt | typing.SupportsIndex,
     ) -> tuple[typing.Any, ...]: ...
     def descriptors(
@@ -139,6 +139,8 @@ class Potential:
     def list_cutoff(self) -> float: ...
     @property
     def n_features(self) -> int: ...
+    @property
+    def nine_virials(self) -> bool: ...
     @property
     def tabulated(self) -> bool: ...
 
@@ -185,8 +187,11 @@ class MdLoop:
         steps: typing.SupportsInt | typing.SupportsIndex,
         sample_every: typing.SupportsInt | typing.SupportsIndex,
         most_seconds: typing.SupportsFloat | typing.SupportsIndex,
+        flux_every: typing.SupportsInt | typing.SupportsIndex = 0,
+        heat: bool = False,
     ) -> tuple[typing.Any, ...]: ...
     def sample(self) -> None: ...
+    def sample_fluxes(self, heat: bool) -> None: ...
     def set_atoms(
         self,
         masses: numpy.typing.NDArray[numpy.float64],
@@ -198,6 +203,7 @@ class MdLoop:
     ) -> None: ...
     def set_threads(self, threads: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     def state(self) -> dict[str, typing.Any]: ...
+    def take_fluxes(self) -> numpy.typing.NDArray[numpy.float64]: ...
     def take_samples(self) -> numpy.typing.NDArray[numpy.float64]: ...
     def use_bussi(
         self,
@@ -419,7 +425,7 @@ def evaluate_frames(
     potential: Potential,
     cutoff: typing.SupportsFloat | typing.SupportsIndex,
     frames: list[typing.Any],
-    virials: bool,
+    virials: typing.SupportsInt | typing.SupportsIndex,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> typing.Any: ...
 def evaluate_tables(

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdkern.fluxes import Fluxes, heat_flux
+
 if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = [
     "Diffusion",
     "Drift",
+    "Fluxes",
     "correlation_time",
     "diffusion",
     "distance_shells",
     "energy_drift",
+    "heat_flux",
     "mean_square_displacement",
     "radial_distribution",
     "without_drift",

@@ -17,7 +17,7 @@ from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, NonFiniteError, is_native
 from mdkern.errors import MDKernWarning
 from mdkern.journal import digest
-from mdkern.potentials.base import SpeciesMap, not_finite, properties_of, warn_of
+from mdkern.potentials.base import SpeciesMap, need_nine_virials, not_finite, properties_of, warn_of
 from mdkern.shards import ATOMS, run_job
 from mdkern.terminal import Progress
 from mdkern.worker import Failure
@@ -27,8 +27,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "evaluate", "evaluate_iter", "model_hash"]
 
+VIRIALS = "virials"
 _OF_CHARGES = ("charges", "born_effective_charges")
-PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress", "stresses", *_OF_CHARGES)
+PROPERTIES = (
+    "energy",
+    "free_energy",
+    "energies",
+    "forces",
+    "stress",
+    "stresses",
+    VIRIALS,
+    *_OF_CHARGES,
+)
 OVERFLOW = "overflow"  # beside the properties of a frame whose evaluation the potential warns of
 
 
@@ -57,7 +67,8 @@ def evaluate(
         structure is a shard.
     properties : sequence of str
         Out of ``energy``, ``free_energy`` (eV), ``energies`` (n,), ``forces`` (n, 3) in eV/Angstrom, ``stress`` (6,) and
-        ``stresses`` (n, 6) in eV/Angstrom^3, in ASE's signs and order; where the model has charges (NEP), ``charges`` (n,) and
+        ``stresses`` (n, 6) in eV/Angstrom^3, in ASE's signs and order; ``virials`` (n, 9) in eV, as
+        :meth:`mdkern.calculators.Calculator.get_virials` has them for heat fluxes; where the model has charges (NEP), ``charges`` (n,) and
         ``born_effective_charges`` (n, 3, 3) in e; and whatever else the calculator offers, such as ``dipole``.
     threads : int, optional
         By default :func:`mdkern.get_num_threads`; with an executor 1 for each of its workers.
@@ -266,7 +277,7 @@ class Evaluation:
             return
         # A bad one among many: each by itself shows which.
         try:
-            found = _many(self.native, frames, "stresses" in self.wanted, threads)
+            found = self._many(frames, threads)
         except AtomsError:
             found = [None] * len(frames)
         for frame, values in zip(frames, found, strict=True):
@@ -278,14 +289,33 @@ class Evaluation:
         positions, _, cell, _ = frame
         try:
             if values is None:
-                (values,) = _many(self.native, [frame], "stresses" in self.wanted, threads)
+                (values,) = self._many([frame], threads)
+            values, virials = values
             r = potentials.Result(*values)
             if not math.isfinite(r.energy + sum(r.virial.tolist())):
                 raise NonFiniteError(not_finite(r, positions))
-            chosen = self._chosen(properties_of(r, cell))
+            everything = properties_of(r, cell)
+            if virials is not None:
+                everything[VIRIALS] = virials
+            chosen = self._chosen(everything)
         except (AtomsError, NonFiniteError, ValueError) as e:
             return Failure(e)
         return chosen | {OVERFLOW: True} if r.overflow else chosen
+
+    def _many(self, frames: Sequence[Any], threads: int) -> list[Any]:
+        """What the core gives for several frames, and virials of nine components or None; AtomsError where one of them is bad."""
+        assert self.native is not None
+        nine, six = VIRIALS in self.wanted, "stresses" in self.wanted
+        if nine:
+            need_nine_virials(self.native.potential)
+        found = _many(self.native, frames, 6 if six else 9 if nine else 0, threads)
+        if not nine:
+            return [(values, None) for values in found]
+        # Stresses are not the symmetric parts of the nine: the energy of a pair may be shared otherwise.
+        with_nine = _many(self.native, frames, 9, threads) if six else found
+        if not six:
+            found = [(*values[:4], None, *values[5:]) for values in found]
+        return [(values, w[4]) for values, w in zip(found, with_nine, strict=True)]
 
     def _one(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
         """By the calculator itself."""
@@ -298,6 +328,8 @@ class Evaluation:
                 found = {k: np.copy(v) if np.ndim(v) else v for k, v in results.items()}
                 # (n, 3, 3): ASE's writer of extended XYZ fails on them where they stay.
                 results.pop("born_effective_charges", None)
+                if VIRIALS in self.wanted and is_native(self.calculator):
+                    found[VIRIALS] = self.calculator.get_virials(atoms)
                 return self._chosen(found)
             except Exception as e:  # noqa: BLE001 - calculators of others raise all kinds of exceptions
                 return Failure(e)
@@ -322,8 +354,8 @@ class Evaluation:
                 yield result
 
 
-def _many(native: _Native, frames: Sequence[Any], virials: bool, threads: int) -> list[Any]:
-    """What the core gives for several frames; AtomsError where one of them is bad."""
+def _many(native: _Native, frames: Sequence[Any], virials: int, threads: int) -> list[Any]:
+    """What the core gives for several frames, with virials of so many components; AtomsError where one of them is bad."""
     inputs = []
     for positions, numbers, cell, pbc in frames:
         try:

@@ -18,8 +18,7 @@ public:
         AceScratch::layout(job.p, job.work.largest,
                            job.work.scratch + thread * job.work.scratch_bytes, scratch);
         if (job.task == CentreTask::descriptor) return;
-        open(plan, block, job.work.slots + thread * s.n_total, job.work.entries,
-             job.work.virial_entries);
+        open(plan, block, job.work, thread);
     }
 
     void run() {

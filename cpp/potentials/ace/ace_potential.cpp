@@ -19,6 +19,7 @@ class Ace final : public Potential {
 public:
     explicit Ace(const Fields& fields) : model_(fields) {
         traits_.cutoff = model_.cutoff();
+        traits_.nine_virials = true;
         traits_.n_species = model_.params().n_species;
         traits_.n_features = model_.params().n_features;
         traits_.tabulated = true;
@@ -46,7 +47,7 @@ public:
         const bool gradients = task != CentreTask::descriptor;
         const ForceBlockWork work =
             space.blocks.work(s, team, ace_scratch_bytes(p, space.blocks.largest_count()),
-                              gradients, gradients && out.virials);
+                              gradients, gradients ? out.width_of_virials() : 0);
         ace_compute(task, p, s, space.blocks.list(), space.blocks.blocks(), work, team, out);
     }
 

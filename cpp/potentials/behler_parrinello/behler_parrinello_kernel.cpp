@@ -100,8 +100,7 @@ public:
           tape((k.layout(p, j.work.largest, j.work.scratch + thread * j.work.scratch_bytes), k),
                SymmetryScratch::tile_bytes(p)) {
         if (job.task == CentreTask::descriptor) return;
-        open(plan, block, job.work.slots + thread * s.n_total, job.work.entries,
-             job.work.virial_entries);
+        open(plan, block, job.work, thread);
     }
 
     void run() {

@@ -67,6 +67,7 @@ public:
         p_.nets = nets_.data();
         p_.zeros = zeros_.data();
         traits_.n_features = p_.n_features;
+        traits_.nine_virials = true;
         traits_.n_species = p_.n_species;
     }
     Traits traits() const override { return traits_; }
@@ -88,7 +89,7 @@ public:
         BehlerParrinelloWork work;
         static_cast<ForceBlockWork&>(work) =
             space.blocks.work(s, team, behler_parrinello_scratch(p_, space.blocks.largest_count()),
-                              gradients, gradients && out.virials);
+                              gradients, gradients ? out.width_of_virials() : 0);
         work.overflow = &space.overflow;
         behler_parrinello_compute(task, p_, s, space.blocks.list(), space.blocks.blocks(), work,
                                   team, out);

@@ -39,6 +39,7 @@ public:
         Traits t;
         t.cutoff = std::max(net_->traits().cutoff, table_.r_cut());
         t.tabulated = net_->traits().tabulated;
+        t.nine_virials = net_->traits().nine_virials;
         t.exchanges = net_->traits().exchanges + 3;
         t.reverses = net_->traits().reverses;
         t.exchange_width = std::max(net_->traits().exchange_width, 3);

@@ -48,7 +48,7 @@ public:
         : ForceBlock(s_, block), task(task_), model(model_), list(list_), work(work_), out(out_) {
         scratch.take(model, work.largest, work.scratch + thread * work.scratch_bytes);
         if (task == CentreTask::descriptor) return;
-        open(plan, block, work.slots + thread * s.n_total, work.entries, work.virial_entries);
+        open(plan, block, work, thread);
     }
 
     void run() {

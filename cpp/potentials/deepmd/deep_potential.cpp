@@ -82,6 +82,7 @@ public:
                                             std::to_string(width_) + " and 1");
         traits_.n_features = has_net_ ? 0 : width_;
         traits_.n_species = n_types_;
+        traits_.nine_virials = true;
         if (single_)
             narrow_ = make<float>(fitting, tail);
         else
@@ -113,7 +114,7 @@ public:
             space.blocks.work(s, team,
                               single_ ? deep_scratch_bytes(narrow_->m, largest)
                                       : deep_scratch_bytes(wide_->m, largest),
-                              gradients, gradients && out.virials);
+                              gradients, gradients ? out.width_of_virials() : 0);
         work.overflow = &space.overflow;
         if (single_)
             deep_single_compute(task, narrow_->m, s, grouped, plan, work, team, out);

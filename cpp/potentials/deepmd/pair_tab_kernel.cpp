@@ -65,7 +65,12 @@ template <bool kKeep, bool kLimit> struct TablePair {
     }
     double own_energy(std::int64_t i) const { return p.bias[species_of(i)]; }
 
+    static constexpr bool kSplit = kKeep || kLimit;
     M operator()(const Centre& centre, V last, V r2, V& e, V& g) const {
+        V h;
+        return (*this)(centre, last, r2, e, g, h);
+    }
+    M operator()(const Centre& centre, V last, V r2, V& e, V& g, V& h) const {
         const V r = simd::sqrt(r2);
         I species = simd::to_int(last);
         V own = centre.keep, other = 1.0, slope;
@@ -80,6 +85,7 @@ template <bool kKeep, bool kLimit> struct TablePair {
         g = slope / r;
         if constexpr (kKeep || kLimit) {
             e = e * own;
+            h = V(0.5) * other * g;
             g = V(0.5) * (own + other) * g;
         }
         return r < V(p.r_end);
@@ -118,7 +124,12 @@ struct BlendPair {
     }
     double own_energy(std::int64_t i) const { return energies[order ? order[i] : i]; }
 
+    static constexpr bool kSplit = true;
     M operator()(const Centre& centre, V row, V r2, V& e, V& g) const {
+        V of_j;
+        return (*this)(centre, row, r2, e, g, of_j);
+    }
+    M operator()(const Centre& centre, V row, V r2, V& e, V& g, V& of_j) const {
         V c, h, sigma, species;
         simd::load_rows(atoms, simd::to_int(row), c, h, sigma, species);
         const V r = simd::sqrt(r2), one = 1.0;
@@ -136,7 +147,9 @@ struct BlendPair {
             own = simd::keep(r2 <= V(blend.limit[centre.row]), own);
             other = other * within_limit(blend.limit, simd::to_int(row), r2);
         }
-        const V moved = presence(blend, types) * math::exp(-(r * inverse_length)) * (own + other);
+        const V weight = presence(blend, types) * math::exp(-(r * inverse_length));
+        const V moved = weight * (own + other);
+        of_j = (simd::keep(covered, V(0.5) * c * slope) + simd::keep(near, weight * other)) / r;
         e = 0.0;
         g = (simd::keep(covered, V(0.5) * (own_c + c) * slope) + simd::keep(near, moved)) / r;
         return near | covered;

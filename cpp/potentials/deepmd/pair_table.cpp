@@ -91,6 +91,7 @@ public:
     Traits traits() const override {
         Traits t;
         t.cutoff = model_.r_cut();
+        t.nine_virials = true;
         t.forces_alone = true;
         t.exchanges = t.exchange_width = 1;
         t.n_species = model_.n_types();

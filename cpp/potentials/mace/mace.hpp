@@ -228,7 +228,8 @@ template <class T> struct MaceState {
     // (n_homes, up.n_components, k_up) dE/du but for messages, or null; and these, (n_entries, the same).
     T *du[kMaceMaxLayers] = {}, *messages[kMaceMaxLayers] = {};
     double* entries = nullptr;         // (n_entries, 4) forces
-    double* virial_entries = nullptr;  // (n_entries, 8) or null
+    double* virial_entries = nullptr;  // (n_entries, virial_stride_of(virial_width)) or null
+    int virial_width = 0;              // 6 or 9
     double* virials = nullptr;         // (n_blocks, 6)
     double* energies = nullptr;        // (n_real) by place
     char* scratch = nullptr;

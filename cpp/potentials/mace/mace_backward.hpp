@@ -135,7 +135,9 @@ template <class T> void MaceBlock<T>::pairs_back(std::int64_t p, int n, const do
     const std::int64_t first_entry = job.plan.first_entry[b];
     double* entries = job.state.entries + 4 * first_entry;
     double* virial_entries =
-        job.state.virial_entries ? job.state.virial_entries + 8 * first_entry : nullptr;
+        job.state.virial_entries
+            ? job.state.virial_entries + virial_stride_of(job.state.virial_width) * first_entry
+            : nullptr;
     for_centres(p, n, [&](int first, int length) {
         for (int k = 0; k < length; ++k) {
             const MaceCentre<T>& c = centre[k];

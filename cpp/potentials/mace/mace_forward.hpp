@@ -13,8 +13,10 @@ template <class T> void MaceBlock<T>::start() {
     const std::int64_t first = job.plan.first_entry[b], n = job.plan.first_entry[b + 1];
     if (job.state.entries)
         for (std::int64_t e = 4 * first; e < 4 * n; ++e) job.state.entries[e] = 0.0;
+    const int stride = virial_stride_of(job.state.virial_width);
     if (job.state.virial_entries)
-        for (std::int64_t e = 8 * first; e < 8 * n; ++e) job.state.virial_entries[e] = 0.0;
+        for (std::int64_t e = stride * first; e < stride * n; ++e)
+            job.state.virial_entries[e] = 0.0;
     for (int c = 0; c < 6; ++c) job.state.virials[6 * b + c] = 0.0;
     for (std::int64_t p = begin; p < end; ++p) job.state.energies[p] = model.energy[species_of(p)];
 }

@@ -229,6 +229,17 @@ template <class T> void mace_pair_forces(const MaceJob<T>& job, const MaceLayer<
         sums.add_force(px, py, pz);
         sums.add_virial(dx, dy, dz, px, py, pz);
         if (!virial_entries) continue;
+        const auto credit = [&](int stride, int q, V v) {
+            T lanes[kWidth];
+            simd::store(lanes, v);
+            for (int lane = 0; lane < kWidth; ++lane)
+                virial_entries[stride * std::int64_t(c.slot[k + lane]) + q] -= double(lanes[lane]);
+        };
+        if (job.state.virial_width == 9) {
+            const V d[3] = {dx, dy, dz}, p[3] = {px, py, pz};
+            for (int q = 0; q < 9; ++q) credit(9, q, d[kNine[q][0]] * p[kNine[q][1]]);
+            continue;
+        }
         const V half = T(0.5);
         const V v[6] = {dx * px,
                         dy * py,
@@ -236,12 +247,7 @@ template <class T> void mace_pair_forces(const MaceJob<T>& job, const MaceLayer<
                         half * simd::fma(dy, pz, dz * py),
                         half * simd::fma(dx, pz, dz * px),
                         half * simd::fma(dx, py, dy * px)};
-        for (int q = 0; q < 6; ++q) {
-            T lanes[kWidth];
-            simd::store(lanes, v[q]);
-            for (int lane = 0; lane < kWidth; ++lane)
-                virial_entries[8 * std::int64_t(c.slot[k + lane]) + q] -= double(lanes[lane]);
-        }
+        for (int q = 0; q < 6; ++q) credit(8, q, v[q]);
     }
     T twelve[12];
     sums.store(twelve);

@@ -6,6 +6,7 @@
 #include "core/threads.hpp"
 #include "forces/force_blocks.hpp"
 #include "model/potential.hpp"
+#include "model/unfolded.hpp"
 #include "potentials/mace/mace_model.hpp"
 #include "potentials/mace/mace_plan.hpp"
 #include "potentials/mace/mace_scratch.hpp"
@@ -31,6 +32,7 @@ struct MaceSpace final : Workspace {
     MaceArrays<float> narrow;
     Buffer<double> rho[kMaceMaxLayers], entries, virial_entries, virials, energies, exchanged;
     Buffer<char> scratch;
+    UnfoldedSpace unfolded;  // for virials of nine components
 };
 
 void run_layer(bool forward, const MaceJob<double>& job, int t, int team) {
@@ -57,6 +59,7 @@ public:
             wide_ = std::make_unique<const MaceWeights<double>>(f, bound, exact);
         const auto tell = [&](const auto& model) {
             traits_.cutoff = model.cutoff;
+            traits_.nine_virials = true;
             traits_.n_species = model.n_species;
             traits_.exchanges = 2 * (model.n_layers - 1);
             traits_.reverses = model.n_layers - 1;
@@ -82,10 +85,15 @@ public:
                 "expected vjp");
         if (out.born) throw std::invalid_argument("born: a model without charges");
         auto& space = static_cast<MaceSpace&>(workspace);
+        // Messages carry what an energy depends on beyond the neighbors of its atom.
+        const bool unfolded = out.nine() && traits_.reverses > 0;
+        Outputs own = out;
+        if (unfolded) own.virials = nullptr;
         if (wide_)
-            run(*wide_, space.wide, table, space, out, threads);
+            run(*wide_, space.wide, table, space, own, threads);
         else
-            run(*narrow_, space.narrow, table, space, out, threads);
+            run(*narrow_, space.narrow, table, space, own, threads);
+        if (unfolded) unfolded_virials(*this, table, space.unfolded, out, threads);
     }
 
 private:
@@ -173,7 +181,10 @@ private:
         }
         if (gradients) {
             state.entries = space.entries.reserve(4 * n_entries + 4);
-            if (out.virials) state.virial_entries = space.virial_entries.reserve(8 * n_entries + 8);
+            state.virial_width = out.width_of_virials();
+            if (out.virials)
+                state.virial_entries = space.virial_entries.reserve(
+                    std::size_t(virial_stride_of(state.virial_width)) * n_entries + 9);
         }
         state.virials = space.virials.reserve(std::size_t(6 * job.plan.n_blocks) + 6);
         state.energies = space.energies.reserve(n + 1);
@@ -227,8 +238,9 @@ private:
         if (out.forces)
             force_blocks_gather_compute(s, blocks, job.state.entries, 4, 3, team, out.forces, 3);
         if (out.virials)
-            force_blocks_gather_compute(s, blocks, job.state.virial_entries, 8, 6, team,
-                                        out.virials, 6);
+            force_blocks_gather_compute(s, blocks, job.state.virial_entries,
+                                        virial_stride_of(out.virial_width), out.virial_width, team,
+                                        out.virials, out.virial_width);
         const std::int32_t* place = space.plan.place();
         const bool energies = job.task == MaceTask::energy;
         std::fill_n(out.block_totals, 7 * n_blocks(s.n_real), 0.0);

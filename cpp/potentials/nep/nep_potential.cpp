@@ -95,6 +95,8 @@ public:
         t.charges = t.long_range = coulomb_.mode != 0;
         t.exchanges = t.exchange_width = coulomb_.mode != 0;
         t.n_features = p_.n_descriptors;
+        // Charges are those less their mean, by which every atom's energy depends on all atoms.
+        t.nine_virials = coulomb_.mode == 0 && !p_.dipole;
         t.n_species = p_.n_types;
         return t;
     }
@@ -168,8 +170,11 @@ private:
         const bool gradients = task != CentreTask::descriptor && task != CentreTask::charge;
         const std::size_t bytes = nep_scratch_bytes(p_, space.blocks.largest_count(),
                                                     single_ ? sizeof(float) : sizeof(double));
-        static_cast<ForceBlockWork&>(work) = space.blocks.work(
-            s, team, bytes, gradients, gradients && (out.virials || task == CentreTask::born));
+        static_cast<ForceBlockWork&>(work) =
+            space.blocks.work(s, team, bytes, gradients,
+                              !gradients                 ? 0
+                              : task == CentreTask::born ? 6
+                                                         : out.width_of_virials());
         if (single_)
             nep_single_compute(task, p_, narrow_, s, grouped, plan, work, team, out);
         else

@@ -17,7 +17,14 @@ from ase.calculators.calculator import Calculator as AseCalculator
 from mdkern import _core, checks
 from mdkern.errors import MDKernError
 from mdkern.io.files import FileModel
-from mdkern.potentials.base import Result, SpeciesMap, list_cutoff, not_finite, properties_of
+from mdkern.potentials.base import (
+    Result,
+    SpeciesMap,
+    list_cutoff,
+    need_nine_virials,
+    not_finite,
+    properties_of,
+)
 
 __all__ = ["AtomsError", "Calculator", "NonFiniteError", "is_native"]
 
@@ -294,6 +301,41 @@ class Calculator(AseCalculator):
         if not math.isfinite(r.energy + sum(r.virial.tolist())):
             raise NonFiniteError(not_finite(r, snapshot.arrays()[0]))
         self.accept(r, snapshot)
+
+    def get_virials(self, atoms: Atoms | None = None) -> Any:
+        r"""Virials of the atoms, from which heat fluxes are made: evaluates, and leaves the results as they are.
+
+        .. math:: W_i = \sum_j (r_j - r_i) \otimes \frac{\partial U_j}{\partial r_i}
+
+        with the energies U of atoms that ``energies`` has. Their sum is :attr:`virial`.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms, optional
+            By default those of the last evaluation.
+
+        Returns
+        -------
+        (n, 9) array
+            eV; components xx, yy, zz, xy, xz, yz, yx, zx, zy, the first of each for r.
+
+        Raises
+        ------
+        UnsupportedError
+            The potential has none: D3, charges, MACE of several layers.
+        NonFiniteError
+            Atoms lie on top of each other.
+        """
+        with self.lock:
+            need_nine_virials(self.potential)
+            snapshot = self._take(atoms)
+            try:
+                r = self.potential.compute(self._table, virials=9, threads=self.n_threads)
+            except ValueError as e:
+                raise AtomsError(str(e)) from None
+            if not math.isfinite(r.energy + sum(r.virial.tolist())):
+                raise NonFiniteError(not_finite(r, snapshot.arrays()[0]))
+            return r.virials
 
     def accept(self, r: Result, snapshot: Any) -> None:
         """Make these the results, and the atoms of the snapshot those that they belong to: for who evaluates the potential."""

@@ -18,7 +18,8 @@ from ase.md.md import MolecularDynamics
 from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, Calculator, is_native
 from mdkern.errors import InUseError, MDKernError, MDKernWarning, UnsupportedError
-from mdkern.potentials.base import list_cutoff, warn_of
+from mdkern.fluxes import Fluxes
+from mdkern.potentials.base import list_cutoff, need_nine_virials, warn_of
 
 __all__ = ["DynamicsError", "NativeDynamics"]
 
@@ -107,6 +108,8 @@ class NativeDynamics(MolecularDynamics):
     ase_name = "ase.md.md.MolecularDynamics"
     _moves_cell = False
     _sample_every = 0
+    _flux_every = 0
+    _heat = False
 
     def __init__(
         self,
@@ -225,6 +228,8 @@ class NativeDynamics(MolecularDynamics):
             k = int(np.argmin(good))
             raise AtomsError(f"masses[{k}] is {masses[k]}; expected a positive finite number (amu)")
         self._needs()
+        if self._flux_every and self._heat:
+            need_nine_virials(calc.potential)
         try:
             kinds = calc.species_map(numbers)
         except ValueError as e:
@@ -369,7 +374,9 @@ class NativeDynamics(MolecularDynamics):
     def _advance(self, steps: int, most_seconds: float = 0.0) -> int:
         """Take steps in the core, then publish; raises where it could not go on."""
         try:
-            done, failure, atom, raised = self._loop.run(steps, self._sample_every, most_seconds)
+            done, failure, atom, raised = self._loop.run(
+                steps, self._sample_every, most_seconds, self._flux_every, self._heat
+            )
         except BaseException:
             self._publish_after_failure()
             raise
@@ -412,6 +419,49 @@ class NativeDynamics(MolecularDynamics):
             ``(virial + 2 kinetic) / (3 volume)``.
         """
         return np.empty((0, 6)) if self._loop is None else self._loop.take_samples()
+
+    def record_fluxes(self, every: int, heat: bool = True) -> None:
+        """Record heat flux and pressure tensor in the core every so many steps from now on, without leaving it; 0: no more.
+
+        The trajectory has the same bits with and without. A step that is recorded with the heat flux takes some percent longer, and
+        the present state is not recorded until it is due: :meth:`record_fluxes_now` does.
+
+        Parameters
+        ----------
+        every : int
+            By the count of steps of the dynamics.
+        heat : bool
+            False: the pressure tensor alone, which every potential has.
+
+        Raises
+        ------
+        UnsupportedError
+            The potential has no heat flux: see :meth:`mdkern.calculators.Calculator.get_virials`.
+
+        Notes
+        -----
+        Atoms that FixAtoms holds have no velocity and carry nothing; the flux is exact for the others. FixCom takes a little energy off
+        each step, which the flux does not know of.
+        """
+        every, heat = checks.whole("every", every), checks.flag("heat", heat)
+        if every and heat:
+            need_nine_virials(self._calculator().potential)
+        self._flux_every, self._heat = every, heat
+
+    @_alone
+    def record_fluxes_now(self) -> None:
+        """Record the fluxes of the present step, whatever the interval; the heat flux too unless ``heat=False`` was asked for."""
+        heat = self._heat or not self._flux_every
+        if heat:
+            need_nine_virials(self._calculator().potential)
+        self._prepare()
+        self._loop.sample_fluxes(heat)
+
+    @_alone
+    def recorded_fluxes(self) -> Fluxes:
+        """What :meth:`record_fluxes` recorded since the last call, as arrays: :class:`mdkern.analysis.Fluxes`."""
+        rows = np.empty((0, 15)) if self._loop is None else self._loop.take_fluxes()
+        return Fluxes.of_rows(rows)
 
     # --- state
     def parameters(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from mdkern import _core
-from mdkern.errors import MDKernWarning
+from mdkern.errors import MDKernWarning, UnsupportedError
 from mdkern.io.mdk import write_model_file
 
 if TYPE_CHECKING:
@@ -23,11 +23,14 @@ __all__ = [
     "Potential",
     "Result",
     "SpeciesMap",
+    "has_nine_virials",
     "list_cutoff",
+    "need_nine_virials",
     "not_finite",
     "pair_entries",
     "properties_of",
     "result_of",
+    "virial_width",
     "volume_of",
     "warn_of",
 ]
@@ -35,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Energy and its derivatives, in the caller's order of atoms.
+    r"""Energy and its derivatives, in the caller's order of atoms.
 
     Attributes
     ----------
@@ -47,8 +50,11 @@ class Result:
         eV/Angstrom.
     virial : (6,) array
         ``-dE/d(strain)`` in eV, Voigt order xx, yy, zz, yz, xz, xy; stress = -virial / volume.
-    virials : (n, 6) array or None
-        Virial of each atom; they sum to `virial`. Only where asked for.
+    virials : (n, 6) or (n, 9) array or None
+        Virial of each atom in eV, only where asked for; they sum to `virial`. Six components in its order: symmetric parts, shared
+        between atoms as each potential finds it cheapest. Nine, in the order xx, yy, zz, xy, xz, yz, yx, zx, zy (of GPUMD and of
+        LAMMPS's ``centroid/stress/atom``): :math:`W_i = \sum_j (r_j - r_i) \otimes dU_j/dr_i` with the energies U of atoms that
+        `energies` has, for heat fluxes (:func:`mdkern.analysis.heat_flux`).
     charges : (n,) array or None
         Charge of each atom in e, where the model has charges.
     overflow : bool
@@ -81,8 +87,11 @@ class Potential(Protocol):
     species: tuple[str, ...] | None
     """Chemical symbols in the order of the species numbers; None: any element, all alike."""
 
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
-        """Evaluate on a neighbor table (`mdkern._core.NeighborTable`) that covers `cutoff`."""
+    def compute(self, neighbors: Any, *, virials: bool | int = False, threads: int = 0) -> Result:
+        """Evaluate on a neighbor table (`mdkern._core.NeighborTable`) that covers `cutoff`.
+
+        `virials`: components of the virials of atoms, 6 (or True), 9, or 0 for none.
+        """
         ...
 
 
@@ -118,9 +127,14 @@ class InCore:
         """The core's potential: what evaluates without Python in between, for :mod:`mdkern.md`."""
         return self._kernel
 
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
-        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`."""
-        return result_of(self, self._kernel.compute(neighbors, virials, threads))
+    def compute(self, neighbors: Any, *, virials: bool | int = False, threads: int = 0) -> Result:
+        """Energy, forces and virial on a neighbor table; see :class:`~mdkern.potentials.base.Result`.
+
+        `virials`: components of the virials of atoms, 6 (or True), 9, or 0 for none; UnsupportedError where 9 are asked of a
+        potential that has none.
+        """
+        width = virial_width(self, virials)
+        return result_of(self, self._kernel.compute(neighbors, width, threads))
 
     def warn(self, overflow: bool) -> None:
         """Say once what :attr:`Result.overflow` means; for who evaluates by :meth:`force_step`."""
@@ -137,6 +151,37 @@ def list_cutoff(potential: Any) -> float:
     """How far the list of a neighbor table has to reach for a potential, in Angstrom; 0: it looks for neighbors by itself."""
     step = getattr(potential, "force_step", lambda: None)()
     return float(getattr(step, "list_cutoff", potential.cutoff))
+
+
+def has_nine_virials(potential: Any) -> bool:
+    """Whether a potential has virials of atoms of nine components, and with them a heat flux."""
+    step = getattr(potential, "force_step", lambda: None)()
+    return bool(getattr(step, "nine_virials", False))
+
+
+def need_nine_virials(potential: Any) -> None:
+    """Raise UnsupportedError, with the name of the potential or of the part of a sum, where it has no heat flux."""
+    if has_nine_virials(potential):
+        return
+    name = type(potential).__name__
+    for part in getattr(potential, "parts", None) or getattr(potential, "potentials", ())[:1]:
+        if not has_nine_virials(part):
+            name = f"{name}, whose part {type(part).__name__}"
+            break
+    raise UnsupportedError(
+        f"virials of nine components: {name} has none, nor a heat flux: energies of its atoms depend on atoms beyond their "
+        "neighbors; it has stresses"
+    )
+
+
+def virial_width(potential: Any, virials: bool | int) -> int:
+    """Components of virials of atoms, from the argument of ``compute``."""
+    width = 6 if virials is True else int(virials)
+    if width not in (0, 6, 9):
+        raise ValueError(f"virials: {virials!r}; expected False, True, 6 or 9")
+    if width == 9:
+        need_nine_virials(potential)
+    return width
 
 
 def warn_of(potential: Any, overflow: bool) -> None:

@@ -122,7 +122,7 @@ class BehlerParrinello(InCore):
             out[kinds == e] = ((g < lower) | (g > upper)).sum(axis=1)
         return out
 
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
+    def compute(self, neighbors: Any, *, virials: bool | int = False, threads: int = 0) -> Result:
         """Energy, forces and virial; ``overflow`` says that symmetry functions are beyond the range of the training."""
         return super().compute(neighbors, virials=virials, threads=threads)
 

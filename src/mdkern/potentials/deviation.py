@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mdkern import _core
 from mdkern.loading import potential_of
-from mdkern.potentials.base import Result, result_of, warn_of
+from mdkern.potentials.base import Result, result_of, virial_width, warn_of
 
 __all__ = ["ModelDeviation"]
 
@@ -77,7 +77,7 @@ class ModelDeviation:
         """Say once what :attr:`Result.overflow` of the first model means."""
         warn_of(self.potentials[0], overflow)
 
-    def compute(self, neighbors: Any, *, virials: bool = False, threads: int = 0) -> Result:
+    def compute(self, neighbors: Any, *, virials: bool | int = False, threads: int = 0) -> Result:
         """Result of the first model, with the deviation.
 
         Returns
@@ -88,7 +88,8 @@ class ModelDeviation:
             components of the virial per atom in eV; ``devi_e`` of the energy per atom in eV.
         """
         if self._kernel is not None:
-            return result_of(self, self._kernel.compute(neighbors, virials, threads))
+            width = virial_width(self, virials)
+            return result_of(self, self._kernel.compute(neighbors, width, threads))
         first: Result = self.potentials[0].compute(neighbors, virials=virials, threads=threads)
         results = [first] + [p.compute(neighbors, threads=threads) for p in self.potentials[1:]]
         spread = np.std(np.stack([r.forces for r in results]), axis=0)
