@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdkern.errors import FormatError, MDKernError, MDKernWarning, UnsupportedError
 
 if TYPE_CHECKING:
-    from mdkern import calculators, descriptors, lammps, md, mep, potentials, reference
+    from mdkern import calculators, descriptors, lammps, md, mep, optimize, potentials, reference
     from mdkern._library import get_include, get_library
     from mdkern._runtime import (
         get_isa,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         neighbor_list_batch,
         primitive_neighbor_list,
     )
+    from mdkern.relaxation import relax, relax_iter
 
     __version__: str
 
@@ -49,6 +50,8 @@ _LAZY = {
     "neighbor_list_batch": "neighbors",
     "num_threads": "_runtime",
     "primitive_neighbor_list": "neighbors",
+    "relax": "relaxation",
+    "relax_iter": "relaxation",
     "set_isa": "_runtime",
     "set_num_threads": "_runtime",
 }
@@ -61,6 +64,7 @@ _MODULES = (
     "md",
     "mep",
     "models",
+    "optimize",
     "potentials",
     "reference",
     "registry",
@@ -95,9 +99,12 @@ __all__ = [
     "neighbor_list",
     "neighbor_list_batch",
     "num_threads",
+    "optimize",
     "potentials",
     "primitive_neighbor_list",
     "reference",
+    "relax",
+    "relax_iter",
     "set_isa",
     "set_num_threads",
 ]

@@ -17,7 +17,7 @@ from mdkern.journal import Journal
 from mdkern.pools import Pool, make_pool, pickled
 from mdkern.worker import Failure
 
-__all__ = ["ATOMS", "Job", "WorkerError", "run_job"]
+__all__ = ["ATOMS", "Interrupted", "Job", "WorkerError", "run_job"]
 
 HERE = 64  # frames of a shard without an executor, for whose threads they are
 # Of a shard that travels: 50 ms of work or more with most potentials, and some megabytes.
@@ -32,8 +32,25 @@ class WorkerError(MDKernError, RuntimeError):
     """A worker of an executor was lost, or cannot work; the frames are not to blame."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Raised by a job that is interrupted in the middle of a shard, with what of it is finished.
+
+    Attributes
+    ----------
+    results : dict
+        By the number of the frame among those that have not been yielded.
+    """
+
+    def __init__(self, results: dict[int, dict[str, Any]]) -> None:
+        super().__init__()
+        self.results = results
+
+
 class Job(Protocol):
-    """What is done with frames. It is pickled and sent to each worker once."""
+    """What is done with frames. It is pickled and sent to each worker once.
+
+    A job may have a method ``here(threads)``: how many frames the next shard has in a run without an executor.
+    """
 
     label: str
     """A word for dashboards."""
@@ -84,6 +101,7 @@ def run_job(
     threads: int | None = None,
     journal: Any = None,
     total: int | None = None,
+    found: Callable[[int], None] | None = None,
 ) -> Generator[dict[str, Any] | Failure]:
     """Results of all frames, in their order; a few shards are held at a time.
 
@@ -100,6 +118,8 @@ def run_job(
         Where finished results are kept, and found by the next run.
     total : int, optional
         Number of frames, for an iterator that does not say it.
+    found : callable, optional
+        Called with the index of each frame whose result was in the journal.
 
     Raises
     ------
@@ -115,8 +135,8 @@ def run_job(
         if journal is not None:
             book = stack.enter_context(closing(Journal(journal, job.fingerprint())))
         if executor is None:
-            here = 1 if job.shard == 1 else HERE
-            for shard in _shards(job, frames, book, lambda _: here, None):
+            here = getattr(job, "here", lambda _: 1 if job.shard == 1 else HERE)
+            for shard in _shards(job, frames, book, lambda _: here(threads or 0), None, found):
                 done = iter(job.run(shard.frames, threads or 0))
                 yield from _finished(shard, done, book)
             return
@@ -126,7 +146,7 @@ def run_job(
         run = _Run(job, name, payload, pool, threads or 1, book)
         n = len(frames) if isinstance(frames, Sized) else total
         most = _sizes(n, max(1, pool.workers()))
-        yield from run.results(_shards(job, frames, book, most, min(job.shard, ATOMS)))
+        yield from run.results(_shards(job, frames, book, most, min(job.shard, ATOMS), found))
 
 
 def _shards(
@@ -135,6 +155,7 @@ def _shards(
     book: Journal | None,
     most: Callable[[int], int],
     atoms: int | None,
+    found: Callable[[int], None] | None,
 ) -> Iterator[_Shard]:
     """Of at most so many frames (by the index of the first one), and atoms; finished frames are looked up."""
     shard, full = _Shard(0), most(0)
@@ -150,6 +171,8 @@ def _shards(
                 known = book.get(key)
                 if known is None:
                     shard.keys.append(key)
+                elif found is not None:
+                    found(k)
         shard.results.append(known)
         if known is None:
             shard.frames.append(packed)
@@ -192,6 +215,12 @@ def _finished(
                     keys.append(key)
                     fresh.append(found)
             yield found
+    except Interrupted as e:
+        if book is not None:  # the rest of the keys is that of the frames not yielded
+            rest = list(todo)
+            keys += [rest[k] for k in e.results]
+            fresh += e.results.values()
+        raise
     finally:
         if book is not None:
             book.add(keys, fresh)

@@ -5,80 +5,118 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdkern.cli import potential
-from mdkern.cli.jobs import Relaxation
-from mdkern.cli.optimize import Settings
 from mdkern.cli.options import dataset
-from mdkern.cli.output import UsageError, error, one_line, print_fields, print_json
+from mdkern.cli.output import UsageError, error, note, one_line, print_json
+from mdkern.cli.relax_report import LineWriter, TableWriter, print_report, row_of
 from mdkern.cli.scheduler import Many, connected
 from mdkern.cli.trajectory import open_trajectory, trajectory_format
-from mdkern.io.structures import with_results
+from mdkern.errors import FormatError
 
 if TYPE_CHECKING:
-    from ase import Atoms
+    from mdkern.relaxation_job import Relaxation, Settings
 
 __all__ = ["relax_many"]
 
 
 def relax_many(args: argparse.Namespace, settings: Settings) -> int:
     """Relax each of the frames; returns the exit status."""
-    if args.trajectory:
-        raise UsageError("--trajectory: for one structure; expected --index N with it")
+    from mdkern.relaxation import outcome
+    from mdkern.relaxation_job import Relaxation
+
     if args.output and trajectory_format(args.output) == "h5md":
         raise UsageError(f"-o {args.output}: frames of different sizes do not fit H5MD")
     args.frames = args.structure
-    continued = Many.continued(args, args.output)
+    args.on_error = args.on_error or "record"
+    outputs = (args.output, args.jsonl, args.table, args.plot)
+    replaced = args.overwrite or any(Many.continued(args, *outputs))
     frames = dataset(args)
     chosen = potential.for_frames(args.potential, frames.again, args.skin)
+    job = Relaxation(chosen.calculator, settings)
+    _begin_anew(args, job)
     begin = time.perf_counter()
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         many = Many(args, stack.enter_context(connected(args)), frames.number)
-        results = many.results(Relaxation(chosen.calculator, settings), frames.frames)
+        results = many.results(job, frames.frames)
         stack.enter_context(closing(results))
-        sink = None
+        sinks: list[Any] | None = None
         with many.until_interrupted():
             for k, (atoms, result) in enumerate(results):
-                if sink is None and args.output:
-                    mode: Any = "w" if args.overwrite or continued else "x"
-                    sink = stack.enter_context(closing(open_trajectory(args.output, mode)))
-                if "error" not in result:
-                    names = ("steps", "converged", "before", "energy", "fmax")
-                    rows.append(
-                        {"frame": k, "n_atoms": len(atoms), **{x: result[x] for x in names}}
-                    )
-                if sink is not None:
-                    sink.write(_frame(atoms, result))
+                if sinks is None:  # now that the first frame is there
+                    sinks = [stack.enter_context(closing(x)) for x in _sinks(args, replaced)]
+                frame = outcome(atoms.copy(), result, settings)
+                if frame.info["failed"]:
+                    text = frame.info["stopped"]
+                    if not many.record:
+                        raise UsageError(f"{args.frames}: frame {k}: {text}")
+                    if "error" not in result:  # others are there already
+                        many.bad.add(k, text)
+                row = row_of(k, atoms, frame, result)
+                rows.append(row)
+                for sink in sinks:
+                    sink.write(frame if hasattr(sink, "takes_frames") else row)
+    if many.found:
+        note(f"{many.found:,} of {len(rows):,} frames were finished already, in {args.journal}")
     many.bad.warn(args.frames)
+    if args.plot and rows:
+        from mdkern.cli.relax_plot import plot_rows
+
+        plot_rows(args.plot, rows, settings)
+    if args.beside and not many.interrupted:
+        Path(args.beside).unlink(missing_ok=True)
     facts = _facts(args, chosen, rows, many, time.perf_counter() - begin)
-    _report(args, facts)
-    left = [row["frame"] for row in rows if not row["converged"]]
-    if many.interrupted:
-        return 130
+    if args.json:
+        print_json(facts)
+    else:
+        print_report(args, facts)
+    return 130 if many.interrupted else _status(args, rows)
+
+
+def _begin_anew(args: argparse.Namespace, job: Relaxation) -> None:
+    """The journal that a run with other settings left beside the output does not matter where outputs are replaced."""
+    from mdkern.journal import Journal
+
+    if not (args.beside and args.overwrite and Path(args.beside).exists()):
+        return
+    try:
+        Journal(args.beside, job.fingerprint()).close()
+    except FormatError:
+        Path(args.beside).unlink()
+
+
+class _Frames:
+    """Frames for a file that ASE reads."""
+
+    takes_frames = True
+
+    def __init__(self, writer: Any) -> None:
+        self.write, self.close = writer.write, writer.close
+
+
+def _sinks(args: argparse.Namespace, replaced: bool) -> list[Any]:
+    mode: Any = "w" if replaced else "x"
+    sinks: list[Any] = []
+    if args.output:
+        sinks.append(_Frames(open_trajectory(args.output, mode)))
+    if args.jsonl:
+        sinks.append(LineWriter(args.jsonl, mode))
+    if args.table:
+        sinks.append(TableWriter(args.table, mode))
+    return sinks
+
+
+def _status(args: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
+    left = [row["frame"] for row in rows if not (row["converged"] or row["failed"])]
     if left:
         error(
             f"{len(left):,} of {len(rows):,} frames not converged after {args.steps} steps, frame {left[0]}"
             " the first; --steps allows more"
         )
-    return 1 if left else 0
-
-
-def _frame(atoms: Atoms, result: dict[str, Any]) -> Atoms:
-    """The relaxed frame with its results; one that failed as it was, with the reason."""
-    from mdkern.io.labels import drop_labels
-
-    frame: Atoms = atoms.copy()
-    if "error" in result:
-        frame.info["error"] = result["error"]
-        return frame
-    drop_labels(frame)
-    frame.set_cell(result["cell"])
-    frame.arrays["positions"][...] = result["positions"]
-    frame.info.update(converged=result["converged"], steps=result["steps"])
-    names = ("energy", "forces", "stress")
-    return with_results(frame, {x: result[x] for x in names if x in result})
+    return 0 if all(row["converged"] for row in rows) else 1
 
 
 def _facts(
@@ -90,8 +128,10 @@ def _facts(
 ) -> dict[str, Any]:
     return {
         "structure": args.structure,
-        "frames": len(rows) + len(many.bad.frames),
+        "frames": len(rows),
         "converged": sum(row["converged"] for row in rows),
+        "failed": len(many.bad.frames),
+        "taken_over": many.found,
         "potential": one_line(chosen.path or chosen.spec, 2000),
         "potential_sha256": chosen.sha256 or "built-in",
         "optimizer": args.optimizer,
@@ -100,30 +140,13 @@ def _facts(
         "interrupted": many.interrupted,
         "scheduler": args.scheduler,
         "seconds": seconds,
-        "results": rows,
+        "results": [row for row in rows if not row["failed"]],
         "bad_frames": many.bad.frames,
-        "files": {"structure": args.output},
-    }
-
-
-def _report(args: argparse.Namespace, facts: dict[str, Any]) -> None:
-    if args.json:
-        print_json(facts)
-        return
-    rows = facts["results"]
-    gained = [(row["energy"] - row["before"]) / row["n_atoms"] for row in rows] or [0.0]
-    steps = [row["steps"] for row in rows] or [0]
-    failed = f", {len(facts['bad_frames']):,} failed" if facts["bad_frames"] else ""
-    print_fields(
-        "",
-        {
-            "frames": f"{one_line(args.structure)}: {facts['frames']:,} frames{failed}",
-            "potential": facts["potential"],
-            "optimizer": f"{args.optimizer}, cell {args.cell}, fmax {args.fmax:g} eV/A",
-            "converged": f"{facts['converged']:,} of {len(rows):,}",
-            "steps": f"{sum(steps) / len(steps):.3g} on average, at most {max(steps):,}",
-            "energy": f"{sum(gained) / len(gained):.3g} eV/atom on average, at most {min(gained):.3g}",
-            "time": f"{facts['seconds']:.3g} s",
-            "written": one_line(args.output) if args.output else "nothing",
+        "files": {
+            "structure": args.output,
+            "lines": args.jsonl,
+            "table": args.table,
+            "plot": args.plot,
+            "journal": args.journal if many.interrupted or not args.beside else None,
         },
-    )
+    }

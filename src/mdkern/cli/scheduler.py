@@ -26,8 +26,17 @@ WAIT = 10  # seconds for an answer of the scheduler
 _SHOWN = 5  # bad frames that are named on stderr
 
 
-def add_many(parser: argparse.ArgumentParser, journal: bool = True) -> None:
-    """Options that say by whom frames are worked on."""
+def add_many(
+    parser: argparse.ArgumentParser,
+    journal: bool = True,
+    record: bool = False,
+    beside: bool = False,
+) -> Any:
+    """Options that say by whom frames are worked on; their group, for more of them.
+
+    `record`: frames that fail are named, and the others go on, unless `--on-error` says otherwise. `beside`: without `--journal` there
+    is one beside the output.
+    """
     group = parser.add_argument_group("many frames")
     add = group.add_argument
     add(
@@ -42,13 +51,18 @@ def add_many(parser: argparse.ArgumentParser, journal: bool = True) -> None:
         add(
             "--journal",
             metavar="FILE",
-            help="keeps what is finished: the same command goes on after an interruption, and writes its outputs anew",
+            help="keeps what is finished: the same command goes on after an interruption, and writes its outputs anew"
+            + (" (default: beside the output, until it is complete)" if beside else ""),
         )
+    stop, go_on = (
+        (" (default)", " (default with --scheduler)") if not record else ("", " (default)")
+    )
     add(
         "--on-error",
         choices=("raise", "record"),
-        help="of a frame that fails: stop (default), or name it and go on (default with --scheduler)",
+        help=f"of a frame that fails: stop{stop}, or name it and go on{go_on}",
     )
+    return group
 
 
 @contextmanager
@@ -156,14 +170,19 @@ class Many:
     Attributes
     ----------
     bad : Bad
+    record : bool
+        Whether frames that fail are recorded.
+    found : int
+        Frames whose results were in the journal.
     interrupted : bool
         By Ctrl-C.
     """
 
     def __init__(self, args: argparse.Namespace, client: Any, total: int | None) -> None:
         self._args, self._path, self._client, self._total = args, args.frames, client, total
-        self._record = (args.on_error or ("record" if client is not None else "raise")) == "record"
+        self.record = (args.on_error or ("record" if client is not None else "raise")) == "record"
         self.bad = Bad()
+        self.found = 0
         self.interrupted = False
 
     def results(
@@ -194,13 +213,14 @@ class Many:
             args.threads if self._client is not None else None,
             args.journal,
             self._total,
+            self._count,
         )
         with closing(getattr(job, "warned", lambda x: x)(done)) as found, self._bar() as bar:
             try:
                 for k, result in enumerate(found):
                     kept = waiting.popleft()
                     if isinstance(result, Failure):
-                        if not self._record:
+                        if not self.record:
                             raise UsageError(f"{self._path}: frame {k}: {result}") from result.error
                         self.bad.add(k, str(result))
                         yield kept, {"error": str(result)}
@@ -212,6 +232,9 @@ class Many:
                 raise
             except MDKernError as e:
                 raise UsageError(f"{self._path}: {e}") from e
+
+    def _count(self, _: int) -> None:
+        self.found += 1
 
     @contextmanager
     def until_interrupted(self) -> Iterator[None]:

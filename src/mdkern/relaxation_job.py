@@ -1,0 +1,330 @@
+"""What :func:`mdkern.relax` does with frames, here or in workers: see :class:`mdkern.shards.Job`."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import pickle
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mdkern import _core, checks
+from mdkern.calculators import AtomsError, is_native
+from mdkern.errors import MDKernError, UnsupportedError
+from mdkern.evaluation import OVERFLOW, model_hash
+from mdkern.journal import digest
+from mdkern.optimize.constraints import fix_symmetry, native_constraints
+from mdkern.potentials.base import volume_of, warn_of
+from mdkern.relaxation_ase import relaxed_by_ase
+from mdkern.shards import Interrupted
+from mdkern.worker import Failure
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = ["CELLS", "OPTIMIZERS", "Relaxation", "Settings"]
+
+OPTIMIZERS = ("fire", "fire2", "lbfgs", "bfgs")
+CELLS = ("none", "volume", "shape", "full")
+SHARD = 1024  # atoms, of one that travels: a relaxation is some hundred evaluations
+SECONDS = 2.0  # that a shard should take here: so much is lost where a run is killed
+FEWEST, MOST = 4, 1024  # frames of a shard here: for each thread, and at all
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is done with each frame, see :func:`mdkern.relax`; the mask as nine numbers."""
+
+    optimizer: str = "fire"
+    fmax: float = 0.01
+    steps: int = 500
+    cell: str = "full"
+    scalar_pressure: float = 0.0
+    mask: tuple[float, ...] | None = None
+    hydrostatic: bool = False
+    symmetry: bool = False  # of the frame at the start is kept
+
+    @classmethod
+    def of(
+        cls,
+        optimizer: Any = "fire",
+        fmax: Any = 0.01,
+        steps: Any = 500,
+        cell: Any = "full",
+        scalar_pressure: Any = 0.0,
+        mask: Any = None,
+        hydrostatic: Any = False,
+        symmetry: Any = False,
+    ) -> Settings:
+        """From arguments of users; ValueError for one that is none."""
+        for name, value, known in (("optimizer", optimizer, OPTIMIZERS), ("cell", cell, CELLS)):
+            if value not in known:
+                expected = ", ".join(known)
+                raise ValueError(f"{name}: {checks.shown(value)}; expected one of {expected}")
+        pressure = checks.number("scalar_pressure", scalar_pressure)
+        hydrostatic = checks.flag("hydrostatic", hydrostatic)
+        for name, given in (("mask", mask is not None), ("hydrostatic", hydrostatic)):
+            if given and cell == "none":
+                raise ValueError(f"{name}: of a cell that relaxes; expected none with cell='none'")
+        if pressure and cell in ("none", "shape"):
+            raise ValueError(
+                f"scalar_pressure: {pressure}; expected 0, as cell='{cell}' keeps the volume"
+            )
+        if hydrostatic and cell == "shape":
+            raise ValueError("hydrostatic: True; expected False, as cell='shape' keeps the volume")
+        return cls(
+            optimizer,
+            checks.not_negative("fmax", fmax, unit="eV/Angstrom"),
+            checks.whole("steps", steps),
+            cell,
+            pressure,
+            None if mask is None else _mask(mask),
+            hydrostatic,
+            checks.flag("symmetry", symmetry),
+        )
+
+    def constrain(self, atoms: Atoms) -> None:
+        """Add ASE's constraint of symmetry, where it is wanted; ValueError where there is no symmetry to be found."""
+        if not self.symmetry:
+            return
+        if atoms.cell.rank < 3 or not atoms.pbc.all():
+            raise ValueError("symmetry: the frame is not periodic in all directions")
+        atoms.set_constraint([*atoms.constraints, fix_symmetry(atoms)])
+
+    def refuse(self, atoms: Atoms) -> None:
+        """ValueError for atoms whose cell cannot relax."""
+        if self.cell == "none":
+            return
+        if atoms.cell.rank < 3:
+            raise ValueError(
+                f"cell: '{self.cell}', and the frame has no cell with a volume; expected 'none' for it"
+            )
+        for k in np.flatnonzero(~np.asarray(atoms.pbc)):
+            along = np.abs(atoms.cell.array[k]) > 1e-10 * np.abs(atoms.cell.array[k]).max()
+            mask = np.ones((3, 3)) if self.mask is None else np.reshape(self.mask, (3, 3))
+            if (mask[along].any() or mask[:, along].any()) or self.hydrostatic:
+                raise ValueError(
+                    f"cell: '{self.cell}', and the frame is not periodic along vector {k} of its cell; expected 'none', or a"
+                    " mask without the strains of that direction"
+                )
+
+
+def _mask(mask: Any) -> tuple[float, ...]:
+    """Nine numbers, rows of a matrix of zeros and ones."""
+    given = checks.numbers(
+        "mask", mask if checks.is_single(mask) else np.asarray(mask, dtype=float)
+    )
+    if given.shape == (6,):
+        xx, yy, zz, yz, xz, xy = given.tolist()
+        given = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    if given.shape != (3, 3) or not np.isin(given, (0.0, 1.0)).all():
+        raise ValueError(
+            f"mask: {checks.shown(mask)}; expected six of 0 and 1 (xx, yy, zz, yz, xz, xy), or (3, 3)"
+        )
+    return tuple(given.ravel().tolist())
+
+
+@dataclass
+class Relaxation:
+    """A job (see :class:`mdkern.shards.Job`): the nearest minimum of each frame.
+
+    Results have ``positions``, ``cell``, ``energy``, ``forces``, ``stress`` (where the cell has a volume), the energy ``before``, ``steps``,
+    ``fmax``, ``converged``, and ``failure``: a text, empty where there was none. A frame that could not be evaluated at all is a
+    :class:`~mdkern.worker.Failure`.
+
+    Parameters
+    ----------
+    calculator
+        Of mdkern, or any of ASE's.
+    settings : Settings
+    """
+
+    calculator: Any
+    settings: Settings
+    label = "relax"
+    sent: bool = field(init=False, default=False)  # this is a worker's copy
+    _pace: float = field(init=False, default=0.0)  # seconds of a frame
+    _own: Any = field(
+        init=False, default=None
+    )  # a calculator for frames that go by ASE's optimizers
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"calculator": self.calculator, "settings": self.settings}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["calculator"], state["settings"])  # type: ignore[misc]
+        self.sent = True
+
+    @property
+    def shard(self) -> int:
+        """Calculators of others take milliseconds to days for an evaluation."""
+        return SHARD if is_native(self.calculator) else 1
+
+    def here(self, threads: int) -> int:
+        """Frames of the next shard of a run without an executor."""
+        if not is_native(self.calculator):
+            return 1
+        least = FEWEST * (threads or _core.get_num_threads())
+        return max(least, min(MOST, int(SECONDS / self._pace))) if self._pace > 0.0 else least
+
+    def fingerprint(self) -> str:
+        """From the model and what the optimizer does."""
+        told = sorted(asdict(self.settings).items())
+        out = hashlib.sha256(f"relax {_core.__version__} {told}".encode())
+        model_hash(out, self.calculator)
+        return out.hexdigest()
+
+    def pack(self, atoms: Any, name: str) -> Any:
+        """A copy with its constraints."""
+        mine = checks.structure(name, atoms).copy()
+        mine.calc = None
+        mine.info.clear()
+        return mine
+
+    def key(self, packed: Any) -> bytes:
+        """Of all that moves or does not move, and of what calculators of others may read."""
+        kept = pickle.dumps([_told(c) for c in packed.constraints])
+        own = [x for n in sorted(packed.arrays) for x in (np.array(n), packed.arrays[n])]
+        more = [packed.cell.array, packed.pbc, np.frombuffer(kept, np.uint8)]
+        return digest([*own, *more])
+
+    def run(self, frames: Sequence[Any], threads: int) -> Iterator[dict[str, Any] | Failure]:
+        """Results of each; failures without the index of the frame, which the caller knows."""
+        begin = time.perf_counter()
+        step = self._step()
+        found: list[Any] = [None] * len(frames)
+        if step is not None:
+            self._native(step, frames, found, threads)
+        for atoms, known in zip(frames, found, strict=True):
+            yield known if known is not None else self._by_ase(atoms, threads)
+        if frames:
+            self._pace = (time.perf_counter() - begin) / len(frames)
+
+    def _step(self) -> Any:
+        """The potential as the core has it; None where it is reached through Python only."""
+        if not is_native(self.calculator):
+            return None
+        return getattr(self.calculator.potential, "force_step", lambda: None)()
+
+    def _native(self, step: Any, frames: Sequence[Any], found: list[Any], threads: int) -> None:
+        """Results of all frames but those whose constraints have no native form."""
+        inputs, at = [], []
+        for k, atoms in enumerate(frames):
+            try:
+                inputs.append(self._input(atoms))
+            except UnsupportedError:  # by ASE's optimizer
+                continue
+            except (MDKernError, ValueError) as e:
+                found[k] = Failure(e)
+            else:
+                at.append(k)
+        s = self.settings
+        mask = np.ones((3, 3)) if s.mask is None else np.reshape(s.mask, (3, 3))
+        kind = "none" if s.cell == "none" else "logarithm"
+        results, raised = _core.relax_frames(
+            step, self.calculator.parameters["skin"], inputs, s.optimizer, kind, mask, s.hydrostatic or s.cell == "volume",
+            s.cell == "shape", s.scalar_pressure, s.fmax, s.steps, threads,
+        )  # fmt: skip
+        for k, result in zip(at, results, strict=True):
+            if isinstance(result, str):
+                found[k] = Failure(AtomsError(result))
+            elif result is not None:
+                found[k] = _result(*result)
+        if isinstance(raised, KeyboardInterrupt):
+            done = {k: x for k, x in enumerate(found) if isinstance(x, dict)}
+            raise Interrupted(done) from raised
+        if raised is not None:
+            raise raised
+
+    def _input(self, atoms: Atoms) -> tuple[Any, ...]:
+        """As the core takes it."""
+        self._check(atoms)
+        positions, numbers, cell, pbc = checks.arrays(atoms)
+        kinds = self.calculator.species_map(numbers)
+        return positions, cell, pbc, kinds, native_constraints(atoms)
+
+    def _check(self, atoms: Atoms) -> None:
+        """ValueError for a frame that cannot relax; the constraint of symmetry is added where it is wanted."""
+        if not len(atoms):
+            raise ValueError("the frame has no atoms")
+        checks.finite("positions", atoms.positions)
+        checks.finite("cell", atoms.cell.array)
+        self.settings.refuse(atoms)
+        self.settings.constrain(atoms)
+
+    def _by_ase(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
+        calculator = self.calculator
+        try:
+            if is_native(calculator):
+                calculator = self._calculator(threads)
+            else:
+                self._check(atoms)  # others had it
+            return relaxed_by_ase(atoms, calculator, self.settings)
+        except Exception as e:  # noqa: BLE001 - calculators of others raise all kinds of exceptions
+            return Failure(e)
+
+    def _calculator(self, threads: int) -> Any:
+        """Of mdkern, with a list, threads and results of its own: the user's stays as it is."""
+        if self._own is None:
+            self._own = copy.deepcopy(self.calculator)
+        if threads:
+            self._own.set(threads=threads)
+        # Each frame begins with a new list, so that its bits do not depend on the frames before it.
+        skin = self._own.parameters["skin"]
+        self._own.set(skin=skin + 1.0)
+        self._own.set(skin=skin)
+        return self._own
+
+    def warned(
+        self, results: Generator[dict[str, Any] | Failure]
+    ) -> Generator[dict[str, Any] | Failure]:
+        """The same results, with the warning of a potential whose tables or room did not suffice."""
+        with closing(results):
+            for result in results:
+                if not isinstance(result, Failure) and OVERFLOW in result:
+                    del result[OVERFLOW]
+                    warn_of(self.calculator.potential, True)
+                yield result
+
+
+def _result(
+    positions: Any,
+    cell: Any,
+    energy: float,
+    forces: Any,
+    virial: Any,
+    before: float,
+    steps: int,
+    fmax: float,
+    converged: bool,
+    failure: str,
+    overflow: bool,
+) -> dict[str, Any]:
+    """What the core gave, by name."""
+    volume = volume_of(cell)
+    return {
+        "positions": positions,
+        "cell": cell,
+        "energy": energy,
+        "forces": forces,
+        **({"stress": virial / -volume} if volume > 0.0 else {}),
+        "before": before,
+        "steps": steps,
+        "fmax": fmax,
+        "converged": converged,
+        "failure": failure,
+        **({OVERFLOW: True} if overflow else {}),
+    }
+
+
+def _told(constraint: Any) -> Any:
+    """What a constraint says of itself; ASE's of symmetry says nothing."""
+    try:
+        return constraint.todict()
+    except (NotImplementedError, AttributeError):
+        return pickle.dumps(constraint)
