@@ -101,7 +101,7 @@ struct Kept {
     std::exception_ptr error;
 };
 
-Kept take_kept(const std::shared_ptr<Potential>& potential, const py::handle& entry, bool virials) {
+Kept take_kept(const std::shared_ptr<Potential>& potential, const py::handle& entry, int virials) {
     const auto t = entry.cast<py::tuple>();  // (table, snapshot, species)
     const Traits& traits = potential->traits();
     Kept k;
@@ -121,7 +121,8 @@ Kept take_kept(const std::shared_ptr<Potential>& potential, const py::handle& en
 // are several threads each. Returns a list of results as Potential.compute gives them, or the
 // message for a structure that cannot be evaluated.
 py::list evaluate_tables(const std::shared_ptr<Potential>& potential, const py::list& inputs,
-                         bool virials, int threads) {
+                         int virials, int threads) {
+    check_virials(*potential, virials);
     std::vector<Kept> kept;
     std::int64_t atoms = 0;
     for (const py::handle& entry : inputs) {

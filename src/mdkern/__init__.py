@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdkern.errors import FormatError, MDKernError, MDKernWarning, UnsupportedError
 
 if TYPE_CHECKING:
-    from mdkern import calculators, descriptors, lammps, md, optimize, potentials, reference
+    from mdkern import calculators, descriptors, lammps, md, mep, optimize, potentials, reference
     from mdkern._library import get_include, get_library
     from mdkern._runtime import (
         get_isa,
@@ -62,6 +62,7 @@ _MODULES = (
     "fitting",
     "lammps",
     "md",
+    "mep",
     "models",
     "optimize",
     "potentials",
@@ -97,6 +98,7 @@ __all__ = [
     "lammps",
     "load",
     "md",
+    "mep",
     "neighbor_list",
     "neighbor_list_batch",
     "num_threads",

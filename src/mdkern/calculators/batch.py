@@ -116,7 +116,7 @@ class Batch:
                 except (AtomsError, ValueError, TypeError):
                     continue  # said when it is asked
         found = _core.evaluate_tables(
-            _step_of(asked), [entry[1:] for entry in todo], virials, asked.n_threads
+            _step_of(asked), [entry[1:] for entry in todo], 6 if virials else 0, asked.n_threads
         )
         error: Exception | None = None
         for (calculator, _, snapshot, _), values in zip(todo, found, strict=True):
