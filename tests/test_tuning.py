@@ -559,6 +559,11 @@ def test_md_says_what_was_chosen(
     out = capsys.readouterr().out
     assert "skin 0.8 A, 1.25 times as fast as with 0.6 A; 1 thread, 1.50 times as fast" in out
     assert run_json(capsys, *start, "--skin", "0.5")["skin_A"] == 0.5
+    assert main([*start, "--report", "run.html"]) == 0
+    capsys.readouterr()
+    page = Path("run.html").read_text()
+    assert "skin 0.8 A, 1.25 times as fast as with 0.6 A" in page
+    assert "skin A" in page
     monkeypatch.setattr(tuning, "MODE", "")
     facts = run_json(capsys, *start)
     assert facts["skin_A"] == 0.6
