@@ -20,8 +20,9 @@ from md_checks import FS, INTEGRATORS, argon, assert_same, copper
 
 import mdkern
 from mdkern import MDKernWarning, md, tuning
-from mdkern.calculators import EAM
+from mdkern.calculators import EAM, LinearModel
 from mdkern.cli import main
+from mdkern.descriptors import ACSF
 from mdkern.md.tuned import TrialError
 from mdkern.tuning import Choice, Measured, search
 
@@ -160,8 +161,14 @@ def test_where_the_file_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert tuning.path() == tmp_path / "home" / ".cache" / "mdkern" / "tuning.json"
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    assert tuning.path() == tmp_path / "home" / ".cache" / "mdkern" / "tuning.json"
     monkeypatch.setenv("MDKERN_TUNE_FILE", "~/here.json")
     assert tuning.path() == tmp_path / "home" / "here.json"
+    monkeypatch.delenv("MDKERN_TUNE_FILE")
+    monkeypatch.setattr(os.path, "expanduser", lambda text: text)  # nobody's home
+    assert tuning.path().name == "tuning.json"
+    assert tuning.path().is_absolute()
 
 
 def test_choices_are_kept_and_forgotten(file: Path) -> None:
@@ -231,6 +238,33 @@ def test_folders_that_cannot_be_written(file: Path, monkeypatch: pytest.MonkeyPa
         assert tuning.all_choices() == {}
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_file_is_neither_read_nor_replaced(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = tmp_path / "pipe" if kind == "pipe" else Path(os.devnull)
+    if kind == "pipe":
+        os.mkfifo(name)
+    monkeypatch.setenv("MDKERN_TUNE_FILE", str(name))
+    with pytest.warns(MDKernWarning, match="no regular file"):
+        assert tuning.all_choices() == {}
+    with pytest.warns(MDKernWarning, match="no regular file"):
+        tuning.keep("a", Choice())
+    with pytest.warns(MDKernWarning):
+        tuning.forget()
+    assert name.exists()
+    assert not name.is_file()
+
+
+def test_a_link_stays_one(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link.json").symlink_to(file)
+    monkeypatch.setenv("MDKERN_TUNE_FILE", str(tmp_path / "link.json"))
+    tuning.keep("a", Choice())
+    assert (tmp_path / "link.json").is_symlink()
+    assert file.is_file()
+    assert tuning.stored("a") == Choice()
+
+
 def test_the_file_does_not_grow_without_end(file: Path) -> None:
     tuning.keep("first", Choice())
     document = json.loads(file.read_text())
@@ -285,6 +319,20 @@ def test_keys() -> None:
     assert "| 0 A per step |" in tuning.key_of(atoms.calc, atoms, FS, 2)
 
 
+def test_the_key_of_a_linear_model_is_that_of_its_numbers() -> None:
+    """Not of what its calculator computed last."""
+    descriptor = ACSF(["Cu"], 4.0, g2_params=[[1.0, 0.0], [0.5, 1.0]], periodic=True)
+    n = descriptor.get_number_of_features()
+    keys = []
+    for weight in (1.0, 1.0, 2.0):
+        atoms = copper(2)
+        atoms.calc = LinearModel(descriptor, np.full((1, n), weight), [0.0])
+        if len(keys) == 1:
+            atoms.get_forces()
+        keys.append(tuning.key_of(atoms.calc, atoms, FS, 1))
+    assert keys[0] == keys[1] != keys[2]
+
+
 # --- runs ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -296,7 +344,9 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def found(_trial: Any, skin: float, threads: int, **kwargs: Any) -> Any:
         made.append({"skin": skin, "threads": threads, **kwargs})
         return (
-            Choice(0.8 if kwargs.get("skins", True) else None, 1, 1.25, 1.5, skin),
+            Choice(0.8, 1, 1.25, 1.5, 0.6).only(
+                skin=kwargs.get("skins", True) is not None, threads=kwargs["fewer_threads"]
+            ),
             [],
         )
 
@@ -381,17 +431,23 @@ def test_unset_takes_over_threads_alone(
 
 @pytest.mark.usefixtures("file")
 def test_what_was_given_stays(searches: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is kept of such runs is not taken for what others would have found."""
     mode(monkeypatch, "once")
     mdkern.set_num_threads(2)
     mine = ran(0.5)
     assert searches[-1] == {"skin": 0.5, "threads": 2, "fewer_threads": True, "skins": None}
-    assert mine.tuned.skin is None
+    assert mine.tuned == Choice(None, 1, 1.0, 1.5, 0.6) == ran(0.5).tuned
     assert mine.parameters()["skin"] == 0.5
-    tuning.forget()
-    mine = ran(threads=3)
-    assert searches[-1] == {"skin": 0.6, "threads": 3, "fewer_threads": False}
+    assert len(searches) == 1
+    mine = ran(threads=2)
+    assert searches[-1] == {"skin": 0.6, "threads": 2, "fewer_threads": False}
     assert ran(0.5, threads=2).tuned is None
     assert len(searches) == 2
+    assert ran().tuned == Choice(0.8, 1, 1.25, 1.5, 0.6)
+    assert len(searches) == 3
+    assert len(tuning.all_choices()) == 3
+    assert ran(0.4).tuned.threads == 1  # from the last one: nothing is kept for this skin
+    assert len(searches) == 3
 
 
 @pytest.mark.usefixtures("file", "searches")
@@ -559,6 +615,11 @@ def test_md_says_what_was_chosen(
     out = capsys.readouterr().out
     assert "skin 0.8 A, 1.25 times as fast as with 0.6 A; 1 thread, 1.50 times as fast" in out
     assert run_json(capsys, *start, "--skin", "0.5")["skin_A"] == 0.5
+    assert main([*start, "--report", "run.html"]) == 0
+    capsys.readouterr()
+    page = Path("run.html").read_text()
+    assert "skin 0.8 A, 1.25 times as fast as with 0.6 A" in page
+    assert "skin A" in page
     monkeypatch.setattr(tuning, "MODE", "")
     facts = run_json(capsys, *start)
     assert facts["skin_A"] == 0.6

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 import tempfile
 import time
 import warnings
@@ -267,9 +268,21 @@ def _interval(spans: Sequence[tuple[float, int]], steps: int) -> float:
 def path() -> Path:
     """The file: $MDKERN_TUNE_FILE, or mdkern/tuning.json in the user's folder of caches."""
     if given := os.environ.get("MDKERN_TUNE_FILE"):
-        return Path(given).expanduser()
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(caches, "mdkern", "tuning.json").expanduser()
+        return Path(os.path.expanduser(given))  # noqa: PTH111 - Path's raises where there is no home
+    caches = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(caches):  # noqa: PTH117 - so says the standard
+        caches = os.path.expanduser("~/.cache")  # noqa: PTH111
+        if caches.startswith("~"):  # a container's user without a home
+            caches = str(Path(tempfile.gettempdir(), f"mdkern-{os.getuid()}"))
+    return Path(caches, "mdkern", "tuning.json")
+
+
+def _is_special(file: Path) -> bool:
+    """Whether something is there that is no file: reading a pipe may never end, and /dev/null must stay."""
+    try:
+        return not stat.S_ISREG(file.stat().st_mode)
+    except OSError:
+        return False
 
 
 def key_of(calculator: Any, atoms: Any, timestep: float, threads: int) -> str:
@@ -281,7 +294,10 @@ def key_of(calculator: Any, atoms: Any, timestep: float, threads: int) -> str:
     from mdkern.evaluation import model_hash
 
     out = hashlib.sha256()
-    model_hash(out, calculator)
+    potential = (
+        calculator.potential
+    )  # what has no numbers for the core is hashed without its calculator's results
+    model_hash(out, calculator if hasattr(potential, "core_fields") else potential)
     move = timestep * math.sqrt(float((atoms.get_velocities() ** 2).sum()) / max(1, len(atoms)))
     info = _runtime.info()
     return " | ".join(
@@ -310,6 +326,9 @@ def stored(key: str) -> Choice | None:
 def all_choices() -> dict[str, Choice]:
     """Everything in the file; nothing, with a warning, where it cannot be read."""
     file = path()
+    if _is_special(file):
+        _warn(f"{file}: no regular file; it is not used")
+        return {}
     try:
         with file.open("rb") as f:
             data = f.read(_MOST_BYTES + 1)
@@ -385,14 +404,17 @@ def forget(words: str = "") -> list[str]:
     if words:
         if gone:
             _write({key: choice for key, choice in choices.items() if key not in gone})
-    else:  # also a file that cannot be read
+    elif not _is_special(path()):  # also a file that cannot be read
         with suppress(FileNotFoundError):
             path().unlink()
     return gone
 
 
 def _write(choices: dict[str, Choice]) -> None:
-    file = path()
+    file = Path(os.path.realpath(path()))  # a link stays one
+    if _is_special(file):
+        _warn(f"{file}: no regular file; choices are not kept")
+        return
     document = {"format": _FORMAT, "choices": {key: asdict(c) for key, c in choices.items()}}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

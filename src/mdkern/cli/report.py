@@ -14,6 +14,7 @@ import numpy as np
 from mdkern.cli import plots
 from mdkern.cli.observer import diffusion_texts
 from mdkern.cli.output import number, plus_minus, writing
+from mdkern.tuning import Choice
 
 if TYPE_CHECKING:
     from mdkern.cli.dynamics import Run
@@ -118,13 +119,14 @@ def _rows(
         ("speed", f"{number(facts['ns_per_day'], 3)} ns/day"),
         ("", f"{number(facts['steps_per_s'])} steps/s"),
         ("", f"{number(facts['atom_steps_per_s'], 3)} atom-steps/s"),
+        *([("tuned", str(Choice(**facts["tuned"])))] if facts.get("tuned") else []),
         ("ended", facts["failure"] or ("by Ctrl-C" if facts["interrupted"] else "as asked")),
     ]
 
 
 def _provenance(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     names = ("structure", "potential", "potential_sha256", "seed", "timestep_fs", "version", "isa")
-    more = ("threads", "neighbor_list_builds", "command")
+    more = ("threads", "skin_A", "neighbor_list_builds", "command")
     return [(name.replace("_", " "), str(facts[name])) for name in names + more]
 
 

@@ -49,7 +49,6 @@ class SelfTuning(MolecularDynamics):
     #: What was chosen for this run, and what it gained; None: nothing was looked up or measured.
     tuned: tuning.Choice | None = None
     _skin: float | None
-    _key: tuple[Any, str] = (None, "")
     _looked = False
 
     def _calculator(self) -> Any:
@@ -102,7 +101,7 @@ class SelfTuning(MolecularDynamics):
         """
         self.tuned = None
         self._prepare()
-        calc = self._calculator()
+        calc, key = self._calculator(), self._keys()[0]
         if self._skin is not None:
             kwargs["skins"] = None
         own_threads = calc.n_threads != 0
@@ -114,7 +113,7 @@ class SelfTuning(MolecularDynamics):
             fewer_threads=not own_threads,
             **kwargs,
         )
-        tuning.keep(self._tuning_key(calc), choice)
+        tuning.keep(key, choice)
         self.tuned, self._looked = choice, True
         return rows
 
@@ -141,8 +140,9 @@ class SelfTuning(MolecularDynamics):
         threads = calc.n_threads == 0 and _runtime.get_num_threads() > 1
         if not (skin or threads):
             return None
-        if mode != "measure" and tuning.path().exists():
-            found = tuning.stored(self._tuning_key(calc))
+        kept = {} if mode == "measure" else tuning.all_choices()
+        if kept:  # only then: the hash of a large model takes a while
+            found = next((kept[key] for key in self._keys() if key in kept), None)
             if found is not None:
                 part = found.only(skin=skin, threads=threads)
                 self.tuned = part if mode or part.threads is not None else None
@@ -154,10 +154,11 @@ class SelfTuning(MolecularDynamics):
                 self.tuned = None
         return self.tuned
 
-    def _tuning_key(self, calc: Any) -> str:
-        """Looked up once per potential: the hash of a large model takes a while."""
-        if self._key[0] is not calc.potential:
-            threads = calc.n_threads or _runtime.get_num_threads()
-            key = tuning.key_of(calc, self.atoms, self.dt, threads)
-            self._key = (calc.potential, key)
-        return self._key[1]
+    def _keys(self) -> tuple[str, str]:
+        """Of choices where this much was given by hand, and where nothing was."""
+        calc = self._calculator()
+        given = [] if self._skin is None else [f"skin {self._skin:g} A given"]
+        given += ["threads given"] if calc.n_threads else []
+        threads = calc.n_threads or _runtime.get_num_threads()
+        whole = tuning.key_of(calc, self.atoms, self.dt, threads)
+        return " | ".join([whole, *given]), whole
