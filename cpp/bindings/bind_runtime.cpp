@@ -16,7 +16,7 @@ void bind_runtime(py::module_& m) {
     m.def("build_info", [] {
         py::dict d;
         py::list compiled, supported;
-        for (Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+        for (Isa isa : kIsas) {
             if (isa_compiled(isa)) compiled.append(isa_name(isa));
             if (isa_supported(isa)) supported.append(isa_name(isa));
         }

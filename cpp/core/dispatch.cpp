@@ -9,7 +9,6 @@ namespace mdkern {
 
 namespace {
 
-constexpr Isa kAll[] = {Isa::scalar, Isa::avx2, Isa::avx512};
 std::atomic<Isa> current{Isa::scalar};
 
 // __builtin_cpu_supports checks CPUID and, through XGETBV, that the operating system saves the wide
@@ -22,8 +21,11 @@ bool cpu_runs(Isa isa) {
                       __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
                       __builtin_cpu_supports("popcnt");
     if (isa == Isa::avx2) return avx2;
-    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+    return isa == Isa::avx512 && avx2 && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw");
+#elif defined(__aarch64__)
+    return isa == Isa::neon;  // part of the architecture
 #else
     return false;
 #endif
@@ -32,11 +34,11 @@ bool cpu_runs(Isa isa) {
 Isa parse(const std::string& name) {
     if (name == "auto") {
         Isa best = Isa::scalar;
-        for (Isa isa : kAll)
+        for (Isa isa : kIsas)
             if (isa_supported(isa)) best = isa;
         return best;
     }
-    for (Isa isa : kAll)
+    for (Isa isa : kIsas)
         if (name == isa_name(isa)) {
             if (isa_supported(isa)) return isa;
             throw std::invalid_argument("'" + name + "' is not supported " +
@@ -50,13 +52,14 @@ Isa parse(const std::string& name) {
 
 std::string supported_names() {
     std::string s = "auto";
-    for (Isa isa : kAll)
+    for (Isa isa : kIsas)
         if (isa_supported(isa)) s += std::string(", ") + isa_name(isa);
     return s;
 }
 
 const char* isa_name(Isa isa) {
-    return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "scalar";
+    constexpr const char* kNames[] = {"scalar", "avx2", "avx512", "neon"};
+    return kNames[int(isa)];
 }
 
 bool isa_compiled(Isa isa) {
@@ -66,7 +69,10 @@ bool isa_compiled(Isa isa) {
 #if !defined(MDKERN_HAVE_AVX512)
     if (isa == Isa::avx512) return false;
 #endif
-    return isa == Isa::scalar || isa == Isa::avx2 || isa == Isa::avx512;
+#if !defined(MDKERN_HAVE_NEON)
+    if (isa == Isa::neon) return false;
+#endif
+    return true;
 }
 
 bool isa_supported(Isa isa) { return isa_compiled(isa) && cpu_runs(isa); }

@@ -1,14 +1,14 @@
 // The explicit SIMD layer: the only vector header that a kernel includes.
 //
 // One backend is chosen by the macro that CMake sets for the object being compiled
-// (MDKERN_ISA_SCALAR, MDKERN_ISA_AVX2 or MDKERN_ISA_AVX512); MDKERN_ISA is the namespace of that
-// object. All three have the same names and meaning; scalar.hpp is the reference. Everything lives
+// (MDKERN_ISA_SCALAR, MDKERN_ISA_AVX2, MDKERN_ISA_AVX512 or MDKERN_ISA_NEON); MDKERN_ISA is the namespace of that
+// object. All have the same names and meaning; scalar.hpp is the reference. Everything lives
 // in namespace mdkern::MDKERN_ISA::simd, so that no AVX code can be merged by the linker into
 // baseline objects. Add an operation when a kernel needs it, to all backends, with a line here and
 // a test in cpp/tests/test_simd.cpp.
 //
 // Types (T = double or float)
-//   Vec<T>          Vec<T>::width lanes: 1 (scalar), 4 / 8 (AVX2), 8 / 16 (AVX-512)
+//   Vec<T>          Vec<T>::width lanes: 1 (scalar), 4 / 8 (AVX2, NEON), 8 / 16 (AVX-512)
 //   Mask<T>         one truth value per lane of Vec<T>
 //   Int<T>          one int32 per lane of Vec<T>
 //
@@ -80,6 +80,8 @@
 #include "simd/avx512.hpp"
 #elif defined(MDKERN_ISA_AVX2)
 #include "simd/avx2.hpp"
+#elif defined(MDKERN_ISA_NEON)
+#include "simd/neon.hpp"
 #elif defined(MDKERN_ISA_SCALAR)
 #include "simd/scalar.hpp"
 #else

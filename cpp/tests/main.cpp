@@ -18,6 +18,8 @@ static bool cpu_has(const char* isa) {
         return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
     }
+#elif defined(__aarch64__)
+    return strcmp(isa, "neon") == 0;
 #endif
     return false;
 }

@@ -39,7 +39,7 @@ def num_threads(n: int) -> Iterator[None]:
 
 
 def get_isa() -> str:
-    """Instruction set of the kernels: "avx512", "avx2" or "scalar"."""
+    """Instruction set of the kernels: "avx512", "avx2", "neon" or "scalar"."""
     return str(_core.get_isa())
 
 

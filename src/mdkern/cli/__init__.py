@@ -64,7 +64,7 @@ examples:
 
 environment:
   MDKERN_NUM_THREADS, else OMP_NUM_THREADS      threads; --threads goes before both
-  MDKERN_ISA = auto | avx512 | avx2 | scalar    instruction set of the kernels
+  MDKERN_ISA = auto | avx512 | avx2 | neon | scalar    instruction set of the kernels
   MDKERN_TUNE = off | once | measure            skin and threads of md that were measured: mdkern tune
   OPENBLAS_NUM_THREADS, MKL_NUM_THREADS         1 unless set in md, relax, evaluate, validate, tune, demo
   NO_COLOR                                      plain text, no progress bars
