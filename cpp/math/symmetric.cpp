@@ -74,6 +74,13 @@ void symmetric_eigen(int n, double* a, double* d, double* scratch) {
     if (n <= 0) return;
     double *e = scratch, *h = scratch + n;  // e: beside the diagonal
     h[n - 1] = 0.0;
+    // Squares must neither overflow nor vanish.
+    const std::ptrdiff_t size = std::ptrdiff_t(n) * n;
+    double most = 0.0;
+    for (std::ptrdiff_t k = 0; k < size; ++k) most = std::max(most, std::fabs(a[k]));
+    const double unit = most > 1e-100 && most < 1e100 ? 1.0 : most;
+    if (unit != 1.0 && unit > 0.0)
+        for (std::ptrdiff_t k = 0; k < size; ++k) a[k] /= unit;
     reduce(n, a, e, h);
     accumulate(n, a, h, d);
     e[n - 1] = 0.0;
@@ -120,24 +127,8 @@ void symmetric_eigen(int n, double* a, double* d, double* scratch) {
             e[m] = 0.0;
         }
     }
-}
-
-bool solve_positive(int n, const double* a, const double* b, double* x, double* f) {
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        double* row = f + i * n;
-        for (std::ptrdiff_t j = 0; j < i; ++j)
-            row[j] = (a[i * n + j] - dot(j, row, f + j * n)) / f[j * n + j];
-        const double rest = a[i * n + i] - dot(i, row, row);
-        // Close to singular, the factors lose the digits that the eigenvalues still have.
-        if (!(rest > 1e-10 * std::fabs(a[i * n + i]))) return false;
-        row[i] = std::sqrt(rest);
-        x[i] = (b[i] - dot(i, row, x)) / row[i];
-    }
-    for (std::ptrdiff_t i = n - 1; i >= 0; --i) {
-        x[i] /= f[i * n + i];
-        for (std::ptrdiff_t j = 0; j < i; ++j) x[j] -= f[i * n + j] * x[i];
-    }
-    return true;
+    if (unit > 0.0)
+        for (int k = 0; k < n; ++k) d[k] *= unit;
 }
 
 void solve_absolute(int n, const double* a, const double* b, double* x, double* vectors,

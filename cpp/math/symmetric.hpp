@@ -5,10 +5,6 @@
 
 namespace mdkern {
 
-// Solves a x = b by Cholesky's factors; a (n, n), symmetric, row by row. False, x undefined: `a` is not
-// positive definite. `factors` is scratch, (n, n).
-bool solve_positive(int n, const double* a, const double* b, double* x, double* factors);
-
 // x = |a|^-1 b, where |a| has the eigenvectors of `a` and the absolute values of its eigenvalues.
 // `vectors` (n, n) and `scratch` are scratch.
 void solve_absolute(int n, const double* a, const double* b, double* x, double* vectors,
