@@ -66,6 +66,18 @@ def alloy() -> Any:
     return EAM.zhou2004(list(ELEMENTS))
 
 
+@pytest.fixture
+def blas_alone() -> Iterator[None]:
+    """One thread of BLAS: the logarithms of ASE's filter are slow with more."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        yield
+        return
+    with threadpool_limits(1):
+        yield
+
+
 def bits(atoms: Atoms) -> tuple[Any, ...]:
     """All that came out."""
     results = {} if atoms.calc is None else atoms.calc.results
@@ -118,21 +130,21 @@ def test_frames_come_back_relaxed_and_the_given_ones_stay(alloy: Any) -> None:
         ("bfgs", {"cell": "full", "mask": np.diag([1, 0, 1])}),
     ],
 )
+@pytest.mark.usefixtures("blas_alone")
 def test_the_path_is_that_of_ase(optimizer: str, more: dict[str, Any], alloy: Any) -> None:
-    """Every frame after 12 steps, and how many steps they need."""
+    """After 24 steps, or when it is converged before."""
     given = frames(2, seed=5)
-    for steps, fmax in ((12, 1e-9), (500, 0.05)):
-        out = mdkern.relax(given, alloy, fmax, steps=steps, optimizer=optimizer, **more)
-        settings = Settings.of(optimizer, fmax, steps, **more)
-        for atoms, frame in zip(given, out, strict=True):
-            wanted = relaxed_by_ase(atoms.copy(), EAM.zhou2004(list(ELEMENTS)), settings)
-            assert frame.info["steps"] == wanted["steps"]
-            assert frame.info["converged"] == wanted["converged"]
-            assert frame.positions == pytest.approx(wanted["positions"], abs=1e-8)
-            assert frame.cell.array == pytest.approx(wanted["cell"], abs=1e-8)
-            assert frame.get_potential_energy() == pytest.approx(wanted["energy"], abs=1e-8)
-            assert frame.get_stress() == pytest.approx(wanted["stress"], abs=1e-8)
-            assert frame.info["fmax"] == pytest.approx(wanted["fmax"], abs=1e-7)
+    out = mdkern.relax(given, alloy, 0.05, steps=24, optimizer=optimizer, **more)
+    settings = Settings.of(optimizer, 0.05, 24, **more)
+    for atoms, frame in zip(given, out, strict=True):
+        wanted = relaxed_by_ase(atoms.copy(), EAM.zhou2004(list(ELEMENTS)), settings)
+        assert frame.info["steps"] == wanted["steps"]
+        assert frame.info["converged"] == wanted["converged"]
+        assert frame.positions == pytest.approx(wanted["positions"], abs=1e-8)
+        assert frame.cell.array == pytest.approx(wanted["cell"], abs=1e-8)
+        assert frame.get_potential_energy() == pytest.approx(wanted["energy"], abs=1e-8)
+        assert frame.get_stress() == pytest.approx(wanted["stress"], abs=1e-8)
+        assert frame.info["fmax"] == pytest.approx(wanted["fmax"], abs=1e-7)
 
 
 def test_what_stays_of_the_cell(alloy: Any) -> None:
