@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
+import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -21,7 +22,6 @@ from mdkern.journal import digest
 from mdkern.optimize.constraints import fix_symmetry, native_constraints
 from mdkern.potentials.base import volume_of, warn_of
 from mdkern.relaxation_ase import relaxed_by_ase
-from mdkern.shards import Interrupted
 from mdkern.worker import Failure
 
 if TYPE_CHECKING:
@@ -198,15 +198,19 @@ class Relaxation:
 
     def run(self, frames: Sequence[Any], threads: int) -> Iterator[dict[str, Any] | Failure]:
         """Results of each; failures without the index of the frame, which the caller knows."""
-        begin = time.perf_counter()
         step = self._step()
-        found: list[Any] = [None] * len(frames)
-        if step is not None:
-            self._native(step, frames, found, threads)
-        for atoms, known in zip(frames, found, strict=True):
-            yield known if known is not None else self._by_ase(atoms, threads)
-        if frames:
-            self._pace = (time.perf_counter() - begin) / len(frames)
+        if step is None:
+            for atoms in frames:
+                yield self.by_ase(atoms, threads)
+            return
+        batch = _Batch(self, step, frames, threads)
+        batch.work(None)
+        yield from batch.results()
+
+    def task(self, frames: Sequence[Any], threads: int) -> _Batch | None:
+        """See :class:`mdkern.shards.Job`."""
+        step = self._step()
+        return None if step is None else _Batch(self, step, frames, threads)
 
     def _step(self) -> Any:
         """The potential as the core has it; None where it is reached through Python only."""
@@ -214,37 +218,20 @@ class Relaxation:
             return None
         return getattr(self.calculator.potential, "force_step", lambda: None)()
 
-    def _native(self, step: Any, frames: Sequence[Any], found: list[Any], threads: int) -> None:
-        """Results of all frames but those whose constraints have no native form."""
-        inputs, at = [], []
-        for k, atoms in enumerate(frames):
-            try:
-                inputs.append(self._input(atoms))
-            except UnsupportedError:  # by ASE's optimizer
-                continue
-            except (MDKernError, ValueError) as e:
-                found[k] = Failure(e)
-            else:
-                at.append(k)
+    def arguments(self) -> tuple[Any, ...]:
+        """Of the core's ``relax_frames``, behind the frames."""
         s = self.settings
         mask = np.ones((3, 3)) if s.mask is None else np.reshape(s.mask, (3, 3))
         kind = "none" if s.cell == "none" else "logarithm"
-        results, raised = _core.relax_frames(
-            step, self.calculator.parameters["skin"], inputs, s.optimizer, kind, mask, s.hydrostatic or s.cell == "volume",
-            s.cell == "shape", s.scalar_pressure, s.fmax, s.steps, threads,
-        )  # fmt: skip
-        for k, result in zip(at, results, strict=True):
-            if isinstance(result, str):
-                found[k] = Failure(AtomsError(result))
-            elif result is not None:
-                found[k] = _result(*result)
-        if isinstance(raised, KeyboardInterrupt):
-            done = {k: x for k, x in enumerate(found) if isinstance(x, dict)}
-            raise Interrupted(done) from raised
-        if raised is not None:
-            raise raised
+        hydrostatic = s.hydrostatic or s.cell == "volume"
+        cell = (kind, mask, hydrostatic, s.cell == "shape", s.scalar_pressure)
+        return (s.optimizer, *cell, s.fmax, s.steps)
 
-    def _input(self, atoms: Atoms) -> tuple[Any, ...]:
+    def take_pace(self, seconds: float, n: int) -> None:
+        """How long so many frames took."""
+        self._pace = seconds / n
+
+    def input(self, atoms: Atoms) -> tuple[Any, ...]:
         """As the core takes it."""
         atoms = self._checked(atoms)
         positions, numbers, cell, pbc = checks.arrays(atoms)
@@ -263,7 +250,8 @@ class Relaxation:
             self.settings.constrain(atoms)
         return atoms
 
-    def _by_ase(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
+    def by_ase(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
+        """The result of one frame."""
         calculator = self.calculator
         try:
             if is_native(calculator):
@@ -295,6 +283,78 @@ class Relaxation:
                     del result[OVERFLOW]
                     warn_of(self.calculator.potential, True)
                 yield result
+
+
+class _Batch:
+    """Frames that the core works on, on a thread beside the caller's: see :class:`mdkern.shards.Task`."""
+
+    def __init__(self, job: Relaxation, step: Any, frames: Sequence[Any], threads: int) -> None:
+        self._job, self._step, self._frames, self._threads = job, step, frames, threads
+        self._found: list[Any] = [None] * len(frames)
+        self._inputs: list[Any] = []
+        self._at: list[int] = []
+        self._by_ase: list[int] = []  # constraints without a native form
+        for k, atoms in enumerate(frames):
+            try:
+                self._inputs.append(job.input(atoms))
+            except UnsupportedError:
+                self._by_ase.append(k)
+            except (MDKernError, ValueError) as e:
+                self._found[k] = Failure(e)
+            else:
+                self._at.append(k)
+        self._stop = _core.StopFlag()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread = threading.Thread(target=self._run, name="mdkern relax", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.work(self._stop)
+        except BaseException as e:  # noqa: BLE001 - raised where results are taken
+            self._error = e
+
+    def work(self, stop: Any) -> None:
+        """By the calling thread; without `stop` until a signal."""
+        begin = time.perf_counter()
+        results, raised = _core.relax_frames(
+            self._step,
+            self._job.calculator.parameters["skin"],
+            self._inputs,
+            *self._job.arguments(),
+            self._threads,
+            stop,
+        )
+        for k, result in zip(self._at, results, strict=True):
+            if isinstance(result, str):
+                self._found[k] = Failure(AtomsError(result))
+            elif result is not None:
+                self._found[k] = _result(*result)
+        if raised is not None:
+            raise raised
+        if self._at:
+            self._job.take_pace(time.perf_counter() - begin, len(self._at))
+
+    def results(self) -> list[dict[str, Any] | Failure]:
+        """All of them, when they are there."""
+        if self._thread is not None:
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+        for k in self._by_ase:
+            self._found[k] = self._job.by_ase(self._frames[k], self._threads)
+        return self._found
+
+    def stop(self) -> list[dict[str, Any] | Failure | None]:
+        """End soon; those that are finished."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        return self._found
 
 
 def _result(
