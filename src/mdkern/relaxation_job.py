@@ -34,6 +34,7 @@ CELLS = ("none", "volume", "shape", "full")
 SHARD = 1024  # atoms, of one that travels: a relaxation is some hundred evaluations
 SECONDS = 2.0  # that a shard should take here: so much is lost where a run is killed
 FEWEST, MOST = 4, 1024  # frames of a shard here: for each thread, and at all
+GROWTH = 4  # from one to the next
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class Relaxation:
     label = "relax"
     sent: bool = field(init=False, default=False)  # this is a worker's copy
     _pace: float = field(init=False, default=0.0)  # seconds of a frame
+    _last: int = field(init=False, default=1)  # frames of the last shard
     _own: Any = field(
         init=False, default=None
     )  # a calculator for frames that go by ASE's optimizers
@@ -172,7 +174,11 @@ class Relaxation:
         if not is_native(self.calculator):
             return 1
         least = FEWEST * (threads or _core.get_num_threads())
-        return max(least, min(MOST, int(SECONDS / self._pace))) if self._pace > 0.0 else least
+        if not self._pace:
+            return least
+        # The next frames may be larger than those before.
+        self._last = max(least, min(MOST, GROWTH * self._last, int(SECONDS / self._pace)))
+        return self._last
 
     def fingerprint(self) -> str:
         """From the model and what the optimizer does."""
