@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from mdkern import _core, optimize
 from mdkern.calculators import EAM, LennardJones
 from mdkern.reference import optimize as reference
 
+# Until 3.25 ASE's filters take masks for forces alone, and its ABC-FIRE cuts no velocities where one is zero.
+IS_OLD = find_spec("ase._4") is None
 SYSTEMS = {"alloy": alloy, "cluster": cluster, "slab": slab, "molecule": molecule}
 PRESSURE = 0.03  # eV/Angstrom^3, 5 GPa
 
@@ -40,6 +43,8 @@ def furthest(mine: Any, theirs: Any, a: Atoms, b: Atoms, steps: int = 50) -> tup
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_path_is_that_of_ase(name: str, system: str) -> None:
+    if IS_OLD and (name, system) == ("abc_fire", "slab"):
+        pytest.skip("another path in this version of ASE")
     ours, ases, kwargs = OPTIMIZERS[name]
     a, b = SYSTEMS[system](), SYSTEMS[system]()
     mine, theirs = ours(a, logfile=None, **kwargs), ases(b, logfile=None, **kwargs)
@@ -93,6 +98,7 @@ def test_other_paths_with_a_cell(name: str) -> None:
     assert max(x, h) <= 1e-8
 
 
+@pytest.mark.skipif(IS_OLD, reason="another path in this version of ASE")
 @pytest.mark.parametrize("kind", [FrechetCellFilter, UnitCellFilter])
 def test_filters_of_ase_are_read(kind: Any) -> None:
     """Factors, masks of nine, and an undeformed cell that is not the present one."""

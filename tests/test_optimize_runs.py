@@ -15,12 +15,13 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixBondLength
-from ase.filters import ExpCellFilter, FrechetCellFilter, StrainFilter
+from ase.filters import ExpCellFilter, FrechetCellFilter, StrainFilter, UnitCellFilter
 from ase.io import read
 from optimize_checks import OPTIMIZERS, alloy, bits, jsonable, slab
+from potentials_data import MADE, system_of
 
 from mdkern import optimize
-from mdkern.calculators import EAM, AtomsError, LennardJones, NEPTensor
+from mdkern.calculators import EAM, AtomsError, LennardJones, ModelDeviation, NEPTensor
 from mdkern.errors import FormatError, InUseError, UnsupportedError
 from mdkern.optimize import BFGS, FIRE, FIRE2, LBFGS, RelaxationError
 
@@ -46,9 +47,11 @@ def test_logs_are_those_of_ase(name: str) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_a_log_in_a_file_grows(capsys: pytest.CaptureFixture[str]) -> None:
-    LBFGS(alloy(), logfile="a.log").run(0.05)
+    with LBFGS(alloy(), logfile="a.log") as optimizer:
+        optimizer.run(0.05)
     before = Path("a.log").read_text()
-    LBFGS(alloy(), logfile="a.log").run(0.05)
+    with LBFGS(alloy(), logfile="a.log") as optimizer:
+        optimizer.run(0.05)
     assert TIME.sub("", Path("a.log").read_text()) == TIME.sub("", before) * 2
     assert not capsys.readouterr().out
     LBFGS(alloy()).run(0.05, 1)
@@ -168,7 +171,9 @@ def test_trajectories(cell: str) -> None:
         assert np.abs(mine.cell - theirs.cell).max() <= 1e-9
         assert abs(mine.get_potential_energy() - theirs.get_potential_energy()) <= 1e-9
         assert np.abs(mine.get_stress() - theirs.get_stress()).max() <= 1e-9
-    ours(a, logfile=None, trajectory="a.traj", append_trajectory=True, loginterval=2).run(1e-4, 4)
+    more = {"trajectory": "a.traj", "append_trajectory": True, "loginterval": 2}
+    with ours(a, logfile=None, **more) as mine:
+        mine.run(1e-4, 4)
     assert len(read("a.traj", ":")) == 9
 
 
@@ -180,6 +185,40 @@ def test_descriptions_are_jsonable() -> None:
         theirs.run(10.0)
         assert set(theirs.todict()) <= set(mine.todict())
         assert jsonable(mine.todict())
+
+
+# --- potentials
+@pytest.mark.parametrize(
+    "name", ["lj_single", "sum_d3", "nep_charges", "linear_soap", "mace", "zbl", "deviation"]
+)
+def test_potentials_of_every_kind(name: str) -> None:
+    """Single precision, parts, charges, features, messages between atoms, committees: path and results are ASE's."""
+
+    def made() -> Any:
+        if name != "deviation":
+            return MADE[name]()
+        options = {"sigma": 2.2, "rc": 6.0, "smooth": True}
+        return ModelDeviation([LennardJones(epsilon=e, **options) for e in (0.1, 0.12)])
+
+    a = system_of(made())
+    b = a.copy()
+    a.calc, b.calc = made(), made()
+    ours, ases, _ = OPTIMIZERS["lbfgs"]
+    ours(a, logfile=None, cell="full", filter="unit").run(1e-9, 4)
+    ases(UnitCellFilter(b), logfile=None).run(1e-9, 4)
+    assert np.abs(a.positions - b.positions).max() <= 1e-9
+    assert set(a.calc.results) == set(b.calc.results)
+    for key, value in b.calc.results.items():
+        assert np.abs(a.calc.results[key] - value).max() <= 1e-7, key
+    if name == "deviation":
+        assert abs(a.calc.deviation["max_devi_f"] - b.calc.deviation["max_devi_f"]) <= 1e-8
+
+
+def test_a_potential_in_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    atoms = alloy()
+    monkeypatch.setattr(type(atoms.calc.potential), "force_step", lambda _: None)
+    with pytest.raises(UnsupportedError, match=r"atoms.calc: EAM, .* ase.optimize.FIRE takes it"):
+        FIRE(atoms)
 
 
 # --- restarts
@@ -400,6 +439,7 @@ def _bonded() -> Atoms:
         (lambda: LBFGS(alloy(), use_line_search=True), UnsupportedError, "ase.optimize.LBFGS has a line"),
         (lambda: BFGS(alloy(), alpha=np.nan), ValueError, "alpha: nan"),
         (lambda: FIRE(alloy(), typo=1), TypeError, "typo"),
+        (lambda: FIRE(alloy(), loginterval=0), ValueError, "loginterval: 0"),
         (lambda: FIRE(alloy(), logfile=None).run(-1.0), ValueError, "fmax: -1.0"),
         (lambda: FIRE(alloy(), logfile=None).run("0.1"), ValueError, "fmax: '0.1'"),
         (lambda: FIRE(alloy(), logfile=None).run(0.1, 1.5), ValueError, "steps: 1.5"),

@@ -1,5 +1,5 @@
 // Cholesky's factors of a dense matrix, n^3 / 6 products in rows that lie one after the other.
-#include "math/symmetric.hpp"
+#include "math/positive.hpp"
 
 namespace mdkern {
 namespace MDKERN_ISA {

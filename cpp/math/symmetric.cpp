@@ -74,6 +74,13 @@ void symmetric_eigen(int n, double* a, double* d, double* scratch) {
     if (n <= 0) return;
     double *e = scratch, *h = scratch + n;  // e: beside the diagonal
     h[n - 1] = 0.0;
+    // Squares must neither overflow nor vanish.
+    const std::ptrdiff_t size = std::ptrdiff_t(n) * n;
+    double most = 0.0;
+    for (std::ptrdiff_t k = 0; k < size; ++k) most = std::max(most, std::fabs(a[k]));
+    const double unit = most > 1e-100 && most < 1e100 ? 1.0 : most;
+    if (unit != 1.0 && unit > 0.0)
+        for (std::ptrdiff_t k = 0; k < size; ++k) a[k] /= unit;
     reduce(n, a, e, h);
     accumulate(n, a, h, d);
     e[n - 1] = 0.0;
@@ -120,6 +127,8 @@ void symmetric_eigen(int n, double* a, double* d, double* scratch) {
             e[m] = 0.0;
         }
     }
+    if (unit > 0.0)
+        for (int k = 0; k < n; ++k) d[k] *= unit;
 }
 
 void solve_absolute(int n, const double* a, const double* b, double* x, double* vectors,

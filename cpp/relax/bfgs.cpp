@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "math/positive.hpp"
 #include "math/symmetric.hpp"
 #include "relax/rows.hpp"
 

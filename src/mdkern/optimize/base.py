@@ -102,6 +102,7 @@ class NativeOptimizer(Optimizer):
         trajectory: Any = None,
         append_trajectory: bool = False,
         *,
+        loginterval: int = 1,
         cell: str = "none",
         mask: Any = None,
         hydrostatic: bool = False,
@@ -126,6 +127,9 @@ class NativeOptimizer(Optimizer):
         super().__init__(
             atoms, restart, logfile, trajectory, append_trajectory=append_trajectory, **kwargs
         )
+        # Only the trajectory is attached so far; of late ASE has this argument too.
+        every = checks.whole("loginterval", loginterval, least=1)
+        self.observers = [(f, every, args, named) for f, _, args, named in self.observers]
         if saved is not None:
             self._restore(saved)
 
@@ -322,7 +326,7 @@ class NativeOptimizer(Optimizer):
             at = time.strftime("%H:%M:%S", time.localtime(seconds))
             lines.append(f"{name}:  {first + k:3d} {at} {energy:15.6f} {largest:15.6f}\n")
         self.logfile.write("".join(lines))
-        if type(self.logfile).__name__ != "Log":  # ASE's own, since 3.26, has flushed already
+        if type(self.logfile).__name__ != "Log":  # ASE's own of late, which has flushed
             getattr(self.logfile, "flush", lambda: None)()
 
     # --- restart files
