@@ -147,6 +147,22 @@ def test_the_path_is_that_of_ase(optimizer: str, more: dict[str, Any], alloy: An
         assert frame.info["fmax"] == pytest.approx(wanted["fmax"], abs=1e-7)
 
 
+@pytest.mark.parametrize("name", ["FIRE", "FIRE2", "LBFGS", "BFGS"])
+def test_bits_are_those_of_the_optimizers(name: str, alloy: Any) -> None:
+    (atoms,) = frames(1, seed=3)
+    (out,) = mdkern.relax([atoms], alloy, optimizer=name.lower(), scalar_pressure=0.01)
+    atoms.calc = alloy
+    kind = getattr(mdkern.optimize, name)
+    optimizer = kind(atoms, logfile=None, cell="full", scalar_pressure=0.01)
+    assert optimizer.run(fmax=0.01)
+    assert out.info["steps"] == optimizer.nsteps
+    assert np.array_equal(out.positions, atoms.positions)
+    assert np.array_equal(out.cell.array, atoms.cell.array)
+    assert out.get_potential_energy() == atoms.get_potential_energy()
+    assert np.array_equal(out.get_forces(), atoms.get_forces())
+    assert np.array_equal(out.get_stress(), atoms.get_stress())
+
+
 def test_what_stays_of_the_cell(alloy: Any) -> None:
     (atoms,) = frames(1)
     (none,) = mdkern.relax([atoms], alloy, cell="none")
@@ -436,6 +452,19 @@ def test_what_is_finished_of_an_interrupted_shard_is_kept(
     assert known == [1, 2, 4]
 
 
+def test_a_journal_of_frames_with_all_kinds_of_arrays(tmp_path: Path, alloy: Any) -> None:
+    given = frames(2)
+    given[0].arrays["what"] = np.array([{"a": 1}] * len(given[0]), dtype=object)
+    given[0].arrays["name"] = np.array(["x"] * len(given[0]))
+    for calc, cell in ((alloy, "full"), (EMT(), "none")):
+        book, known = tmp_path / f"{cell}.journal", []
+        mdkern.relax(given, calc, fmax=0.2, cell=cell, journal=book)
+        # What a calculator of others has in it counts, results too: this is a new one.
+        job = Relaxation(alloy if calc is alloy else EMT(), Settings.of(fmax=0.2, cell=cell))
+        list(run_job(job, given, journal=book, found=known.append))
+        assert known == [0, 1]
+
+
 def test_the_iterator_holds_some_frames_only(alloy: Any) -> None:
     read = 0
 
@@ -492,6 +521,10 @@ def test_what_are_no_frames(alloy: Any) -> None:
         mdkern.relax([frames(1)[0], 3], alloy)
     with pytest.raises(TypeError, match="calculator: 3"):
         mdkern.relax(frames(1), 3)
+    dipoles = EMT()
+    dipoles.implemented_properties = ["dipole"]
+    with pytest.raises(TypeError, match="calculator: EMT, which has no forces"):
+        mdkern.relax(frames(1), dipoles)
     with pytest.raises(TypeError, match="executor: 3"):
         mdkern.relax(frames(1), alloy, executor=3)
     assert mdkern.relax([], alloy) == []

@@ -63,7 +63,7 @@ py::tuple relax_frames(const std::shared_ptr<Potential>& potential, double skin,
                        const py::list& inputs, const std::string& optimizer,
                        const std::string& cell, const DoubleArray& mask, bool hydrostatic,
                        bool constant_volume, double pressure, double fmax, std::int64_t steps,
-                       int threads, const std::shared_ptr<StopFlag>& stop) {
+                       int threads, const std::optional<std::shared_ptr<StopFlag>>& stop) {
     RelaxPlan plan;
     plan.potential = potential;
     optimizer_by_name(optimizer);  // a wrong name is no structure's fault
@@ -80,7 +80,7 @@ py::tuple relax_frames(const std::shared_ptr<Potential>& potential, double skin,
     {
         py::gil_scoped_release nogil;
         relax_batch(plan, tasks, threads, [&] {
-            if (stop) return stop->set.load();
+            if (stop) return (*stop)->set.load();
             py::gil_scoped_acquire gil;
             if (PyErr_CheckSignals() == 0) return false;
             const py::error_already_set error;

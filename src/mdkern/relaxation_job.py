@@ -196,11 +196,13 @@ class Relaxation:
         return mine
 
     def key(self, packed: Any) -> bytes:
-        """Of all that moves or does not move, and of what calculators of others may read."""
+        """Of all that moves or does not move; calculators of others may read the other arrays too."""
         kept = pickle.dumps([_told(c) for c in packed.constraints])
-        own = [x for n in sorted(packed.arrays) for x in (np.array(n), packed.arrays[n])]
-        more = [packed.cell.array, packed.pbc, np.frombuffer(kept, np.uint8)]
-        return digest([*own, *more])
+        arrays = packed.arrays
+        names = ["positions", "numbers"] if is_native(self.calculator) else sorted(arrays)
+        own = [x for name in names for x in (np.array(name), _hashable(arrays[name]))]
+        cell = (packed.cell.array, packed.pbc, packed.get_masses())
+        return digest([*own, *cell, np.frombuffer(kept, np.uint8)])
 
     def run(self, frames: Sequence[Any], threads: int) -> Iterator[dict[str, Any] | Failure]:
         """Results of each; failures without the index of the frame, which the caller knows."""
@@ -391,6 +393,11 @@ def _result(
         "failure": failure,
         **({OVERFLOW: True} if overflow else {}),
     }
+
+
+def _hashable(array: Any) -> Any:
+    """Arrays of objects as texts."""
+    return array.astype(str) if array.dtype.kind == "O" else array
 
 
 def _told(constraint: Any) -> Any:
