@@ -426,8 +426,8 @@ def test_what_is_finished_of_an_interrupted_shard_is_kept(
         def __getattr__(self, name: str) -> Any:
             return getattr(mdkern._core, name)  # type: ignore[attr-defined]
 
-        def relax_frames(self, *args: Any) -> Any:
-            results, raised = real(*args)
+        def relax_frames(self, *args: Any, **kwargs: Any) -> Any:
+            results, raised = real(*args, **kwargs)
             results[0] = results[3] = None
             return results, raised
 

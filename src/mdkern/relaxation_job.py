@@ -226,14 +226,19 @@ class Relaxation:
             return None
         return getattr(self.calculator.potential, "force_step", lambda: None)()
 
-    def arguments(self) -> tuple[Any, ...]:
-        """Of the core's ``relax_frames``, behind the frames."""
+    def arguments(self) -> dict[str, Any]:
+        """Of the core's ``relax_frames``: what is done with each frame."""
         s = self.settings
-        mask = np.ones((3, 3)) if s.mask is None else np.reshape(s.mask, (3, 3))
-        kind = "none" if s.cell == "none" else "logarithm"
-        hydrostatic = s.hydrostatic or s.cell == "volume"
-        cell = (kind, mask, hydrostatic, s.cell == "shape", s.scalar_pressure)
-        return (s.optimizer, *cell, s.fmax, s.steps)
+        return {
+            "optimizer": s.optimizer,
+            "cell": "none" if s.cell == "none" else "logarithm",
+            "mask": np.ones((3, 3)) if s.mask is None else np.reshape(s.mask, (3, 3)),
+            "hydrostatic": s.hydrostatic or s.cell == "volume",
+            "constant_volume": s.cell == "shape",
+            "pressure": s.scalar_pressure,
+            "fmax": s.fmax,
+            "steps": s.steps,
+        }
 
     def take_pace(self, seconds: float, n: int) -> None:
         """How long so many frames took."""
@@ -333,9 +338,9 @@ class _Batch:
             self._step,
             self._job.calculator.parameters["skin"],
             self._inputs,
-            *self._job.arguments(),
-            self._threads,
-            stop,
+            threads=self._threads,
+            stop=stop,
+            **self._job.arguments(),
         )
         for k, result in zip(self._at, results, strict=True):
             if isinstance(result, str):
