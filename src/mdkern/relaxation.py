@@ -156,6 +156,10 @@ def relax_iter(
     if not hasattr(calculator, "implemented_properties"):
         msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators, or any of ASE's"
         raise TypeError(msg)
+    if "forces" not in calculator.implemented_properties:
+        raise TypeError(
+            f"calculator: {type(calculator).__name__}, which has no forces; expected one that has"
+        )
     if on_error not in ("raise", "record"):
         raise ValueError(f"on_error: {checks.shown(on_error)}; expected 'raise' or 'record'")
     settings = Settings.of(optimizer, fmax, steps, cell, scalar_pressure, mask, hydrostatic)
@@ -223,7 +227,8 @@ def outcome(frame: Atoms, result: dict[str, Any] | Failure, settings: Settings) 
         failed=bool(failure),
     )
     if not converged:
-        limit = f"{settings.steps} steps did not suffice: a force or row of the cell is still {result['fmax']:.3g} eV/Angstrom"
+        what = "force" if settings.cell == "none" else "force or row of the cell"
+        limit = f"{settings.steps} steps did not suffice: a {what} is still {result['fmax']:.3g} eV/Angstrom"
         frame.info["stopped"] = failure or limit
     names = [name for name in ("energy", "forces", "stress") if name in result]
     values = {name: result[name] for name in names}
