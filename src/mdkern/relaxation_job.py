@@ -128,7 +128,9 @@ class Settings:
 
 def _mask(mask: Any) -> tuple[float, ...]:
     """Nine numbers, rows of a symmetric matrix of zeros and ones."""
-    given = checks.numbers("mask", mask if checks.is_single(mask) else np.asarray(mask, dtype=float))
+    given = checks.numbers(
+        "mask", mask if checks.is_single(mask) else np.asarray(mask, dtype=float)
+    )
     if given.shape == (6,):
         xx, yy, zz, yz, xz, xy = given.tolist()
         given = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
@@ -160,7 +162,9 @@ class Relaxation:
     label = "relax"
     sent: bool = field(init=False, default=False)  # this is a worker's copy
     _pace: float = field(init=False, default=0.0)  # seconds of a frame
-    _own: Any = field(init=False, default=None)  # a calculator for frames that go by ASE's optimizers
+    _own: Any = field(
+        init=False, default=None
+    )  # a calculator for frames that go by ASE's optimizers
 
     def __getstate__(self) -> dict[str, Any]:
         return {"calculator": self.calculator, "settings": self.settings}

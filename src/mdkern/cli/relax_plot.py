@@ -155,9 +155,7 @@ def _steps(ax: Any, rows: Sequence[Mapping[str, Any]], settings: Settings) -> No
         "failed": (RED, []),
     }
     for row in rows:
-        kind = (
-            "failed" if row["failed"] else "converged" if row["converged"] else "not converged"
-        )
+        kind = "failed" if row["failed"] else "converged" if row["converged"] else "not converged"
         kinds[kind][1].append(int(row["steps"]))
     shown = {name: (c, steps) for name, (c, steps) in kinds.items() if steps}
     every = [x for _, steps in shown.values() for x in steps]

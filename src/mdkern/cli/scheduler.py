@@ -54,7 +54,9 @@ def add_many(
             help="keeps what is finished: the same command goes on after an interruption, and writes its outputs anew"
             + (" (default: beside the output, until it is complete)" if beside else ""),
         )
-    stop, go_on = (" (default)", " (default with --scheduler)") if not record else ("", " (default)")
+    stop, go_on = (
+        (" (default)", " (default with --scheduler)") if not record else ("", " (default)")
+    )
     add(
         "--on-error",
         choices=("raise", "record"),
