@@ -46,10 +46,11 @@ def run_check(args: argparse.Namespace) -> int:
         cases = relaxations(Path(folder), None if data is None else Path(data))
         rows = []
         for k in range(args.first, min(args.last, len(cases))):
-            methods = ("FIRE", "LBFGS", *(("BFGS", "FIRE2") if k % 4 == 0 else ()))
+            minimum, other = ("LBFGS", "FIRE") if k % 2 else ("FIRE", "LBFGS")
+            methods = (other, *(("BFGS", "FIRE2") if k % 8 == 0 else ()))
             begin = time.perf_counter()
-            fmax = args.fmax if k % 4 == 0 else max(args.fmax, 1e-4)
-            row = check(cases[k], methods, "LBFGS" if k % 2 else "FIRE", fmax)
+            fmax = args.fmax if k % 4 == 0 or k % 8 == 1 else max(args.fmax, 1e-3)
+            row = check(cases[k], methods, minimum, fmax)
             row |= {"verdict": verdict(row), "seconds": round(time.perf_counter() - begin, 2)}
             rows.append(row)
             print(json.dumps(row), flush=True)

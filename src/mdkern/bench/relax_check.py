@@ -101,7 +101,7 @@ def compared(case: Relaxation, method: str, fmax: float, steps: int) -> dict[str
 
 
 def check(case: Relaxation, methods: tuple[str, ...], minimum: str, fmax: float) -> dict[str, Any]:
-    """The path of 50 steps by each method, and the minimum by one, or by FIRE where it does not converge for either."""
+    """Paths of 50 steps, and the minimum by another method (by FIRE where that does not converge for either)."""
     out: dict[str, Any] = {"name": case.name, "n_atoms": len(case.atoms), "cell": case.cell}
     out["paths"] = [compared(case, method, 0.0, 50) for method in methods]
     out["minimum"] = compared(case, minimum, fmax, 1500)
