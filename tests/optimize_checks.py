@@ -46,7 +46,7 @@ def cluster(n: int = 13) -> Atoms:
     x = rng.normal(size=(n, 3))
     atoms = Atoms(f"Ar{n}", 4.0 * n ** (1 / 3) * x / np.linalg.norm(x, axis=1)[:, None])
     atoms.calc = LennardJones(epsilon=0.3, sigma=3.0, rc=12.0)
-    for _ in range(20):  # apart from each other
+    for _ in range(150):  # apart from each other
         atoms.positions += 2.0 * np.clip(atoms.get_forces(), -0.1, 0.1)
     return atoms
 

@@ -67,6 +67,20 @@ def test_masses_of_the_atoms_count() -> None:
     compare(atoms)
 
 
+def test_masses_without_a_centre() -> None:
+    atoms = molecule("H2O")
+    atoms.set_constraint(constraints.FixCom())
+    for masses, message in (
+        ([0, 0, 0], "all masses are zero"),
+        ([1, -2, 1], "mass of atom 1 is -2"),
+    ):
+        atoms.set_masses(masses)
+        with pytest.raises(ValueError, match=message):
+            native_constraints(atoms)
+    atoms.set_masses([1, 0, 3])
+    compare(atoms)
+
+
 def crystals() -> dict[str, Atoms]:
     diamond = bulk("Si", cubic=True)
     rutile = Atoms(

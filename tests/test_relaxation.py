@@ -7,8 +7,9 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ import mdkern
 from mdkern.calculators import EAM, ZBL, LennardJones
 from mdkern.errors import FormatError, MDKernWarning
 from mdkern.journal import Journal
+from mdkern.optimize import RelaxationError
 from mdkern.relaxation_ase import relaxed_by_ase
-from mdkern.relaxation_job import Relaxation, RelaxationError, Settings
+from mdkern.relaxation_job import Relaxation, Settings
 from mdkern.shards import run_job
 from mdkern.worker import Failure
 
@@ -65,6 +67,18 @@ def alloy() -> Any:
     return EAM.zhou2004(list(ELEMENTS))
 
 
+@pytest.fixture
+def blas_alone() -> Iterator[None]:
+    """One thread of BLAS: the logarithms of ASE's filter are slow with more."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        yield
+        return
+    with threadpool_limits(1):
+        yield
+
+
 def bits(atoms: Atoms) -> tuple[Any, ...]:
     """All that came out."""
     results = {} if atoms.calc is None else atoms.calc.results
@@ -96,7 +110,9 @@ def test_frames_come_back_relaxed_and_the_given_ones_stay(alloy: Any) -> None:
         assert np.abs(frame.get_stress() * frame.get_volume() / len(frame)).max() < 0.01
         again = frame.copy()
         again.calc = alloy
-        assert again.get_potential_energy() == pytest.approx(frame.get_potential_energy(), abs=1e-10)
+        assert again.get_potential_energy() == pytest.approx(
+            frame.get_potential_energy(), abs=1e-10
+        )
         assert again.get_stress() == pytest.approx(frame.get_stress(), abs=1e-12)
     assert out[0].info["name"] == "first"
     assert "energy" not in out[0].info
@@ -115,21 +131,21 @@ def test_frames_come_back_relaxed_and_the_given_ones_stay(alloy: Any) -> None:
         ("bfgs", {"cell": "full", "mask": np.diag([1, 0, 1])}),
     ],
 )
+@pytest.mark.usefixtures("blas_alone")
 def test_the_path_is_that_of_ase(optimizer: str, more: dict[str, Any], alloy: Any) -> None:
-    """Every frame after 12 steps, and how many steps they need."""
+    """After 24 steps, or when it is converged before."""
     given = frames(2, seed=5)
-    for steps, fmax in ((12, 1e-9), (500, 0.05)):
-        out = mdkern.relax(given, alloy, fmax, steps=steps, optimizer=optimizer, **more)
-        settings = Settings.of(optimizer, fmax, steps, **more)
-        for atoms, frame in zip(given, out, strict=True):
-            wanted = relaxed_by_ase(atoms.copy(), EAM.zhou2004(list(ELEMENTS)), settings)
-            assert frame.info["steps"] == wanted["steps"]
-            assert frame.info["converged"] == wanted["converged"]
-            assert frame.positions == pytest.approx(wanted["positions"], abs=1e-8)
-            assert frame.cell.array == pytest.approx(wanted["cell"], abs=1e-8)
-            assert frame.get_potential_energy() == pytest.approx(wanted["energy"], abs=1e-8)
-            assert frame.get_stress() == pytest.approx(wanted["stress"], abs=1e-8)
-            assert frame.info["fmax"] == pytest.approx(wanted["fmax"], abs=1e-7)
+    out = mdkern.relax(given, alloy, 0.05, steps=24, optimizer=optimizer, **more)
+    settings = Settings.of(optimizer, 0.05, 24, **more)
+    for atoms, frame in zip(given, out, strict=True):
+        wanted = relaxed_by_ase(atoms.copy(), EAM.zhou2004(list(ELEMENTS)), settings)
+        assert frame.info["steps"] == wanted["steps"]
+        assert frame.info["converged"] == wanted["converged"]
+        assert frame.positions == pytest.approx(wanted["positions"], abs=1e-8)
+        assert frame.cell.array == pytest.approx(wanted["cell"], abs=1e-8)
+        assert frame.get_potential_energy() == pytest.approx(wanted["energy"], abs=1e-8)
+        assert frame.get_stress() == pytest.approx(wanted["stress"], abs=1e-8)
+        assert frame.info["fmax"] == pytest.approx(wanted["fmax"], abs=1e-7)
 
 
 def test_what_stays_of_the_cell(alloy: Any) -> None:
@@ -229,7 +245,7 @@ def test_a_cell_that_explodes_keeps_the_last_good_geometry() -> None:
     again = out.copy()
     again.calc = ZBL(inner=6.0, outer=7.0)
     assert again.get_potential_energy() == pytest.approx(out.get_potential_energy(), rel=1e-10)
-    with pytest.raises(RelaxationError, match=r"frame 0: .*explodes.* \(after \d+ steps\)"):
+    with pytest.raises(RelaxationError, match=r"frame 0: step \d+: .*explodes"):
         mdkern.relax([atoms * (2, 2, 2)], ZBL(inner=6.0, outer=7.0), fmax=1e-9, steps=5000, on_error="raise")  # fmt: skip
     del calc
 
@@ -381,31 +397,34 @@ def test_ctrl_c_ends_a_batch_soon_and_keeps_what_is_finished(tmp_path: Path) -> 
 
 
 def test_what_is_finished_of_an_interrupted_shard_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alloy: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The core says of each frame whether it was done, and what the signal's handler raised."""
-    import mdkern.relaxation_job as module
+    """A signal comes while small frames are done, and the one that takes long is not."""
+    calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=8.5)
+    long = bulk("Ar", cubic=True, a=5.2) * (6, 6, 6)
+    long.rattle(0.2, seed=0)
+    small = [bulk("Ar", cubic=True, a=5.4 + 0.01 * k) for k in range(3)]
+    given, book = [small[0], long, *small[1:]], tmp_path / "relax.journal"
+    settings = {"cell": "none", "fmax": 1e-13, "steps": 10**8}
+    join = threading.Thread.join
 
-    real: Callable[..., Any] = module._core.relax_frames
-    book, given = tmp_path / "relax.journal", frames(5)
+    def interrupted(self: threading.Thread, timeout: float | None = None) -> None:
+        if self.name != "mdkern relax" or interrupted.before:  # type: ignore[attr-defined]
+            return join(self, timeout)
+        interrupted.before = True  # type: ignore[attr-defined]
+        join(self, 1.0)
+        raise KeyboardInterrupt
 
-    def interrupted(*args: Any) -> Any:
-        results, _ = real(*args)
-        results[0] = results[3] = None
-        return results, KeyboardInterrupt()
-
-    class Core:
-        def __getattr__(self, name: str) -> Any:
-            return interrupted if name == "relax_frames" else getattr(mdkern._core, name)  # type: ignore[attr-defined]
-
-    monkeypatch.setattr(module, "_core", Core())
-    monkeypatch.setattr(module, "FEWEST", 8)
+    interrupted.before = False  # type: ignore[attr-defined]
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        mdkern.relax(given, alloy, journal=book)
+        mdkern.relax(given, calc, threads=2, journal=book, **settings)
     monkeypatch.undo()
-    known: list[int] = []
-    list(run_job(Relaxation(alloy, Settings()), given, journal=book, found=known.append))
-    assert known == [1, 2, 4]
+    with closing(Journal(book, Relaxation(calc, Settings.of(**settings)).fingerprint())) as kept:
+        n = len(kept)
+    assert n in (0, 3)  # 0: one thread has all, the largest first
+    if mdkern.info()["available_cpus"] > 1:
+        assert n == 3
 
 
 def test_the_iterator_holds_some_frames_only(alloy: Any) -> None:
@@ -430,7 +449,7 @@ def test_the_iterator_holds_some_frames_only(alloy: Any) -> None:
 @pytest.mark.parametrize(
     ("more", "part"),
     [
-        ({"fmax": 0.0}, "fmax: 0.0"),
+        ({"fmax": -1.0}, "fmax: -1.0"),
         ({"fmax": float("nan")}, "fmax: nan"),
         ({"steps": -1}, "steps: -1"),
         ({"steps": 1.5}, "steps: 1.5"),
@@ -441,7 +460,7 @@ def test_the_iterator_holds_some_frames_only(alloy: Any) -> None:
         ({"scalar_pressure": 0.1, "cell": "shape"}, "scalar_pressure: 0.1; expected 0"),
         ({"mask": [1, 1, 0]}, "mask: [1, 1, 0]"),
         ({"mask": [1, 1, 1, 0, 0, 2]}, "mask: [1, 1, 1, 0, 0, 2]"),
-        ({"mask": np.triu(np.ones((3, 3)))}, "mask: "),
+        ({"mask": 0.5 * np.ones((3, 3))}, "mask: "),
         ({"mask": [1] * 6, "cell": "none"}, "mask: of a cell that relaxes"),
         ({"hydrostatic": True, "cell": "none"}, "hydrostatic: of a cell that relaxes"),
         ({"hydrostatic": True, "cell": "shape"}, "hydrostatic: True"),

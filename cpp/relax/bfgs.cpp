@@ -90,6 +90,7 @@ private:
         if (most < 1e-7) return;  // the same place again
         for (std::int64_t i = 0; i < n; ++i) w[i] = rows_.dot(hessian_.data() + i * n, d);
         const double a = rows_.dot(d, y), b = rows_.dot(d, w);
+        if (a == 0.0 || b == 0.0) return;  // nothing to learn
         for (std::int64_t i = 0; i < n; ++i) {
             double* row = hessian_.data() + i * n;
             for (std::int64_t j = 0; j < n; ++j) row[j] += y[i] * y[j] / a - w[i] * w[j] / b;

@@ -113,7 +113,9 @@ private:
                 y[i] = f0[i] - f[i];
             }
         });
-        rho_[next_] = 1.0 / rows_.dot(y, s);
+        // Where nothing has changed there is nothing to learn.
+        const double ys = rows_.dot(y, s);
+        rho_[next_] = ys != 0.0 ? 1.0 / ys : 0.0;
         next_ = (next_ + 1) % o_.memory;
         kept_ = std::min(kept_ + 1, o_.memory);
     }

@@ -48,6 +48,7 @@ __all__: list[str] = [
     "net_value",
     "potential_names",
     "read_model_file",
+    "relax_frames",
     "set_isa",
     "set_num_threads",
 ]
@@ -673,6 +674,20 @@ def net_value(
 ) -> numpy.typing.NDArray[numpy.float64]: ...
 def potential_names() -> list[str]: ...
 def read_model_file(path: str) -> tuple[typing.Any, ...]: ...
+def relax_frames(
+    potential: Potential,
+    skin: typing.SupportsFloat | typing.SupportsIndex,
+    frames: list[typing.Any],
+    optimizer: str,
+    cell: str,
+    mask: numpy.typing.NDArray[numpy.float64],
+    hydrostatic: bool,
+    constant_volume: bool,
+    pressure: typing.SupportsFloat | typing.SupportsIndex,
+    fmax: typing.SupportsFloat | typing.SupportsIndex,
+    steps: typing.SupportsInt | typing.SupportsIndex,
+    threads: typing.SupportsInt | typing.SupportsIndex,
+) -> tuple[typing.Any, ...]: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 

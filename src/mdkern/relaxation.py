@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from collections.abc import Generator, Iterable, Iterator, Sized
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ import numpy as np
 from mdkern import checks
 from mdkern.errors import MDKernWarning
 from mdkern.io.labels import drop_labels
-from mdkern.relaxation_job import Relaxation, RelaxationError, Settings
+from mdkern.optimize.base import RelaxationError
+from mdkern.relaxation_job import Relaxation, Settings
 from mdkern.shards import run_job
 from mdkern.terminal import Progress
 from mdkern.worker import Failure
@@ -110,7 +111,7 @@ def relax(
         The executor lost a worker and does not replace it, or its workers cannot work.
     UnsupportedError
         A calculator that cannot be pickled, with an executor.
-    RelaxationError
+    mdkern.optimize.RelaxationError
         With ``on_error="raise"``: a frame cannot go on, such as one whose cell explodes.
     FormatError
         `journal` is no journal, or that of another model or other settings.
@@ -166,11 +167,12 @@ def relax_iter(
 
 
 def _kept(frames: Iterable[Atoms], waiting: deque[Atoms]) -> Iterator[Atoms]:
-    """The frames, of each of which a copy waits for its result."""
+    """Copies of the frames, which wait for their results."""
     for k, atoms in enumerate(frames):
         checks.structure(f"frames[{k}]", atoms)
-        waiting.append(atoms.copy())
-        yield atoms
+        mine = atoms.copy()
+        waiting.append(mine)
+        yield mine
 
 
 def _outcomes(
@@ -188,7 +190,9 @@ def _outcomes(
                     raise result.of(f"frame {k}")
                 text = f"frame {k}: {frame.info['stopped']}"
                 if strict:
-                    raise RelaxationError(f"{text} (after {frame.info['steps']} steps)")
+                    error = RelaxationError(frame.info["stopped"], frame.info["steps"] + 1, None)
+                    error.args = (f"frame {k}: {error}",)
+                    raise error
                 failed, first = failed + 1, first or text
             yield frame
     if failed:
@@ -223,5 +227,5 @@ def outcome(frame: Atoms, result: dict[str, Any] | Failure, settings: Settings) 
         frame.info["stopped"] = failure or limit
     names = [name for name in ("energy", "forces", "stress") if name in result]
     values = {name: result[name] for name in names}
-    frame.calc = SinglePointCalculator(frame, **values)  # type: ignore[no-untyped-call]
+    frame.calc = SinglePointCalculator(frame, **values)
     return frame

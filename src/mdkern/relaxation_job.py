@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
+import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -12,34 +13,27 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.calculators.calculator import CalculationFailed
 
 from mdkern import _core, checks
 from mdkern.calculators import AtomsError, is_native
 from mdkern.errors import MDKernError, UnsupportedError
 from mdkern.evaluation import OVERFLOW, model_hash
 from mdkern.journal import digest
-from mdkern.optimize.constraints import native_constraints
+from mdkern.optimize.constraints import fix_symmetry, native_constraints
 from mdkern.potentials.base import volume_of, warn_of
 from mdkern.relaxation_ase import relaxed_by_ase
-from mdkern.shards import Interrupted
 from mdkern.worker import Failure
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["CELLS", "OPTIMIZERS", "Relaxation", "RelaxationError", "Settings"]
+__all__ = ["CELLS", "OPTIMIZERS", "Relaxation", "Settings"]
 
 OPTIMIZERS = ("fire", "fire2", "lbfgs", "bfgs")
 CELLS = ("none", "volume", "shape", "full")
 SHARD = 1024  # atoms, of one that travels: a relaxation is some hundred evaluations
 SECONDS = 2.0  # that a shard should take here: so much is lost where a run is killed
-SYMPREC = 0.01  # Angstrom, ASE's
 FEWEST, MOST = 4, 1024  # frames of a shard here: for each thread, and at all
-
-
-class RelaxationError(MDKernError, CalculationFailed):
-    """A relaxation that cannot go on: atoms overlap, the cell explodes, or a number is not finite."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ class Settings:
             raise ValueError("hydrostatic: True; expected False, as cell='shape' keeps the volume")
         return cls(
             optimizer,
-            checks.positive("fmax", fmax),
+            checks.not_negative("fmax", fmax, unit="eV/Angstrom"),
             checks.whole("steps", steps),
             cell,
             pressure,
@@ -100,22 +94,18 @@ class Settings:
             return
         if atoms.cell.rank < 3 or not atoms.pbc.all():
             raise ValueError("symmetry: the frame is not periodic in all directions")
-        from ase.constraints import FixSymmetry
-
-        try:
-            kept = FixSymmetry(atoms, symprec=SYMPREC)  # type: ignore[no-untyped-call]
-        except Exception as e:  # spglib's errors are of many kinds
-            raise ValueError(f"symmetry: {type(e).__name__}: {e}") from e
-        atoms.set_constraint([*atoms.constraints, kept])
+        atoms.set_constraint([*atoms.constraints, fix_symmetry(atoms)])
 
     def refuse(self, atoms: Atoms) -> None:
         """ValueError for atoms whose cell cannot relax."""
         if self.cell == "none":
             return
-        if atoms.cell.rank < 3:
+        if volume_of(atoms.cell.array) == 0.0:
             raise ValueError(
                 f"cell: '{self.cell}', and the frame has no cell with a volume; expected 'none' for it"
             )
+        if atoms.pbc.all():
+            return
         for k in np.flatnonzero(~np.asarray(atoms.pbc)):
             along = np.abs(atoms.cell.array[k]) > 1e-10 * np.abs(atoms.cell.array[k]).max()
             mask = np.ones((3, 3)) if self.mask is None else np.reshape(self.mask, (3, 3))
@@ -127,17 +117,16 @@ class Settings:
 
 
 def _mask(mask: Any) -> tuple[float, ...]:
-    """Nine numbers, rows of a symmetric matrix of zeros and ones."""
+    """Nine numbers, rows of a matrix of zeros and ones."""
     given = checks.numbers(
         "mask", mask if checks.is_single(mask) else np.asarray(mask, dtype=float)
     )
     if given.shape == (6,):
         xx, yy, zz, yz, xz, xy = given.tolist()
         given = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    good = given.shape == (3, 3) and np.isin(given, (0.0, 1.0)).all()
-    if not good or (given != given.T).any():
+    if given.shape != (3, 3) or not np.isin(given, (0.0, 1.0)).all():
         raise ValueError(
-            f"mask: {checks.shown(mask)}; expected six of 0 and 1 (xx, yy, zz, yz, xz, xy), or a symmetric (3, 3)"
+            f"mask: {checks.shown(mask)}; expected six of 0 and 1 (xx, yy, zz, yz, xz, xy), or (3, 3)"
         )
     return tuple(given.ravel().tolist())
 
@@ -193,9 +182,10 @@ class Relaxation:
         return out.hexdigest()
 
     def pack(self, atoms: Any, name: str) -> Any:
-        """A copy with its constraints."""
-        mine = checks.structure(name, atoms).copy()
-        mine.calc = None
+        """The frame, which stays as it is; without a calculator, which could be anything."""
+        if getattr(checks.structure(name, atoms), "calc", None) is None:
+            return atoms
+        mine = atoms.copy()  # has none
         mine.info.clear()
         return mine
 
@@ -208,15 +198,19 @@ class Relaxation:
 
     def run(self, frames: Sequence[Any], threads: int) -> Iterator[dict[str, Any] | Failure]:
         """Results of each; failures without the index of the frame, which the caller knows."""
-        begin = time.perf_counter()
         step = self._step()
-        found: list[Any] = [None] * len(frames)
-        if step is not None:
-            self._native(step, frames, found, threads)
-        for atoms, known in zip(frames, found, strict=True):
-            yield known if known is not None else self._by_ase(atoms, threads)
-        if frames:
-            self._pace = (time.perf_counter() - begin) / len(frames)
+        if step is None:
+            for atoms in frames:
+                yield self.by_ase(atoms, threads)
+            return
+        batch = _Batch(self, step, frames, threads)
+        batch.work(None)
+        yield from batch.results()
+
+    def task(self, frames: Sequence[Any], threads: int) -> _Batch | None:
+        """See :class:`mdkern.shards.Job`."""
+        step = self._step()
+        return None if step is None else _Batch(self, step, frames, threads)
 
     def _step(self) -> Any:
         """The potential as the core has it; None where it is reached through Python only."""
@@ -224,60 +218,46 @@ class Relaxation:
             return None
         return getattr(self.calculator.potential, "force_step", lambda: None)()
 
-    def _native(self, step: Any, frames: Sequence[Any], found: list[Any], threads: int) -> None:
-        """Results of all frames but those whose constraints have no native form."""
-        inputs, at = [], []
-        for k, atoms in enumerate(frames):
-            try:
-                inputs.append(self._input(atoms))
-            except UnsupportedError:  # by ASE's optimizer
-                continue
-            except (MDKernError, ValueError) as e:
-                found[k] = Failure(e)
-            else:
-                at.append(k)
+    def arguments(self) -> tuple[Any, ...]:
+        """Of the core's ``relax_frames``, behind the frames."""
         s = self.settings
         mask = np.ones((3, 3)) if s.mask is None else np.reshape(s.mask, (3, 3))
         kind = "none" if s.cell == "none" else "logarithm"
-        results, raised = _core.relax_frames(
-            step, self.calculator.parameters["skin"], inputs, s.optimizer, kind, mask, s.hydrostatic or s.cell == "volume",
-            s.cell == "shape", s.scalar_pressure, s.fmax, s.steps, threads,
-        )  # fmt: skip
-        for k, result in zip(at, results, strict=True):
-            if isinstance(result, str):
-                found[k] = Failure(AtomsError(result))
-            elif result is not None:
-                found[k] = _result(*result)
-        if isinstance(raised, KeyboardInterrupt):
-            done = {k: x for k, x in enumerate(found) if isinstance(x, dict)}
-            raise Interrupted(done) from raised
-        if raised is not None:
-            raise raised
+        hydrostatic = s.hydrostatic or s.cell == "volume"
+        cell = (kind, mask, hydrostatic, s.cell == "shape", s.scalar_pressure)
+        return (s.optimizer, *cell, s.fmax, s.steps)
 
-    def _input(self, atoms: Atoms) -> tuple[Any, ...]:
+    def take_pace(self, seconds: float, n: int) -> None:
+        """How long so many frames took."""
+        self._pace = seconds / n
+
+    def input(self, atoms: Atoms) -> tuple[Any, ...]:
         """As the core takes it."""
-        self._check(atoms)
+        atoms = self._checked(atoms)
         positions, numbers, cell, pbc = checks.arrays(atoms)
         kinds = self.calculator.species_map(numbers)
         return positions, cell, pbc, kinds, native_constraints(atoms)
 
-    def _check(self, atoms: Atoms) -> None:
-        """ValueError for a frame that cannot relax; the constraint of symmetry is added where it is wanted."""
+    def _checked(self, atoms: Atoms) -> Atoms:
+        """The frame, or, where symmetry is kept, a copy with that constraint; ValueError for one that cannot relax."""
         if not len(atoms):
             raise ValueError("the frame has no atoms")
         checks.finite("positions", atoms.positions)
         checks.finite("cell", atoms.cell.array)
         self.settings.refuse(atoms)
-        self.settings.constrain(atoms)
+        if self.settings.symmetry:
+            atoms = atoms.copy()
+            self.settings.constrain(atoms)
+        return atoms
 
-    def _by_ase(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
+    def by_ase(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
+        """The result of one frame."""
         calculator = self.calculator
         try:
             if is_native(calculator):
                 calculator = self._calculator(threads)
-            else:
-                self._check(atoms)  # others had it
-            return relaxed_by_ase(atoms, calculator, self.settings)
+            atoms = self._checked(atoms)
+            return relaxed_by_ase(atoms.copy(), calculator, self.settings)
         except Exception as e:  # noqa: BLE001 - calculators of others raise all kinds of exceptions
             return Failure(e)
 
@@ -303,6 +283,78 @@ class Relaxation:
                     del result[OVERFLOW]
                     warn_of(self.calculator.potential, True)
                 yield result
+
+
+class _Batch:
+    """Frames that the core works on, on a thread beside the caller's: see :class:`mdkern.shards.Task`."""
+
+    def __init__(self, job: Relaxation, step: Any, frames: Sequence[Any], threads: int) -> None:
+        self._job, self._step, self._frames, self._threads = job, step, frames, threads
+        self._found: list[Any] = [None] * len(frames)
+        self._inputs: list[Any] = []
+        self._at: list[int] = []
+        self._by_ase: list[int] = []  # constraints without a native form
+        for k, atoms in enumerate(frames):
+            try:
+                self._inputs.append(job.input(atoms))
+            except UnsupportedError:
+                self._by_ase.append(k)
+            except (MDKernError, ValueError) as e:
+                self._found[k] = Failure(e)
+            else:
+                self._at.append(k)
+        self._stop = _core.StopFlag()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread = threading.Thread(target=self._run, name="mdkern relax", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.work(self._stop)
+        except BaseException as e:  # noqa: BLE001 - raised where results are taken
+            self._error = e
+
+    def work(self, stop: Any) -> None:
+        """By the calling thread; without `stop` until a signal."""
+        begin = time.perf_counter()
+        results, raised = _core.relax_frames(
+            self._step,
+            self._job.calculator.parameters["skin"],
+            self._inputs,
+            *self._job.arguments(),
+            self._threads,
+            stop,
+        )
+        for k, result in zip(self._at, results, strict=True):
+            if isinstance(result, str):
+                self._found[k] = Failure(AtomsError(result))
+            elif result is not None:
+                self._found[k] = _result(*result)
+        if raised is not None:
+            raise raised
+        if self._at:
+            self._job.take_pace(time.perf_counter() - begin, len(self._at))
+
+    def results(self) -> list[dict[str, Any] | Failure]:
+        """All of them, when they are there."""
+        if self._thread is not None:
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+        for k in self._by_ase:
+            self._found[k] = self._job.by_ase(self._frames[k], self._threads)
+        return self._found
+
+    def stop(self) -> list[dict[str, Any] | Failure | None]:
+        """End soon; those that are finished."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        return self._found
 
 
 def _result(

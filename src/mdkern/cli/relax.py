@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdkern.cli import potential
@@ -16,7 +18,6 @@ from mdkern.cli.options import (
     positive,
 )
 from mdkern.cli.output import UsageError
-from mdkern.cli.plots import check_picture
 from mdkern.cli.scheduler import DATASET_HELP, Many, add_many
 
 if TYPE_CHECKING:
@@ -146,10 +147,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
     from mdkern.relaxation_job import Settings
 
     pressure = (args.pressure or 0.0) * units.GPa
-    settings = Settings.of(
+    return Settings.of(
         args.optimizer, args.fmax, args.steps, args.cell, pressure, args.mask, False, args.symmetry
     )
-    return settings
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -157,16 +157,15 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--pressure: expected --cell full or volume with it")
     if args.mask is not None and args.cell == "none":
         raise UsageError("--mask: expected --cell full, volume or shape with it")
-    if args.symmetry:
-        try:
-            import spglib  # noqa: F401
-        except ImportError:
-            raise UsageError("--symmetry: needs spglib: pip install 'mdkern[symmetry]'") from None
+    if args.symmetry and importlib.util.find_spec("spglib") is None:
+        raise UsageError("--symmetry: needs spglib: pip install 'mdkern[symmetry]'")
     if args.trajectory and not args.trajectory.endswith(".traj"):
         raise UsageError(f"--trajectory {args.trajectory}: expected a name that ends in .traj")
     if args.table and not args.table.endswith(".csv"):
         raise UsageError(f"--table {args.table}: expected a name that ends in .csv")
     if args.plot:
+        from mdkern.cli.plots import check_picture
+
         check_picture(args.plot)
     if args.output:
         from ase.io.formats import UnknownFileTypeError, filetype, ioformats
@@ -177,11 +176,12 @@ def _check(args: argparse.Namespace) -> None:
             kind = ""
         if kind not in ioformats or not ioformats[kind].can_write:
             raise UsageError(f"-o {args.output}: ASE knows no format to write by this name")
-    outputs = [args.output, args.jsonl, args.table, args.plot]
-    continued = Many.continued(args, *outputs)
+    outputs = [args.output, args.jsonl, args.table, args.plot, args.trajectory]
+    goes_on = bool(args.restart) and Path(args.restart).exists()
+    continued = outputs if goes_on else Many.continued(args, *outputs)
     inputs = [args.structure, *potential.inputs_of(args.potential)]
     check_outputs(
-        [*outputs, args.trajectory, args.journal, args.restart],
+        [*outputs, args.journal, args.restart],
         inputs,
         args.overwrite,
         [*continued, args.journal, args.restart],

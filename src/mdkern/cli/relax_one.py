@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mdkern import optimize
 from mdkern.cli import potential
 from mdkern.cli.options import read_structure
 from mdkern.cli.output import (
@@ -19,7 +25,9 @@ from mdkern.cli.output import (
     print_json,
     writing,
 )
-from mdkern.errors import MDKernError
+from mdkern.errors import FormatError, MDKernError, UnsupportedError
+from mdkern.optimize.base import RelaxationError
+from mdkern.optimize.constraints import native_constraints
 from mdkern.relaxation_ase import filtered, optimizer_class
 
 if TYPE_CHECKING:
@@ -28,6 +36,8 @@ if TYPE_CHECKING:
     from mdkern.relaxation_job import Settings
 
 __all__ = ["relax_one"]
+
+_DRAW_SECONDS, _SAVE_SECONDS = 0.3, 10.0
 
 
 def relax_one(args: argparse.Namespace, settings: Settings, by_default: bool) -> int:
@@ -43,12 +53,17 @@ def relax_one(args: argparse.Namespace, settings: Settings, by_default: bool) ->
     chosen = potential.make_potential(args.potential, atoms.get_chemical_symbols(), args.skin)
     try:
         settings.refuse(atoms)
+    except ValueError as e:
+        raise UsageError(f"--cell {args.cell}: {args.structure}: {e}") from e
+    try:
         settings.constrain(atoms)
         atoms.calc = chosen.calculator
         before = _state(atoms)
+        run = _optimize(atoms, settings, args)
+    except (FormatError, RelaxationError):
+        raise
     except (MDKernError, ValueError) as e:
         raise UsageError(f"{args.structure}: {e}") from e
-    interrupted, steps, converged = _optimize(filtered(atoms, settings), settings, args)
     after = _state(atoms)
     if args.output:
         _write(atoms, args)
@@ -61,23 +76,39 @@ def relax_one(args: argparse.Namespace, settings: Settings, by_default: bool) ->
         "optimizer": args.optimizer,
         "cell": args.cell,
         "pressure_GPa": args.pressure or 0.0,
-        "steps": steps,
-        "converged": converged,
-        "interrupted": interrupted,
+        "steps": run.steps,
+        "converged": run.converged,
+        "interrupted": run.interrupted,
+        "failure": run.failure,
         "before": before,
         "after": after,
-        "files": {"structure": args.output, "trajectory": args.trajectory},
+        "files": {
+            "structure": args.output,
+            "trajectory": args.trajectory,
+            "restart": args.restart,
+        },
     }
     _report(args, facts)
-    if interrupted:
+    if run.interrupted:
         return 130
-    if not converged:
+    if run.failure:
+        error(f"{args.structure}: {run.failure}; what is written is the last good step")
+    elif not run.converged:
         error(
-            f"not converged after {steps} steps: largest force {after['fmax_eV_per_A']:.3g} eV/A,"
+            f"not converged after {run.steps} steps: largest force {after['fmax_eV_per_A']:.3g} eV/A,"
             f" expected {args.fmax:g} with --fmax; --steps allows more"
         )
-        return 1
-    return 0
+    return 0 if run.converged else 1
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How a relaxation ended."""
+
+    steps: int
+    converged: bool
+    interrupted: bool = False
+    failure: str | None = None
 
 
 def _say_of_others(args: argparse.Namespace) -> None:
@@ -90,7 +121,6 @@ def _say_of_others(args: argparse.Namespace) -> None:
 
 
 def _state(atoms: Atoms) -> dict[str, Any]:
-    import numpy as np
     from ase import units
 
     state: dict[str, Any] = {
@@ -106,25 +136,90 @@ def _state(atoms: Atoms) -> dict[str, Any]:
     return state
 
 
-def _optimize(moved: Any, settings: Settings, args: argparse.Namespace) -> tuple[bool, int, bool]:
-    """(interrupted, steps, converged)."""
-    import numpy as np
-
+def _optimize(atoms: Atoms, settings: Settings, args: argparse.Namespace) -> _Run:
+    """Move the atoms, natively where potential and constraints can be."""
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(Progress("relax", args.steps, not args.json))
         if args.trajectory:
             stack.enter_context(writing(args.trajectory))
-        kind = optimizer_class(settings.optimizer)
-        steps = stack.enter_context(kind(moved, logfile=None, trajectory=args.trajectory))
-        converged = False
         try:
-            for converged in steps.irun(fmax=args.fmax, steps=args.steps):  # noqa: B007
-                if bar.due():
-                    largest = np.linalg.norm(moved.get_forces(), axis=1).max()
-                    bar.show(steps.nsteps, f"fmax {largest:.3g} eV/A")
-        except KeyboardInterrupt:
-            return True, int(steps.nsteps), False
-        return False, int(steps.nsteps), bool(converged)
+            native_constraints(atoms)
+            is_native = getattr(atoms.calc.potential, "force_step", lambda: None)() is not None
+        except UnsupportedError:
+            is_native = False
+        if is_native:
+            return _by_core(atoms, settings, args, bar, stack)
+        if args.restart:
+            raise UsageError(
+                f"--restart: the potential or a constraint of {args.structure} needs ASE's optimizer; expected none with it"
+            )
+        return _by_ase(atoms, settings, args, bar, stack)
+
+
+def _by_core(
+    atoms: Atoms,
+    settings: Settings,
+    args: argparse.Namespace,
+    bar: Progress,
+    stack: contextlib.ExitStack,
+) -> _Run:
+    goes_on = bool(args.restart) and Path(args.restart).exists()
+    kind = getattr(optimize, settings.optimizer.upper())
+    mask = None if settings.mask is None else np.reshape(settings.mask, (3, 3))
+    steps = stack.enter_context(
+        kind(
+            atoms,
+            restart=args.restart,
+            logfile=None,
+            trajectory=args.trajectory,
+            append_trajectory=goes_on,
+            cell=settings.cell,
+            mask=mask,
+            scalar_pressure=settings.scalar_pressure,
+        )
+    )
+    if goes_on:
+        note(f"{args.restart}: goes on after step {steps.nsteps:,}")
+    # Between two calls of the core the bar is drawn, and the restart file written.
+    chunk, most = 1, _SAVE_SECONDS if args.restart else _DRAW_SECONDS
+    converged = False
+    try:
+        while True:
+            begin = time.perf_counter()
+            chunk = min(chunk, max(0, args.steps - steps.nsteps))
+            converged = bool(steps.run(fmax=args.fmax, steps=chunk))
+            if converged or steps.nsteps >= args.steps:
+                return _Run(int(steps.nsteps), converged)
+            if bar.due():
+                largest = np.linalg.norm(atoms.get_forces(), axis=1).max()
+                bar.show(steps.nsteps, f"fmax {largest:.3g} eV/A")
+            seconds = max(time.perf_counter() - begin, 1e-6)
+            chunk = int(max(1, min(8 * chunk, chunk * most / seconds)))
+    except KeyboardInterrupt:
+        return _Run(int(steps.nsteps), False, interrupted=True)
+    except RelaxationError as e:
+        return _Run(int(steps.nsteps), False, failure=str(e))
+
+
+def _by_ase(
+    atoms: Atoms,
+    settings: Settings,
+    args: argparse.Namespace,
+    bar: Progress,
+    stack: contextlib.ExitStack,
+) -> _Run:
+    moved = filtered(atoms, settings)
+    kind = optimizer_class(settings.optimizer)
+    steps = stack.enter_context(kind(moved, logfile=None, trajectory=args.trajectory))
+    converged = False
+    try:
+        for converged in steps.irun(fmax=args.fmax, steps=args.steps):  # noqa: B007
+            if bar.due():
+                largest = np.linalg.norm(moved.get_forces(), axis=1).max()
+                bar.show(steps.nsteps, f"fmax {largest:.3g} eV/A")
+    except KeyboardInterrupt:
+        return _Run(int(steps.nsteps), False, interrupted=True)
+    return _Run(int(steps.nsteps), bool(converged))
 
 
 def _write(atoms: Atoms, args: argparse.Namespace) -> None:
@@ -145,6 +240,8 @@ def _verdict(args: argparse.Namespace, facts: dict[str, Any]) -> str:
         return f"yes: no {moved} above {args.fmax:g}"
     if facts["interrupted"]:
         return "no: interrupted"
+    if facts["failure"]:
+        return f"no: {facts['failure']}"
     return f"no: a {moved} is still above {args.fmax:g}; --steps {args.steps} did not suffice"
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from mdkern.cli.output import number, one_line, print_fields, print_table, writing
 
@@ -61,20 +62,28 @@ def row_of(k: int, atoms: Atoms, frame: Atoms, result: Mapping[str, Any]) -> dic
     }
 
 
-class LineWriter:
-    """A JSON document in each line, on disk when `write` returns."""
+def _text_file(path: str, mode: Mode) -> TextIO:
+    # Lines end as they are written, on every system.
+    return Path(path).open(mode, encoding="utf-8", newline="")
+
+
+class _RowWriter:
+    """A line for each row, on disk when `write` returns."""
 
     def __init__(self, path: str, mode: Mode) -> None:
         self._path = path
         with writing(path):
-            self._file = Path(path).open(mode, encoding="utf-8")
+            self._file = _text_file(path, mode)
+
+    def line(self, row: Mapping[str, Any]) -> str:
+        raise NotImplementedError
 
     def write(self, row: Mapping[str, Any]) -> None:
-        plain = {
-            k: None if isinstance(x, float) and not math.isfinite(x) else x for k, x in row.items()
-        }
+        self._append(self.line(row))
+
+    def _append(self, line: str) -> None:
         with writing(self._path):
-            self._file.write(json.dumps(plain, allow_nan=False) + "\n")
+            self._file.write(line)
             self._file.flush()
 
     def close(self) -> None:
@@ -82,18 +91,25 @@ class LineWriter:
             self._file.close()
 
 
-class TableWriter:
+class LineWriter(_RowWriter):
+    """JSON documents, one in each line."""
+
+    def line(self, row: Mapping[str, Any]) -> str:
+        plain = {
+            k: None if isinstance(x, float) and not math.isfinite(x) else x for k, x in row.items()
+        }
+        return json.dumps(plain, allow_nan=False) + "\n"
+
+
+class TableWriter(_RowWriter):
     """Values separated by commas, one line of names first; empty where there is none."""
 
     def __init__(self, path: str, mode: Mode) -> None:
-        self._path = path
-        with writing(path):
-            self._file = Path(path).open(mode, encoding="utf-8", newline="")
-            self._rows = csv.writer(self._file, lineterminator="\n")
-            names = [x for name in COLUMNS for x in (_LENGTHS if name == "cell" else (name,))]
-            self._rows.writerow(names)
+        super().__init__(path, mode)
+        names = [x for name in COLUMNS for x in (_LENGTHS if name == "cell" else (name,))]
+        self._append(",".join(names) + "\n")
 
-    def write(self, row: Mapping[str, Any]) -> None:
+    def line(self, row: Mapping[str, Any]) -> str:
         cells: list[Any] = []
         for name in COLUMNS:
             value = row[name]
@@ -103,13 +119,9 @@ class TableWriter:
                 cells.append(f"{value:.10g}" if math.isfinite(value) else "")
             else:
                 cells.append("" if value is None else value)
-        with writing(self._path):
-            self._rows.writerow(cells)
-            self._file.flush()
-
-    def close(self) -> None:
-        with writing(self._path):
-            self._file.close()
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(cells)
+        return text.getvalue()
 
 
 def print_report(args: argparse.Namespace, facts: Mapping[str, Any]) -> None:
@@ -139,8 +151,18 @@ def print_report(args: argparse.Namespace, facts: Mapping[str, Any]) -> None:
 
 
 def _print_frames(rows: Sequence[Mapping[str, Any]]) -> None:
-    names = ("frame", "formula", "atoms", "steps", "eV/atom", "change", "A^3/atom", "change", "")
-    lines = []
+    names: tuple[str, ...] = (
+        "frame",
+        "formula",
+        "atoms",
+        "steps",
+        "eV/atom",
+        "change",
+        "A^3/atom",
+        "change",
+        "",
+    )
+    lines: list[tuple[str, ...]] = []
     for row in rows[:_SHOWN]:
         n = row["n_atoms"]
         volume, change = "-", "-"

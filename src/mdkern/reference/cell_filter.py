@@ -7,6 +7,8 @@ optimizer moves rows of three numbers: y, and below them c F (ASE's UnitCellFilt
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,10 +19,10 @@ Array = NDArray[np.float64]
 
 def exponential(a: Array) -> Array:
     """exp(a), by scaling to a small norm, Taylor's series, and squaring."""
-    halvings = max(0, int(np.ceil(np.log2(max(np.abs(a).sum(), 1e-300) / 0.5))))
+    halvings = max(0, math.ceil(math.log2(max(float(np.abs(a).sum()), 1e-300) / 0.5)))
     b = a / 2.0**halvings
     term: Array = np.eye(len(a))
-    total = term.copy()
+    total: Array = term.copy()
     for n in range(1, 25):
         term = term @ b / n
         total += term
@@ -35,8 +37,9 @@ def exponential_derivative(a: Array, w: Array) -> Array:
     .. math:: \exp \begin{pmatrix} a & w \\ 0 & a \end{pmatrix}
     """
     n = len(a)
-    size = max(np.abs(w).sum(), 1e-300)
-    return size * exponential(np.block([[a, w / size], [np.zeros((n, n)), a]]))[:n, n:]
+    size = max(float(np.abs(w).sum()), 1e-300)
+    both: Array = exponential(np.block([[a, w / size], [np.zeros((n, n)), a]]))
+    return np.multiply(both[:n, n:], size)
 
 
 def logarithm(a: Array) -> Array:
@@ -66,8 +69,11 @@ def logarithm(a: Array) -> Array:
 
 
 def _deformation(rows: Array, logarithmic: bool, mask: Array) -> Array:
-    wanted = exponential(rows) if logarithmic else rows
-    return np.eye(3) + (wanted - np.eye(3)) * mask.T
+    change: Array = exponential(rows) if logarithmic else rows.copy()
+    change -= np.eye(3)
+    change *= mask.T
+    change += np.eye(3)
+    return change
 
 
 def coordinates(

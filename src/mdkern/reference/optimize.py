@@ -20,19 +20,22 @@ Surface = Callable[[Array], "tuple[float, Array]"]  # energy and forces
 def _no_longer(step: Array, most: float) -> Array:
     """The step, the norm over all coordinates at most `most`."""
     length = float(np.sqrt((step**2).sum()))
-    return step if length <= most else most * step / length
+    shorter: Array = step if length <= most else most * step / length
+    return shorter
 
 
 def _rows_no_longer(step: Array, most: float) -> Array:
     """The step, the longest of its rows at most `most`."""
     length = float(np.sqrt((step**2).sum(axis=1)).max(initial=0.0))
-    return step if length < most else step * (most / length)
+    shorter: Array = step if length < most else step * (most / length)
+    return shorter
 
 
 def _mixed(v: Array, f: Array, a: float) -> Array:
     """The velocity turned towards the forces: (1 - a) v + a f |v| / |f|."""
     length = float(np.sqrt((f**2).sum())) or 1.0
-    return (1.0 - a) * v + a * f / length * np.sqrt((v**2).sum())
+    mixed: Array = (1.0 - a) * v + a * f / length * np.sqrt((v**2).sum())
+    return mixed
 
 
 def fire(
