@@ -11,7 +11,7 @@ import pytest
 from ase.data import covalent_radii
 
 import mdkern
-from mdkern.bench import screening
+from mdkern.bench import limits, screening
 from mdkern.bench.crystals import PROTOTYPES, crystals, molecules, prototype, slabs
 from mdkern.bench.nep_models import morse_nep
 from mdkern.bench.relax_check import check, compared, verdict
@@ -150,18 +150,17 @@ def test_a_difference_is_noticed(cases: dict[str, Any], monkeypatch: Any) -> Non
 
 
 def test_screenings_are_measured_and_shown(capsys: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(
-        screening, "crystals", lambda _, *args, **kwargs: crystals(4, *args, **kwargs)
-    )
     monkeypatch.setattr(screening, "METALS", ("Cu", "Ni", "Al", "Pd"))
-    options = {
-        "quick": True,
-        "only": "relaxation, EAM",
-        "json": False,
-        "threads": 2,
-        "output": None,
-    }
-    assert bench(SimpleNamespace(**options)) == 0
+    monkeypatch.setattr(screening, "crystals", lambda _, *args, **kw: crystals(4, *args, **kw))
+    monkeypatch.setattr(limits, "measure", lambda *_, **__: SimpleNamespace(rows=[]))
+    given = {"quick": True, "only": "relaxation, EAM", "json": False, "threads": 2, "output": None}
+    assert bench(SimpleNamespace(**given)) == 0
     shown = capsys.readouterr().out
     assert "Relaxations with all of the cell" in shown
     assert shown.count("relaxation, EAM alloys") == 2  # one thread and two
+    found = screening.measure("relaxation, EAM alloys", 1, quick=True)
+    assert len(found) == 1
+    row = found[0].to_dict()
+    assert (row["n"], row["converged"], row["threads"]) == (4, 4, 1)
+    assert row["per_second"] == pytest.approx(4 / row["seconds"])
+    assert row["faster_than_ase"] > 1.0  # by two orders of magnitude, on any machine

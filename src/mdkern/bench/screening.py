@@ -114,6 +114,7 @@ def measure(name: str, threads: int, *, quick: bool) -> list[Screening]:
     calc, elements, kinds = _model(name, quick)
     n, rounds, beside = (30, 2, 1) if quick else (300, 5, 6)
     frames = crystals(n, elements, kinds=kinds)
+    n = len(frames)
     counts = sorted({1, threads})
     found: dict[int, list[Any]] = {}
     times: dict[int, list[tuple[float, float]]] = {k: [] for k in counts}
