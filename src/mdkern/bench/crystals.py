@@ -123,16 +123,15 @@ def perturb(atoms: Atoms, rng: np.random.Generator, stdev: float, strain: float)
     return atoms
 
 
-def _repeats(n: int, least: int, most: int, rng: np.random.Generator) -> tuple[int, int, int]:
-    """A supercell of a cell of n atoms with `least` to `most` atoms."""
-    fits = [
+def _repeats(n: int, least: int, most: int) -> list[tuple[int, int, int]]:
+    """The supercells of a cell of n atoms with `least` to `most` atoms."""
+    return [
         (i, j, k)
         for i in range(1, most + 1)
         for j in range(1, i + 1)
         for k in range(1, j + 1)
         if least <= n * i * j * k <= most and i <= 3 * k
     ]
-    return fits[int(rng.integers(len(fits)))]
 
 
 def crystals(
@@ -156,7 +155,7 @@ def crystals(
     kinds : sequence of str
         Names out of ``PROTOTYPES``; those with more elements than there are do not occur.
     atoms : (int, int)
-        Least and largest number of atoms; at least 4 and 7.
+        Least and largest number of atoms; prototypes that have no supercell of this size do not occur.
     stdev : float
         Standard deviation of displacements, Angstrom.
     strain : float
@@ -168,17 +167,28 @@ def crystals(
     -------
     list of ase.Atoms
         With ``info["prototype"]``.
+
+    Raises
+    ------
+    ValueError
+        No prototype has a supercell of this size, or so few elements.
     """
     rng = np.random.default_rng(seed)
     names = [name for name in kinds if PROTOTYPES[name].n_kinds <= len(elements)]
+    repeats = {name: _repeats(len(PROTOTYPES[name].sites), *atoms) for name in names}
+    names = [name for name in names if repeats[name]]
+    if not names:
+        raise ValueError(
+            f"atoms: {atoms}; expected numbers that a supercell of one of {', '.join(kinds)} has"
+        )
     made = []
     for _ in range(n):
         name = names[int(rng.integers(len(names)))]
         p = PROTOTYPES[name]
         picked = [str(x) for x in rng.choice(list(elements), size=p.n_kinds, replace=False)]
         cell = prototype(name, picked)
-        repeats = _repeats(len(cell), *atoms, rng)
-        frame = cell.repeat(repeats)
+        sizes = repeats[name]
+        frame = cell.repeat(sizes[int(rng.integers(len(sizes)))])
         frame.set_cell(rng.uniform(0.97, 1.05) * frame.cell.array, scale_atoms=True)
         perturb(frame, rng, stdev, strain)
         frame.info["prototype"] = name

@@ -192,7 +192,11 @@ def _random_deepmd(folder: Path, _data: Path | None) -> Iterator[Relaxation]:
     from mdkern.calculators import DeepPotential
 
     path = random_deepmd(
-        folder / "random_deepmd.json", neuron=(5, 10), axis_neuron=4, fitting=(20, 20)
+        folder / "random_deepmd.json",
+        sel=(200, 400),
+        neuron=(5, 10),
+        axis_neuron=4,
+        fitting=(20, 20),
     )
     calc = DeepPotential(path, threads=1)
     rng = np.random.default_rng(9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from mdkern.terminal import print_table
 
 if TYPE_CHECKING:
     from mdkern.bench import Measurement
+    from mdkern.bench.screening import Screening
 
-__all__ = ["document", "print_limits", "print_measurements", "title", "write"]
+__all__ = ["document", "print_limits", "print_measurements", "print_screenings", "title", "write"]
 
 
 def title(around: dict[str, Any]) -> str:
@@ -61,6 +63,35 @@ def print_measurements(results: list[Measurement]) -> None:
     print_table("Kernels", header, rows)
 
 
+def print_screenings(results: list[Screening]) -> None:
+    """Sets of crystals: how many are relaxed in a second, and the same by ASE's loop."""
+    rows = [
+        [
+            s.name,
+            f"{s.n} of {s.n_atoms / s.n:.0f} atoms",
+            f"{s.converged}",
+            f"{s.steps / s.n:.0f}",
+            f"{s.threads}",
+            f"{s.per_second:.1f}",
+            f"{1e6 * s.cpu / s.steps:.1f}",
+            f"{s.ase / s.seconds:.0f}",
+        ]
+        for s in results
+    ]
+    header = [
+        "model",
+        "crystals",
+        "converged",
+        "steps",
+        "threads",
+        "per second",
+        "us/step",
+        "x ASE",
+    ]
+    print()
+    print_table("Relaxations with all of the cell", header, rows)
+
+
 def _time(seconds: float) -> str:
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= scale:
@@ -68,19 +99,31 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def document(around: dict[str, Any], limits: Limits, results: list[Measurement]) -> dict[str, Any]:
+def document(
+    around: dict[str, Any],
+    limits: Limits,
+    results: list[Measurement],
+    screenings: Sequence[Screening] = (),
+) -> dict[str, Any]:
     """Everything, as JSON types."""
     return {
         "environment": around,
         "caches": limits.caches,
         "limits": limits.to_list(),
         "measurements": [m.to_dict() for m in results],
+        "screenings": [s.to_dict() for s in screenings],
     }
 
 
-def write(folder: Path, around: dict[str, Any], limits: Limits, results: list[Measurement]) -> None:
+def write(
+    folder: Path,
+    around: dict[str, Any],
+    limits: Limits,
+    results: list[Measurement],
+    screenings: Sequence[Screening] = (),
+) -> None:
     """bench.json; with measurements also speedup, scaling and roofline as .svg and .png."""
-    text = json.dumps(document(around, limits, results), indent=2)
+    text = json.dumps(document(around, limits, results, screenings), indent=2)
     (folder / "bench.json").write_text(text + "\n", encoding="utf-8")
     if not results:
         return

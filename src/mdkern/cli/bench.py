@@ -17,6 +17,7 @@ examples:
   mdkern bench --quick
   mdkern bench --threads 1 -o results          pictures and numbers into the folder results
   mdkern bench --only neighbors --json
+  mdkern bench --only relaxation               crystals per second
 """
 
 
@@ -32,16 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, report, and return the exit status: 1 where a result differs from the reference."""
     from mdkern import _runtime
-    from mdkern.bench import environment, limits, measure_case, report
+    from mdkern.bench import environment, limits, measure_case, report, screening
     from mdkern.bench.kernels import KERNELS
     from mdkern.bench.systems import make
 
     wanted = (args.only or "").removesuffix("s")  # "neighbors" too
     chosen = [name for name in KERNELS if wanted in name]
-    if not chosen and wanted != "limit":
-        raise UsageError(
-            f"--only: {args.only!r}; expected (a part of) {', '.join((*KERNELS, 'limits'))}"
-        )
+    sets = [name for name in screening.NAMES if wanted in name]
+    if not chosen and not sets and wanted != "limit":
+        known = (*KERNELS, "relaxation", "limits")
+        raise UsageError(f"--only: {args.only!r}; expected (a part of) {', '.join(known)}")
     folder = None
     if args.output is not None:
         folder = Path(args.output)
@@ -63,10 +64,19 @@ def run(args: argparse.Namespace) -> int:
             except AssertionError as wrong:
                 error(f"{name} on {system}: not equal to the reference: {wrong}")
                 return 1
+    screenings = []
+    for name in sets:
+        try:
+            screenings += screening.measure(name, threads, quick=args.quick)
+        except AssertionError as wrong:
+            error(f"{name}: {wrong}")
+            return 1
     if args.json:
-        print_json(report.document(around, found, results))
+        print_json(report.document(around, found, results, screenings))
     else:
         report.print_measurements(results)
+        if screenings:
+            report.print_screenings(screenings)
     if folder is not None:
-        report.write(folder, around, found, results)
+        report.write(folder, around, found, results, screenings)
     return 0
