@@ -93,7 +93,8 @@ template <class T> struct RowVirial {
 };
 
 // What a block of rows adds up to, and the output of its rows.
-class BlockTotals {
+// kTotals: energies and virials too, where they are wanted; kNine: virials are not those of PairSums.
+template <bool kTotals, bool kNine> class BlockTotals {
 public:
     BlockTotals(const System& s, const Outputs& out, std::int64_t block)
         : system(s),
@@ -107,12 +108,13 @@ public:
         simd::store_sums4(row, sums.e, sums.fx, sums.fy, sums.fz);
         sums.e = sums.fx = sums.fy = sums.fz = T(0);
         const std::int64_t o = system.order ? system.order[i] : i;
+        if (result.forces)
+            for (int c = 0; c < 3; ++c) result.forces[3 * o + c] = double(row[1 + c]);
+        if constexpr (!kTotals) return;
         own += 0.5 * double(row[0]);
         energy += own;
         if (result.energies) result.energies[o] = own;
-        if (result.forces)
-            for (int c = 0; c < 3; ++c) result.forces[3 * o + c] = double(row[1 + c]);
-        if (result.virials && result.virial_width == 6) {
+        if (!kNine && result.virials) {
             double w[6];
             sums.take_virial(w);
             for (int c = 0; c < 6; ++c) {
@@ -123,7 +125,7 @@ public:
     }
     template <class T> void finish_block(PairSums<T>& sums) {
         if (!totals) return;
-        if (result.width_of_virials() != 6) sums.take_virial(virial);
+        if (kNine || !result.virials) sums.take_virial(virial);
         totals[0] = energy;
         for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
     }
@@ -163,9 +165,9 @@ void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n
                const Pair& pair) {
     using V = simd::Vec<T>;
     const T* rows = pair.rows;
-    parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) {
+    parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) __attribute__((flatten)) {
         const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
-        BlockTotals totals(s, out, b);
+        BlockTotals<kTotals, kNine> totals(s, out, b);
         PairSums<T> sums;
         [[maybe_unused]] RowVirial<T> of_row;
         for (std::int64_t i = b * kPairBlock; i < end; ++i) {
