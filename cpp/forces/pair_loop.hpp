@@ -93,7 +93,8 @@ template <class T> struct RowVirial {
 };
 
 // What a block of rows adds up to, and the output of its rows.
-class BlockTotals {
+// kTotals: energies and virials too, where they are wanted; kHeat: virials are not those of PairSums.
+template <bool kTotals, bool kHeat> class BlockTotals {
 public:
     BlockTotals(const System& s, const Outputs& out, std::int64_t block)
         : system(s),
@@ -107,12 +108,13 @@ public:
         simd::store_sums4(row, sums.e, sums.fx, sums.fy, sums.fz);
         sums.e = sums.fx = sums.fy = sums.fz = T(0);
         const std::int64_t o = system.order ? system.order[i] : i;
+        if (result.forces)
+            for (int c = 0; c < 3; ++c) result.forces[3 * o + c] = double(row[1 + c]);
+        if constexpr (!kTotals) return;
         own += 0.5 * double(row[0]);
         energy += own;
         if (result.energies) result.energies[o] = own;
-        if (result.forces)
-            for (int c = 0; c < 3; ++c) result.forces[3 * o + c] = double(row[1 + c]);
-        if (result.virials && result.virial_width == 6) {
+        if (!kHeat && result.virials) {
             double w[6];
             sums.take_virial(w);
             for (int c = 0; c < 6; ++c) {
@@ -123,7 +125,7 @@ public:
     }
     template <class T> void finish_block(PairSums<T>& sums) {
         if (!totals) return;
-        if (result.width_of_virials() != 6) sums.take_virial(virial);
+        if (kHeat || !result.virials) sums.take_virial(virial);
         totals[0] = energy;
         for (int c = 0; c < 6; ++c) totals[1 + c] = virial[c];
     }
@@ -151,21 +153,21 @@ inline void add_pairs(PairSums<T>& sums, simd::Mask<T> within, V e, V g, V dx, V
 //   double own_energy(i)                  energy of row i beside that of pairs
 // and, where the ends of a pair do not have half of its energy each, kSplit = true and
 //   Mask operator()(Centre, w, r2, e, g, h)
-// kTotals: energies and virials too, otherwise forces alone. kNine: virials of nine components.
+// kTotals: energies and virials too, otherwise forces alone. kHeat: virials of nine components.
 template <class Pair, class = void> struct Splits {
     static constexpr bool value = false;
 };
 template <class Pair> struct Splits<Pair, decltype(void(Pair::kSplit))> {
     static constexpr bool value = Pair::kSplit;
 };
-template <class T, bool kTotals, bool kNine, class Pair>
+template <class T, bool kTotals, bool kHeat, class Pair>
 void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n_threads,
                const Pair& pair) {
     using V = simd::Vec<T>;
     const T* rows = pair.rows;
-    parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) {
+    parallel_for(n_blocks(s.n_real), n_threads, 4, [&](std::int64_t b) __attribute__((flatten)) {
         const std::int64_t end = (b + 1) * kPairBlock < s.n_real ? (b + 1) * kPairBlock : s.n_real;
-        BlockTotals totals(s, out, b);
+        BlockTotals<kTotals, kHeat> totals(s, out, b);
         PairSums<T> sums;
         [[maybe_unused]] RowVirial<T> of_row;
         for (std::int64_t i = b * kPairBlock; i < end; ++i) {
@@ -174,7 +176,7 @@ void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n
             for_listed(rows, i, begin, begin + list.count[i],
                        [&](const Listed<T>& v, auto live, const std::int32_t*) MDKERN_BODY {
                            V e, g;
-                           if constexpr (kNine && Splits<Pair>::value) {
+                           if constexpr (kHeat && Splits<Pair>::value) {
                                V h;
                                const auto within = pair(centre, v.w, v.r2, e, g, h) & live;
                                add_pairs<kTotals>(sums, within, e, g, v.dx, v.dy, v.dz);
@@ -182,12 +184,12 @@ void pair_rows(const System& s, const Neighbors& list, const Outputs& out, int n
                            } else {
                                const auto within = pair(centre, v.w, v.r2, e, g) & live;
                                add_pairs<kTotals>(sums, within, e, g, v.dx, v.dy, v.dz);
-                               if constexpr (kNine)
+                               if constexpr (kHeat)
                                    of_row.add(V(T(0.5)) * simd::keep(within, g), v.dx, v.dy, v.dz);
                            }
                        });
             totals.finish_row(sums, i, kTotals ? pair.own_energy(i) : 0.0);
-            if constexpr (kNine) of_row.take(out, s.order ? s.order[i] : i);
+            if constexpr (kHeat) of_row.take(out, s.order ? s.order[i] : i);
         }
         totals.finish_block(sums);
     });
@@ -250,7 +252,7 @@ struct alignas(64) Tile {
 // Slow operations whose result says what to load belong into prepare(), where they overlap with the
 // loads of rows. All pairs of the list are within the cutoff. kTotals: energies and virials too, otherwise forces
 // alone.
-template <bool kTotals, bool kNine, class Pair> class TileLoop {
+template <bool kTotals, bool kHeat, class Pair> class TileLoop {
     using V = simd::Vec<double>;
     struct Segment {
         std::int64_t row;
@@ -308,7 +310,7 @@ private:
           wxy = virial[5];
         for (int k = 0; k < n; k += V::width) {
             V e, g;
-            if constexpr (kNine) {
+            if constexpr (kHeat) {
                 V h;
                 pair.evaluate_split(tile, k, e, g, h);
                 simd::store(tile.own[2] + k, h);
@@ -363,7 +365,7 @@ private:
         for (int c = 0; c < 4; ++c) sums.rows[4 * s.row + c] += row[c];
         if (!sums.virials) return;
         double* own = sums.virials + 6 * s.row;
-        if constexpr (kNine) return finish_nine(s);
+        if constexpr (kHeat) return finish_nine(s);
         for (int k = s.begin; k < s.end; ++k) {  // half of the pair's virial to either row
             const double half_g = -0.5 * tile.own[1][k], x = tile.dx[k], y = tile.dy[k],
                          z = tile.dz[k];
@@ -403,12 +405,12 @@ private:
     const V first_ghost;
 };
 
-template <bool kTotals, bool kNine, class Pair>
+template <bool kTotals, bool kHeat, class Pair>
 void tile_rows(const System& s, const HalfList& half, const HalfSums& sums, int n_threads,
                const Pair& pair) {
     const std::int64_t ghosts = half.image_first ? s.n_total : s.n_real;
     for_tiles(half, n_threads, [&](std::int64_t t) {
-        TileLoop<kTotals, kNine, Pair> loop(half.list, sums, pair, ghosts);
+        TileLoop<kTotals, kHeat, Pair> loop(half.list, sums, pair, ghosts);
         loop.run(half, t);
     });
 }

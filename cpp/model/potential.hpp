@@ -30,8 +30,9 @@ struct Traits {
     int exchanges = 0;        // calls of Table::forward and reverse per evaluation
     int reverses = 0;         // calls of Table::reverse among them
     int exchange_width = 0;   // columns of the widest of them
-    // Whether Outputs::virials may have nine components. Where energies depend on atoms beyond the
-    // neighbors of an atom, what its pairs collect is no heat flux.
+    // Whether Outputs::virials may have nine components. What the pairs of an atom collect is no heat
+    // flux where energies depend on atoms beyond neighbors: see potentials/d3/nine_kernel.cpp and
+    // model/unfolded.hpp for ways.
     bool nine_virials = false;
     bool tabulated = false;  // nets are evaluated from tables that were made with the potential
 };

@@ -17,7 +17,7 @@ constexpr double kPairNs = 3.0, kWeighNs = 6.0;  // of a pair, of a place, for t
 struct D3Space final : Workspace {
     PlaceTable places, merged;
     std::int64_t n_sorts = 0;
-    Buffer<double> weights, slope, radius, cn, by_cn, rows, near;
+    Buffer<double> weights, slope, radius, cn, by_cn, rows, near, moments, nine;
     Buffer<std::int32_t> runs;
 };
 
@@ -62,6 +62,7 @@ public:
         t.list_cutoff = 0.0;
         t.exchanges = 2;
         t.exchange_width = 1;
+        t.nine_virials = true;
         return t;
     }
     std::unique_ptr<Workspace> workspace() const override { return std::make_unique<D3Space>(); }
@@ -101,6 +102,11 @@ public:
         table.forward(work.cn, 1, 1, team);
         d3_weigh_compute(p, places, work, team_size(threads, places.n, kWeighNs));
         d3_pairs_compute(p, s, places, work, totals, team);
+        if (out.nine()) {
+            work.moments = space.moments.reserve(std::size_t(3 * s.n_total) + 1);
+            work.nine = space.nine.reserve(std::size_t(9 * s.n_real) + 1);
+            d3_moments_compute(p, s, places, work, team);
+        }
         if (p.s9 != 0.0) {
             work.n_near = places.n + kPlaceRoom;
             work.near = space.near.reserve(std::size_t(team * kD3Near * work.n_near));
@@ -108,6 +114,9 @@ public:
         }
         table.forward(work.by_cn, 1, 1, team);
         d3_finish_compute(p, s, merged, work, team, out);
+        if (!out.nine()) return;
+        table.forward(work.moments, 3, 3, team);
+        d3_nine_compute(p, s, merged, work, team, out);
     }
 
 private:

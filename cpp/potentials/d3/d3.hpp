@@ -46,8 +46,11 @@ struct D3Scratch {
     double* radius =
         nullptr;           // (stride) 16 rcov / ln(2) of each, written where they were sorted anew
     double* cn = nullptr;  // (n_total) by row
-    double* by_cn = nullptr;       // (n_total) D by row
-    double* rows = nullptr;        // (n_real, kD3Row) force, energy, virial as dE/dstrain
+    double* by_cn = nullptr;  // (n_total) D by row
+    double* rows = nullptr;   // (n_real, kD3Row) force, energy, virial as dE/dstrain
+    // For virials of nine components, else null: what D is where its energies are found, sum of r0 dE/dCN
+    // with r0 relative to the row, (n_total, 3); and the virials, (n_real, 9).
+    double *moments = nullptr, *nine = nullptr;
     std::int32_t* runs = nullptr;  // (n_threads, n_runs, 2)
     std::int64_t n_runs = 0;
     double* near = nullptr;  // (n_threads, kD3Near, n_near) neighbors for triangles
@@ -64,6 +67,13 @@ MDKERN_KERNEL(d3_weigh_compute, (const D3Params&, const Places&, const D3Scratch
 // totals: whether energies and virials are wanted.
 MDKERN_KERNEL(d3_pairs_compute,
               (const D3Params&, const System&, const Places&, const D3Scratch&, bool totals, int))
+// Between pairs and triangles, for virials of nine components: moments of the pairs, and the virials so far.
+MDKERN_KERNEL(d3_moments_compute,
+              (const D3Params&, const System&, const Places&, const D3Scratch&, int))
+// After d3_finish_compute, when moments have been forwarded: adds what coordination numbers carry, and writes
+// the results.
+MDKERN_KERNEL(d3_nine_compute, (const D3Params&, const System&, const Places&, const D3Scratch&,
+                                int, const Outputs&))
 // Adds triangles to what pairs have added up to.
 MDKERN_KERNEL(d3_triangles_compute,
               (const D3Params&, const System&, const Places&, const D3Scratch&, bool totals, int))

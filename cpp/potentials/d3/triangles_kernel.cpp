@@ -95,12 +95,17 @@ public:
         triangle.scale = V(4096.0 / 729.0);
     }
 
-    template <bool kTotals> void run(const System& s, std::int64_t i) {
+    template <bool kTotals, bool kHeat> void run(const System& s, std::int64_t i) {
         const double* at = s.rows + 4 * i;
         const std::int64_t a = std::int64_t(at[3]);
         collect(s, i);
         V e = 0.0, d = 0.0, fx = 0.0, fy = 0.0, fz = 0.0;
         V w[6] = {V(0.0), V(0.0), V(0.0), V(0.0), V(0.0), V(0.0)};
+        [[maybe_unused]] V nine[9], moment[3];
+        if constexpr (kHeat) {
+            for (V& x : nine) x = 0.0;
+            for (V& x : moment) x = 0.0;
+        }
         for (int j = 0; j + 1 < near.n; ++j) {
             const std::int64_t b = std::int64_t(near.species[j]);
             double weights[kMostReferences], mixed[kMostReferences];
@@ -140,6 +145,15 @@ public:
                     d = simd::fma(energy, ratio + simd::load(near.ratio + k), d);
                     const V ax = du * xj, ay = du * yj, az = du * zj;
                     const V bx = dv * xk, by = dv * yk, bz = dv * zk;
+                    if constexpr (kHeat) {
+                        // The middle of the triangle, relative to this corner, three times; force.
+                        const V r0[3] = {xj + xk, yj + yk, zj + zk},
+                                f[3] = {ax + bx, ay + by, az + bz};
+                        const V by_cn = energy * (ratio + simd::load(near.ratio + k));
+                        for (int q = 0; q < 9; ++q)
+                            nine[q] = simd::fnma(r0[kNine[q][0]], f[kNine[q][1]], nine[q]);
+                        for (int x = 0; x < 3; ++x) moment[x] = simd::fma(by_cn, r0[x], moment[x]);
+                    }
                     fx = fx + (ax + bx);
                     fy = fy + (ay + by);
                     fz = fz + (az + bz);
@@ -163,6 +177,11 @@ public:
         for (int c = 0; c < 3; ++c) row[c] += sign * sums[c];
         row[3] += sign * sums[3] / 3.0;
         work.by_cn[i] += sign * 0.5 * simd::sum(d);
+        if constexpr (kHeat) {
+            for (int c = 0; c < 9; ++c) work.nine[9 * i + c] += sign * simd::sum(nine[c]) / 3.0;
+            for (int c = 0; c < 3; ++c)
+                work.moments[3 * i + c] += sign * 0.5 * simd::sum(moment[c]) / 3.0;
+        }
         if constexpr (kTotals)
             for (int c = 0; c < 6; ++c) row[4 + c] += sign * simd::sum(w[c]) / 3.0;
     }
@@ -243,14 +262,14 @@ private:
     int ends[kMaxSpecies + 1];  // of each species in `near`
 };
 
-template <bool kTotals>
+template <bool kTotals, bool kHeat>
 void triangle_rows(const D3Params& p, const System& s, const Places& places, const D3Scratch& work,
                    int n_threads) {
     const std::int64_t parts = (s.n_real + kRows - 1) / kRows;
     parallel_for_thread(parts, n_threads, 0, [&](std::int64_t part, int thread) {
         Corner corner(p, places, work, thread);
         const std::int64_t end = (part + 1) * kRows < s.n_real ? (part + 1) * kRows : s.n_real;
-        for (std::int64_t i = part * kRows; i < end; ++i) corner.run<kTotals>(s, i);
+        for (std::int64_t i = part * kRows; i < end; ++i) corner.run<kTotals, kHeat>(s, i);
     });
 }
 
@@ -258,10 +277,12 @@ void triangle_rows(const D3Params& p, const System& s, const Places& places, con
 
 void d3_triangles_compute(const D3Params& p, const System& s, const Places& places,
                           const D3Scratch& work, bool totals, int n_threads) {
-    if (totals)
-        triangle_rows<true>(p, s, places, work, n_threads);
+    if (work.nine)
+        triangle_rows<true, true>(p, s, places, work, n_threads);
+    else if (totals)
+        triangle_rows<true, false>(p, s, places, work, n_threads);
     else
-        triangle_rows<false>(p, s, places, work, n_threads);
+        triangle_rows<false, false>(p, s, places, work, n_threads);
 }
 
 }  // namespace MDKERN_ISA

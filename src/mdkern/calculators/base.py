@@ -322,7 +322,7 @@ class Calculator(AseCalculator):
         Raises
         ------
         UnsupportedError
-            The potential has none: D3, charges, MACE of several layers.
+            The potential has none: NEP with charges.
         NonFiniteError
             Atoms lie on top of each other.
         """

@@ -169,8 +169,8 @@ def need_nine_virials(potential: Any) -> None:
             name = f"{name}, whose part {type(part).__name__}"
             break
     raise UnsupportedError(
-        f"virials of nine components: {name} has none, nor a heat flux: energies of its atoms depend on atoms beyond their "
-        "neighbors; it has stresses"
+        f"virials of nine components: {name} has none, nor a heat flux; it has stresses. (Charges of NEP models are less "
+        "their mean, by which the energy of every atom depends on all atoms, however far)"
     )
 
 
