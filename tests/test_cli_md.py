@@ -376,6 +376,35 @@ def test_report(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert data["diffusion"]["Ar"] == moved
 
 
+def test_transport(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Conductivity and viscosity of the run without its first fifth, as the library has them; refused where there is no volume."""
+    run = ("md", argon, "--potential", LJ, "--ensemble", "nvt", "--temperature", "140")
+    more = ("--timestep", "5", "--seed", "2", "--transport", "5")
+    found = run_json(capsys, *run, *more, "--steps", "6000")["transport"]
+    assert set(found) == {"thermal_conductivity", "viscosity"}
+    for coefficient in found.values():
+        assert coefficient["kind"] in ("converged", "zero", "unconverged")
+        assert (coefficient["value"] is None) == (coefficient["kind"] != "converged")
+        assert coefficient["blocks"] == 10
+    assert found["viscosity"]["unit"] == "Pa s"
+    assert main([*run, *more, "--steps", "200"]) == 0
+    assert "viscosity             no value: the run is too short" in capsys.readouterr().out
+    assert main([*run, *more, "--steps", "0"]) == 0
+    assert "viscosity             no value: expected a longer run" in capsys.readouterr().out
+    assert main(["md", argon, "--potential", LJ, "--ensemble", "npt", *more]) == 2
+    assert "--transport: expected --ensemble nve or nvt" in capsys.readouterr().err
+    write("dimer.xyz", Atoms("Ar2", [[0, 0, 0], [0, 0, 3.8]]))
+    assert main(["md", "dimer.xyz", "--potential", LJ, *more]) == 2
+    assert "--transport: expected a structure with a cell" in capsys.readouterr().err
+    # A potential without a heat flux still has a pressure tensor.
+    write("small.xyz", bulk("Ar", a=5.4, cubic=True))
+    d3 = ("md", "small.xyz", "--potential", "d3:method=pbe,cutoff=8", "--temperature", "10")
+    found = run_json(capsys, *d3, *more, "--steps", "20")["transport"]
+    assert found["thermal_conductivity"]["kind"] == "none"
+    assert "D3 has none, nor a heat flux" in found["thermal_conductivity"]["reason"]
+    assert "reason" in found["viscosity"] or found["viscosity"]["kind"] == "short"
+
+
 def diffusion_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[Any, str]:
     """Of the command with --report and --plot: the numbers, and what the page says."""
     assert main(["md", *arguments, "--seed", "3", "--report", "run.html", "--plot", "run.png"]) == 0
