@@ -241,10 +241,10 @@ def test_a_cutoff_that_is_too_early() -> None:
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"flux": np.zeros((5, 2, 3))}, r"flux: shape \(5, 2, 3\); expected \(n,\) or \(n, components\)"),
     ({"flux": np.zeros((0, 3))}, r"flux: shape \(0, 3\)"),
-    ({"flux": np.ones((100, 2))}, r"flux\[:, 0\]: constant, 1; expected fluctuations"),
+    ({"flux": np.ones((100, 2))}, "flux: component 0 is constant, 1; expected fluctuations"),
     ({"flux": np.arange(15.0)}, "flux: 15 samples; expected at least 2 for each of 10 blocks"),
     ({"flux": ["a", "b"]}, "flux: of type"),
-    ({"flux": 1e200 * np.arange(100.0)}, "flux: numbers up to 9.9e.201; expected a unit in which they can be squared"),
+    ({"flux": 1e200 * np.arange(100.0)}, "flux: numbers up to 9.9e.201; expected another unit"),
     ({"time": 0.0}, "time: 0.0; expected a positive finite number"),
     ({"time": np.arange(99.0)}, r"time: shape \(99,\); expected \(100,\)"),
     ({"time": np.arange(100.0) ** 2}, "time: expected equal intervals"),
@@ -281,6 +281,10 @@ def test_bad_input_of_the_others() -> None:
         analysis.thermal_conductivity(x, 0.1, 300, -1)
     with pytest.raises(ValueError, match=r"pressure: shape \(200, 3\); expected \(n, 6\)"):
         analysis.viscosity(x, 0.1, 300, 100)
+    with pytest.raises(ValueError, match="pressure: component 0 is constant, 1; expected"):
+        analysis.viscosity(np.ones((200, 6)), 0.1, 300, 100)
+    with pytest.raises(ValueError, match="pressure: 2 samples; expected at least 2 for each"):
+        analysis.viscosity(np.ones((2, 6)), 0.1, 300, 100)
     with pytest.raises(ValueError, match="temperature: inf"):
         analysis.viscosity(np.ones((200, 6)), 0.1, np.inf, 100)
     with pytest.raises(ValueError, match=r"velocities: shape \(200, 3\); expected \(n_times"):
