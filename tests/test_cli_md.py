@@ -23,6 +23,7 @@ from cli_checks import is_drawn, one_error, process, run_json
 from mdkern import _core, md
 from mdkern.cli import main, trajectory
 from mdkern.cli.dynamics import Ensemble, make_integrator
+from mdkern.errors import UnsupportedError
 
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5,force_shift=true"
 
@@ -374,6 +375,40 @@ def test_report(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
     # Solid or liquid, whatever it is at 140 K and this density: the page, the table and JSON say the same.
     assert (moved["kind"] == "diffusive") == (moved["value"] is not None)
     assert data["diffusion"]["Ar"] == moved
+
+
+def test_transport(
+    argon: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Conductivity and viscosity of the run without its first fifth, as the library has them; refused where there is no volume."""
+    run = ("md", argon, "--potential", LJ, "--ensemble", "nvt", "--temperature", "140")
+    more = ("--timestep", "5", "--seed", "2", "--transport", "5")
+    found = run_json(capsys, *run, *more, "--steps", "6000")["transport"]
+    assert set(found) == {"thermal_conductivity", "viscosity"}
+    for coefficient in found.values():
+        assert coefficient["kind"] in ("converged", "zero", "unconverged")
+        assert (coefficient["value"] is None) == (coefficient["kind"] != "converged")
+        assert coefficient["blocks"] == 10
+    assert found["viscosity"]["unit"] == "Pa s"
+    assert main([*run, *more, "--steps", "200"]) == 0
+    assert "viscosity             no value: the run is too short" in capsys.readouterr().out
+    assert main([*run, *more, "--steps", "0"]) == 0
+    assert "viscosity             no value: expected a longer run" in capsys.readouterr().out
+    assert main(["md", argon, "--potential", LJ, "--ensemble", "npt", *more]) == 2
+    assert "--transport: expected --ensemble nve or nvt" in capsys.readouterr().err
+    write("dimer.xyz", Atoms("Ar2", [[0, 0, 0], [0, 0, 3.8]]))
+    assert main(["md", "dimer.xyz", "--potential", LJ, *more]) == 2
+    assert "--transport: expected a structure with a cell" in capsys.readouterr().err
+
+    # A potential without a heat flux still has a pressure tensor.
+    def none(_: Any) -> None:
+        raise UnsupportedError("virials of nine components: this one has none")
+
+    monkeypatch.setattr("mdkern.md.dynamics.need_nine_virials", none)
+    found = run_json(capsys, *run, *more, "--steps", "200")["transport"]
+    assert found["thermal_conductivity"]["kind"] == "none"
+    assert "this one has none" in found["thermal_conductivity"]["reason"]
+    assert found["viscosity"]["kind"] == "short"
 
 
 def diffusion_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[Any, str]:

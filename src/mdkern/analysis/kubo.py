@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdkern import checks
 from mdkern.analysis.correlation import correlation_sums
+from mdkern.analysis.plateau import cumulative, plateau
 
-__all__ = ["GreenKubo", "block_correlations", "green_kubo", "integrate", "interval"]
+__all__ = ["GreenKubo", "block_correlations", "coefficient", "green_kubo", "integrate", "interval"]
 
 Float = NDArray[np.float64]
 
@@ -146,30 +147,7 @@ def block_correlations(x: Float, blocks: int) -> Float:
     return out
 
 
-# --- where the integral ends
-
-_SCALES = 7.0  # of the time that the correlation takes: exp(-7) of an exponential is left out
-_SIGMAS = 2.0  # of the change beyond the window that a longer window must be taken for
-_SIGMAS_GIVEN = 3.0  # the same where the user chose the window
-
-
-def _cumulative(y: Float, dt: float) -> Float:
-    """Integral up to each sample along the last axis, by the trapezoidal rule."""
-    out = np.zeros_like(y)
-    np.cumsum(0.5 * dt * (y[..., 1:] + y[..., :-1]), axis=-1, out=out[..., 1:])
-    return out
-
-
-def _first_window(mean: Float, dt: float) -> int | None:
-    """The smallest lag, in intervals, that is seven times all three times of a correlation function seen up to there."""
-    rho = mean / mean[0]
-    t = dt * np.arange(len(rho))
-    whole, square, first = (_cumulative(y, dt) for y in (rho, rho**2, rho * t))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        centre = np.where(whole != 0.0, np.abs(first / whole), np.inf)
-    longest = np.maximum(np.maximum(whole, 2.0 * square), centre)
-    found = np.flatnonzero(t[1:] >= _SCALES * longest[1:])
-    return int(found[0]) + 1 if len(found) else None
+# --- what is found
 
 
 def _student(blocks: int) -> float:
@@ -179,33 +157,6 @@ def _student(blocks: int) -> float:
     """
     freedom = blocks - 1
     return 1.0 + 0.5 / freedom + 0.25 / freedom**2
-
-
-def _window(
-    means: Float, mean: Float, dt: float, cutoff: float | None
-) -> tuple[int | None, float, bool]:
-    """Where the integrals of blocks (blocks, lags) end, see :func:`green_kubo`.
-
-    Returns the lag in intervals (None: there is none), by how much the integral changes until twice that, and whether it
-    has come to rest.
-    """
-
-    def change(end: int) -> tuple[float, float]:
-        moved = means[:, 2 * end] - means[:, end]
-        return float(moved.mean()), float(moved.std(ddof=1)) / len(means) ** 0.5
-
-    last = (means.shape[1] - 1) // 2
-    if cutoff is not None:
-        end = min(round(cutoff / dt), last)
-        moved, error = change(end)
-        return end, moved, abs(moved) <= _SIGMAS_GIVEN * error
-    found = _first_window(mean, dt)
-    while found is not None and found <= last:
-        moved, error = change(found)
-        if abs(moved) <= _SIGMAS * error:
-            return found, moved, True
-        found *= 2
-    return None, 0.0, False
 
 
 def integrate(
@@ -232,7 +183,7 @@ def integrate(
                 f" a quarter of one of {blocks} blocks"
             )
     time = dt * np.arange(n_lags)
-    each = _cumulative(correlations, dt)
+    each = cumulative(correlations, dt)
     means = each.mean(axis=1)
     scale = _student(blocks) / blocks**0.5
     # A mean that was subtracted has taken 2 K / total off every lag, and so 2 T / total of an integral K up to T.
@@ -251,7 +202,7 @@ def integrate(
     }
     if block_time < FEWEST_SAMPLES * dt * (1 - 1e-9):
         return GreenKubo("short", **known)
-    end, moved, at_rest = _window(means, mean, dt, cutoff)
+    end, moved, at_rest = plateau(means, mean, dt, cutoff)
     known["window"] = None if end is None else float(time[end])
     if end is None or not at_rest:
         return GreenKubo("unconverged", **known)
@@ -285,7 +236,7 @@ def _slopes(x: Float, blocks: int, dt: float, end: int) -> Float:
     weights = 0.5 * centred / (centred @ centred)
     out = np.zeros((blocks, x.shape[1]))
     for k in range(blocks):
-        moved = _cumulative(x[k * n : (k + 1) * n].T, dt)
+        moved = cumulative(x[k * n : (k + 1) * n].T, dt)
         for weight, lag in zip(weights, lags, strict=True):
             out[k] += weight * np.square(moved[:, lag:] - moved[:, :-lag]).mean(axis=1)
     return out
@@ -349,26 +300,43 @@ def green_kubo(
         Shapes that do not fit, numbers that are not finite, unequal intervals, a component that is constant, or a cutoff
         longer than a quarter of a block.
     """
+    return coefficient("flux", flux, time, factor, unit, cutoff, blocks, method, centred)
+
+
+def coefficient(
+    name: str,
+    flux: ArrayLike,
+    time: ArrayLike | float,
+    factor: float,
+    unit: str,
+    cutoff: float | None,
+    blocks: int,
+    method: str,
+    centred: bool = True,
+) -> GreenKubo:
+    """:func:`green_kubo` of an argument that has another name."""
     if checks.is_single(flux):
-        raise ValueError(f"flux: {checks.shown(flux)}; expected an array (n,) or (n, components)")
-    x = checks.finite("flux", checks.numbers("flux", flux))
+        raise ValueError(f"{name}: {checks.shown(flux)}; expected an array (n,) or (n, components)")
+    x = checks.finite(name, checks.numbers(name, flux))
     if x.ndim == 1:
         x = x[:, None]
     if x.ndim != 2 or 0 in x.shape:
-        raise ValueError(f"flux: shape {x.shape}; expected (n,) or (n, components), none of them 0")
+        raise ValueError(
+            f"{name}: shape {x.shape}; expected (n,) or (n, components), none of them 0"
+        )
     blocks = checks.whole("blocks", blocks, 3)
     n, dt = len(x), interval(time, len(x))
     if n < 2 * blocks:
-        raise ValueError(f"flux: {n} samples; expected at least 2 for each of {blocks} blocks")
+        raise ValueError(f"{name}: {n} samples; expected at least 2 for each of {blocks} blocks")
     mean = x.mean(axis=0)
     constant = np.ptp(x, axis=0) <= 1e-14 * np.abs(x).max(axis=0)
     if constant.any():
         k = int(np.argmax(constant))
-        raise ValueError(f"flux[:, {k}]: constant, {x[0, k]:g}; expected fluctuations")
+        raise ValueError(f"{name}: component {k} is constant, {x[0, k]:g}; expected fluctuations")
     largest = float(np.abs(x).max())
-    if not 1e-140 < largest < 1e140:
+    if not 1e-60 < largest < 1e60:
         raise ValueError(
-            f"flux: numbers up to {largest:g}; expected a unit in which they can be squared"
+            f"{name}: numbers up to {largest:g}; expected another unit, of numbers that can be squared"
         )
     centred = checks.flag("centred", centred)
     if method not in METHODS:

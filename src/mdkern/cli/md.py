@@ -140,6 +140,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.html",
         help="one page: energies, temperature, pressure, structure, diffusion, speed",
     )
+    add(
+        "--transport",
+        type=positive_int,
+        metavar="N",
+        help="thermal conductivity and viscosity of a liquid: steps between samples of its fluxes",
+    )
     add("--checkpoint", metavar="FILE.npz", help="state to go on from, replaced as the run goes")
     add(
         "--checkpoint-interval",
@@ -158,7 +164,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from mdkern.cli import dynamics, observer, report
+    from mdkern.cli import dynamics, observer, report, transport
 
     _check(args)
     start = _restarted if args.restart else _started
@@ -171,16 +177,24 @@ def run(args: argparse.Namespace) -> int:
     watched = None
     if args.report or args.plot:
         watched = observer.Observer(atoms, args.steps, ensemble.timestep)
+    carried = None
+    if args.transport:
+        carried = transport.start(integrator, args.transport, bool(ensemble.barostat))
     with _outputs(args, header, atoms, past) as outputs:
         if not args.json:
             note(f"velocities: {origin}; {atoms.get_temperature():.4g} K")
         _simulate(args, result, integrator, (header, ensemble), outputs, watched)
     facts = _facts(args, atoms, integrator, ensemble, result, header)
     diffusion: dict[str, str] = {}
+    if carried:
+        carried.take()
+        facts["transport"] = carried.numbers()
     if watched:
         found = watched.moved.diffusion if watched.moved else {}
         facts["diffusion"] = {symbol: asdict(d) for symbol, d in found.items()}
         diffusion = observer.diffusion_texts(found)
+    if carried:
+        diffusion |= carried.texts()
     if args.plot and watched:
         _plot(args, result, watched)
     if args.report and watched:
