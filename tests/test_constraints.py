@@ -16,7 +16,6 @@ from mdkern.errors import UnsupportedError
 from mdkern.optimize.constraints import fix_symmetry, native_constraints
 
 
-
 def adjusted(atoms: Atoms, new: np.ndarray, forces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions and forces as ASE's constraints leave them."""
     x, f = new.copy(), forces.copy()
