@@ -32,13 +32,13 @@ def strained(seed: int = 1) -> Atoms:
     return atoms
 
 
-def native(atoms: Atoms, kind: str, mask: Any, **options: Any) -> _core.CellFilter:
+def native(atoms: Atoms, kind: str, mask_: Any, **options: Any) -> _core.CellFilter:
     """The filter that ASE's of the same options is compared with."""
     return _core.CellFilter(
         len(atoms),
         atoms.cell.array.copy(),
         kind,
-        np.array(mask, np.float64, order="C"),
+        np.array(mask_, np.float64, order="C"),
         options.get("hydrostatic_strain", False),
         options.get("constant_volume", False),
         options.get("scalar_pressure", 0.0),
@@ -58,7 +58,7 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("size", [1e-6, 1e-3, 0.05, 0.3, 1.0])
 def test_matrix_functions_are_those_of_scipy(size: float) -> None:
     rng = np.random.default_rng(7)
-    for _ in range(50):
+    for _ in range(20):
         a, w = rng.normal(scale=size, size=(3, 3)), rng.normal(size=(3, 3))
         e = _core.matrix3_exponential(a)
         # scipy's loses digits from a norm of 1 on; against 50 digits of mpmath ours had 3e-15 there.
@@ -101,7 +101,7 @@ OPTIONS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(o) or "plain")
 @pytest.mark.parametrize("kind", ["logarithm", "deformation"])
 def test_filter_is_that_of_ase(kind: str, options: dict[str, Any], fixed: bool) -> None:
-    """Twelve random steps: coordinates, forces, positions, cell and energy of every one."""
+    """Five random steps: coordinates, forces, positions, cell and energy of every one."""
     if "mask" in options and not MASK_HOLDS:
         pytest.skip("this ASE lets what is masked move where the cell was deformed otherwise")
     atoms, n = strained(), 8
@@ -120,7 +120,7 @@ def test_filter_is_that_of_ase(kind: str, options: dict[str, Any], fixed: bool) 
     x, cell = atoms.get_positions(), atoms.cell.array.copy()
     q = mine.coordinates(x)
     rng = np.random.default_rng(3)
-    for _ in range(12):
+    for _ in range(5):
         assert np.abs(q - (peer.get_positions() - shift)).max() < 2e-12
         exact = peer.get_forces()
         assert relative(mine.forces(atoms.get_forces(), virial(atoms), cell), exact) < 1e-12
@@ -182,11 +182,11 @@ def test_forces_are_the_gradient(kind: str, pressure: float) -> None:
 
     for _ in range(4):
         along = rng.normal(size=start.shape)
-        h = 1e-4
+        h = 3e-5
         slope = (energy(start + h * along) - energy(start - h * along)) / (2 * h)
         energy(start)
         forces = mine.forces(atoms.get_forces(), virial(atoms), atoms.cell.array.copy())
-        assert slope == pytest.approx(-float((forces * along).sum()), rel=1e-6)
+        assert slope == pytest.approx(-float((forces * along).sum()), rel=1e-6, abs=1e-6)
 
 
 def test_projections_hold_what_they_say() -> None:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,18 @@ def alloy() -> Any:
     return EAM.zhou2004(list(ELEMENTS))
 
 
+@pytest.fixture
+def blas_alone() -> Iterator[None]:
+    """One thread of BLAS: the logarithms of ASE's filter are slow with more."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        yield
+        return
+    with threadpool_limits(1):
+        yield
+
+
 def bits(atoms: Atoms) -> tuple[Any, ...]:
     """All that came out."""
     results = {} if atoms.calc is None else atoms.calc.results
@@ -118,21 +130,21 @@ def test_frames_come_back_relaxed_and_the_given_ones_stay(alloy: Any) -> None:
         ("bfgs", {"cell": "full", "mask": np.diag([1, 0, 1])}),
     ],
 )
+@pytest.mark.usefixtures("blas_alone")
 def test_the_path_is_that_of_ase(optimizer: str, more: dict[str, Any], alloy: Any) -> None:
-    """Every frame after 12 steps, and how many steps they need."""
+    """After 24 steps, or when it is converged before."""
     given = frames(2, seed=5)
-    for steps, fmax in ((12, 1e-9), (500, 0.05)):
-        out = mdkern.relax(given, alloy, fmax, steps=steps, optimizer=optimizer, **more)
-        settings = Settings.of(optimizer, fmax, steps, **more)
-        for atoms, frame in zip(given, out, strict=True):
-            wanted = relaxed_by_ase(atoms.copy(), EAM.zhou2004(list(ELEMENTS)), settings)
-            assert frame.info["steps"] == wanted["steps"]
-            assert frame.info["converged"] == wanted["converged"]
-            assert frame.positions == pytest.approx(wanted["positions"], abs=1e-8)
-            assert frame.cell.array == pytest.approx(wanted["cell"], abs=1e-8)
-            assert frame.get_potential_energy() == pytest.approx(wanted["energy"], abs=1e-8)
-            assert frame.get_stress() == pytest.approx(wanted["stress"], abs=1e-8)
-            assert frame.info["fmax"] == pytest.approx(wanted["fmax"], abs=1e-7)
+    out = mdkern.relax(given, alloy, 0.05, steps=24, optimizer=optimizer, **more)
+    settings = Settings.of(optimizer, 0.05, 24, **more)
+    for atoms, frame in zip(given, out, strict=True):
+        wanted = relaxed_by_ase(atoms.copy(), EAM.zhou2004(list(ELEMENTS)), settings)
+        assert frame.info["steps"] == wanted["steps"]
+        assert frame.info["converged"] == wanted["converged"]
+        assert frame.positions == pytest.approx(wanted["positions"], abs=1e-8)
+        assert frame.cell.array == pytest.approx(wanted["cell"], abs=1e-8)
+        assert frame.get_potential_energy() == pytest.approx(wanted["energy"], abs=1e-8)
+        assert frame.get_stress() == pytest.approx(wanted["stress"], abs=1e-8)
+        assert frame.info["fmax"] == pytest.approx(wanted["fmax"], abs=1e-7)
 
 
 def test_what_stays_of_the_cell(alloy: Any) -> None:
@@ -351,7 +363,8 @@ def test_an_interrupted_call_goes_on(tmp_path: Path, alloy: Any) -> None:
     job = Relaxation(alloy, Settings())
     for _ in run_job(job, given, threads=1, journal=book, found=known.append):
         pass
-    assert len(known) == 3
+    assert known == list(range(len(known)))
+    assert 3 <= len(known) <= 8  # two shards of four are under way
     assert [bits(a) for a in mdkern.relax(given[::-1], alloy, journal=book)] == wanted[::-1]
     fixed = given[0].copy()
     fixed.set_constraint(FixAtoms([0]))
@@ -379,33 +392,45 @@ def test_ctrl_c_ends_a_batch_soon_and_keeps_what_is_finished(tmp_path: Path) -> 
         )  # fmt: skip
     timer.join()
     assert time.monotonic() - begin < 30.0  # of a loaded machine
-    with_two = Relaxation(calc, Settings(fmax=1e-12, cell="none", steps=10**7))
-    Journal(book, with_two.fingerprint()).close()
+    job = Relaxation(calc, Settings(fmax=1e-12, cell="none", steps=10**7))
+    Journal(book, job.fingerprint()).close()  # whole, and of this job
 
 
 def test_what_is_finished_of_an_interrupted_shard_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alloy: Any
 ) -> None:
-    """The core says of each frame whether it was done, and what the signal's handler raised."""
+    """A core that is told to stop while the first and the fourth frame are not done."""
     import mdkern.relaxation_job as module
 
-    real: Callable[..., Any] = module._core.relax_frames
     book, given = tmp_path / "relax.journal", frames(5)
-
-    def interrupted(*args: Any) -> Any:
-        results, _ = real(*args)
-        results[0] = results[3] = None
-        return results, KeyboardInterrupt()
+    real, join = module._core.relax_frames, threading.Thread.join
+    told: list[Any] = []
 
     class Core:
         def __getattr__(self, name: str) -> Any:
-            return interrupted if name == "relax_frames" else getattr(mdkern._core, name)  # type: ignore[attr-defined]
+            return getattr(mdkern._core, name)  # type: ignore[attr-defined]
+
+        def relax_frames(self, *args: Any) -> Any:
+            results, raised = real(*args)
+            results[0] = results[3] = None
+            return results, raised
+
+        class StopFlag(module._core.StopFlag):  # type: ignore[name-defined, misc]
+            def set(self) -> None:
+                told.append(self)
+
+    def interrupted(self: threading.Thread, timeout: float | None = None) -> None:
+        if self.name == "mdkern relax" and not told:
+            raise KeyboardInterrupt
+        join(self, timeout)
 
     monkeypatch.setattr(module, "_core", Core())
     monkeypatch.setattr(module, "FEWEST", 8)
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
     with pytest.raises(KeyboardInterrupt):
         mdkern.relax(given, alloy, journal=book)
     monkeypatch.undo()
+    assert len(told) == 1
     known: list[int] = []
     list(run_job(Relaxation(alloy, Settings()), given, journal=book, found=known.append))
     assert known == [1, 2, 4]
@@ -421,11 +446,11 @@ def test_the_iterator_holds_some_frames_only(alloy: Any) -> None:
             yield atoms
 
     out = mdkern.relax_iter(many(), alloy, fmax=1.0, threads=1)
-    next(out)
-    assert read < 20
-    for _ in range(40):
+    next(out)  # of four frames; four more are under way
+    assert read == 8
+    for _ in range(30):
         next(out)
-    assert read < 2200
+    assert read < 1000
 
 
 # --- arguments -------------------------------------------------------------------------------------

@@ -1,12 +1,19 @@
 // Relaxations of many structures, as mdkern.relax runs them.
 #include <pybind11/stl.h>
 
+#include <atomic>
+
 #include "bindings/relax_cell.hpp"
 #include "relax/relax_batch.hpp"
 
 namespace mdkern {
 
 namespace {
+
+// By which another thread ends a batch.
+struct StopFlag {
+    std::atomic<bool> set{false};
+};
 
 // One structure of a batch, and the arrays of its results.
 struct Frame {
@@ -48,14 +55,15 @@ py::object result_of(const RelaxTask& t, const Frame& f) {
                           t.largest_force, t.converged, t.failure, t.overflow);
 }
 
-// (results, exception of a signal handler or None). A result is (positions, cell, energy, forces,
+// (results, exception of a signal handler or None). The batch ends early where `stop` is set, or, without
+// one, where a signal's handler raises, which works on Python's main thread. A result is (positions, cell, energy, forces,
 // virial, first energy, steps, largest force, converged, failure, overflow), a text where the
 // structure was not evaluated, or None where it was not done.
 py::tuple relax_frames(const std::shared_ptr<Potential>& potential, double skin,
                        const py::list& inputs, const std::string& optimizer,
                        const std::string& cell, const DoubleArray& mask, bool hydrostatic,
                        bool constant_volume, double pressure, double fmax, std::int64_t steps,
-                       int threads) {
+                       int threads, const std::shared_ptr<StopFlag>& stop) {
     RelaxPlan plan;
     plan.potential = potential;
     optimizer_by_name(optimizer);  // a wrong name is no structure's fault
@@ -72,6 +80,7 @@ py::tuple relax_frames(const std::shared_ptr<Potential>& potential, double skin,
     {
         py::gil_scoped_release nogil;
         relax_batch(plan, tasks, threads, [&] {
+            if (stop) return stop->set.load();
             py::gil_scoped_acquire gil;
             if (PyErr_CheckSignals() == 0) return false;
             const py::error_already_set error;
@@ -87,10 +96,13 @@ py::tuple relax_frames(const std::shared_ptr<Potential>& potential, double skin,
 }  // namespace
 
 void bind_relax_batch(py::module_& m) {
+    py::class_<StopFlag, std::shared_ptr<StopFlag>>(m, "StopFlag")
+        .def(py::init<>())
+        .def("set", [](StopFlag& f) { f.set = true; });
     m.def("relax_frames", &relax_frames, py::arg("potential"), py::arg("skin"), py::arg("frames"),
           py::arg("optimizer"), py::arg("cell"), py::arg("mask").noconvert(),
           py::arg("hydrostatic"), py::arg("constant_volume"), py::arg("pressure"), py::arg("fmax"),
-          py::arg("steps"), py::arg("threads"));
+          py::arg("steps"), py::arg("threads"), py::arg("stop") = py::none());
 }
 
 }  // namespace mdkern

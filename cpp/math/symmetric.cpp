@@ -122,24 +122,6 @@ void symmetric_eigen(int n, double* a, double* d, double* scratch) {
     }
 }
 
-bool solve_positive(int n, const double* a, const double* b, double* x, double* f) {
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        double* row = f + i * n;
-        for (std::ptrdiff_t j = 0; j < i; ++j)
-            row[j] = (a[i * n + j] - dot(j, row, f + j * n)) / f[j * n + j];
-        const double rest = a[i * n + i] - dot(i, row, row);
-        // Close to singular, the factors lose the digits that the eigenvalues still have.
-        if (!(rest > 1e-10 * std::fabs(a[i * n + i]))) return false;
-        row[i] = std::sqrt(rest);
-        x[i] = (b[i] - dot(i, row, x)) / row[i];
-    }
-    for (std::ptrdiff_t i = n - 1; i >= 0; --i) {
-        x[i] /= f[i * n + i];
-        for (std::ptrdiff_t j = 0; j < i; ++j) x[j] -= f[i * n + j] * x[i];
-    }
-    return true;
-}
-
 void solve_absolute(int n, const double* a, const double* b, double* x, double* vectors,
                     double* scratch) {
     double *values = scratch, *room = scratch + n;

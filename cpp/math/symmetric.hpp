@@ -2,12 +2,21 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+
+#include "core/dispatch.hpp"
 
 namespace mdkern {
 
-// Solves a x = b by Cholesky's factors; a (n, n), symmetric, row by row. False, x undefined: `a` is not
-// positive definite. `factors` is scratch, (n, n).
-bool solve_positive(int n, const double* a, const double* b, double* x, double* factors);
+// Solves a x = b by Cholesky's factors; a (n, n), symmetric, row by row. positive = false, and x is
+// undefined: `a` is not positive definite. `factors` is scratch, (n, n).
+struct PositiveTask {
+    std::int64_t n = 0;
+    const double *a = nullptr, *b = nullptr;
+    double *x = nullptr, *factors = nullptr;
+    bool* positive = nullptr;
+};
+MDKERN_KERNEL(solve_positive_compute, (const PositiveTask&, int))
 
 // x = |a|^-1 b, where |a| has the eigenvectors of `a` and the absolute values of its eigenvalues.
 // `vectors` (n, n) and `scratch` are scratch.

@@ -48,7 +48,9 @@ public:
         std::copy_n(f, n, f0_.data());
         double* p = step_.data();
         // Of a positive matrix the eigenvalues are their own absolute values.
-        if (!solve_positive(int(n), hessian_.data(), f, p, factors_.data()))
+        bool positive = false;
+        solve_positive_compute({n, hessian_.data(), f, p, factors_.data(), &positive}, 1);
+        if (!positive)
             solve_absolute(int(n), hessian_.data(), f, p, factors_.data(), scratch_.data());
         const double longest = std::sqrt(rows_.largest2(p));
         const double shorter = longest >= o_.maxstep ? o_.maxstep / longest : 1.0;
@@ -90,9 +92,12 @@ private:
         if (most < 1e-7) return;  // the same place again
         for (std::int64_t i = 0; i < n; ++i) w[i] = rows_.dot(hessian_.data() + i * n, d);
         const double a = rows_.dot(d, y), b = rows_.dot(d, w);
+        if (a == 0.0 || b == 0.0) return;  // nothing to learn
+        const double over_a = 1.0 / a, over_b = 1.0 / b;
         for (std::int64_t i = 0; i < n; ++i) {
             double* row = hessian_.data() + i * n;
-            for (std::int64_t j = 0; j < n; ++j) row[j] += y[i] * y[j] / a - w[i] * w[j] / b;
+            for (std::int64_t j = 0; j < n; ++j)
+                row[j] += y[i] * y[j] * over_a - w[i] * w[j] * over_b;
         }
     }
 

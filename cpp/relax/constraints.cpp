@@ -46,12 +46,17 @@ void check_count(const char* what, std::int64_t made, std::int64_t n) {
 class FixCom final : public Constraint {
 public:
     explicit FixCom(std::vector<double> masses) : masses_(std::move(masses)) {
-        for (const double m : masses_) {
-            if (!(m > 0.0) || !std::isfinite(m))
-                throw std::invalid_argument("masses: " + number(m) + "; expected positive numbers");
+        for (std::size_t i = 0; i < masses_.size(); ++i) {
+            const double m = masses_[i];
+            if (!(m >= 0.0) || !std::isfinite(m))
+                throw std::invalid_argument("FixCom: the mass of atom " + std::to_string(i) +
+                                            " is " + number(m) + "; expected zero or more");
             sum_ += m;
             squares_ += m * m;
         }
+        if (!masses_.empty() && !(sum_ > 0.0))
+            throw std::invalid_argument(
+                "FixCom: all masses are zero; expected atoms with a centre of mass");
     }
     void check(std::int64_t n) const override {
         check_count("FixCom", std::int64_t(masses_.size()), n);

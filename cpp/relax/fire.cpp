@@ -125,11 +125,10 @@ public:
     void restore(const OptimizerState& state) override {
         const std::int64_t n = rows_.size();
         const double* numbers = get(state, "numbers", 5);
-        started_ = numbers[0] != 0.0;
-        if (started_) {
-            std::copy_n(get(state, "velocities", n), n, v_.data());
-            if (o_.downhill_check) std::copy_n(get(state, "last", n), n, last_.data());
-        }
+        if (numbers[0] == 0.0) return;  // it had not begun
+        std::copy_n(get(state, "velocities", n), n, v_.data());
+        if (o_.downhill_check) std::copy_n(get(state, "last", n), n, last_.data());
+        started_ = true;
         dt_ = numbers[1];
         a_ = numbers[2];
         downhill_ = std::int64_t(numbers[3]);
@@ -211,8 +210,9 @@ public:
     void restore(const OptimizerState& state) override {
         const std::int64_t n = rows_.size();
         const double* numbers = get(state, "numbers", 4);
-        started_ = numbers[0] != 0.0;
-        if (started_) std::copy_n(get(state, "velocities", n), n, v_.data());
+        if (numbers[0] == 0.0) return;  // it had not begun
+        std::copy_n(get(state, "velocities", n), n, v_.data());
+        started_ = true;
         dt_ = numbers[1];
         a_ = numbers[2];
         downhill_ = std::int64_t(numbers[3]);

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "relax/direction.hpp"
 #include "relax/rows.hpp"
 
 namespace mdkern {
@@ -35,20 +36,7 @@ public:
         rows_.each([&](std::int64_t begin, std::int64_t end) {
             for (std::int64_t i = begin; i < end; ++i) p[i] = -f[i];
         });
-        for (std::int64_t k = 1; k <= kept_; ++k) {
-            const std::int64_t at = (next_ + o_.memory - k) % o_.memory;
-            a_[at] = rho_[at] * rows_.dot(moves(at), p);
-            add(p, -a_[at], turns(at));
-        }
-        const double scale = 1.0 / o_.alpha;
-        rows_.each([&](std::int64_t begin, std::int64_t end) {
-            for (std::int64_t i = begin; i < end; ++i) p[i] *= scale;
-        });
-        for (std::int64_t k = kept_; k >= 1; --k) {
-            const std::int64_t at = (next_ + o_.memory - k) % o_.memory;
-            const double b = rho_[at] * rows_.dot(turns(at), p);
-            add(p, a_[at] - b, moves(at));
-        }
+        direction(p);
         // p is the step with the other sign.
         const double longest = std::sqrt(rows_.largest2(p));
         const double shorter = longest >= o_.maxstep ? o_.maxstep / longest : 1.0;
@@ -100,6 +88,28 @@ public:
     }
 
 private:
+    // p: the gradient, then its product with the inverse matrix.
+    void direction(double* p) {
+        const double scale = 1.0 / o_.alpha;
+        if (rows_.one_block())
+            return direction_compute({rows_.size(), o_.memory, next_, kept_, pairs_.data(),
+                                      rho_.data(), a_.data(), scale, p},
+                                     1);
+        for (std::int64_t ago = 1; ago <= kept_; ++ago) {
+            const std::int64_t at = (next_ + o_.memory - ago) % o_.memory;
+            a_[at] = rho_[at] * rows_.dot(moves(at), p);
+            add(p, -a_[at], turns(at));
+        }
+        rows_.each([&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t i = begin; i < end; ++i) p[i] *= scale;
+        });
+        for (std::int64_t ago = kept_; ago >= 1; --ago) {
+            const std::int64_t at = (next_ + o_.memory - ago) % o_.memory;
+            const double b = rho_[at] * rows_.dot(turns(at), p);
+            add(p, a_[at] - b, moves(at));
+        }
+    }
+
     double* moves(std::int64_t at) { return pairs_.data() + 2 * at * rows_.size(); }
     double* turns(std::int64_t at) { return moves(at) + rows_.size(); }
 
@@ -113,7 +123,9 @@ private:
                 y[i] = f0[i] - f[i];
             }
         });
-        rho_[next_] = 1.0 / rows_.dot(y, s);
+        // Where nothing has changed there is nothing to learn.
+        const double ys = rows_.dot(y, s);
+        rho_[next_] = ys != 0.0 ? 1.0 / ys : 0.0;
         next_ = (next_ + 1) % o_.memory;
         kept_ = std::min(kept_ + 1, o_.memory);
     }

@@ -300,7 +300,11 @@ void RelaxLoop::restore(const RelaxState& s) {
     std::copy_n(s.x.data(), 3 * n_, at.x.data());
     std::copy_n(s.cell, 9, at.cell);
     std::copy_n(s.q.data(), 3 * n_rows_, at.q.data());
-    filter_.restore(s.filter);
+    try {
+        filter_.restore(s.filter);
+    } catch (const std::runtime_error& e) {
+        throw std::invalid_argument(std::string("state of the cell: ") + e.what());
+    }
     at.filter = s.filter;
     settle(false);
 }

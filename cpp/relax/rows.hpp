@@ -25,6 +25,7 @@ public:
     }
     void set_threads(int threads) { threads_ = threads; }
     std::int64_t size() const { return size_; }
+    bool one_block() const { return size_ <= kBlock; }
 
     // body(begin, end) for each block.
     template <class Body> void each(const Body& body) const {

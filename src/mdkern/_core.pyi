@@ -21,6 +21,7 @@ __all__: list[str] = [
     "RelaxLoop",
     "Snapshot",
     "Soap",
+    "StopFlag",
     "available_cpus",
     "available_memory",
     "build_info",
@@ -429,6 +430,10 @@ class RelaxLoop:
     @property
     def placed(self) -> bool: ...
 
+class StopFlag:
+    def __init__(self) -> None: ...
+    def set(self) -> None: ...
+
 class Soap:
     def __init__(self, fields: dict[str, typing.Any]) -> None: ...
     def dense_jacobian(
@@ -700,6 +705,7 @@ def relax_frames(
     fmax: typing.SupportsFloat | typing.SupportsIndex,
     steps: typing.SupportsInt | typing.SupportsIndex,
     threads: typing.SupportsInt | typing.SupportsIndex,
+    stop: StopFlag = None,
 ) -> tuple[typing.Any, ...]: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...

@@ -167,11 +167,12 @@ def relax_iter(
 
 
 def _kept(frames: Iterable[Atoms], waiting: deque[Atoms]) -> Iterator[Atoms]:
-    """The frames, of each of which a copy waits for its result."""
+    """Copies of the frames, which wait for their results."""
     for k, atoms in enumerate(frames):
         checks.structure(f"frames[{k}]", atoms)
-        waiting.append(atoms.copy())
-        yield atoms
+        mine = atoms.copy()
+        waiting.append(mine)
+        yield mine
 
 
 def _outcomes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
+import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -21,7 +22,6 @@ from mdkern.journal import digest
 from mdkern.optimize.constraints import fix_symmetry, native_constraints
 from mdkern.potentials.base import volume_of, warn_of
 from mdkern.relaxation_ase import relaxed_by_ase
-from mdkern.shards import Interrupted
 from mdkern.worker import Failure
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ CELLS = ("none", "volume", "shape", "full")
 SHARD = 1024  # atoms, of one that travels: a relaxation is some hundred evaluations
 SECONDS = 2.0  # that a shard should take here: so much is lost where a run is killed
 FEWEST, MOST = 4, 1024  # frames of a shard here: for each thread, and at all
+GROWTH = 4  # from one to the next
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,12 @@ class Settings:
         """ValueError for atoms whose cell cannot relax."""
         if self.cell == "none":
             return
-        if atoms.cell.rank < 3:
+        if volume_of(atoms.cell.array) == 0.0:
             raise ValueError(
                 f"cell: '{self.cell}', and the frame has no cell with a volume; expected 'none' for it"
             )
+        if atoms.pbc.all():
+            return
         for k in np.flatnonzero(~np.asarray(atoms.pbc)):
             along = np.abs(atoms.cell.array[k]) > 1e-10 * np.abs(atoms.cell.array[k]).max()
             mask = np.ones((3, 3)) if self.mask is None else np.reshape(self.mask, (3, 3))
@@ -149,6 +152,7 @@ class Relaxation:
     label = "relax"
     sent: bool = field(init=False, default=False)  # this is a worker's copy
     _pace: float = field(init=False, default=0.0)  # seconds of a frame
+    _last: int = field(init=False, default=1)  # frames of the last shard
     _own: Any = field(
         init=False, default=None
     )  # a calculator for frames that go by ASE's optimizers
@@ -170,7 +174,11 @@ class Relaxation:
         if not is_native(self.calculator):
             return 1
         least = FEWEST * (threads or _core.get_num_threads())
-        return max(least, min(MOST, int(SECONDS / self._pace))) if self._pace > 0.0 else least
+        if not self._pace:
+            return least
+        # The next frames may be larger than those before.
+        self._last = max(least, min(MOST, GROWTH * self._last, int(SECONDS / self._pace)))
+        return self._last
 
     def fingerprint(self) -> str:
         """From the model and what the optimizer does."""
@@ -180,9 +188,10 @@ class Relaxation:
         return out.hexdigest()
 
     def pack(self, atoms: Any, name: str) -> Any:
-        """A copy with its constraints."""
-        mine = checks.structure(name, atoms).copy()
-        mine.calc = None
+        """The frame, which stays as it is; without a calculator, which could be anything."""
+        if getattr(checks.structure(name, atoms), "calc", None) is None:
+            return atoms
+        mine = atoms.copy()  # has none
         mine.info.clear()
         return mine
 
@@ -195,15 +204,19 @@ class Relaxation:
 
     def run(self, frames: Sequence[Any], threads: int) -> Iterator[dict[str, Any] | Failure]:
         """Results of each; failures without the index of the frame, which the caller knows."""
-        begin = time.perf_counter()
         step = self._step()
-        found: list[Any] = [None] * len(frames)
-        if step is not None:
-            self._native(step, frames, found, threads)
-        for atoms, known in zip(frames, found, strict=True):
-            yield known if known is not None else self._by_ase(atoms, threads)
-        if frames:
-            self._pace = (time.perf_counter() - begin) / len(frames)
+        if step is None:
+            for atoms in frames:
+                yield self.by_ase(atoms, threads)
+            return
+        batch = _Batch(self, step, frames, threads)
+        batch.work(None)
+        yield from batch.results()
+
+    def task(self, frames: Sequence[Any], threads: int) -> _Batch | None:
+        """See :class:`mdkern.shards.Job`."""
+        step = self._step()
+        return None if step is None else _Batch(self, step, frames, threads)
 
     def _step(self) -> Any:
         """The potential as the core has it; None where it is reached through Python only."""
@@ -211,60 +224,46 @@ class Relaxation:
             return None
         return getattr(self.calculator.potential, "force_step", lambda: None)()
 
-    def _native(self, step: Any, frames: Sequence[Any], found: list[Any], threads: int) -> None:
-        """Results of all frames but those whose constraints have no native form."""
-        inputs, at = [], []
-        for k, atoms in enumerate(frames):
-            try:
-                inputs.append(self._input(atoms))
-            except UnsupportedError:  # by ASE's optimizer
-                continue
-            except (MDKernError, ValueError) as e:
-                found[k] = Failure(e)
-            else:
-                at.append(k)
+    def arguments(self) -> tuple[Any, ...]:
+        """Of the core's ``relax_frames``, behind the frames."""
         s = self.settings
         mask = np.ones((3, 3)) if s.mask is None else np.reshape(s.mask, (3, 3))
         kind = "none" if s.cell == "none" else "logarithm"
-        results, raised = _core.relax_frames(
-            step, self.calculator.parameters["skin"], inputs, s.optimizer, kind, mask, s.hydrostatic or s.cell == "volume",
-            s.cell == "shape", s.scalar_pressure, s.fmax, s.steps, threads,
-        )  # fmt: skip
-        for k, result in zip(at, results, strict=True):
-            if isinstance(result, str):
-                found[k] = Failure(AtomsError(result))
-            elif result is not None:
-                found[k] = _result(*result)
-        if isinstance(raised, KeyboardInterrupt):
-            done = {k: x for k, x in enumerate(found) if isinstance(x, dict)}
-            raise Interrupted(done) from raised
-        if raised is not None:
-            raise raised
+        hydrostatic = s.hydrostatic or s.cell == "volume"
+        cell = (kind, mask, hydrostatic, s.cell == "shape", s.scalar_pressure)
+        return (s.optimizer, *cell, s.fmax, s.steps)
 
-    def _input(self, atoms: Atoms) -> tuple[Any, ...]:
+    def take_pace(self, seconds: float, n: int) -> None:
+        """How long so many frames took."""
+        self._pace = seconds / n
+
+    def input(self, atoms: Atoms) -> tuple[Any, ...]:
         """As the core takes it."""
-        self._check(atoms)
+        atoms = self._checked(atoms)
         positions, numbers, cell, pbc = checks.arrays(atoms)
         kinds = self.calculator.species_map(numbers)
         return positions, cell, pbc, kinds, native_constraints(atoms)
 
-    def _check(self, atoms: Atoms) -> None:
-        """ValueError for a frame that cannot relax; the constraint of symmetry is added where it is wanted."""
+    def _checked(self, atoms: Atoms) -> Atoms:
+        """The frame, or, where symmetry is kept, a copy with that constraint; ValueError for one that cannot relax."""
         if not len(atoms):
             raise ValueError("the frame has no atoms")
         checks.finite("positions", atoms.positions)
         checks.finite("cell", atoms.cell.array)
         self.settings.refuse(atoms)
-        self.settings.constrain(atoms)
+        if self.settings.symmetry:
+            atoms = atoms.copy()
+            self.settings.constrain(atoms)
+        return atoms
 
-    def _by_ase(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
+    def by_ase(self, atoms: Atoms, threads: int) -> dict[str, Any] | Failure:
+        """The result of one frame."""
         calculator = self.calculator
         try:
             if is_native(calculator):
                 calculator = self._calculator(threads)
-            else:
-                self._check(atoms)  # others had it
-            return relaxed_by_ase(atoms, calculator, self.settings)
+            atoms = self._checked(atoms)
+            return relaxed_by_ase(atoms.copy(), calculator, self.settings)
         except Exception as e:  # noqa: BLE001 - calculators of others raise all kinds of exceptions
             return Failure(e)
 
@@ -290,6 +289,78 @@ class Relaxation:
                     del result[OVERFLOW]
                     warn_of(self.calculator.potential, True)
                 yield result
+
+
+class _Batch:
+    """Frames that the core works on, on a thread beside the caller's: see :class:`mdkern.shards.Task`."""
+
+    def __init__(self, job: Relaxation, step: Any, frames: Sequence[Any], threads: int) -> None:
+        self._job, self._step, self._frames, self._threads = job, step, frames, threads
+        self._found: list[Any] = [None] * len(frames)
+        self._inputs: list[Any] = []
+        self._at: list[int] = []
+        self._by_ase: list[int] = []  # constraints without a native form
+        for k, atoms in enumerate(frames):
+            try:
+                self._inputs.append(job.input(atoms))
+            except UnsupportedError:
+                self._by_ase.append(k)
+            except (MDKernError, ValueError) as e:
+                self._found[k] = Failure(e)
+            else:
+                self._at.append(k)
+        self._stop = _core.StopFlag()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread = threading.Thread(target=self._run, name="mdkern relax", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.work(self._stop)
+        except BaseException as e:  # noqa: BLE001 - raised where results are taken
+            self._error = e
+
+    def work(self, stop: Any) -> None:
+        """By the calling thread; without `stop` until a signal."""
+        begin = time.perf_counter()
+        results, raised = _core.relax_frames(
+            self._step,
+            self._job.calculator.parameters["skin"],
+            self._inputs,
+            *self._job.arguments(),
+            self._threads,
+            stop,
+        )
+        for k, result in zip(self._at, results, strict=True):
+            if isinstance(result, str):
+                self._found[k] = Failure(AtomsError(result))
+            elif result is not None:
+                self._found[k] = _result(*result)
+        if raised is not None:
+            raise raised
+        if self._at:
+            self._job.take_pace(time.perf_counter() - begin, len(self._at))
+
+    def results(self) -> list[dict[str, Any] | Failure]:
+        """All of them, when they are there."""
+        if self._thread is not None:
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+        for k in self._by_ase:
+            self._found[k] = self._job.by_ase(self._frames[k], self._threads)
+        return self._found
+
+    def stop(self) -> list[dict[str, Any] | Failure | None]:
+        """End soon; those that are finished."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        return self._found
 
 
 def _result(

@@ -17,7 +17,7 @@ from mdkern.journal import Journal
 from mdkern.pools import Pool, make_pool, pickled
 from mdkern.worker import Failure
 
-__all__ = ["ATOMS", "Interrupted", "Job", "WorkerError", "run_job"]
+__all__ = ["ATOMS", "Job", "Task", "WorkerError", "run_job"]
 
 HERE = 64  # frames of a shard without an executor, for whose threads they are
 # Of a shard that travels: 50 ms of work or more with most potentials, and some megabytes.
@@ -32,24 +32,27 @@ class WorkerError(MDKernError, RuntimeError):
     """A worker of an executor was lost, or cannot work; the frames are not to blame."""
 
 
-class Interrupted(KeyboardInterrupt):
-    """Raised by a job that is interrupted in the middle of a shard, with what of it is finished.
+class Task(Protocol):
+    """The work on a shard, beside the thread that reads frames and takes results."""
 
-    Attributes
-    ----------
-    results : dict
-        By the number of the frame among those that have not been yielded.
-    """
+    def start(self) -> None:
+        """Begin; returns at once."""
+        ...
 
-    def __init__(self, results: dict[int, dict[str, Any]]) -> None:
-        super().__init__()
-        self.results = results
+    def results(self) -> list[dict[str, Any] | Failure]:
+        """All of them, when they are there."""
+        ...
+
+    def stop(self) -> list[dict[str, Any] | Failure | None]:
+        """End soon; those that are finished, None in place of the others."""
+        ...
 
 
 class Job(Protocol):
     """What is done with frames. It is pickled and sent to each worker once.
 
-    A job may have a method ``here(threads)``: how many frames the next shard has in a run without an executor.
+    A job may have ``here(threads)``, how many frames the next shard has in a run without an executor, and ``task(frames, threads)``, which gives a
+    `Task`, or None where the frames have to be worked on by the calling thread.
     """
 
     label: str
@@ -136,9 +139,8 @@ def run_job(
             book = stack.enter_context(closing(Journal(journal, job.fingerprint())))
         if executor is None:
             here = getattr(job, "here", lambda _: 1 if job.shard == 1 else HERE)
-            for shard in _shards(job, frames, book, lambda _: here(threads or 0), None, found):
-                done = iter(job.run(shard.frames, threads or 0))
-                yield from _finished(shard, done, book)
+            shards = _shards(job, frames, book, lambda _: here(threads or 0), None, found)
+            yield from _here(job, shards, threads or 0, book)
             return
         payload = pickled(job, executor)
         name = hashlib.sha256(payload).hexdigest()
@@ -215,15 +217,64 @@ def _finished(
                     keys.append(key)
                     fresh.append(found)
             yield found
-    except Interrupted as e:
-        if book is not None:  # the rest of the keys is that of the frames not yielded
-            rest = list(todo)
-            keys += [rest[k] for k in e.results]
-            fresh += e.results.values()
-        raise
     finally:
         if book is not None:
             book.add(keys, fresh)
+
+
+def _here(
+    job: Job, shards: Iterator[_Shard], threads: int, book: Journal | None
+) -> Iterator[dict[str, Any] | Failure]:
+    """Without an executor. Where the job has tasks, the next shard is under way while results of one are taken, and frames are read meanwhile."""
+    make = getattr(job, "task", lambda *_: None)
+    ahead: tuple[_Shard, Task] | None = None
+    failure: Exception | None = None
+    try:
+        while True:
+            try:
+                shard = next(shards, None)
+            except Exception as e:  # noqa: BLE001 - of who reads frames: those before come first
+                failure, shard = e, None
+            if shard is None:
+                break
+            task = make(shard.frames, threads)
+            former, ahead = ahead, None
+            done = _kept(*former, book) if former is not None else []
+            if task is None:
+                yield from done
+                yield from _finished(shard, iter(job.run(shard.frames, threads)), book)
+                continue
+            task.start()
+            ahead = shard, task
+            yield from done
+        if ahead is not None:
+            former, ahead = ahead, None
+            yield from _kept(*former, book)
+        if failure is not None:
+            raise failure
+    finally:
+        if ahead is not None:
+            _keep(ahead[0], ahead[1].stop(), book)
+
+
+def _kept(shard: _Shard, task: Task, book: Journal | None) -> list[dict[str, Any] | Failure]:
+    """All results of a shard in order, those of the task from now on in the journal."""
+    try:
+        found = task.results()
+    except BaseException:
+        _keep(shard, task.stop(), book)
+        raise
+    _keep(shard, found, book)
+    fresh = iter(found)
+    return [next(fresh) if known is None else known for known in shard.results]
+
+
+def _keep(shard: _Shard, found: Sequence[Any], book: Journal | None) -> None:
+    if book is None:
+        return
+    pairs = zip(shard.keys, found, strict=True)
+    good = [(key, x) for key, x in pairs if x is not None and not isinstance(x, Failure)]
+    book.add([key for key, _ in good], [x for _, x in good])
 
 
 class _Run:

@@ -74,12 +74,13 @@ def _energies(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     low, high = float(after.min()), float(np.percentile(before, 95))
     high = max(high, float(after.max()))
     room = 0.06 * max(high - low, 1e-3)
-    hidden = int((before > high + 2 * room).sum())
-    ax.set_ylim(low - room, high + (4 if hidden else 3) * room)
+    hidden = int((before > high + room).sum())
+    ax.set_ylim(low - room, high + 2 * room)
     title = "Energy" if not hidden else f"Energy ({hidden} began above)"
     ax.set(title=title, xlabel="frame", ylabel="E / (eV/atom)")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(loc="upper right", ncols=2, handletextpad=0.2)
+    # Beside the title: frames may be anywhere.
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=2, handletextpad=0.2)
     return None
 
 
@@ -173,7 +174,7 @@ def _steps(ax: Any, rows: Sequence[Mapping[str, Any]], settings: Settings) -> No
         ax.axvline(settings.steps, color=INK, lw=1, ls="--")
     ax.set(title="Steps", xlabel="steps", ylabel="frames")
     _whole(ax)
-    ax.legend(loc="upper right")
+    ax.legend(loc="best")
 
 
 def _bins(rows: Sequence[Any]) -> int:

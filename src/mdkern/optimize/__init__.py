@@ -7,6 +7,7 @@ the core from one observer to the next.
 from __future__ import annotations
 
 from mdkern.optimize.base import NativeOptimizer, RelaxationError
+from mdkern.optimize.constraints import fix_symmetry
 from mdkern.optimize.optimizers import BFGS, FIRE, FIRE2, LBFGS
 
-__all__ = ["BFGS", "FIRE", "FIRE2", "LBFGS", "NativeOptimizer", "RelaxationError"]
+__all__ = ["BFGS", "FIRE", "FIRE2", "LBFGS", "NativeOptimizer", "RelaxationError", "fix_symmetry"]

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import numpy as np
 from ase.calculators.calculator import CalculationFailed
 from ase.optimize.optimize import Optimizer
 
-from mdkern import _core, checks, potentials
-from mdkern.calculators import AtomsError, Calculator, is_native
+from mdkern import _core, checks
 from mdkern.errors import MDKernError, UnsupportedError
 from mdkern.moving import alone, lock_of
 from mdkern.optimize.cells import atoms_and_cell
-from mdkern.optimize.constraints import native_constraints
+from mdkern.optimize.relaxed import Relaxed
 from mdkern.optimize.restart import read_restart, write_restart
-from mdkern.potentials.base import warn_of
 
 __all__ = ["NativeOptimizer", "RelaxationError"]
 
@@ -114,18 +113,15 @@ class NativeOptimizer(Optimizer):
         self._atoms, self.cell_settings = atoms_and_cell(
             atoms, cell, mask, hydrostatic, scalar_pressure, filter, self.ase_name
         )
-        self._skin = None if skin is None else checks.not_negative("skin", skin, unit="Angstrom")
-        self._loop: Any = None
-        self._made: tuple[Any, ...] = ()
-        self._configured: tuple[Any, ...] = ()
-        self._constrained: tuple[Any, ...] = ()
+        skin = None if skin is None else checks.not_negative("skin", skin, unit="Angstrom")
+        self._relaxed = Relaxed(
+            self._atoms, self.cell_settings, skin, self._scheme_name, self.ase_name
+        )
+        self._relaxed.make(self._parameters())
         self._logging = logfile is not None
         self._written = time.monotonic()
         self._lock = lock_of(self._atoms)
         self.fmax: Any
-        self._calculator()
-        native_constraints(self._atoms, self.ase_name)
-        self._parameters()
         saved = None if restart is None else read_restart(restart)
         super().__init__(
             atoms, restart, logfile, trajectory, append_trajectory=append_trajectory, **kwargs
@@ -146,7 +142,13 @@ class NativeOptimizer(Optimizer):
             found["cell"] = self.cell_settings.as_dict()
         return found
 
-    # --- from atoms to the core
+    @property
+    def _loop(self) -> Any:
+        return self._relaxed.loop
+
+    def _prepare(self) -> None:
+        self._relaxed.prepare(self._parameters())
+
     def _parameters(self) -> dict[str, Any]:
         """The optimizer's own, checked: numbers here, their ranges in the core."""
         found: dict[str, Any] = {}
@@ -159,108 +161,6 @@ class NativeOptimizer(Optimizer):
             else:
                 found[name] = checks.number(name, value)
         return found
-
-    def _calculator(self) -> Calculator:
-        calc: Any = self._atoms.calc
-        if not is_native(calc):
-            what = "none" if calc is None else type(calc).__name__
-            raise TypeError(
-                f"atoms.calc: {what}; expected one of mdkern.calculators, whose atoms stay in the core. "
-                f"With any other calculator use {self.ase_name}"
-            )
-        wanted = ["forces"] + ["stress"] * (self.cell_settings.kind != "none")
-        for name in wanted:
-            if name not in calc.implemented_properties:
-                raise TypeError(
-                    f"atoms.calc: {type(calc).__name__}, which has no {name}; expected one that has"
-                )
-        checked: Calculator = calc
-        return checked
-
-    def _prepare(self) -> None:
-        """Bring the core up to date with atoms, calculator and parameters, whatever has changed."""
-        calc = self._calculator()
-        positions, numbers, cell, pbc = checks.arrays(self._atoms)
-        skin = calc.parameters["skin"] if self._skin is None else self._skin
-        made = (calc.potential, skin, numbers.tobytes(), pbc.tobytes())
-        constrained = self._constraints_now()
-        try:
-            if made != self._made:
-                former = self._loop.state() if self._loop and self._loop.placed else None
-                self._make(calc, skin)
-                self._place(calc, positions, numbers, cell, pbc)
-                if former is not None and len(former["positions"]) == len(positions):
-                    # Another calculator, say: the optimizer remembers what it did, as ASE's does.
-                    self._loop.restore(self._loop.state() | {"optimizer": former["optimizer"]})
-                self._made, self._constrained = made, constrained
-                return
-            self._loop.set_threads(calc.n_threads)
-            self._configure()
-            if constrained != self._constrained:
-                self._loop.set_constraints(native_constraints(self._atoms, self.ase_name))
-                self._constrained = constrained
-            elif self._loop.placed and self._loop.is_at(positions, cell):
-                return
-            if self._loop.placed:
-                self._loop.go_on(positions, cell)
-            else:
-                self._place(calc, positions, numbers, cell, pbc)
-        except ValueError as e:
-            raise e if isinstance(e, MDKernError) else AtomsError(str(e)) from None
-
-    def _make(self, calc: Calculator, skin: float) -> None:
-        potential = getattr(calc.potential, "force_step", lambda: None)()
-        if potential is None:
-            raise UnsupportedError(
-                f"atoms.calc: {type(calc).__name__}, whose potential is not in the core alone; expected another one. "
-                f"{self.ase_name} takes it"
-            )
-        self._loop = _core.RelaxLoop(potential, skin, calc.n_threads)
-        self._loop.set_cell(*self.cell_settings.arguments())
-        self._configured = ()
-        self._configure()
-
-    def _place(self, calc: Calculator, positions: Any, numbers: Any, cell: Any, pbc: Any) -> None:
-        self._loop.set_constraints(native_constraints(self._atoms, self.ase_name))
-        first = None if self.cell_settings.kind == "none" else self.cell_settings.first
-        self._loop.place(positions, cell, pbc, calc.species_map(numbers), first)
-
-    def _constraints_now(self) -> tuple[Any, ...]:
-        """What tells the present constraints from others."""
-        constraints = self._atoms.constraints
-        if not constraints:
-            return ()
-        masses = self._atoms.get_masses().tobytes()  # FixCom's
-        return (masses, *(_content(c) for c in constraints))
-
-    def _configure(self) -> None:
-        """Hand parameters over that have changed."""
-        wanted = tuple(self._parameters().values())
-        if wanted != self._configured:
-            getattr(self._loop, self._scheme_name)(*wanted)
-            self._configured = wanted
-
-    # --- from the core to atoms
-    def _publish(self) -> None:
-        """Positions and cell into the atoms, in place, and the results into their calculator."""
-        x = self._atoms.arrays["positions"]
-        h = np.empty((3, 3))
-        ready = x.dtype == np.float64 and x.flags.c_contiguous
-        if not ready:
-            x = np.empty((len(self._atoms), 3))
-        self._loop.publish(x, h)
-        if not ready:
-            self._atoms.arrays["positions"][...] = x
-        if self.cell_settings.kind != "none":
-            self._atoms.cell[...] = h
-        energy, energies, forces, virial, charges, spread = self._loop.results()
-        calc = self._calculator()
-        deviation = None if spread is None else calc.potential.deviation_of(*spread)
-        result = potentials.Result(
-            energy, energies, forces, virial, None, charges, deviation=deviation
-        )
-        calc.accept(result, _core.Snapshot(*checks.arrays(self._atoms)))
-        warn_of(calc.potential, self._loop.overflow)
 
     # --- the loop
     def run(self, fmax: float = 0.05, steps: int = _MOST_STEPS) -> bool:  # type: ignore[override]
@@ -287,31 +187,27 @@ class NativeOptimizer(Optimizer):
     @alone
     def _run(self, fmax: float, steps: int) -> bool:
         converged = self._begin(fmax, steps)
-        try:
+        with self._saved():
             while not converged and self.nsteps < self.max_steps:
                 self._advance(min(self._until_due(), self.max_steps - self.nsteps))
                 converged = self._observe()
-        finally:
-            self._save()
         return converged
 
     def irun(self, fmax: float = 0.05, steps: int = _MOST_STEPS) -> Iterator[bool]:  # type: ignore[override]
         """The same as a generator: yields after the start and every step whether it is converged."""
         converged = self._begin(fmax, steps)
-        try:
+        with self._saved():
             yield converged
             while not converged and self.nsteps < self.max_steps:
                 converged = self._next()
                 yield converged
-        finally:
-            self._save()
 
     @alone
     def _begin(self, fmax: float, steps: int) -> bool:
         self.fmax = checks.not_negative("fmax", fmax, unit="eV/Angstrom")
         self.max_steps = self.nsteps + checks.whole("steps", steps)
         self._prepare()
-        self._publish()
+        self._relaxed.publish()
         if self.nsteps == 0:
             self._log([(self._loop.energy, self._loop.largest_force, time.time())])
             if self._begins_trajectory():
@@ -330,8 +226,8 @@ class NativeOptimizer(Optimizer):
         if args:
             raise UnsupportedError(f"step: forces given; expected none. {self.ase_name} takes them")
         self._prepare()
-        self._take(1, np.inf, traced=False)
-        self._publish()
+        self._take(1, 0.0, traced=False)
+        self._relaxed.publish()
         self.nsteps -= 1  # ASE's caller counts
 
     @alone
@@ -382,14 +278,13 @@ class NativeOptimizer(Optimizer):
         while self.nsteps < target:
             if self._take(target - self.nsteps, self.fmax, traced=self._logging):
                 break
-        self._publish()
+        self._relaxed.publish()
 
-    def _take(self, steps: int, fmax: float | None, *, traced: bool) -> bool:
+    def _take(self, steps: int, fmax: float, *, traced: bool) -> bool:
         """Some of these steps, and their lines of the log. Returns whether it is converged."""
-        limit = 0.0 if fmax is None or not np.isfinite(fmax) else fmax
         try:
             done, converged, failure, atom, raised = self._loop.run(
-                steps, limit, _CHUNK_SECONDS if traced else 0.0, traced
+                steps, fmax, _CHUNK_SECONDS if traced else 0.0, traced
             )
         except BaseException:
             self._after_exception()
@@ -398,7 +293,7 @@ class NativeOptimizer(Optimizer):
         if traced:
             self._log(self._loop.take_trace().tolist())
         if failure or raised is not None:
-            self._publish()
+            self._relaxed.publish()
         if failure:
             raise RelaxationError(failure, self.nsteps + 1, atom if atom >= 0 else None)
         if raised is not None:
@@ -408,9 +303,9 @@ class NativeOptimizer(Optimizer):
     def _after_exception(self) -> None:
         """Where the potential itself raised: the core is at the last good step."""
         try:
-            self._publish()
+            self._relaxed.publish()
         except Exception:  # noqa: BLE001 - the first one is what the caller is told
-            self._made = ()
+            self._relaxed.forget()
 
     def _log(self, rows: Any) -> None:
         """Lines of the log, of the last steps up to the present one."""
@@ -431,6 +326,17 @@ class NativeOptimizer(Optimizer):
             getattr(self.logfile, "flush", lambda: None)()
 
     # --- restart files
+    @contextmanager
+    def _saved(self) -> Iterator[None]:
+        """A restart file behind it, whatever happens; of two exceptions the first is what the caller is told."""
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):
+                self._save()
+            raise
+        self._save()
+
     def _save(self) -> None:
         if self.restart is None or self._loop is None or not self._loop.placed:
             return
@@ -483,18 +389,9 @@ class NativeOptimizer(Optimizer):
         self._loop.restore(state)
         self.nsteps = meta["steps"]
         self._atoms.cell[...] = arrays["cell"]
-        self._publish()
+        self._relaxed.publish()
 
     @property
     def n_builds(self) -> int:
         """How often the neighbor list was built so far."""
         return 0 if self._loop is None else int(self._loop.n_builds)
-
-
-def _content(constraint: Any) -> tuple[Any, ...]:
-    """Type and values of a constraint."""
-    values = (
-        (name, v.tobytes() if isinstance(v, np.ndarray) else repr(v))
-        for name, v in sorted(vars(constraint).items())
-    )
-    return (type(constraint), *values)

@@ -107,7 +107,7 @@ def _fix_atoms(constraint: Any, atoms: Atoms) -> _core.Constraint:
     return _core.fix_atoms(_indices(constraint, atoms))
 
 
-def _fix_com(constraint: Any, atoms: Atoms) -> _core.Constraint:
+def _fix_com(_: Any, atoms: Atoms) -> _core.Constraint:
     return _core.fix_com(atoms.get_masses())
 
 

@@ -7,6 +7,8 @@ optimizer moves rows of three numbers: y, and below them c F (ASE's UnitCellFilt
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,14 +19,15 @@ Array = NDArray[np.float64]
 
 def exponential(a: Array) -> Array:
     """exp(a), by scaling to a small norm, Taylor's series, and squaring."""
-    halvings = max(0, int(np.ceil(np.log2(max(np.abs(a).sum(), 1e-300) / 0.5))))
+    halvings = max(0, math.ceil(math.log2(max(float(np.abs(a).sum()), 1e-300) / 0.5)))
     b = a / 2.0**halvings
-    total = term = np.eye(len(a))
+    term: Array = np.eye(len(a))
+    total: Array = term.copy()
     for n in range(1, 25):
         term = term @ b / n
-        total = total + term
+        total += term
     for _ in range(halvings):
-        total = total @ total
+        total[:] = total @ total
     return total
 
 
@@ -34,8 +37,9 @@ def exponential_derivative(a: Array, w: Array) -> Array:
     .. math:: \exp \begin{pmatrix} a & w \\ 0 & a \end{pmatrix}
     """
     n = len(a)
-    size = max(np.abs(w).sum(), 1e-300)
-    return size * exponential(np.block([[a, w / size], [np.zeros((n, n)), a]]))[:n, n:]
+    size = max(float(np.abs(w).sum()), 1e-300)
+    both: Array = exponential(np.block([[a, w / size], [np.zeros((n, n)), a]]))
+    return np.multiply(both[:n, n:], size)
 
 
 def logarithm(a: Array) -> Array:
@@ -57,14 +61,19 @@ def logarithm(a: Array) -> Array:
             x, z = 0.5 * (x + np.linalg.inv(z)), 0.5 * (z + np.linalg.inv(x))
         root, halvings = x, halvings + 1
     step = np.linalg.solve(root + one, root - one)
-    return 2.0 ** (halvings + 1) * sum(
-        (np.linalg.matrix_power(step, k) / k for k in range(1, 40, 2)), np.zeros_like(one)
-    )
+    total: Array = np.zeros_like(one)
+    for k in range(1, 40, 2):
+        total += np.linalg.matrix_power(step, k) / k
+    total *= 2.0 ** (halvings + 1)
+    return total
 
 
 def _deformation(rows: Array, logarithmic: bool, mask: Array) -> Array:
-    wanted = exponential(rows) if logarithmic else rows
-    return np.eye(3) + (wanted - np.eye(3)) * mask.T
+    change: Array = exponential(rows) if logarithmic else rows.copy()
+    change -= np.eye(3)
+    change *= mask.T
+    change += np.eye(3)
+    return change
 
 
 def coordinates(
