@@ -186,6 +186,8 @@ def test_the_given_calculator_stays_as_it_is() -> None:
     energy = atoms.get_potential_energy()
     images = crystals(2, seed=5)
     mdkern.batch(images, calc)
+    assert images[0].calc.virial is None
+    assert images[0].calc.atoms is None
     images[0].get_potential_energy()
     assert calc.batch is None
     assert calc.results["energy"] == energy

@@ -74,8 +74,8 @@ class Calculator(AseCalculator):
     n_builds : int
         How often the neighbor list was built.
     lock : threading.RLock
-        Held during each evaluation; calculators of one batch have one in common. Threads that share the calculator hold it while they look at ``results`` or ``atoms``,
-        which belong to the last evaluation of any of them.
+        Held during each evaluation; calculators of one batch have one in common. Threads that share the calculator hold it
+        while they look at ``results`` or ``atoms``, which belong to the last evaluation of any of them.
     batch : mdkern.calculators.batch.Batch or None
         With whom it evaluates together, see :func:`mdkern.batch`. Copies and pickles are in none.
     """

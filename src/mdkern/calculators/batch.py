@@ -88,7 +88,9 @@ class Batch:
         state = calculator.__getstate__()
         for image in images:
             mine = type(calculator).__new__(type(calculator))
-            mine.__setstate__(dict(state, _atoms=None, parameters=dict(state["parameters"])))
+            mine.__setstate__(
+                dict(state, _atoms=None, _last=None, parameters=dict(state["parameters"]))
+            )
             mine.reset()
             mine.lock = lock
             mine.batch = self
