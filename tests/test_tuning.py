@@ -110,8 +110,15 @@ def test_less_than_three_percent_is_no_reason() -> None:
     assert found.skin_gain == pytest.approx(1 / 0.96)
 
 
+def test_where_no_list_is_built_the_skin_stays() -> None:
+    """What a shorter one costs is not seen, however much faster its steps are."""
+    machine = Machine(lambda s, _: (1e-3 * (1 + s), 1e9))
+    assert machine.search() == Choice()
+    assert (0.6, 1) not in machine.made
+
+
 def test_shorter_skins_where_longer_ones_are_slower() -> None:
-    machine = Machine(lambda s, _: (1e-3 * (1 + s), 1000.0))
+    machine = Machine(lambda s, _: (1e-3 * (1 + s), 50.0))
     assert machine.search().skin == 0.2
     assert (0.6, 1) not in machine.made  # 0.4 was slower already
     assert machine.search(skin=0.3, skins=None) == Choice()
@@ -347,7 +354,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             Choice(0.8, 1, 1.25, 1.5, 0.6).only(
                 skin=kwargs.get("skins", True) is not None, threads=kwargs["fewer_threads"]
             ),
-            [],
+            [Measured(skin, threads, 1e-3, 10.0, 1.0)],
         )
 
     monkeypatch.setattr(tuning, "search", found)
@@ -493,7 +500,7 @@ def test_trials_leave_the_run_alone(name: str) -> None:
     mine, twin = make(a), make(b, skin=0.9)
     rows = mine.tune(spans=2, steps=3, skins=(0.9,))
     assert_same(a, b)
-    assert {m.skin for m in rows} == {0.4, 0.9}
+    assert 0.4 in {m.skin for m in rows} <= {0.4, 0.9}
     assert all(m.seconds > 0.0 for m in rows)
     mine.tuned = Choice(skin=0.9)
     mine.run(15)
@@ -574,7 +581,7 @@ def test_tune_measures_shows_and_forgets(hot: str, capsys: pytest.CaptureFixture
     start = ("tune", hot, "--potential", "zhou2004", "--steps", "4")
     facts = run_json(capsys, *start)
     assert facts["n_atoms"] == 32
-    assert {m["skin"] for m in facts["measured"]} >= {0.3, 0.4}
+    assert {m["skin"] for m in facts["measured"]} >= {0.3}
     assert set(facts["choice"]) == {"skin", "threads", "skin_gain", "threads_gain", "from_skin", "gain"}  # fmt: skip
     assert main([*start, "--temperature", "300", "--repeat", "1", "1", "2"]) == 0
     text = capsys.readouterr()

@@ -190,6 +190,8 @@ def search(
             now, then = _by_turns((present, other), spans, steps)
             if not found:
                 rows.append(Measured(skin, threads, *now, 1.0))
+            if pair[0] != skin and math.isinf(now[1]):
+                break  # no list is built: a longer one gains nothing, and what a shorter one costs is not seen
             found.append(Measured(*pair, *then, now[0] / then[0]))
             top = max(1.0, *(m.gain for m in found))
             if found[-1].gain < _WORSE * top or math.isinf(then[1]):
@@ -217,6 +219,7 @@ def search(
             if found is not None:
                 choice = Choice(found.skin, skin_gain=found.gain, from_skin=skin)
                 skin = found.skin
+            if found is not None or not rows or math.isinf(rows[0].interval):
                 break
     if fewer_threads and threads > 1:
         halves = [threads >> k for k in range(1, threads.bit_length())]

@@ -16,22 +16,23 @@ __all__ = ["LoopTrial", "SelfTuning", "TrialError"]
 class LoopTrial:
     """A loop of the core that goes its own way from the present state, for :func:`mdkern.tuning.search`."""
 
-    def __init__(self, loop: Any, threads: int) -> None:
+    def __init__(self, loop: Any) -> None:
         self._loop = loop
-        # The time that one thread computed does not count what other processes did meanwhile.
-        self._clock = time.thread_time if threads == 1 else time.perf_counter
 
     def span(self, steps: int) -> tuple[float, int]:
         """Seconds of so many steps, and how often the list was built.
+
+        It is the processor time of the calling thread, which works as long as any other does, and not that of the clock: what
+        other processes did meanwhile does not count.
 
         Raises
         ------
         TrialError
             The run cannot go on.
         """
-        before, begin = self._loop.n_builds, self._clock()
+        before, begin = self._loop.n_builds, time.thread_time()
         _, failure, _, raised = self._loop.run(steps, 0, 0.0)
-        seconds = self._clock() - begin
+        seconds = time.thread_time() - begin
         if raised is not None:
             raise raised
         if failure:
@@ -107,13 +108,14 @@ class SelfTuning(MolecularDynamics):
         own_threads = calc.n_threads != 0
         threads = calc.n_threads or _runtime.get_num_threads()
         choice, rows = tuning.search(
-            lambda skin, n: LoopTrial(self._another_loop(skin, n), n),
+            lambda skin, n: LoopTrial(self._another_loop(skin, n)),
             self._skin_of(calc),
             threads,
             fewer_threads=not own_threads,
             **kwargs,
         )
-        tuning.keep(key, choice)
+        if rows:
+            tuning.keep(key, choice)
         self.tuned, self._looked = choice, True
         return rows
 
