@@ -28,6 +28,7 @@ FLOORS = {
     "capi": {"core", "neighbors", "model"},
     "descriptors": {"core", "simd", "math", "forces"},
     "md": {"core", "simd", "neighbors"},
+    "relax": {"core", "simd", "math", "neighbors", "model"},
 }
 # What is looked for, a sample that breaks the rule (each can fail), and the one place that may have it.
 TEXTS = {

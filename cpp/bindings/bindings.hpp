@@ -50,6 +50,8 @@ void bind_potential(py::module_& m);
 void bind_nets(py::module_& m);
 void bind_limits(py::module_& m);
 void bind_md(py::module_& m);
+void bind_relax_cell(py::module_& m);
+void bind_relax(py::module_& m);
 void bind_evaluate(py::module_& m);
 void bind_text(py::module_& m);
 void bind_soap(py::module_& m);

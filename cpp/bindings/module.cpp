@@ -40,6 +40,8 @@ PYBIND11_MODULE(_core, m) {
     bind_nets(m);
     bind_limits(m);
     bind_md(m);
+    bind_relax_cell(m);
+    bind_relax(m);
     bind_evaluate(m);
     bind_text(m);
     bind_soap(m);

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdkern.errors import FormatError, MDKernError, MDKernWarning, UnsupportedError
 
 if TYPE_CHECKING:
-    from mdkern import calculators, descriptors, lammps, md, potentials, reference
+    from mdkern import calculators, descriptors, lammps, md, optimize, potentials, reference
     from mdkern._library import get_include, get_library
     from mdkern._runtime import (
         get_isa,
@@ -58,6 +58,7 @@ _MODULES = (
     "lammps",
     "md",
     "models",
+    "optimize",
     "potentials",
     "reference",
     "registry",
@@ -93,6 +94,7 @@ __all__ = [
     "neighbor_list",
     "neighbor_list_batch",
     "num_threads",
+    "optimize",
     "potentials",
     "primitive_neighbor_list",
     "reference",

@@ -12,10 +12,13 @@ import typing
 __all__: list[str] = [
     "Acsf",
     "Bispectrum",
+    "CellFilter",
+    "Constraint",
     "FMA_FACTOR",
     "MdLoop",
     "NeighborTable",
     "Potential",
+    "RelaxLoop",
     "Snapshot",
     "Soap",
     "available_cpus",
@@ -24,11 +27,19 @@ __all__: list[str] = [
     "committee",
     "dense_gemm",
     "evaluate_frames",
+    "fix_atoms",
+    "fix_cartesian",
+    "fix_com",
+    "fix_symmetry",
     "format_rows",
     "get_isa",
     "get_num_threads",
     "limits_fma",
     "limits_stream",
+    "matrix3_exponential",
+    "matrix3_exponential_derivative",
+    "matrix3_inverse",
+    "matrix3_logarithm",
     "md_bussi_noise",
     "md_normals",
     "neighbor_list",
@@ -258,6 +269,158 @@ class MdLoop:
     @variables.setter
     def variables(self, arg1: typing.Annotated[numpy.typing.ArrayLike, numpy.float64]) -> None: ...
 
+class Constraint:
+    def adjust_cell(
+        self, old: numpy.typing.NDArray[numpy.float64], cell: numpy.typing.NDArray[numpy.float64]
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def adjust_forces(
+        self, cell: numpy.typing.NDArray[numpy.float64], forces: numpy.typing.NDArray[numpy.float64]
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def adjust_positions(
+        self,
+        cell: numpy.typing.NDArray[numpy.float64],
+        old: numpy.typing.NDArray[numpy.float64],
+        positions: numpy.typing.NDArray[numpy.float64],
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def adjust_virial(
+        self, cell: numpy.typing.NDArray[numpy.float64], virial: numpy.typing.NDArray[numpy.float64]
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+
+class CellFilter:
+    def __init__(
+        self,
+        n: typing.SupportsInt | typing.SupportsIndex,
+        cell: numpy.typing.NDArray[numpy.float64],
+        kind: str,
+        mask: numpy.typing.NDArray[numpy.float64],
+        hydrostatic: bool,
+        constant_volume: bool,
+        pressure: typing.SupportsFloat | typing.SupportsIndex,
+        factor: typing.SupportsFloat | typing.SupportsIndex,
+    ) -> None: ...
+    def coordinates(
+        self, positions: numpy.typing.NDArray[numpy.float64]
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def energy(
+        self,
+        energy: typing.SupportsFloat | typing.SupportsIndex,
+        cell: numpy.typing.NDArray[numpy.float64],
+    ) -> float: ...
+    def forces(
+        self,
+        forces: numpy.typing.NDArray[numpy.float64],
+        virial: numpy.typing.NDArray[numpy.float64],
+        cell: numpy.typing.NDArray[numpy.float64],
+    ) -> numpy.typing.NDArray[numpy.float64]: ...
+    def place(
+        self,
+        coordinates: numpy.typing.NDArray[numpy.float64],
+        positions: numpy.typing.NDArray[numpy.float64],
+        cell: numpy.typing.NDArray[numpy.float64],
+        constraints: collections.abc.Sequence[Constraint],
+    ) -> tuple[typing.Any, ...]: ...
+
+class RelaxLoop:
+    def __init__(
+        self,
+        potential: Potential,
+        skin: typing.SupportsFloat | typing.SupportsIndex,
+        threads: typing.SupportsInt | typing.SupportsIndex = 0,
+    ) -> None: ...
+    def go_on(
+        self,
+        positions: numpy.typing.NDArray[numpy.float64],
+        cell: numpy.typing.NDArray[numpy.float64],
+    ) -> None: ...
+    def is_at(
+        self,
+        positions: numpy.typing.NDArray[numpy.float64],
+        cell: numpy.typing.NDArray[numpy.float64],
+    ) -> bool: ...
+    def place(
+        self,
+        positions: numpy.typing.NDArray[numpy.float64],
+        cell: numpy.typing.NDArray[numpy.float64],
+        pbc: numpy.typing.NDArray[numpy.bool_],
+        species: numpy.typing.NDArray[numpy.int32],
+        first_cell: typing.Annotated[numpy.typing.ArrayLike, numpy.float64] | None = None,
+    ) -> None: ...
+    def publish(
+        self,
+        positions: numpy.typing.NDArray[numpy.float64],
+        cell: numpy.typing.NDArray[numpy.float64],
+    ) -> None: ...
+    def restore(self, state: dict[str, typing.Any]) -> None: ...
+    def results(self) -> tuple[typing.Any, ...]: ...
+    def run(
+        self,
+        steps: typing.SupportsInt | typing.SupportsIndex,
+        fmax: typing.SupportsFloat | typing.SupportsIndex,
+        most_seconds: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+        traced: bool = False,
+    ) -> tuple[typing.Any, ...]: ...
+    def set_cell(
+        self,
+        kind: str,
+        mask: numpy.typing.NDArray[numpy.float64],
+        hydrostatic: bool = False,
+        constant_volume: bool = False,
+        pressure: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+        factor: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+    ) -> None: ...
+    def set_constraints(self, constraints: collections.abc.Sequence[Constraint]) -> None: ...
+    def set_threads(self, threads: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    def state(self) -> dict[str, typing.Any]: ...
+    def take_trace(self) -> numpy.typing.NDArray[numpy.float64]: ...
+    def use_bfgs(
+        self,
+        maxstep: typing.SupportsFloat | typing.SupportsIndex = 0.2,
+        alpha: typing.SupportsFloat | typing.SupportsIndex = 70.0,
+    ) -> None: ...
+    def use_fire(
+        self,
+        dt: typing.SupportsFloat | typing.SupportsIndex = 0.1,
+        maxstep: typing.SupportsFloat | typing.SupportsIndex = 0.2,
+        dtmax: typing.SupportsFloat | typing.SupportsIndex = 1.0,
+        Nmin: typing.SupportsInt | typing.SupportsIndex = 5,
+        finc: typing.SupportsFloat | typing.SupportsIndex = 1.1,
+        fdec: typing.SupportsFloat | typing.SupportsIndex = 0.5,
+        astart: typing.SupportsFloat | typing.SupportsIndex = 0.1,
+        fa: typing.SupportsFloat | typing.SupportsIndex = 0.99,
+        a: typing.SupportsFloat | typing.SupportsIndex = 0.1,
+        downhill_check: bool = False,
+    ) -> None: ...
+    def use_fire2(
+        self,
+        dt: typing.SupportsFloat | typing.SupportsIndex = 0.1,
+        maxstep: typing.SupportsFloat | typing.SupportsIndex = 0.2,
+        dtmax: typing.SupportsFloat | typing.SupportsIndex = 1.0,
+        dtmin: typing.SupportsFloat | typing.SupportsIndex = 0.002,
+        Nmin: typing.SupportsInt | typing.SupportsIndex = 20,
+        finc: typing.SupportsFloat | typing.SupportsIndex = 1.1,
+        fdec: typing.SupportsFloat | typing.SupportsIndex = 0.5,
+        astart: typing.SupportsFloat | typing.SupportsIndex = 0.25,
+        fa: typing.SupportsFloat | typing.SupportsIndex = 0.99,
+        use_abc: bool = False,
+    ) -> None: ...
+    def use_lbfgs(
+        self,
+        maxstep: typing.SupportsFloat | typing.SupportsIndex = 0.2,
+        memory: typing.SupportsInt | typing.SupportsIndex = 100,
+        damping: typing.SupportsFloat | typing.SupportsIndex = 1.0,
+        alpha: typing.SupportsFloat | typing.SupportsIndex = 70.0,
+    ) -> None: ...
+    @property
+    def energy(self) -> float: ...
+    @property
+    def largest_force(self) -> float: ...
+    @property
+    def n_builds(self) -> int: ...
+    @property
+    def overflow(self) -> bool: ...
+    @property
+    def placed(self) -> bool: ...
+
 class Soap:
     def __init__(self, fields: dict[str, typing.Any]) -> None: ...
     def dense_jacobian(
@@ -421,6 +584,17 @@ def evaluate_frames(
     virials: bool,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> typing.Any: ...
+def fix_atoms(index: numpy.typing.NDArray[numpy.int64]) -> Constraint: ...
+def fix_cartesian(
+    index: numpy.typing.NDArray[numpy.int64], stays: numpy.typing.NDArray[numpy.bool_]
+) -> Constraint: ...
+def fix_com(masses: numpy.typing.NDArray[numpy.float64]) -> Constraint: ...
+def fix_symmetry(
+    rotations: numpy.typing.NDArray[numpy.float64],
+    map: numpy.typing.NDArray[numpy.int64],
+    positions: bool,
+    cell: bool,
+) -> Constraint: ...
 def format_rows(
     labels: collections.abc.Sequence[str], values: numpy.typing.NDArray[numpy.float64]
 ) -> bytes: ...
@@ -449,6 +623,12 @@ def limits_stream(
     op: 0 write, 1 copy, 2 triad, 3 read; the sum that each thread read
     """
 
+def matrix3_exponential(matrix: numpy.typing.NDArray[numpy.float64]) -> typing.Any: ...
+def matrix3_exponential_derivative(
+    matrix: numpy.typing.NDArray[numpy.float64], direction: numpy.typing.NDArray[numpy.float64]
+) -> typing.Any: ...
+def matrix3_inverse(matrix: numpy.typing.NDArray[numpy.float64]) -> typing.Any: ...
+def matrix3_logarithm(matrix: numpy.typing.NDArray[numpy.float64]) -> typing.Any: ...
 def md_bussi_noise(
     seed: typing.SupportsInt | typing.SupportsIndex,
     step: typing.SupportsInt | typing.SupportsIndex,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import os
 import re
+import tempfile
 import zipfile
 import zlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,7 @@ from numpy.typing import NDArray
 from mdkern.errors import FormatError
 from mdkern.io.files import read_bytes
 
-__all__ = ["read_archive", "read_members"]
+__all__ = ["meta_array", "read_archive", "read_members", "write_archive"]
 
 MAX_FILE_BYTES = 2**31
 _UNPACKED = 16 * 2**20  # bytes that arrays may have beyond twice those of the file
@@ -51,6 +55,33 @@ def read_archive(path: str | os.PathLike[str], what: str) -> dict[str, NDArray[A
         return {name: _array(members.pop(name), name) for name in list(members)}
     except (OverflowError, ValueError) as e:
         raise FormatError(f"not {what}: {str(e)[:200]}", os.fspath(path)) from None
+
+
+def meta_array(values: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """JSON types as an array of bytes, for :func:`write_archive`."""
+    return np.frombuffer(json.dumps(values).encode(), dtype=np.uint8)
+
+
+def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
+    """Write an ``.npz`` file; an interruption leaves the former file as it was."""
+    target = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def read_members(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,7 @@ from ase.constraints import FixAtoms, FixCom
 
 from mdkern.calculators import AtomsError
 from mdkern.errors import FormatError, UnsupportedError
-from mdkern.io.archive import read_archive
+from mdkern.io.archive import meta_array, read_archive, write_archive
 from mdkern.io.documents import decode, json_of
 from mdkern.md import integrators
 from mdkern.md.dynamics import NativeDynamics
@@ -145,24 +142,7 @@ def write_checkpoint(
     """
     arrays, meta = dynamics.state()
     meta = {"format": _FORMAT, **meta, "extra": dict(extra or {})}
-    target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_archive(path, {"meta": meta_array(meta), **arrays})
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

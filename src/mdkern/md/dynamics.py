@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
-from collections.abc import Callable, Iterator
-from functools import wraps
-from typing import IO, Any, TypeVar, cast
-from weakref import WeakValueDictionary
+from collections.abc import Iterator
+from typing import IO, Any
 
 import numpy as np
 from ase import Atoms
@@ -16,8 +13,9 @@ from ase.constraints import FixAtoms, FixCom
 
 from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, Calculator, is_native
-from mdkern.errors import InUseError, MDKernError, MDKernWarning, UnsupportedError
+from mdkern.errors import MDKernError, MDKernWarning, UnsupportedError
 from mdkern.md.tuned import SelfTuning
+from mdkern.moving import alone, lock_of
 from mdkern.potentials.base import list_cutoff, warn_of
 
 __all__ = ["DynamicsError", "NativeDynamics"]
@@ -41,36 +39,6 @@ class DynamicsError(MDKernError, CalculationFailed):
     def __init__(self, reason: str, step: int, atom: int | None) -> None:
         super().__init__(f"step {step}: {reason}")
         self.reason, self.step, self.atom = reason, step, atom
-
-
-# One for each Atoms object that dynamics move, by its id: two that move the same atoms exclude each other.
-_LOCKS: WeakValueDictionary[int, Any] = WeakValueDictionary()
-_LOCKS_LOCK = threading.Lock()
-
-
-def _lock_of(atoms: Atoms) -> Any:
-    with _LOCKS_LOCK:
-        return _LOCKS.setdefault(id(atoms), threading.RLock())
-
-
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def _alone(method: Method) -> Method:
-    """A method that no other thread may call on these atoms meanwhile; the same one may, from an observer."""
-
-    @wraps(method)
-    def call(self: NativeDynamics, *args: Any, **kwargs: Any) -> Any:
-        if not self._lock.acquire(blocking=False):
-            raise InUseError(
-                f"{type(self).__name__}.{method.__name__}: the atoms are in use by another thread, which moves them"
-            )
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            self._lock.release()
-
-    return cast("Method", call)
 
 
 class NativeDynamics(SelfTuning):
@@ -129,7 +97,7 @@ class NativeDynamics(SelfTuning):
         self._configured: tuple[Any, ...] = ()
         self._variables: Any = None
         self.atoms = atoms
-        self._lock = _lock_of(atoms)
+        self._lock = lock_of(atoms)
         self._calculator()
         self._constraints()
         super().__init__(atoms, timestep, trajectory, logfile, loginterval, **kwargs)
@@ -317,7 +285,7 @@ class NativeDynamics(SelfTuning):
         warn_of(calc.potential, self._loop.overflow)
 
     # --- the loop
-    @_alone
+    @alone
     def run(self, steps: int = 50) -> bool:
         """Take `steps` steps. True: all were taken."""
         self._begin(steps)
@@ -334,20 +302,20 @@ class NativeDynamics(SelfTuning):
             self._next()
             yield self.nsteps == self.max_steps
 
-    @_alone
+    @alone
     def _begin(self, steps: int) -> None:
         self._start(steps)
         if self.nsteps == 0:
             self._publish_results()
             self._observe()
 
-    @_alone
+    @alone
     def _next(self) -> None:
         self._prepare()
         self._advance(1)
         self._observe()
 
-    @_alone
+    @alone
     def step(self) -> Any:
         """One step, without observers; returns the forces, as ASE's."""
         self._prepare()
@@ -377,7 +345,7 @@ class NativeDynamics(SelfTuning):
         if self.observers and before < self.max_steps:
             self._prepare()
 
-    @_alone
+    @alone
     def advance(self, steps: int, most_seconds: float = 0.0) -> int:
         """Take steps without observers; returns how many, which may be fewer after `most_seconds` (0: no limit)."""
         self.choose(steps)
@@ -407,22 +375,18 @@ class NativeDynamics(SelfTuning):
         except Exception:  # noqa: BLE001 - the first one is what the caller is told
             self._made = ()
 
-    # --- skin and threads
-    tune = _alone(SelfTuning.tune)
-    choose = _alone(SelfTuning.choose)
-
     # --- samples
     def record(self, every: int) -> None:
         """Record energies in the core every so many steps from now on, without leaving it; 0: no more."""
         self._sample_every = checks.whole("every", every)
 
-    @_alone
+    @alone
     def record_now(self) -> None:
         """Record the present step, whatever the interval."""
         self._prepare()
         self._loop.sample()
 
-    @_alone
+    @alone
     def recorded(self) -> Any:
         """What was recorded since the last call.
 
@@ -444,7 +408,7 @@ class NativeDynamics(SelfTuning):
     def _own_parameters(self) -> dict[str, Any]:
         return {}
 
-    @_alone
+    @alone
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Arrays and plain values from which :meth:`restore` goes on with the same bits."""
         self._prepare()
@@ -467,7 +431,7 @@ class NativeDynamics(SelfTuning):
             "isa": _core.get_isa(),
         }
 
-    @_alone
+    @alone
     def restore(self, checkpoint: Any) -> None:
         """Go on from a :class:`~mdkern.md.checkpoint.Checkpoint` of the same atoms.
 
@@ -501,7 +465,7 @@ class NativeDynamics(SelfTuning):
         """How often the neighbor list was built so far."""
         return 0 if self._loop is None else int(self._loop.n_builds)
 
-    @_alone
+    @alone
     def get_conserved_energy(self) -> float:
         """Energy of atoms, thermostat and barostat together (eV): constant but for the finite time step. NaN: nothing is."""
         self._prepare()

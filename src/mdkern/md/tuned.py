@@ -9,6 +9,7 @@ from ase.md.md import MolecularDynamics
 
 from mdkern import _runtime, checks, tuning
 from mdkern.errors import MDKernError
+from mdkern.moving import alone
 
 __all__ = ["LoopTrial", "SelfTuning", "TrialError"]
 
@@ -78,6 +79,7 @@ class SelfTuning(MolecularDynamics):
             return min(self.tuned.threads, _runtime.get_num_threads())
         return own
 
+    @alone
     def tune(self, **kwargs: Any) -> list[tuning.Measured]:
         """Measure skin and threads now, keep the choice in the file and take it over for this run.
 
@@ -119,6 +121,7 @@ class SelfTuning(MolecularDynamics):
         self.tuned, self._looked = choice, True
         return rows
 
+    @alone
     def choose(self, steps: int) -> tuning.Choice | None:
         """Take over what is stored for this run, or measure, as ``MDKERN_TUNE`` says; `run` asks so at its start.
 
