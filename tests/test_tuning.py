@@ -23,6 +23,7 @@ from mdkern import MDKernWarning, md, tuning
 from mdkern.calculators import EAM, LinearModel
 from mdkern.cli import main
 from mdkern.descriptors import ACSF
+from mdkern.md import tuned
 from mdkern.md.tuned import TrialError
 from mdkern.tuning import Choice, Measured, search
 
@@ -38,6 +39,7 @@ def mode(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """As MDKERN_TUNE at import, with short runs worth measuring."""
     monkeypatch.setattr(tuning, "MODE", name)
     monkeypatch.setattr(tuning, "LEAST_STEPS", 10)
+    monkeypatch.setattr(tuned, "_WORTH_A_LOOK", 12)
 
 
 # --- the search, on machines that are made up ---------------------------------------------------------------------------------
@@ -317,7 +319,7 @@ def test_keys() -> None:
     others = [
         tuning.key_of(EAM.zhou2004(["Ni"]), atoms, FS, 2),
         tuning.key_of(atoms.calc, copper(3), FS, 2),
-        tuning.key_of(atoms.calc, atoms, 2 * FS, 2),
+        tuning.key_of(atoms.calc, atoms, 4 * FS, 2),
         tuning.key_of(atoms.calc, copper(2, kelvin=60.0), FS, 2),
         tuning.key_of(atoms.calc, atoms, FS, 1),
     ]
@@ -426,7 +428,9 @@ def test_unset_takes_over_threads_alone(
     assert not file.exists()
     ran(steps=0).tune()
     assert len(searches) == 1
-    mine = ran()
+    mine = ran(steps=11)
+    assert mine.tuned is None  # hardly worth a look
+    mine.run(9)
     assert mine.tuned == Choice(None, 1, 1.0, 1.5, 0.6)
     assert mine.parameters()["skin"] == 0.6
     assert same_bits(mine, reference)

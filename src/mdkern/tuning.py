@@ -291,7 +291,8 @@ def _is_special(file: Path) -> bool:
 def key_of(calculator: Any, atoms: Any, timestep: float, threads: int) -> str:
     """What a choice is good for: model, size, motion, machine, version.
 
-    Numbers of atoms and how far an atom moves in a step (root mean square) count by powers of two.
+    The number of atoms counts by powers of two, how far one moves in a step (root mean square) by powers of four: from a crystal
+    half of the kinetic energy goes into the potential one.
     """
     from mdkern import _runtime
     from mdkern.evaluation import model_hash
@@ -306,8 +307,8 @@ def key_of(calculator: Any, atoms: Any, timestep: float, threads: int) -> str:
     return " | ".join(
         (
             f"{type(calculator).__name__} {out.hexdigest()[:16]}",
-            f"{_power_of_two(len(atoms)):g} atoms",
-            f"{_power_of_two(move):.3g} A per step",
+            f"{_power(2, len(atoms)):g} atoms",
+            f"{_power(4, move):.3g} A per step",
             f"{threads} threads",
             str(info["isa"]),
             " ".join(str(info["cpu"]).split()),
@@ -317,8 +318,9 @@ def key_of(calculator: Any, atoms: Any, timestep: float, threads: int) -> str:
     )
 
 
-def _power_of_two(x: float) -> float:
-    return 2.0 ** round(math.log2(x)) if x > 0.0 else 0.0
+def _power(base: int, x: float) -> float:
+    """The nearest one."""
+    return float(base) ** round(math.log(x, base)) if x > 0.0 else 0.0
 
 
 def stored(key: str) -> Choice | None:

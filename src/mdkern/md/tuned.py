@@ -14,6 +14,9 @@ from mdkern.moving import alone
 __all__ = ["LoopTrial", "SelfTuning", "TrialError"]
 
 
+_WORTH_A_LOOK = 200  # steps: into the file, which takes a millisecond or two
+
+
 class LoopTrial:
     """A loop of the core that goes its own way from the present state, for :func:`mdkern.tuning.search`."""
 
@@ -52,6 +55,7 @@ class SelfTuning(MolecularDynamics):
     tuned: tuning.Choice | None = None
     _skin: float | None
     _looked = False
+    _asked = 0  # steps so far
 
     def _calculator(self) -> Any:
         raise NotImplementedError
@@ -139,6 +143,9 @@ class SelfTuning(MolecularDynamics):
         mode, worth = tuning.MODE, steps >= tuning.LEAST_STEPS
         if mode == "off" or self.tuned is not None or (self._looked and not worth):
             return self.tuned
+        self._asked += steps
+        if mode == "" and self._asked < _WORTH_A_LOOK:
+            return None
         self._looked = True
         calc = self._calculator()
         skin = self._skin is None and mode != ""
