@@ -86,6 +86,7 @@ def liquid(skin: float, threads: int) -> tuple[float, float]:
     return 1e-3 * (6 + skin) ** 3 / 250 / threads, max(1.0, 20 * skin)
 
 
+@pytest.mark.quick
 def test_the_fastest_skin_is_found() -> None:
     machine = Machine(liquid)
     choice = machine.search()
@@ -180,6 +181,7 @@ def test_where_the_file_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert tuning.path().is_absolute()
 
 
+@pytest.mark.quick
 def test_choices_are_kept_and_forgotten(file: Path) -> None:
     assert tuning.all_choices() == {}
     first, second = Choice(skin=0.8, skin_gain=1.25), Choice(threads=1, threads_gain=1.5)
@@ -383,6 +385,7 @@ def test_another_skin_changes_bits_and_another_number_of_threads_none() -> None:
         assert same_bits(ran(threads=threads), reference)
 
 
+@pytest.mark.quick
 @pytest.mark.usefixtures("file")
 def test_once_measures_where_nothing_is_kept(
     searches: list[Any], monkeypatch: pytest.MonkeyPatch
