@@ -153,6 +153,21 @@ def test_fewer_threads_need_ten_percent(gain: float, expected: int | None) -> No
         assert str(choice) == "2 threads, 1.20 times as fast as all"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"skins": (0.3, -1.0)}, r"skins\[1\]: -1.0; expected a positive"),
+        ({"skins": ("0.8",)}, r"skins\[0\]: '0.8'"),
+        ({"spans": 0}, "spans: 0; expected an integer >= 1"),
+        ({"steps": 2.5}, "steps: 2.5"),
+        ({"most_seconds": 0}, "most_seconds: 0"),
+    ],
+)
+def test_wrong_arguments(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Machine(liquid).search(**wrong)
+
+
 def test_what_was_measured() -> None:
     _, rows = search(Machine(liquid).trial, 0.3, 2, spans=40, steps=5, clock=lambda: 0.0)
     assert rows[0] == Measured(0.3, 2, rows[0].seconds, rows[0].interval, 1.0)
