@@ -19,7 +19,7 @@ SKINS = (0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.4)
 
 # What is gained must exceed what a busy machine makes believe; a wrong number of threads costs more than a wrong skin.
 _LEAST_GAIN, _LEAST_GAIN_OF_THREADS = 1.03, 1.10
-_WORSE = 0.97  # than the best so far: candidates beyond are not tried
+_WORSE = 0.95  # than the best so far: candidates beyond are not tried
 _ALIKE = 0.99  # the smallest skin within so much of the fastest is taken: it needs less memory
 
 
