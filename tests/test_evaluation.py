@@ -58,8 +58,8 @@ def test_results_are_those_of_the_calculator() -> None:
 
 
 def test_structures_that_are_left_over_get_all_threads_and_the_same_bits() -> None:
-    """Large ones: of three with two threads the last, of two with eight both."""
-    many = [bulk("Cu", cubic=True, a=3.6 + 0.01 * k) * (6, 6, 6) for k in range(5)]
+    """Large ones: of three with two threads the last, of two with four both."""
+    many = [bulk("Cu", cubic=True, a=3.6 + 0.01 * k) * (6, 6, 12) for k in range(5)]
     for k, atoms in enumerate(many):
         atoms.rattle(0.1, seed=k)
     calc = EAM.zhou2004(["Cu"])

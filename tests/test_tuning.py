@@ -23,6 +23,7 @@ from mdkern import MDKernWarning, md, tuning
 from mdkern.calculators import EAM, LinearModel
 from mdkern.cli import main
 from mdkern.descriptors import ACSF
+from mdkern.md import tuned
 from mdkern.md.tuned import TrialError
 from mdkern.tuning import Choice, Measured, search
 
@@ -38,6 +39,7 @@ def mode(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """As MDKERN_TUNE at import, with short runs worth measuring."""
     monkeypatch.setattr(tuning, "MODE", name)
     monkeypatch.setattr(tuning, "LEAST_STEPS", 10)
+    monkeypatch.setattr(tuned, "_WORTH_A_LOOK", 12)
 
 
 # --- the search, on machines that are made up ---------------------------------------------------------------------------------
@@ -84,6 +86,7 @@ def liquid(skin: float, threads: int) -> tuple[float, float]:
     return 1e-3 * (6 + skin) ** 3 / 250 / threads, max(1.0, 20 * skin)
 
 
+@pytest.mark.quick
 def test_the_fastest_skin_is_found() -> None:
     machine = Machine(liquid)
     choice = machine.search()
@@ -110,8 +113,15 @@ def test_less_than_three_percent_is_no_reason() -> None:
     assert found.skin_gain == pytest.approx(1 / 0.96)
 
 
+def test_where_no_list_is_built_the_skin_stays() -> None:
+    """What a shorter one costs is not seen, however much faster its steps are."""
+    machine = Machine(lambda s, _: (1e-3 * (1 + s), 1e9))
+    assert machine.search() == Choice()
+    assert (0.6, 1) not in machine.made
+
+
 def test_shorter_skins_where_longer_ones_are_slower() -> None:
-    machine = Machine(lambda s, _: (1e-3 * (1 + s), 1000.0))
+    machine = Machine(lambda s, _: (1e-3 * (1 + s), 50.0))
     assert machine.search().skin == 0.2
     assert (0.6, 1) not in machine.made  # 0.4 was slower already
     assert machine.search(skin=0.3, skins=None) == Choice()
@@ -143,6 +153,21 @@ def test_fewer_threads_need_ten_percent(gain: float, expected: int | None) -> No
         assert str(choice) == "2 threads, 1.20 times as fast as all"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"skins": (0.3, -1.0)}, r"skins\[1\]: -1.0; expected a positive"),
+        ({"skins": ("0.8",)}, r"skins\[0\]: '0.8'"),
+        ({"spans": 0}, "spans: 0; expected an integer >= 1"),
+        ({"steps": 2.5}, "steps: 2.5"),
+        ({"most_seconds": 0}, "most_seconds: 0"),
+    ],
+)
+def test_wrong_arguments(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Machine(liquid).search(**wrong)
+
+
 def test_what_was_measured() -> None:
     _, rows = search(Machine(liquid).trial, 0.3, 2, spans=40, steps=5, clock=lambda: 0.0)
     assert rows[0] == Measured(0.3, 2, rows[0].seconds, rows[0].interval, 1.0)
@@ -171,6 +196,7 @@ def test_where_the_file_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert tuning.path().is_absolute()
 
 
+@pytest.mark.quick
 def test_choices_are_kept_and_forgotten(file: Path) -> None:
     assert tuning.all_choices() == {}
     first, second = Choice(skin=0.8, skin_gain=1.25), Choice(threads=1, threads_gain=1.5)
@@ -310,7 +336,7 @@ def test_keys() -> None:
     others = [
         tuning.key_of(EAM.zhou2004(["Ni"]), atoms, FS, 2),
         tuning.key_of(atoms.calc, copper(3), FS, 2),
-        tuning.key_of(atoms.calc, atoms, 2 * FS, 2),
+        tuning.key_of(atoms.calc, atoms, 4 * FS, 2),
         tuning.key_of(atoms.calc, copper(2, kelvin=60.0), FS, 2),
         tuning.key_of(atoms.calc, atoms, FS, 1),
     ]
@@ -347,7 +373,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             Choice(0.8, 1, 1.25, 1.5, 0.6).only(
                 skin=kwargs.get("skins", True) is not None, threads=kwargs["fewer_threads"]
             ),
-            [],
+            [Measured(skin, threads, 1e-3, 10.0, 1.0)],
         )
 
     monkeypatch.setattr(tuning, "search", found)
@@ -374,6 +400,7 @@ def test_another_skin_changes_bits_and_another_number_of_threads_none() -> None:
         assert same_bits(ran(threads=threads), reference)
 
 
+@pytest.mark.quick
 @pytest.mark.usefixtures("file")
 def test_once_measures_where_nothing_is_kept(
     searches: list[Any], monkeypatch: pytest.MonkeyPatch
@@ -419,7 +446,9 @@ def test_unset_takes_over_threads_alone(
     assert not file.exists()
     ran(steps=0).tune()
     assert len(searches) == 1
-    mine = ran()
+    mine = ran(steps=11)
+    assert mine.tuned is None  # hardly worth a look
+    mine.run(9)
     assert mine.tuned == Choice(None, 1, 1.0, 1.5, 0.6)
     assert mine.parameters()["skin"] == 0.6
     assert same_bits(mine, reference)
@@ -493,7 +522,7 @@ def test_trials_leave_the_run_alone(name: str) -> None:
     mine, twin = make(a), make(b, skin=0.9)
     rows = mine.tune(spans=2, steps=3, skins=(0.9,))
     assert_same(a, b)
-    assert {m.skin for m in rows} == {0.4, 0.9}
+    assert 0.4 in {m.skin for m in rows} <= {0.4, 0.9}
     assert all(m.seconds > 0.0 for m in rows)
     mine.tuned = Choice(skin=0.9)
     mine.run(15)
@@ -574,7 +603,7 @@ def test_tune_measures_shows_and_forgets(hot: str, capsys: pytest.CaptureFixture
     start = ("tune", hot, "--potential", "zhou2004", "--steps", "4")
     facts = run_json(capsys, *start)
     assert facts["n_atoms"] == 32
-    assert {m["skin"] for m in facts["measured"]} >= {0.3, 0.4}
+    assert {m["skin"] for m in facts["measured"]} >= {0.3}
     assert set(facts["choice"]) == {"skin", "threads", "skin_gain", "threads_gain", "from_skin", "gain"}  # fmt: skip
     assert main([*start, "--temperature", "300", "--repeat", "1", "1", "2"]) == 0
     text = capsys.readouterr()

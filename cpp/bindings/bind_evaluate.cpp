@@ -11,6 +11,8 @@ namespace mdkern {
 namespace {
 
 constexpr double kAtomNs = 1e3;  // of an atom, for team_size()
+// Of a structure that threads share, for each of them: the parts of an evaluation are some ten loops.
+constexpr double kLargeNs = 16.0 * kTeamNs;
 
 // One structure of a batch and where its results go.
 struct Frame {
@@ -36,7 +38,7 @@ int dealt(const std::vector<Frame>& frames, int threads) {
     const int n = int(frames.size()), left = n % threads;
     if (threads == 1 || 2 * left > threads) return n;
     for (int k = n - left; k < n; ++k)
-        if (double(frames[k].atoms.view().n) * kAtomNs < 4.0 * kTeamNs * threads) return n;
+        if (double(frames[k].atoms.view().n) * kAtomNs < kLargeNs * threads) return n;
     return n - left;
 }
 

@@ -382,10 +382,6 @@ class NativeDynamics(SelfTuning):
         except Exception:  # noqa: BLE001 - the first one is what the caller is told
             self._made = ()
 
-    # --- skin and threads
-    tune = alone(SelfTuning.tune)
-    choose = alone(SelfTuning.choose)
-
     # --- samples
     def record(self, every: int) -> None:
         """Record energies in the core every so many steps from now on, without leaving it; 0: no more."""

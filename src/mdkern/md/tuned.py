@@ -9,29 +9,34 @@ from ase.md.md import MolecularDynamics
 
 from mdkern import _runtime, checks, tuning
 from mdkern.errors import MDKernError
+from mdkern.moving import alone
 
 __all__ = ["LoopTrial", "SelfTuning", "TrialError"]
+
+
+_WORTH_A_LOOK = 200  # steps: into the file, which takes a millisecond or two
 
 
 class LoopTrial:
     """A loop of the core that goes its own way from the present state, for :func:`mdkern.tuning.search`."""
 
-    def __init__(self, loop: Any, threads: int) -> None:
+    def __init__(self, loop: Any) -> None:
         self._loop = loop
-        # The time that one thread computed does not count what other processes did meanwhile.
-        self._clock = time.thread_time if threads == 1 else time.perf_counter
 
     def span(self, steps: int) -> tuple[float, int]:
         """Seconds of so many steps, and how often the list was built.
+
+        It is the processor time of the calling thread, which works as long as any other does, and not that of the clock: what
+        other processes did meanwhile does not count.
 
         Raises
         ------
         TrialError
             The run cannot go on.
         """
-        before, begin = self._loop.n_builds, self._clock()
+        before, begin = self._loop.n_builds, time.thread_time()
         _, failure, _, raised = self._loop.run(steps, 0, 0.0)
-        seconds = self._clock() - begin
+        seconds = time.thread_time() - begin
         if raised is not None:
             raise raised
         if failure:
@@ -50,6 +55,7 @@ class SelfTuning(MolecularDynamics):
     tuned: tuning.Choice | None = None
     _skin: float | None
     _looked = False
+    _asked = 0  # steps so far
 
     def _calculator(self) -> Any:
         raise NotImplementedError
@@ -77,6 +83,7 @@ class SelfTuning(MolecularDynamics):
             return min(self.tuned.threads, _runtime.get_num_threads())
         return own
 
+    @alone
     def tune(self, **kwargs: Any) -> list[tuning.Measured]:
         """Measure skin and threads now, keep the choice in the file and take it over for this run.
 
@@ -107,16 +114,18 @@ class SelfTuning(MolecularDynamics):
         own_threads = calc.n_threads != 0
         threads = calc.n_threads or _runtime.get_num_threads()
         choice, rows = tuning.search(
-            lambda skin, n: LoopTrial(self._another_loop(skin, n), n),
+            lambda skin, n: LoopTrial(self._another_loop(skin, n)),
             self._skin_of(calc),
             threads,
             fewer_threads=not own_threads,
             **kwargs,
         )
-        tuning.keep(key, choice)
+        if rows:
+            tuning.keep(key, choice)
         self.tuned, self._looked = choice, True
         return rows
 
+    @alone
     def choose(self, steps: int) -> tuning.Choice | None:
         """Take over what is stored for this run, or measure, as ``MDKERN_TUNE`` says; `run` asks so at its start.
 
@@ -134,6 +143,9 @@ class SelfTuning(MolecularDynamics):
         mode, worth = tuning.MODE, steps >= tuning.LEAST_STEPS
         if mode == "off" or self.tuned is not None or (self._looked and not worth):
             return self.tuned
+        self._asked += steps
+        if mode == "" and self._asked < _WORTH_A_LOOK:
+            return None
         self._looked = True
         calc = self._calculator()
         skin = self._skin is None and mode != ""
