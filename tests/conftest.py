@@ -18,6 +18,7 @@ import mdkern
 _FOLDER = tempfile.TemporaryDirectory(prefix="mdkern-tests-")
 os.environ["MDKERN_TUNE_FILE"] = str(Path(_FOLDER.name, "tuning.json"))
 os.environ.pop("MDKERN_TUNE", None)
+mdkern.tuning.MODE = ""  # as it was read at import
 
 collect_ignore = ["toy_potential"]  # its tests run where it is built in: .ci/run
 
