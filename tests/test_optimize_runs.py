@@ -285,6 +285,15 @@ def test_damaged_restarts_are_refused() -> None:
         np.savez("bad.npz", **{**good, **change})
         with pytest.raises(ValueError, match=r"bad|state of the|kept"):
             LBFGS(alloy(), "bad.npz", None, cell="full")
+    Path("r.npz").unlink()
+    FIRE(alloy(), "r.npz", None).run(0.05, 3)
+    good = dict(np.load("r.npz"))
+    for k, name in enumerate(("dt", "a", "steps downhill"), 1):
+        numbers = good["optimizer_numbers"].copy()
+        numbers[k] = -1e200
+        np.savez("bad.npz", **{**good, "optimizer_numbers": numbers})
+        with pytest.raises(ValueError, match=f"state of the optimizer: {name} is -1e"):
+            FIRE(alloy(), "bad.npz", None)
 
 
 # --- failures
