@@ -17,6 +17,7 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixBondLength
 from ase.filters import ExpCellFilter, FrechetCellFilter, StrainFilter, UnitCellFilter
 from ase.io import read
+from ase.mep import NEB
 from optimize_checks import OPTIMIZERS, alloy, bits, jsonable, slab
 from potentials_data import MADE, system_of
 
@@ -284,6 +285,15 @@ def test_damaged_restarts_are_refused() -> None:
         np.savez("bad.npz", **{**good, **change})
         with pytest.raises(ValueError, match=r"bad|state of the|kept"):
             LBFGS(alloy(), "bad.npz", None, cell="full")
+    Path("r.npz").unlink()
+    FIRE(alloy(), "r.npz", None).run(0.05, 3)
+    good = dict(np.load("r.npz"))
+    for k, name in enumerate(("dt", "a", "steps downhill"), 1):
+        numbers = good["optimizer_numbers"].copy()
+        numbers[k] = -1e200
+        np.savez("bad.npz", **{**good, "optimizer_numbers": numbers})
+        with pytest.raises(ValueError, match=f"state of the optimizer: {name} is -1e"):
+            FIRE(alloy(), "bad.npz", None)
 
 
 # --- failures
@@ -439,6 +449,10 @@ def _bonded() -> Atoms:
         (lambda: LBFGS(alloy(), use_line_search=True), UnsupportedError, "ase.optimize.LBFGS has a line"),
         (lambda: BFGS(alloy(), alpha=np.nan), ValueError, "alpha: nan"),
         (lambda: FIRE(alloy(), typo=1), TypeError, "typo"),
+        (lambda: FIRE(alloy(), restart=3), TypeError, "restart: 3; expected the path"),
+        (lambda: FIRE(alloy(), restart="."), IsADirectoryError, "restart: . is a folder"),
+        (lambda: FIRE(alloy(), restart="nowhere/a.npz"), FileNotFoundError, "restart: nowhere/a.npz"),
+        (lambda: FIRE(NEB([alloy(), alloy(), alloy()], method="string")), TypeError, "such as NEB"),
         (lambda: FIRE(alloy(), loginterval=0), ValueError, "loginterval: 0"),
         (lambda: FIRE(alloy(), logfile=None).run(-1.0), ValueError, "fmax: -1.0"),
         (lambda: FIRE(alloy(), logfile=None).run("0.1"), ValueError, "fmax: '0.1'"),

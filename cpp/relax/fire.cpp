@@ -20,6 +20,14 @@ void check(double dt, double maxstep, double dtmax, std::int64_t n_min, double f
     expect(fa >= 0.0 && fa <= 1.0, "fa", fa, "0 to 1");
 }
 
+// Of a state: it may come from a file.
+void check_numbers(double dt, double a, double downhill) {
+    expect_positive("state of the optimizer: dt", dt);
+    expect(a >= 0.0 && a <= 1.0, "state of the optimizer: a", a, "0 to 1");
+    expect(downhill >= 0.0 && downhill <= 1e15, "state of the optimizer: steps downhill", downhill,
+           "zero or more");
+}
+
 // v = (1 - a) v + a g / |g| |v|. Without forces there is no direction to turn to.
 void mix(Rows& rows, double a, const double* g, double* v, double scale) {
     const double gg = rows.dot(g, g), vv = std::sqrt(rows.dot(v, v));
@@ -126,6 +134,7 @@ public:
         const std::int64_t n = rows_.size();
         const double* numbers = get(state, "numbers", 5);
         if (numbers[0] == 0.0) return;  // it had not begun
+        check_numbers(numbers[1], numbers[2], numbers[3]);
         std::copy_n(get(state, "velocities", n), n, v_.data());
         if (o_.downhill_check) std::copy_n(get(state, "last", n), n, last_.data());
         started_ = true;
@@ -211,6 +220,7 @@ public:
         const std::int64_t n = rows_.size();
         const double* numbers = get(state, "numbers", 4);
         if (numbers[0] == 0.0) return;  // it had not begun
+        check_numbers(numbers[1], numbers[2], numbers[3]);
         std::copy_n(get(state, "velocities", n), n, v_.data());
         started_ = true;
         dt_ = numbers[1];

@@ -118,7 +118,8 @@ void RelaxLoop::check_move(const Geometry& from, const Geometry& to, const doubl
     if (filter_.moves_cell()) {
         const double v = volume(to.cell);
         if (!(v <= kMostVolumes * placed_volume_ && kMostVolumes * v >= placed_volume_))
-            throw Failure{"the cell explodes: its volume went from " + number(placed_volume_) +
+            throw Failure{(v > placed_volume_ ? "the cell explodes" : "the cell collapses") +
+                              std::string(": its volume went from ") + number(placed_volume_) +
                               " to " + number(v) + " Angstrom^3, by more than " +
                               number(kMostVolumes) + "-fold",
                           -1};
@@ -157,7 +158,6 @@ void RelaxLoop::compute(Results& r, double* deviation, double* members) {
     if (traits_.charges) out.charges = r.charges.data();
     out.deviation = deviation;
     out.members = members;
-    space_->overflow = 0;
     potential_->compute(table_, *space_, out, threads_);
     r.potential = 0.0;
     for (double& w : r.virial) w = 0.0;
@@ -252,6 +252,7 @@ void RelaxLoop::place(const AtomsView& atoms, const double* first_cell) {
     placed_volume_ = volume(at.cell);
     optimizer_->start(3 * n_rows_);
     n_traced_ = 0;
+    space_->overflow = 0;
     settle(true);
 }
 
@@ -266,8 +267,10 @@ void RelaxLoop::go_on(const double* x, const double* cell) {
     for (const auto& c : constraints_) c->check(n_);
     Geometry& at = geometry_[now_];
     std::copy_n(x, 3 * n_, at.x.data());
-    if (filter_.moves_cell() && std::memcmp(cell, at.cell, sizeof at.cell) != 0)
+    if (filter_.moves_cell() && std::memcmp(cell, at.cell, sizeof at.cell) != 0) {
         filter_.restore(deformed(filter_.state().first_cell, cell, cell_options_.kind));
+        placed_volume_ = volume(cell);
+    }
     std::copy_n(cell, 9, at.cell);
     at.filter = filter_.state();
     filter_.coordinates(at.x.data(), at.q.data());
@@ -306,6 +309,7 @@ void RelaxLoop::restore(const RelaxState& s) {
         throw std::invalid_argument(std::string("state of the cell: ") + e.what());
     }
     at.filter = s.filter;
+    placed_volume_ = volume(filter_.moves_cell() ? s.filter.first_cell : s.cell);
     settle(false);
 }
 

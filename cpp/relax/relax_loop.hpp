@@ -96,6 +96,7 @@ public:
     std::int64_t n_rows() const { return n_rows_; }  // n, or n + 3
     bool placed() const { return placed_; }
     std::int64_t builds() const { return builds_; }
+    // Whether an evaluation since place() has set Workspace::overflow.
     bool overflow() const { return space_->overflow != 0; }
     const Optimizer* optimizer() const { return optimizer_.get(); }
     void positions(double* x) const;  // (n, 3)

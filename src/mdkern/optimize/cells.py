@@ -109,7 +109,7 @@ def atoms_and_cell(
                     f"{name}: given, and atoms are a {type(moved).__name__}, which has it; expected one of them"
                 )
         return _of_filter(moved, ase_name)
-    atoms = checks.structure("atoms", moved)
+    atoms = _atoms(moved, ase_name)
     if cell == "none":
         for name, is_given in given.items():
             if is_given:
@@ -136,7 +136,7 @@ def _of_filter(moved: Any, ase_name: str) -> tuple[Atoms, CellSettings]:
             f"{ase_name} takes other filters, with the same calculator"
         )
     frechet = type(moved) is FrechetCellFilter
-    atoms = checks.structure("atoms", moved.atoms)
+    atoms = _atoms(moved.atoms, ase_name)
     return atoms, CellSettings(
         _KINDS["frechet" if frechet else "unit"],
         _mask(moved.mask),
@@ -149,6 +149,14 @@ def _of_filter(moved: Any, ase_name: str) -> tuple[Atoms, CellSettings]:
         ),
         np.array(moved.orig_cell, dtype=np.float64),
     )
+
+
+def _atoms(moved: Any, ase_name: str) -> Atoms:
+    try:
+        atoms: Atoms = checks.structure("atoms", moved)
+    except TypeError as e:
+        raise TypeError(f"{e}. {ase_name} moves other things too, such as NEB") from None
+    return atoms
 
 
 def _mask(mask: Any) -> NDArray[np.float64]:

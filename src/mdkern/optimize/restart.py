@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mdkern.checks import shown
 from mdkern.errors import FormatError
 from mdkern.io.archive import meta_array, read_archive, write_archive
 from mdkern.io.documents import decode, json_of
@@ -56,9 +57,17 @@ def read_restart(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
     ------
     FormatError
         Not a restart file, or a damaged one.
+    OSError
+        It could not be written there.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"restart: {shown(path)}; expected the path of a file")
     where = os.fspath(path)
+    if Path(where).is_dir():
+        raise IsADirectoryError(f"restart: {where} is a folder; expected the path of a file")
     if not Path(where).is_file():
+        if not Path(where).absolute().parent.is_dir():
+            raise FileNotFoundError(f"restart: {where}; expected a file in a folder that exists")
         return None
     arrays = read_archive(path, "a restart file of mdkern.optimize")
     own = {name for name in arrays if name.startswith("optimizer_")}
