@@ -78,6 +78,24 @@ def test_rows_of_many_frames(many: str, capsys: pytest.CaptureFixture[str]) -> N
     assert "frame 2: " in capsys.readouterr().err
 
 
+def test_an_element_that_a_built_in_potential_lacks(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several = frames(3)
+    several[1].numbers[2] = 92
+    write(here / "set.extxyz", several)
+    words = ("relax", "set.extxyz", *ZHOU, "--index", ":")
+    facts = run_json(capsys, *words, status=1)
+    assert facts["converged"] == 2
+    assert facts["bad_frames"] == [{"frame": 1, "error": "atom 2 is U; the potential has Cu"}]
+    capsys.readouterr()
+    assert main([*words, "--on-error", "raise"]) == 2
+    one_error(capsys, "U")
+    write(here / "all.extxyz", Atoms("U2", [[0, 0, 0], [0, 0, 2]]))
+    assert main(["relax", "all.extxyz", *ZHOU, "--index", ":"]) == 2
+    one_error(capsys, "U")
+
+
 def frames_of(name: str) -> list[Atoms]:
     found: list[Atoms] = read(name, ":")
     return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -412,6 +414,31 @@ def test_ctrl_c_ends_a_batch_soon_and_keeps_what_is_finished(tmp_path: Path) -> 
     Journal(book, job.fingerprint()).close()  # whole, and of this job
 
 
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGINT)", "sys.exit()"])
+def test_python_ends_while_the_core_works(end: str) -> None:
+    """Its thread does not meet an interpreter that is gone."""
+    script = f"""
+import os, signal, sys, time
+import mdkern
+from ase.build import bulk
+from mdkern.calculators import LennardJones
+long = bulk("Ar", cubic=True, a=5.2) * (8, 8, 8)
+long.rattle(0.1, seed=0)
+small = bulk("Ar", cubic=True, a=5.4)
+calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=6.0)
+some = mdkern.relax_iter([small] * 4 + [long] * 4, calc, cell="none", fmax=1e-13, steps=10**8, threads=1)
+next(some)
+time.sleep(0.3)
+{end}
+time.sleep(100)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == (0 if "exit" in end else -signal.SIGINT), run.stderr
+    assert "terminate" not in run.stderr
+
+
 def test_what_is_finished_of_an_interrupted_shard_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alloy: Any
 ) -> None:
@@ -419,7 +446,7 @@ def test_what_is_finished_of_an_interrupted_shard_is_kept(
     import mdkern.relaxation_job as module
 
     book, given = tmp_path / "relax.journal", frames(5)
-    real, join = module._core.relax_frames, threading.Thread.join
+    real = module._core.relax_frames
     told: list[Any] = []
 
     class Core:
@@ -435,14 +462,12 @@ def test_what_is_finished_of_an_interrupted_shard_is_kept(
             def set(self) -> None:
                 told.append(self)
 
-    def interrupted(self: threading.Thread, timeout: float | None = None) -> None:
-        if self.name == "mdkern relax" and not told:
-            raise KeyboardInterrupt
-        join(self, timeout)
+    def interrupted(_self: Any) -> None:
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "_core", Core())
     monkeypatch.setattr(module, "FEWEST", 8)
-    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    monkeypatch.setattr(module._Batch, "results", interrupted)
     with pytest.raises(KeyboardInterrupt):
         mdkern.relax(given, alloy, journal=book)
     monkeypatch.undo()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import hashlib
 import pickle
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -317,19 +319,24 @@ class _Batch:
             else:
                 self._at.append(k)
         self._stop = _core.StopFlag()
-        self._thread: threading.Thread | None = None
+        # Not by joining the thread: that takes it for ended where a signal comes (Python 3.11).
+        self._ended = threading.Event()
+        self._ended.set()
         self._error: BaseException | None = None
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._thread = threading.Thread(target=self._run, name="mdkern relax", daemon=True)
-        self._thread.start()
+        self._ended.clear()
+        _running.add(self)
+        threading.Thread(target=self._run, name="mdkern relax", daemon=True).start()
 
     def _run(self) -> None:
         try:
             self.work(self._stop)
         except BaseException as e:  # noqa: BLE001 - raised where results are taken
             self._error = e
+        finally:
+            self._ended.set()
 
     def work(self, stop: Any) -> None:
         """By the calling thread; without `stop` until a signal."""
@@ -354,8 +361,7 @@ class _Batch:
 
     def results(self) -> list[dict[str, Any] | Failure]:
         """All of them, when they are there."""
-        if self._thread is not None:
-            self._thread.join()
+        self._ended.wait()
         if self._error is not None:
             raise self._error
         for k in self._by_ase:
@@ -365,9 +371,20 @@ class _Batch:
     def stop(self) -> list[dict[str, Any] | Failure | None]:
         """End soon; those that are finished."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        while not self._ended.is_set():  # whatever signals come: no thread may outlive Python
+            with suppress(KeyboardInterrupt):
+                self._ended.wait()
         return self._found
+
+
+# Those that began, for an end of Python in the middle: the core's threads are not to meet an interpreter that is gone.
+_running: WeakSet[_Batch] = WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    for batch in list(_running):
+        batch.stop()
 
 
 def _result(

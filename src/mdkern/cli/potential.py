@@ -131,16 +131,33 @@ def make_potential(
     return Potential(made, spec, None, None)
 
 
-def for_frames(spec: str, frames: Callable[[], Iterable[Atoms]], skin: float = 0.3) -> Potential:
+def for_frames(
+    spec: str, frames: Callable[[], Iterable[Atoms]], skin: float = 0.3, record: bool = False
+) -> Potential:
     """The potential for frames that are read one by one.
 
-    A built-in potential that is made for certain elements needs those of all frames, which are read once more for that.
+    A built-in potential that is made for certain elements needs those of all frames, which are read once more for that. With `record` it is
+    made without the elements that it does not know: frames that have them will fail, each by itself.
     """
     built_in = [term.partition(":")[0] for term in terms_of(spec) if is_built_in(term)]
     if not any(forms()[name][1].make for name in built_in):
         return make_potential(spec, (), skin)
-    symbols = {s for atoms in frames() for s in atoms.symbols.species()}
-    return make_potential(spec, sorted(symbols), skin)
+    symbols = sorted({s for atoms in frames() for s in atoms.symbols.species()})
+    try:
+        return make_potential(spec, symbols, skin)
+    except UsageError:
+        known = [s for s in symbols if record and _knows(spec, s)]
+        if not known or known == symbols:
+            raise
+    return make_potential(spec, known, skin)
+
+
+def _knows(spec: str, symbol: str) -> bool:
+    try:
+        make_potential(spec, [symbol], 0.3)
+    except UsageError:
+        return False
+    return True
 
 
 def _sum_of(spec: str, parts: Sequence[Potential], skin: float) -> Potential:

@@ -34,7 +34,8 @@ def relax_many(args: argparse.Namespace, settings: Settings) -> int:
     outputs = (args.output, args.jsonl, args.table, args.plot)
     replaced = args.overwrite or any(Many.continued(args, *outputs))
     frames = dataset(args)
-    chosen = potential.for_frames(args.potential, frames.again, args.skin)
+    recorded = args.on_error == "record"
+    chosen = potential.for_frames(args.potential, frames.again, args.skin, recorded)
     job = Relaxation(chosen.calculator, settings)
     _begin_anew(args, job)
     begin = time.perf_counter()

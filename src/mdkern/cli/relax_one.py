@@ -55,6 +55,7 @@ def relax_one(args: argparse.Namespace, settings: Settings, by_default: bool) ->
         settings.refuse(atoms)
     except ValueError as e:
         raise UsageError(f"--cell {args.cell}: {args.structure}: {e}") from e
+    own = list(atoms.constraints)
     try:
         settings.constrain(atoms)
         atoms.calc = chosen.calculator
@@ -65,6 +66,7 @@ def relax_one(args: argparse.Namespace, settings: Settings, by_default: bool) ->
     except (MDKernError, ValueError) as e:
         raise UsageError(f"{args.structure}: {e}") from e
     after = _state(atoms)
+    atoms.set_constraint(own)  # that of --symmetry has no form in files
     if args.output:
         _write(atoms, args)
     facts = {
