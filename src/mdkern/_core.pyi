@@ -600,7 +600,7 @@ def evaluate_frames(
 def evaluate_tables(
     potential: Potential,
     inputs: list[typing.Any],
-    virials: bool,
+    virials: typing.SupportsInt | typing.SupportsIndex,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> list[typing.Any]: ...
 def fix_atoms(index: numpy.typing.NDArray[numpy.int64]) -> Constraint: ...

@@ -416,7 +416,7 @@ class NativeDynamics(MolecularDynamics):
             need_nine_virials(self._calculator().potential)
         self._flux_every, self._heat = every, heat
 
-    @_alone
+    @alone
     def record_fluxes_now(self) -> None:
         """Record the fluxes of the present step, whatever the interval; the heat flux too unless ``heat=False`` was asked for."""
         heat = self._heat or not self._flux_every
@@ -425,7 +425,7 @@ class NativeDynamics(MolecularDynamics):
         self._prepare()
         self._loop.sample_fluxes(heat)
 
-    @_alone
+    @alone
     def recorded_fluxes(self) -> Fluxes:
         """What :meth:`record_fluxes` recorded since the last call, as arrays: :class:`mdkern.analysis.Fluxes`."""
         rows = np.empty((0, 15)) if self._loop is None else self._loop.take_fluxes()
