@@ -28,6 +28,7 @@ __all__: list[str] = [
     "committee",
     "dense_gemm",
     "evaluate_frames",
+    "evaluate_tables",
     "fix_atoms",
     "fix_cartesian",
     "fix_com",
@@ -596,6 +597,12 @@ def evaluate_frames(
     virials: typing.SupportsInt | typing.SupportsIndex,
     threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> typing.Any: ...
+def evaluate_tables(
+    potential: Potential,
+    inputs: list[typing.Any],
+    virials: typing.SupportsInt | typing.SupportsIndex,
+    threads: typing.SupportsInt | typing.SupportsIndex,
+) -> list[typing.Any]: ...
 def fix_atoms(index: numpy.typing.NDArray[numpy.int64]) -> Constraint: ...
 def fix_cartesian(
     index: numpy.typing.NDArray[numpy.int64], stays: numpy.typing.NDArray[numpy.bool_]
@@ -698,7 +705,7 @@ def relax_frames(
     fmax: typing.SupportsFloat | typing.SupportsIndex,
     steps: typing.SupportsInt | typing.SupportsIndex,
     threads: typing.SupportsInt | typing.SupportsIndex,
-    stop: StopFlag | None = None,
+    stop: StopFlag = None,
 ) -> tuple[typing.Any, ...]: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
