@@ -223,13 +223,43 @@ void neighbor_offset_compute(const OffsetTask& t, int n_threads) {
     });
 }
 
+namespace {
+
+// A row as one vector, whatever the lanes of the instruction set: the compiler does not make one of a loop over three
+// numbers.
+typedef double Row __attribute__((vector_size(32)));
+
+// Images [begin, end) whose position nobody asks for: most rows of a small cell.
+void refresh_images(const RefreshTask& t, std::int64_t begin, std::int64_t end) {
+    const double *c = t.cell, *positions = t.positions;
+    const Row a = {c[0], c[1], c[2], 0.0}, b = {c[3], c[4], c[5], 0.0}, d = {c[6], c[7], c[8], 0.0};
+    const std::int32_t* shift = t.shift;
+    double* rows = t.rows;
+    for (std::int64_t r = begin; r < end; ++r) {
+        const std::int32_t* s = shift + 4 * r;
+        const double* p = positions + 3 * std::int64_t(s[3]);
+        double* q = rows + 4 * r;
+        const double s0 = s[0], s1 = s[1], s2 = s[2];
+        const Row at = {p[0], p[1], p[2], q[3]};
+        const Row to = at + ((s0 * a + s1 * b) + s2 * d);
+        __builtin_memcpy(q, &to, sizeof to);
+    }
+}
+
+}  // namespace
+
 void neighbor_refresh_compute(const RefreshTask& t, int n_threads) {
     const double *c = t.cell, *f = t.strain;
     const std::int64_t n_blocks = (t.n_total + t.block - 1) / t.block;
     parallel_for(n_blocks, n_threads, 0, [&](std::int64_t b) {
         const std::int64_t end = (b + 1) * t.block < t.n_total ? (b + 1) * t.block : t.n_total;
         double most = 0.0, next = 0.0;
-        for (std::int64_t r = b * t.block; r < end; ++r) {
+        std::int64_t stop = end;
+        if (!t.position && end > t.n_real) {
+            stop = b * t.block > t.n_real ? b * t.block : t.n_real;
+            refresh_images(t, stop, end);
+        }
+        for (std::int64_t r = b * t.block; r < stop; ++r) {
             const std::int32_t* s = t.shift + 4 * r;
             const double* p = t.positions + 3 * std::int64_t(s[3]);
             double* q = t.rows + 4 * r;

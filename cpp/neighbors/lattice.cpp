@@ -230,4 +230,17 @@ void strain_between(const Lattice& from, const double* cell_to, double* f, doubl
     *sigma_min = 1.0 - std::sqrt(norm2);
 }
 
+// The least eigenvalue of F F^T is not below q - 2 p, with the mean q of the three and p^2 a sixth of the trace of
+// (F F^T - q)^2: three numbers with sum zero and sum of squares 6 p^2 are none below -2 p.
+double least_stretch(const double* f) {
+    double a[9];
+    for (int r = 0; r < 3; ++r)
+        for (int c = 0; c < 3; ++c) a[3 * r + c] = dot(f + 3 * r, f + 3 * c);
+    const double q = (a[0] + a[4] + a[8]) / 3.0;
+    for (int k = 0; k < 9; k += 4) a[k] -= q;
+    double p2 = 0.0;
+    for (const double x : a) p2 += x * x;
+    return std::sqrt(std::max(0.0, q - 2.0 * std::sqrt(p2 / 6.0))) * (1.0 - 1e-14);
+}
+
 }  // namespace mdkern

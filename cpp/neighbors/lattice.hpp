@@ -25,4 +25,8 @@ Lattice make_lattice(const double* cell, const bool* pbc);
 // -> r @ F), and a lower bound of F's smallest singular value, 1 - |F - 1|.
 void strain_between(const Lattice& from, const double* cell_to, double* f, double* sigma_min);
 
+// No vector gets shorter than by this factor under r -> r F, and nearly so short the one that shrinks most: within 0.5 % for
+// strains of 1 %, exact for strains along one direction and for equal ones along all.
+double least_stretch(const double* f);
+
 }  // namespace mdkern

@@ -233,6 +233,7 @@ double NeighborTable::allowance(const double* cell, double* strain) const {
         same_cell &= lattice_.user[k] == (lattice_.pbc[k / 3] ? cell[k] : 0.0);
     }
     if (!same_cell) strain_between(lattice_, cell, strain, &sigma_min);
+    if (!same_cell && options_.tight) sigma_min = least_stretch(strain);
     // A pair that was not listed was at least `range` apart; it is now at least sigma_min range
     // - u_i - u_j apart.
     return sigma_min * range_ - options_.cutoff - 8.0 * margin_;

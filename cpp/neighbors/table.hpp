@@ -45,6 +45,9 @@ struct TableOptions {
     bool self_interaction = false, half = false;
     bool exact = false;  // decide borderline pairs as ASE does (neighbor_list); potentials test r <
                          // cutoff themselves
+    // Under a strained cell the list holds as long as it can. False: as long as loops of molecular dynamics have it, whose
+    // trajectories follow, bit by bit, from when lists are built.
+    bool tight = false;
     double max_pairs = 0.0;       // 0: from the memory that is available
     double bytes_per_pair = 4.0;  // of everything that the caller will take, for that check
 };

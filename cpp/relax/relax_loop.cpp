@@ -51,6 +51,7 @@ RelaxLoop::RelaxLoop(std::shared_ptr<const Potential> potential, double skin, in
     options_.cutoff = traits_.cutoff;
     options_.list_cutoff = list_cutoff(traits_);
     options_.skin = skin;
+    options_.tight = true;
     trace_.reserve(kRelaxTrace * kMostTrace);
 }
 
