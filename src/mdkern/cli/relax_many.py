@@ -79,9 +79,11 @@ def relax_many(args: argparse.Namespace, settings: Settings) -> int:
 
 def _begin_anew(args: argparse.Namespace, job: Relaxation) -> None:
     """The journal that a run with other settings left beside the output does not matter where outputs are replaced."""
-    from mdkern.journal import Journal
+    from mdkern.journal import Journal, is_journal
 
-    if not (args.beside and args.overwrite and Path(args.beside).exists()):
+    if not (args.beside and args.overwrite and Path(args.beside).is_file()):
+        return
+    if not is_journal(args.beside):  # somebody's file of that name: the run will say so
         return
     try:
         Journal(args.beside, job.fingerprint()).close()
