@@ -17,7 +17,8 @@ from mdkern.cli.trajectory import open_trajectory, trajectory_format
 from mdkern.errors import FormatError
 
 if TYPE_CHECKING:
-    from mdkern.relaxation_job import Relaxation, Settings
+    from mdkern.relaxation_job import Relaxation
+from mdkern.relaxation_settings import Settings
 
 __all__ = ["relax_many"]
 
