@@ -161,6 +161,11 @@ def test_an_interrupted_run_goes_on(
     assert main([*words, "--overwrite"]) == 0
     assert [Path(name).read_bytes() for name in ("a.extxyz", "a.jsonl")] == wanted
     capsys.readouterr()
+    Path("a.extxyz.journal").write_text("of somebody else")
+    assert main([*words, "--overwrite"]) == 2
+    one_error(capsys, "a.extxyz.journal: no journal of mdkern")
+    assert Path("a.extxyz.journal").read_text() == "of somebody else"
+    Path("a.extxyz.journal").unlink()
     # One that is named stays.
     facts = run_json(capsys, *words, "--overwrite", "--journal", "own.journal")
     assert facts["taken_over"] == 0

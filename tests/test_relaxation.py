@@ -29,7 +29,8 @@ from mdkern.errors import FormatError, MDKernWarning
 from mdkern.journal import Journal
 from mdkern.optimize import RelaxationError
 from mdkern.relaxation_ase import relaxed_by_ase
-from mdkern.relaxation_job import Relaxation, Settings
+from mdkern.relaxation_job import Relaxation
+from mdkern.relaxation_settings import Settings
 from mdkern.shards import run_job
 from mdkern.worker import Failure
 

@@ -10,13 +10,14 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mdkern.errors import FormatError, InUseError
 
-__all__ = ["Journal", "digest"]
+__all__ = ["Journal", "digest", "is_journal"]
 
 _MARK = b"mdkern journal 1\n"
 # Of a record: bytes of the digests, of the description in JSON, of the numbers; a checksum of the three.
@@ -32,6 +33,12 @@ def digest(arrays: Iterable[Any]) -> bytes:
         out.update(f"{a.dtype.str}{a.shape}".encode())
         out.update(a.data if a.size else b"")
     return out.digest()[:_BYTES]
+
+
+def is_journal(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a journal, of whatever job."""
+    with Path(path).open("rb") as file:
+        return file.read(len(_MARK)) == _MARK
 
 
 class Journal:

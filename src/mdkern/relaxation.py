@@ -14,7 +14,8 @@ from mdkern import checks
 from mdkern.errors import MDKernWarning
 from mdkern.io.labels import drop_labels
 from mdkern.optimize.base import RelaxationError
-from mdkern.relaxation_job import Relaxation, Settings
+from mdkern.relaxation_job import Relaxation
+from mdkern.relaxation_settings import Settings
 from mdkern.shards import run_job
 from mdkern.terminal import Progress
 from mdkern.worker import Failure

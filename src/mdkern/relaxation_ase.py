@@ -14,7 +14,7 @@ from mdkern.potentials.base import volume_of
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from mdkern.relaxation_job import Settings
+    from mdkern.relaxation_settings import Settings
 
 __all__ = ["LARGEST_CHANGE", "filtered", "optimizer_class", "relaxed_by_ase"]
 

@@ -21,7 +21,7 @@ from mdkern.cli.output import UsageError
 from mdkern.cli.scheduler import DATASET_HELP, Many, add_many
 
 if TYPE_CHECKING:
-    from mdkern.relaxation_job import Settings
+    from mdkern.relaxation_settings import Settings
 
 HELP = "relax positions, and the cell if wanted, of one structure or many"
 DESCRIPTION = (
@@ -144,7 +144,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """What the options say of the optimizer."""
     from ase import units
 
-    from mdkern.relaxation_job import Settings
+    from mdkern.relaxation_settings import Settings
 
     pressure = (args.pressure or 0.0) * units.GPa
     return Settings.of(

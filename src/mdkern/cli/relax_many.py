@@ -17,7 +17,8 @@ from mdkern.cli.trajectory import open_trajectory, trajectory_format
 from mdkern.errors import FormatError
 
 if TYPE_CHECKING:
-    from mdkern.relaxation_job import Relaxation, Settings
+    from mdkern.relaxation_job import Relaxation
+from mdkern.relaxation_settings import Settings
 
 __all__ = ["relax_many"]
 
@@ -79,9 +80,11 @@ def relax_many(args: argparse.Namespace, settings: Settings) -> int:
 
 def _begin_anew(args: argparse.Namespace, job: Relaxation) -> None:
     """The journal that a run with other settings left beside the output does not matter where outputs are replaced."""
-    from mdkern.journal import Journal
+    from mdkern.journal import Journal, is_journal
 
-    if not (args.beside and args.overwrite and Path(args.beside).exists()):
+    if not (args.beside and args.overwrite and Path(args.beside).is_file()):
+        return
+    if not is_journal(args.beside):  # somebody's file of that name: the run will say so
         return
     try:
         Journal(args.beside, job.fingerprint()).close()

@@ -33,7 +33,7 @@ from mdkern.relaxation_ase import filtered, optimizer_class
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from mdkern.relaxation_job import Settings
+    from mdkern.relaxation_settings import Settings
 
 __all__ = ["relax_one"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from mdkern.cli.plots import BLUE, GREY, INK, ORANGE, RED, TEAL, new_figure, save, style
 
 if TYPE_CHECKING:
-    from mdkern.relaxation_job import Settings
+    from mdkern.relaxation_settings import Settings
 
 __all__ = ["plot_rows"]
 
@@ -26,7 +26,7 @@ def plot_rows(path: str, rows: Sequence[Mapping[str, Any]], settings: Settings) 
         .png, .svg or .pdf.
     rows : sequence of dict
         See :func:`mdkern.cli.relax_report.row_of`.
-    settings : mdkern.relaxation_job.Settings
+    settings : mdkern.relaxation_settings.Settings
     """
     done = [row for row in rows if row["energy"] is not None]
     with style():
