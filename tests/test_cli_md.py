@@ -396,6 +396,8 @@ def test_transport(
     assert "viscosity             no value: expected a longer run" in capsys.readouterr().out
     assert main(["md", argon, "--potential", LJ, "--ensemble", "npt", *more]) == 2
     assert "--transport: expected --ensemble nve or nvt" in capsys.readouterr().err
+    assert main([*run, "--thermostat", "langevin", *more, "--steps", "5"]) == 0
+    assert "--transport: the friction of the Langevin thermostat" in capsys.readouterr().err
     write("dimer.xyz", Atoms("Ar2", [[0, 0, 0], [0, 0, 3.8]]))
     assert main(["md", "dimer.xyz", "--potential", LJ, *more]) == 2
     assert "--transport: expected a structure with a cell" in capsys.readouterr().err

@@ -177,9 +177,7 @@ def run(args: argparse.Namespace) -> int:
     watched = None
     if args.report or args.plot:
         watched = observer.Observer(atoms, args.steps, ensemble.timestep)
-    carried = None
-    if args.transport:
-        carried = transport.start(integrator, args.transport, bool(ensemble.barostat))
+    carried = transport.start(integrator, args.transport, ensemble) if args.transport else None
     with _outputs(args, header, atoms, past) as outputs:
         if not args.json:
             note(f"velocities: {origin}; {atoms.get_temperature():.4g} K")

@@ -7,7 +7,8 @@ from typing import Any
 from ase import units
 
 from mdkern.analysis import GreenKubo, thermal_conductivity, viscosity
-from mdkern.cli.output import UsageError
+from mdkern.cli.dynamics import Ensemble
+from mdkern.cli.output import UsageError, warning
 from mdkern.errors import UnsupportedError
 
 __all__ = ["Coefficients", "start"]
@@ -65,12 +66,14 @@ def _tried(coefficient: Any, *arguments: Any) -> GreenKubo | str:
     return found
 
 
-def start(integrator: Any, every: int, barostat: bool) -> Coefficients:
+def start(integrator: Any, every: int, ensemble: Ensemble) -> Coefficients:
     """Record from now on; UsageError where there is no volume, or it changes."""
-    if barostat:
+    if ensemble.barostat:
         raise UsageError("--transport: expected --ensemble nve or nvt, whose volume is constant")
     if integrator.atoms.cell.rank < 3:
         raise UsageError("--transport: expected a structure with a cell, whose volume is needed")
+    if ensemble.thermostat == "langevin":
+        warning("--transport: the friction of the Langevin thermostat takes part in the transport")
     without = {}
     try:
         integrator.record_fluxes(every)
