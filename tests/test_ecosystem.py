@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk
+from ase.filters import UnitCellFilter
 from ase.mep import NEB
 from ase.optimize import FIRE
 from reference_data import shared_folder
@@ -230,6 +231,72 @@ def test_elastic_constants_and_equation_of_state_of_silicon(tmp_path: Path) -> N
     state = EOSCalc(calc, fmax=1e-3, max_abs_strain=0.02, n_points=9).calc(crystal)
     assert float(state["bulk_modulus_bm"]) == pytest.approx(101.4, abs=0.5)
     assert state["r2_score_bm"] > 0.9999
+
+
+def alloy() -> Atoms:
+    atoms = bulk("Cu", cubic=True, a=3.55) * (2, 1, 1)
+    atoms.symbols[0] = "Ni"
+    atoms.set_cell(atoms.cell.array @ np.diag([1.0, 1.0, 1.04]), scale_atoms=True)
+    return atoms
+
+
+@needs["matcalc"]
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fix_symmetry": True},
+        {"fix_atoms": [0, 1]},
+        {"relax_cell": False},
+        {"cell_filter": UnitCellFilter},
+        {"cell_filter_kwargs": {"scalar_pressure": 0.05, "mask": [1, 1, 1, 0, 0, 0]}},
+    ],
+    ids=str,
+)
+def test_matcalc_takes_native_optimizers(options: dict[str, Any]) -> None:
+    """The same steps as with ASE's class of the same name."""
+    from matcalc import RelaxCalc
+
+    calc, crystal = EAM.zhou2004(["Cu", "Ni"]), alloy()
+    if "fix_symmetry" not in options:
+        crystal.rattle(0.05, seed=2)
+    native, plain = (
+        RelaxCalc(calc, optimizer=optimizer, fmax=0.01, **options).calc(crystal)
+        for optimizer in (mdkern.optimize.FIRE, "FIRE")
+    )
+    assert native["energy"] == pytest.approx(plain["energy"], abs=1e-9)
+    cells = [r["final_structure"].lattice.matrix for r in (native, plain)]
+    assert np.abs(cells[0] - cells[1]).max() < 1e-8
+    assert np.abs(native["forces"] - plain["forces"]).max() < 1e-8
+
+
+@needs["matcalc"]
+@pytest.mark.filterwarnings("default")
+def test_an_equation_of_state_in_one_call() -> None:
+    """Volumes and energies of matcalc's, one after the other, are those of mdkern.relax."""
+    from matcalc import EOSCalc
+
+    calc = EAM.zhou2004(["Cu", "Ni"])
+    (start,) = mdkern.relax([alloy()], calc, fmax=1e-4)
+    state = EOSCalc(
+        calc,
+        optimizer=mdkern.optimize.FIRE,
+        fmax=1e-4,
+        max_abs_strain=0.02,
+        n_points=5,
+        relax_structure=False,
+    ).calc(start)["eos"]
+    frames = []
+    for volume in state["volumes"]:
+        frames.append(start.copy())
+        frames[-1].set_cell(
+            start.cell * (volume / start.get_volume()) ** (1.0 / 3.0), scale_atoms=True
+        )
+    states = mdkern.relax(frames, calc, fmax=1e-4, cell="shape")
+    assert all(x.info["converged"] for x in states)
+    assert [x.get_volume() for x in states] == pytest.approx(state["volumes"], rel=1e-9)
+    energies = [x.get_potential_energy() for x in states]
+    assert energies == pytest.approx([float(e) for e in state["energies"]], abs=1e-6)
 
 
 # --- ASE's nudged elastic band --------------------------------------------------------------------

@@ -145,10 +145,10 @@ class NEB(ase.mep.NEB):
         # No lattice vector is shorter than the distance of two planes of the cell: a step below half of it is the shortest one.
         reciprocal = np.linalg.inv(first.cell.complete().array)
         limit = 0.25 / np.einsum("ci,ci->i", reciprocal, reciprocal).max()
-        if np.einsum("inc,inc->in", steps, steps).max(initial=0.0) < 0.99 * limit:
-            return steps
-        found: Array = find_mic(steps.reshape((-1, 3)), first.cell, first.pbc)[0]
-        return found.reshape(steps.shape)
+        far = np.einsum("inc,inc->in", steps, steps) >= 0.99 * limit
+        if far.any():
+            steps[far] = find_mic(steps[far], first.cell, first.pbc)[0]
+        return steps
 
 
 def _tangent(energies: Array, before: Array, after: Array) -> Array:
