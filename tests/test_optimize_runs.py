@@ -24,9 +24,17 @@ from potentials_data import MADE, system_of
 from mdkern import optimize
 from mdkern.calculators import EAM, AtomsError, LennardJones, ModelDeviation, NEPTensor
 from mdkern.errors import FormatError, InUseError, UnsupportedError
-from mdkern.optimize import BFGS, FIRE, FIRE2, LBFGS, RelaxationError
+from mdkern.optimize import BFGS, FIRE, FIRE2, LBFGS, RelaxationError, base
 
 TIME = re.compile(r"\d\d:\d\d:\d\d")
+
+
+def large() -> Atoms:
+    """Of 864 atoms, for runs that take a while."""
+    atoms = bulk("Cu", cubic=True) * 6
+    atoms.rattle(0.1, seed=1)
+    atoms.calc = EAM.zhou2004(["Cu"])
+    return atoms
 
 
 def log_of(optimizer: Any, moved: Any, **kwargs: Any) -> list[str]:
@@ -244,6 +252,28 @@ def test_a_restart_goes_on_with_the_same_bits(here: Path, name: str, cell: str) 
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("logfile", [None, "-"])
+def test_a_long_run_writes_meanwhile(monkeypatch: pytest.MonkeyPatch, logfile: Any) -> None:
+    """What a killed process leaves behind, without observers: a file that changes no bit of the run."""
+    monkeypatch.setattr(base, "_WRITE_SECONDS", 1e-3)
+    monkeypatch.setattr(base, "_CHUNK_SECONDS", 1e-3)
+    written: list[int] = []
+    write = base.write_restart
+
+    def noted(path: Any, optimizer: Any) -> None:
+        written.append(optimizer.nsteps)
+        write(path, optimizer)
+
+    monkeypatch.setattr(base, "write_restart", noted)
+    a, b = large(), large()
+    FIRE(a, "r.npz", logfile).run(1e-9, 60)
+    FIRE(b, logfile=None).run(1e-9, 60)
+    assert bits(a) == bits(b)
+    assert len(written) > 1
+    assert written[-1] == 60
+
+
+@pytest.mark.usefixtures("here")
 def test_restarts_that_do_not_fit() -> None:
     LBFGS(alloy(), "r.npz", None).run(0.05, 3)
     other = alloy()
@@ -356,9 +386,7 @@ def test_a_failure_leaves_a_restart_file_of_the_last_good_step() -> None:
 
 
 def test_signals_stop_a_run() -> None:
-    atoms = bulk("Cu", cubic=True) * 6
-    atoms.rattle(0.1, seed=1)
-    atoms.calc = EAM.zhou2004(["Cu"])
+    atoms = large()
     optimizer = FIRE(atoms, logfile=None)
     old = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
