@@ -184,6 +184,31 @@ def test_constraints_may_change_between_runs() -> None:
         assert np.abs(a.positions - b.positions).max() < 1e-10
 
 
+class _Unread(list[Any]):
+    """Numbers that take long to read."""
+
+    def __repr__(self) -> str:
+        raise AssertionError("read")
+
+
+def test_operations_are_not_read_at_every_step() -> None:
+    """A supercell has thousands, each with a map of all atoms; a constraint that is replaced is noticed."""
+    pytest.importorskip("spglib")
+    atoms = bulk("Cu", cubic=True, a=3.7)
+    atoms.calc = EAM.zhou2004(["Cu"])
+    both = [fix_symmetry(atoms), fix_symmetry(atoms, cell=False)]
+    for constraint in both:
+        constraint.symm_map = _Unread(constraint.symm_map)
+    atoms.set_constraint(both[0])
+    optimizer = native.FIRE(atoms, logfile=None, cell="full")
+    optimizer.attach(lambda: None)
+    optimizer.run(1e-9, 3)
+    known = optimizer._relaxed._constraints_now()
+    assert known == optimizer._relaxed._constraints_now()
+    atoms.set_constraint(both[1])
+    assert known != optimizer._relaxed._constraints_now()
+
+
 def test_a_cell_that_is_strained_too_much_at_once() -> None:
     """ASE raises and loses the step; here the last good structure is there."""
     pytest.importorskip("spglib")

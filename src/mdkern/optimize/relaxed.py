@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.constraints import FixSymmetry
 
 from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, Calculator, is_native
@@ -159,8 +160,24 @@ class Relaxed:
         self._made = ()
 
 
+class _Same:
+    """Equal to the same object alone."""
+
+    def __init__(self, what: Any) -> None:
+        self._what = what
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._what is other._what
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def _content(constraint: Any) -> tuple[Any, ...]:
     """Type and values of a constraint."""
+    if type(constraint) is FixSymmetry:
+        # Found when it is made, and so many numbers that to look at them takes longer than a step.
+        found = _Same(constraint.rotations), _Same(constraint.symm_map)
+        return type(constraint), *found, constraint.do_adjust_positions, constraint.do_adjust_cell
     values = (
         (name, v.tobytes() if isinstance(v, np.ndarray) else repr(v))
         for name, v in sorted(vars(constraint).items())
