@@ -71,7 +71,9 @@ def _energies(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     ax.scatter(x, before, s=size, facecolor="white", edgecolor=ORANGE, lw=1.2 if few else 0.6, label="before", zorder=3)  # fmt: skip
     ax.scatter(x, after, s=size, color=BLUE, lw=0, label="after", zorder=4)
     # Frames that began with atoms on top of each other would hide all others.
-    low, high = float(after.min()), float(np.percentile(before, 95))
+    # Under pressure the energy may rise.
+    low = float(min(after.min(), before.min()))
+    high = float(np.percentile(before, 95))
     high = max(high, float(after.max()))
     room = 0.06 * max(high - low, 1e-3)
     hidden = int((before > high + room).sum())
