@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.constraints import FixBondLength
-from ase.filters import ExpCellFilter, FrechetCellFilter, StrainFilter
+from ase.filters import ExpCellFilter, FrechetCellFilter, StrainFilter, UnitCellFilter
 from ase.mep import NEB
 from optimize_checks import OPTIMIZERS, alloy, bits, large, slab
 
@@ -65,6 +65,21 @@ def test_a_long_run_writes_meanwhile(monkeypatch: pytest.MonkeyPatch, logfile: A
     assert bits(a) == bits(b)
     assert len(written) > 1
     assert written[-1] == 60
+
+
+@pytest.mark.usefixtures("here")
+def test_a_restart_of_a_relaxed_cell_and_then_another_calculator() -> None:
+    """What the optimizer remembers refers to the first cell of the first run, not to that of the atoms it was given."""
+    a = alloy()
+    first = LBFGS(a, "r.npz", None, cell="full")
+    first.run(1e-9, 10)
+    b = a.copy()
+    b.calc = a.calc
+    second = LBFGS(b, "r.npz", None, cell="full")
+    for atoms, optimizer in ((a, first), (b, second)):
+        atoms.calc = EAM.zhou2004(["Cu", "Ni"], skin=0.7)
+        optimizer.run(1e-9, 5)
+    assert bits(a) == bits(b)
 
 
 @pytest.mark.usefixtures("here")
@@ -129,6 +144,32 @@ def test_atoms_that_overlap() -> None:
         with pytest.raises(AtomsError, match=r"atom (2|5): energy or force is not finite"):
             ours(atoms, logfile=None, **kwargs).run()
         assert np.array_equal(atoms.positions, before)
+
+
+@pytest.mark.parametrize("filter", ["frechet", "unit"])
+def test_a_cell_that_is_refused_leaves_nothing_behind(filter: str) -> None:
+    """An observer's mistake, of which it takes back the cell alone: what was never evaluated is not taken for good."""
+    atoms = alloy()
+    optimizer = LBFGS(atoms, logfile=None, cell="full", filter=filter)
+    optimizer.run(0.01, 3)
+    good = atoms.cell.array.copy()
+    atoms.positions[0] += 0.3
+    atoms.cell[0] *= -1.0
+    for _ in range(2):
+        with pytest.raises(AtomsError, match="cell: its vectors have the other handedness"):
+            optimizer.run(0.01, 1)
+    atoms.cell[...] = good
+    optimizer.run(0.01, 0)
+    fresh = alloy()
+    fresh.set_cell(good)
+    fresh.positions[...] = atoms.positions
+    assert np.abs(atoms.get_forces() - fresh.get_forces()).max() < 1e-9
+    assert atoms.get_potential_energy() == pytest.approx(fresh.get_potential_energy(), abs=1e-9)
+    for kind in (FrechetCellFilter, UnitCellFilter):
+        moved = kind(alloy())
+        moved.atoms.cell[0] *= -1.0
+        with pytest.raises(AtomsError, match="cell: its vectors have the other handedness"):
+            FIRE(moved, logfile=None).run()
 
 
 def test_positions_that_are_not_finite() -> None:
@@ -250,6 +291,8 @@ def _bonded() -> Atoms:
         (lambda: FIRE(alloy(), cell="full", mask=[1] * 5), ValueError, r"mask: .*expected 6"),
         (lambda: FIRE(alloy(), cell="full", mask=[2] * 6), ValueError, r"mask: \[2"),
         (lambda: FIRE(alloy(), cell="full", mask="ttffff"), ValueError, r"mask: 'ttffff'"),
+        (lambda: FIRE(alloy(), cell="full", mask=[[1], [1, 1]]), ValueError, r"mask: \[\[1"),
+        (lambda: FIRE(alloy(), cell="shape", mask=[1, 1, 0, 0, 0, 1]), ValueError, "mask: .*cell='shape' needs xx, yy and zz"),
         (lambda: FIRE(alloy(), cell="shape", hydrostatic=True), ValueError, "hydrostatic: True"),
         (lambda: FIRE(alloy(), cell="full", hydrostatic="yes"), ValueError, "hydrostatic: 'yes'"),
         (lambda: FIRE(alloy(), cell="full", scalar_pressure=np.inf), ValueError, "scalar_pressure: inf"),
@@ -265,6 +308,7 @@ def _bonded() -> Atoms:
         (lambda: FIRE(alloy(), downhill_check="no"), ValueError, "downhill_check: 'no'"),
         (lambda: FIRE(alloy(), position_reset_callback=print), UnsupportedError, "ase.optimize.FIRE calls it"),
         (lambda: FIRE2(alloy(), dtmin=-1), ValueError, "dtmin is -1"),
+        (lambda: FIRE2(alloy(), use_abc="no"), ValueError, "use_abc: 'no'"),
         (lambda: LBFGS(alloy(), maxstep=1.5), ValueError, "maxstep is 1.5; expected above 0 and at most 1"),
         (lambda: LBFGS(alloy(), memory=-1), ValueError, "memory: -1"),
         (lambda: LBFGS(alloy(), alpha=0), ValueError, "alpha is 0"),

@@ -525,6 +525,20 @@ def test_the_iterator_holds_some_frames_only(alloy: Any) -> None:
         ({"mask": [1, 1, 0]}, "mask: [1, 1, 0]"),
         ({"mask": [1, 1, 1, 0, 0, 2]}, "mask: [1, 1, 1, 0, 0, 2]"),
         ({"mask": 0.5 * np.ones((3, 3))}, "mask: "),
+        ({"mask": ["a"] * 6}, "mask: ['a', 'a'"),
+        ({"mask": {}}, "mask: {}"),
+        (
+            {"mask": [1, 1, 0, 0, 0, 1], "cell": "shape"},
+            "mask: [1, 1, 0, 0, 0, 1], and cell='shape' needs",
+        ),
+        (
+            {"mask": [1, 1, 0, 0, 0, 1], "cell": "volume"},
+            "mask: [1, 1, 0, 0, 0, 1], and cell='volume' needs",
+        ),
+        (
+            {"mask": [1, 1, 0, 0, 0, 1], "hydrostatic": True},
+            "mask: [1, 1, 0, 0, 0, 1], and hydrostatic=True",
+        ),
         ({"mask": [1] * 6, "cell": "none"}, "mask: of a cell that relaxes"),
         ({"hydrostatic": True, "cell": "none"}, "hydrostatic: of a cell that relaxes"),
         ({"hydrostatic": True, "cell": "shape"}, "hydrostatic: True"),
@@ -547,6 +561,8 @@ def test_what_are_no_frames(alloy: Any) -> None:
         mdkern.relax([frames(1)[0], 3], alloy)
     with pytest.raises(TypeError, match="calculator: 3"):
         mdkern.relax(frames(1), 3)
+    with pytest.raises(TypeError, match=r"calculator: <class .*EMT"):
+        mdkern.relax(frames(1), EMT)
     dipoles = EMT()
     dipoles.implemented_properties = ["dipole"]
     with pytest.raises(TypeError, match="calculator: EMT, which has no forces"):

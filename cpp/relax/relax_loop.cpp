@@ -33,6 +33,10 @@ CellState deformed(const double* first_cell, const double* cell, CellCoordinates
         throw std::invalid_argument(
             "first_cell: spans no volume; expected one that does, as the cell is to relax");
     matrix3::transpose(transposed, s.deformation);
+    if (!(matrix3::determinant(s.deformation) > 0.0))
+        throw std::invalid_argument(
+            "cell: its vectors have the other handedness than those of the first cell, or span no "
+            "volume; expected a cell that is near the first one");
     if (kind == CellCoordinates::logarithm && !matrix3::logarithm(s.deformation, s.logarithm))
         throw std::invalid_argument(
             "cell: its deformation has no real logarithm; expected a cell that is near the first "
@@ -265,13 +269,14 @@ bool RelaxLoop::is_at(const double* x, const double* cell) const {
 
 void RelaxLoop::go_on(const double* x, const double* cell) {
     if (!placed_) throw std::logic_error("RelaxLoop::go_on: no atoms are placed");
+    placed_ = false;  // what is thrown on the way leaves something that was never evaluated
     for (const auto& c : constraints_) c->check(n_);
     Geometry& at = geometry_[now_];
-    std::copy_n(x, 3 * n_, at.x.data());
     if (filter_.moves_cell() && std::memcmp(cell, at.cell, sizeof at.cell) != 0) {
         filter_.restore(deformed(filter_.state().first_cell, cell, cell_options_.kind));
         placed_volume_ = volume(cell);
     }
+    std::copy_n(x, 3 * n_, at.x.data());
     std::copy_n(cell, 9, at.cell);
     at.filter = filter_.state();
     filter_.coordinates(at.x.data(), at.q.data());

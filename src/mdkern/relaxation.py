@@ -154,7 +154,7 @@ def relax_iter(
 ) -> Iterator[Atoms]:
     """The same, frame by frame: no more than some are held at a time, as many as take about two seconds."""
     frames = checks.several("frames", frames)
-    if not hasattr(calculator, "implemented_properties"):
+    if isinstance(calculator, type) or not hasattr(calculator, "implemented_properties"):
         msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators, or any of ASE's"
         raise TypeError(msg)
     if "forces" not in calculator.implemented_properties:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdkern import checks
+from mdkern.optimize.cells import mask_for
 from mdkern.optimize.constraints import fix_symmetry
 from mdkern.potentials.base import volume_of
 
@@ -67,7 +68,7 @@ class Settings:
             checks.whole("steps", steps),
             cell,
             pressure,
-            None if mask is None else _mask(mask),
+            None if mask is None else tuple(mask_for(cell, hydrostatic, mask).ravel().tolist()),
             hydrostatic,
             checks.flag("symmetry", symmetry),
         )
@@ -93,23 +94,8 @@ class Settings:
         for k in np.flatnonzero(~np.asarray(atoms.pbc)):
             along = np.abs(atoms.cell.array[k]) > 1e-10 * np.abs(atoms.cell.array[k]).max()
             mask = np.ones((3, 3)) if self.mask is None else np.reshape(self.mask, (3, 3))
-            if (mask[along].any() or mask[:, along].any()) or self.hydrostatic:
+            if mask[along].any() or mask[:, along].any():
                 raise ValueError(
                     f"cell: '{self.cell}', and the frame is not periodic along vector {k} of its cell; expected 'none', or a"
                     " mask without the strains of that direction"
                 )
-
-
-def _mask(mask: Any) -> tuple[float, ...]:
-    """Nine numbers, rows of a matrix of zeros and ones."""
-    given = checks.numbers(
-        "mask", mask if checks.is_single(mask) else np.asarray(mask, dtype=float)
-    )
-    if given.shape == (6,):
-        xx, yy, zz, yz, xz, xy = given.tolist()
-        given = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    if given.shape != (3, 3) or not np.isin(given, (0.0, 1.0)).all():
-        raise ValueError(
-            f"mask: {checks.shown(mask)}; expected six of 0 and 1 (xx, yy, zz, yz, xz, xy), or (3, 3)"
-        )
-    return tuple(given.ravel().tolist())

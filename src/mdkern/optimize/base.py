@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -399,6 +400,9 @@ class NativeOptimizer(Optimizer):
             if name.startswith("optimizer_")
         }
         self._loop.restore(state)
+        # Where everything begins anew later, as with another calculator, what is remembered refers to this cell.
+        self.cell_settings = replace(self.cell_settings, first=arrays["first_cell"])
+        self._relaxed.cell_settings = self.cell_settings
         self.nsteps = meta["steps"]
         self._atoms.cell[...] = arrays["cell"]
         self._relaxed.publish()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mdkern import checks
 from mdkern.errors import UnsupportedError
 
-__all__ = ["CellSettings", "atoms_and_cell"]
+__all__ = ["CellSettings", "atoms_and_cell", "mask_for"]
 
 _CELLS = ("none", "volume", "shape", "full")
 _KINDS = {"frechet": "logarithm", "unit": "deformation"}
@@ -120,7 +120,7 @@ def atoms_and_cell(
         raise ValueError("hydrostatic: True, but cell='shape' keeps the volume; expected False")
     return atoms, CellSettings(
         "none" if cell == "none" else _KINDS[filter],
-        _mask(mask),
+        mask_for(cell, hydrostatic, mask),
         hydrostatic or cell == "volume",
         cell == "shape",
         pressure,
@@ -159,11 +159,25 @@ def _atoms(moved: Any, ase_name: str) -> Atoms:
     return atoms
 
 
+def mask_for(cell: str, hydrostatic: bool, mask: Any) -> NDArray[np.float64]:
+    """(3, 3) of a user's mask; ValueError where what relaxes by `cell` needs strains that it excludes."""
+    found = _mask(mask)
+    if (hydrostatic or cell in ("volume", "shape")) and not np.diag(found).all():
+        what = "hydrostatic=True" if hydrostatic else f"cell='{cell}'"
+        raise ValueError(
+            f"mask: {checks.shown(mask)}, and {what} needs xx, yy and zz; expected 1 for these, or cell='full'"
+        )
+    return found
+
+
 def _mask(mask: Any) -> NDArray[np.float64]:
     """(3, 3) of a mask of six, xx, yy, zz, yz, xz, xy, or of nine."""
     if mask is None:
         return np.ones((3, 3))
-    array = np.asarray(mask)
+    try:
+        array = np.asarray(mask)
+    except ValueError:  # rows of different lengths
+        array = np.array(None)
     if (
         array.shape not in ((6,), (3, 3))
         or array.dtype.kind not in "biuf"

@@ -115,7 +115,7 @@ class FIRE2(NativeOptimizer):
         self.maxstep = _MAXSTEP if maxstep is None else maxstep
         self.Nmin, self.finc, self.fdec = Nmin, finc, fdec
         self.astart, self.fa = astart, fa
-        self.use_abc = bool(use_abc)
+        self.use_abc = use_abc
         super().__init__(atoms, restart, logfile, trajectory, **kwargs)
 
 
