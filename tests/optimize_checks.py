@@ -67,6 +67,14 @@ def molecule() -> Atoms:
     return atoms
 
 
+def large() -> Atoms:
+    """Of 864 atoms, for runs that take a while."""
+    atoms = bulk("Cu", cubic=True) * 6
+    atoms.rattle(0.1, seed=1)
+    atoms.calc = EAM.zhou2004(["Cu"])
+    return atoms
+
+
 def bits(atoms: Atoms) -> tuple[bytes, bytes, float]:
     """Positions, cell and energy, to the last bit."""
     return atoms.positions.tobytes(), atoms.cell.array.tobytes(), atoms.get_potential_energy()

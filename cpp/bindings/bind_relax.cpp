@@ -268,6 +268,7 @@ void bind_relax(py::module_& m) {
         .def("state", &PyRelaxLoop::state)
         .def("restore", &PyRelaxLoop::restore, py::arg("state"))
         .def_property_readonly("placed", held([](RelaxLoop& l) { return l.placed(); }))
+        .def_property_readonly("steps", held([](RelaxLoop& l) { return l.steps(); }))
         .def_property_readonly("n_builds", held([](RelaxLoop& l) { return l.builds(); }))
         .def_property_readonly("energy", held([](RelaxLoop& l) { return l.energy(); }))
         .def_property_readonly("largest_force",

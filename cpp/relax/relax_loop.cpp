@@ -251,7 +251,7 @@ void RelaxLoop::place(const AtomsView& atoms, const double* first_cell) {
     filter_.coordinates(at.x.data(), at.q.data());
     placed_volume_ = volume(at.cell);
     optimizer_->start(3 * n_rows_);
-    n_traced_ = 0;
+    n_traced_ = steps_ = 0;
     space_->overflow = 0;
     settle(true);
 }
@@ -353,6 +353,7 @@ RelaxOutcome RelaxLoop::run(std::int64_t n, double fmax, double most_seconds, bo
         good_geometry_ = now_;
         good_ = now_results_;
         ++outcome.steps;
+        ++steps_;
         const auto now = Clock::now();
         if (traced) {
             double* row = trace_.data() + kRelaxTrace * n_traced_++;

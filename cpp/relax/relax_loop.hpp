@@ -95,6 +95,7 @@ public:
     std::int64_t n() const { return n_; }
     std::int64_t n_rows() const { return n_rows_; }  // n, or n + 3
     bool placed() const { return placed_; }
+    std::int64_t steps() const { return steps_; }  // good ones since place()
     std::int64_t builds() const { return builds_; }
     // Whether an evaluation since place() has set Workspace::overflow.
     bool overflow() const { return space_->overflow != 0; }
@@ -157,7 +158,7 @@ private:
     CellFilter filter_;
     Rows rows_;
 
-    std::int64_t n_ = 0, n_rows_ = 0, builds_ = 0;
+    std::int64_t n_ = 0, n_rows_ = 0, steps_ = 0, builds_ = 0;
     bool placed_ = false,
          table_left_ = false;  // table_left_: the table is not at the good geometry
     bool pbc_[3] = {};

@@ -59,7 +59,7 @@ class NativeOptimizer(Optimizer):
         ``FixSymmetry``.
     restart : str, optional
         A file to go on with the same bits: read where it exists (the atoms are moved to where it has them), written at the
-        end of every run, and every ten seconds while observers are called.
+        end of every run, and every ten seconds meanwhile.
     logfile, trajectory, append_trajectory, loginterval
         As in ASE.
     cell : {"none", "volume", "shape", "full"}
@@ -271,7 +271,7 @@ class NativeOptimizer(Optimizer):
         """Call observers, who may have changed the atoms. Returns whether it is converged."""
         if self.observers:
             self.call_observers()  # type: ignore[no-untyped-call]
-            if self.restart is not None and time.monotonic() - self._written > _WRITE_SECONDS:
+            if self._is_late():
                 self._save()
             self._prepare()
         return self._is_converged()
@@ -282,20 +282,24 @@ class NativeOptimizer(Optimizer):
         while self.nsteps < target:
             if self._take(target - self.nsteps, self.fmax, traced=self._logging):
                 break
+            if self._is_late():
+                self._relaxed.publish()
+                self._save()
         self._relaxed.publish()
 
     def _take(self, steps: int, fmax: float, *, traced: bool) -> bool:
         """Some of these steps, and their lines of the log. Returns whether it is converged."""
+        seconds = _CHUNK_SECONDS if traced else 0.0 if self.restart is None else _WRITE_SECONDS
+        before, failed = self._loop.steps, True
         try:
-            done, converged, failure, atom, raised = self._loop.run(
-                steps, fmax, _CHUNK_SECONDS if traced else 0.0, traced
-            )
-        except BaseException:
-            self._after_exception()
-            raise
-        self.nsteps += done
-        if traced:
-            self._log(self._loop.take_trace().tolist())
+            _, converged, failure, atom, raised = self._loop.run(steps, fmax, seconds, traced)
+            failed = False
+        finally:
+            self.nsteps += self._loop.steps - before
+            if traced:
+                self._log(self._loop.take_trace().tolist())
+            if failed:
+                self._after_exception()
         if failure or raised is not None:
             self._relaxed.publish()
         if failure:
@@ -340,6 +344,10 @@ class NativeOptimizer(Optimizer):
                 self._save()
             raise
         self._save()
+
+    def _is_late(self) -> bool:
+        """Whether a restart file is due in the middle of a run."""
+        return self.restart is not None and time.monotonic() - self._written > _WRITE_SECONDS
 
     def _save(self) -> None:
         if self.restart is None or self._loop is None or not self._loop.placed:

@@ -1,4 +1,4 @@
-r"""Optimizers as loops of NumPy: the definition of :mod:`mdkern.optimize`, and the baseline of its benchmark.
+r"""Optimizers as loops of NumPy: the definition of :mod:`mdkern.optimize`.
 
 Coordinates q are rows of three numbers, forces f = -dE/dq. Each function returns the coordinates after `steps` steps.
 """
