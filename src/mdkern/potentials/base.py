@@ -176,7 +176,7 @@ def need_nine_virials(potential: Any) -> None:
 
 def virial_width(potential: Any, virials: bool | int) -> int:
     """Components of virials of atoms, from the argument of ``compute``."""
-    width = 6 * virials if isinstance(virials, bool) else virials
+    width: Any = 6 * virials if isinstance(virials, bool) else virials
     if not isinstance(width, (int, np.integer)) or width not in (0, 6, 9):
         raise ValueError(f"virials: {virials!r}; expected False, True, 6 or 9")
     if width == 9:
