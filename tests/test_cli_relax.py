@@ -291,6 +291,9 @@ def test_the_last_of_several_frames_is_said_to_be(
         (("--jsonl", "many.extxyz"), "many.extxyz: is an input"),
         (("--jsonl", "a.x", "--table", "b.csv", "-o", "a.x"), "a.x"),
         (("--restart", "many.extxyz"), "many.extxyz: is an input"),
+        (("--cell", "shape", "--mask", "110001"), "and cell='shape' needs xx, yy and zz"),
+        (("--index", ":", "-o", "a.h5md"), "frames of different sizes do not fit H5MD"),
+        (("--index", ":", "-o", "a.cif"), "-o a.cif: expected a name that ends in .extxyz"),
     ],
 )
 def test_bad_options(

@@ -93,8 +93,10 @@ def test_restarts_that_do_not_fit() -> None:
     Path("cut.npz").write_bytes(Path("r.npz").read_bytes()[:500])
     with pytest.raises(ValueError, match=r"restart: r\.npz has optimizer 'LBFGS'; expected 'FIRE'"):
         FIRE(alloy(), "r.npz", None)
-    with pytest.raises(ValueError, match=r"restart: r\.npz has cell"):
+    with pytest.raises(ValueError, match=r"restart: r\.npz has cell kind 'none'; expected 'logar"):
         LBFGS(alloy(), "r.npz", None, cell="full")
+    with pytest.raises(ValueError, match=r"restart: r\.npz has numbers"):
+        LBFGS(slab(), "r.npz", None)
     with pytest.raises(ValueError, match=r"restart: r\.npz has numbers"):
         LBFGS(other, "r.npz", None)
     with pytest.raises(ValueError, match=r"restart: r\.npz has pbc"):

@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         args.journal = args.beside
     else:
         args.beside = None
-    _check(args)
+    _check(args, many)
     if many:
         from mdkern.cli.relax_many import relax_many
 
@@ -152,7 +152,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     )
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace, many: bool) -> None:
     if args.pressure is not None and args.cell not in ("full", "volume"):
         raise UsageError("--pressure: expected --cell full or volume with it")
     if args.mask is not None and args.cell == "none":
@@ -169,7 +169,7 @@ def _check(args: argparse.Namespace) -> None:
         from mdkern.cli.plots import check_picture
 
         check_picture(args.plot)
-    if args.output:
+    if args.output and not many:
         from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
         try:

@@ -67,6 +67,7 @@ def _energies(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     few = len(rows) <= _FEW
     if few:
         ax.vlines(x, after, before, color=GREY, lw=1)
+        ax.set_xlim(x.min() - 0.6, x.max() + 0.6)
     size = 28 if few else 8
     ax.scatter(x, before, s=size, facecolor="white", edgecolor=ORANGE, lw=1.2 if few else 0.6, label="before", zorder=3)  # fmt: skip
     ax.scatter(x, after, s=size, color=BLUE, lw=0, label="after", zorder=4)

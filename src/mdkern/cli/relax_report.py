@@ -130,11 +130,12 @@ def print_report(args: argparse.Namespace, facts: Mapping[str, Any]) -> None:
     gained = [(row["energy"] - row["before"]) / row["n_atoms"] for row in rows] or [0.0]
     steps = [row["steps"] for row in rows] or [0]
     failed = f", {facts['failed']:,} failed" if facts["failed"] else ""
+    many = "frame" if facts["frames"] == 1 else "frames"
     rate = facts["frames"] / facts["seconds"] if facts["seconds"] > 0.0 else math.nan
     fresh = facts["frames"] - facts["taken_over"]
     files = [name for name in facts["files"].values() if name]
     fields = {
-        "frames": f"{one_line(args.structure)}: {facts['frames']:,} frames{failed}",
+        "frames": f"{one_line(args.structure)}: {facts['frames']:,} {many}{failed}",
         "potential": facts["potential"],
         "optimizer": f"{args.optimizer}, cell {args.cell}, fmax {args.fmax:g} eV/A",
         "converged": f"{facts['converged']:,} of {facts['frames']:,}",

@@ -381,11 +381,13 @@ class NativeOptimizer(Optimizer):
         arrays, meta = saved
         own = {
             "optimizer": type(self).__name__,
-            "cell": self.cell_settings.as_dict(),
             "numbers": self._atoms.numbers.tolist(),
             "pbc": self._atoms.pbc.tolist(),
         }
         theirs = {**meta, "numbers": arrays["numbers"].tolist(), "pbc": arrays["pbc"].tolist()}
+        for name, value in self.cell_settings.as_dict().items():
+            own[f"cell {name}"] = value
+            theirs[f"cell {name}"] = meta["cell"].get(name)
         for name, value in own.items():
             if theirs[name] != value:
                 raise ValueError(
