@@ -27,7 +27,7 @@ import mdkern
 from mdkern.calculators import EAM, ZBL, LennardJones
 from mdkern.errors import FormatError, MDKernWarning
 from mdkern.journal import Journal
-from mdkern.optimize import RelaxationError
+from mdkern.optimize import FIRE, RelaxationError
 from mdkern.relaxation_ase import relaxed_by_ase
 from mdkern.relaxation_job import Relaxation
 from mdkern.relaxation_settings import Settings
@@ -506,6 +506,15 @@ def test_the_iterator_holds_some_frames_only(alloy: Any) -> None:
     for _ in range(30):
         next(out)
     assert read < 1000
+
+
+def test_the_bits_of_a_frame_are_those_of_the_optimizer(alloy: Any) -> None:
+    given = frames(6)
+    for atoms, out in zip(given, mdkern.relax(given, alloy, steps=40), strict=True):
+        atoms.calc = alloy
+        FIRE(atoms, logfile=None, cell="full").run(0.01, 40)
+        assert np.array_equal(atoms.positions, out.positions)
+        assert np.array_equal(atoms.cell.array, out.cell.array)
 
 
 # --- arguments -------------------------------------------------------------------------------------

@@ -250,7 +250,8 @@ void RelaxLoop::place(const AtomsView& atoms, const double* first_cell) {
     Geometry& at = geometry_[now_];
     std::copy_n(atoms.positions, 3 * n_, at.x.data());
     std::copy_n(atoms.cell, 9, at.cell);
-    if (first_cell && filter_.moves_cell())
+    // The deformation of the same cell is exactly one, which solving for it would not give.
+    if (first_cell && filter_.moves_cell() && std::memcmp(first_cell, at.cell, sizeof at.cell) != 0)
         filter_.restore(deformed(first_cell, at.cell, cell_options_.kind));
     at.filter = filter_.state();
     filter_.coordinates(at.x.data(), at.q.data());
