@@ -15,6 +15,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.constraints import FixBondLength
 from ase.filters import ExpCellFilter, FrechetCellFilter, StrainFilter, UnitCellFilter
+from ase.io.trajectory import Trajectory
 from ase.mep import NEB
 from optimize_checks import OPTIMIZERS, alloy, bits, large, slab
 
@@ -236,6 +237,45 @@ def test_signals_stop_a_run() -> None:
     fresh = atoms.copy()
     fresh.calc = EAM.zhou2004(["Cu"])
     assert abs(fresh.get_potential_energy() - atoms.calc.results["energy"]) <= 1e-7
+
+
+class _Interrupted:
+    """A loop in whose fourth call a signal comes."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop, self._calls = loop, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def run(self, *args: Any) -> Any:
+        self._calls += 1
+        done = self._loop.run(*args)
+        if self._calls == 4:
+            signal.raise_signal(signal.SIGINT)
+        return done
+
+
+@pytest.mark.usefixtures("here")
+def test_observers_see_every_step_of_an_interrupted_run() -> None:
+    """The step under way is done when the signal is seen, and the restart file has it."""
+    a, b = alloy(), alloy()
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with LBFGS(a, "r.npz", None, "t.traj") as first:
+            first.run(1e-9, 0)
+            first._relaxed.loop = _Interrupted(first._relaxed.loop)
+            with pytest.raises(KeyboardInterrupt):
+                first.run(1e-9, 10)
+    finally:
+        signal.signal(signal.SIGINT, old)
+    assert first.nsteps == 4
+    with LBFGS(b, "r.npz", None, "t.traj", append_trajectory=True) as second:
+        second.run(1e-9, 3)
+    with Trajectory("t.traj") as trajectory:
+        energies = [atoms.get_potential_energy() for atoms in trajectory]
+    assert len(energies) == 8
+    assert energies == sorted(energies, reverse=True)
 
 
 def test_two_threads_do_not_move_the_same_atoms() -> None:

@@ -280,6 +280,15 @@ class NativeOptimizer(Optimizer):
     def _advance(self, steps: int) -> None:
         """Take steps in the core, fewer where it converges, then publish; raises where it could not go on."""
         target = self.nsteps + steps
+        try:
+            self._advance_to(target)
+        except KeyboardInterrupt:
+            if self.nsteps == target:  # a run that goes on would not tell observers of this step
+                self._relaxed.publish()
+                self.call_observers()  # type: ignore[no-untyped-call]
+            raise
+
+    def _advance_to(self, target: int) -> None:
         while self.nsteps < target:
             if self._take(target - self.nsteps, self.fmax, traced=self._logging):
                 break
