@@ -329,8 +329,8 @@ def test_arguments() -> None:
         ((m[:4], v, u, w), r"masses: shape \(4,\); expected \(5,\)"),
         ((m, v, u[0], w), "energies: shape"),
         ((m, v, u, w[..., :6]), r"virials: shape \(4, 5, 6\); expected \(4, 5, 9\)"),
-        ((m, v, u + np.nan, w), "energies: expected finite"),
-        ((m, v + np.inf, u, w), "velocities: expected finite"),
+        ((m, v, u + np.nan, w), r"energies\[0, 0\] is nan; expected finite"),
+        ((m, v + np.inf, u, w), r"velocities\[0, 0, 0\] is inf; expected finite"),
     ):
         with pytest.raises(ValueError, match=message):
             heat_flux(*bad)
