@@ -269,6 +269,23 @@ def test_record_of_the_present_step() -> None:
     assert np.isnan(found.pressure).all()  # of a cluster
 
 
+@pytest.mark.quick
+def test_rows_outlast_the_loop_that_recorded_them() -> None:
+    """What is constrained or changed in between makes another one."""
+    atoms = periodic("lj")
+    dynamics = mdkern.md.VelocityVerlet(atoms, units.fs)
+    dynamics.record_fluxes(1)
+    dynamics.record(2)
+    dynamics.run(3)
+    atoms.set_constraint(FixAtoms([0]))
+    dynamics.run(2)
+    atoms.calc = MADE["lj"]()
+    dynamics.run(2)
+    assert dynamics.recorded_fluxes().step.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert dynamics.recorded()[:, 0].tolist() == [2, 4, 6]
+    assert len(dynamics.recorded_fluxes()) == len(dynamics.recorded()) == 0
+
+
 def test_pressure_alone() -> None:
     """Of a potential without a heat flux too."""
     atoms = periodic("nep_charges")
