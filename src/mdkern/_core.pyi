@@ -50,6 +50,7 @@ __all__: list[str] = [
     "net_value",
     "potential_names",
     "read_model_file",
+    "read_numbers",
     "relax_frames",
     "set_isa",
     "set_num_threads",
@@ -694,6 +695,7 @@ def net_value(
 ) -> numpy.typing.NDArray[numpy.float64]: ...
 def potential_names() -> list[str]: ...
 def read_model_file(path: str) -> tuple[typing.Any, ...]: ...
+def read_numbers(text: bytes, most: typing.SupportsInt | typing.SupportsIndex) -> typing.Any: ...
 def relax_frames(
     potential: Potential,
     skin: typing.SupportsFloat | typing.SupportsIndex,
@@ -707,7 +709,7 @@ def relax_frames(
     fmax: typing.SupportsFloat | typing.SupportsIndex,
     steps: typing.SupportsInt | typing.SupportsIndex,
     threads: typing.SupportsInt | typing.SupportsIndex,
-    stop: StopFlag = None,
+    stop: StopFlag | None = None,
 ) -> tuple[typing.Any, ...]: ...
 def set_isa(name: str) -> None: ...
 def set_num_threads(n: typing.SupportsInt | typing.SupportsIndex) -> None: ...
