@@ -204,8 +204,9 @@ def test_too_few() -> None:
     for few in ([], images[:1], images[:2], iter(images[:2])):
         with pytest.raises(ValueError, match=r"images: [012]; expected at least 3"):
             NEB(few)
-    with pytest.raises(ValueError, match=r"k: 2 spring constants; expected 4"):
-        NEB(images, k=[0.1, 0.1])
+    for k in ([0.1, 0.1], "x", None, np.nan, [[0.1] * 4], [0.1, 0.1, 0.1, np.inf]):
+        with pytest.raises(ValueError, match=r"^k.*; expected|^k.*expected finite"):
+            NEB(images, k=k)
     with pytest.raises(TypeError, match=r"images\[1\]: 3; expected an ase.Atoms"):
         NEB([images[0], 3, images[1]])
     assert NEB(images).images is images

@@ -45,7 +45,7 @@ class NEB(ase.mep.NEB):
     Raises
     ------
     ValueError
-        Fewer than three images, or fewer spring constants than there are springs.
+        Fewer than three images, fewer spring constants than there are springs, or such as are no finite numbers.
     """
 
     def __init__(
@@ -66,8 +66,11 @@ class NEB(ase.mep.NEB):
             images = each
         if len(images) < 3:
             raise ValueError(f"images: {len(images)}; expected at least 3, with both ends")
-        if not checks.is_single(k) and len(k) < len(images) - 1:
-            raise ValueError(f"k: {len(k)} spring constants; expected {len(images) - 1}")
+        springs = checks.finite("k", checks.numbers("k", k))
+        if not checks.is_single(k) and (springs.ndim > 1 or len(springs) < len(images) - 1):
+            raise ValueError(
+                f"k: {checks.shown(k)}; expected one number, or {len(images) - 1} of them"
+            )
         own = (k, climb, parallel, remove_rotation_and_translation, world, method)
         super().__init__(images, *own, *args, **kwargs)  # type: ignore[no-untyped-call]
         self._forces: Array | None = None  # those of the last evaluation, and what they belong to
