@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -313,6 +314,11 @@ def test_potentials_without(name: str) -> None:
         mdkern.md.VelocityVerlet(atoms, units.fs).record_fluxes(5)
     with pytest.raises(errors.UnsupportedError, match=kind):
         mdkern.evaluate([atoms], calc, ["virials"])
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(errors.UnsupportedError, match=f"nine components: {kind}"),
+    ):
+        mdkern.evaluate([atoms], calc, ["virials"], executor=pool, on_error="record")
     assert calc.potential.compute(_table(calc, atoms), virials=6).virials.shape == (len(atoms), 6)
     with pytest.raises(errors.UnsupportedError, match=f"Sum, whose part {kind}"):
         (calc + calculators.ZBL(1.0, 2.0)).get_virials(atoms)
