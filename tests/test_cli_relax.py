@@ -287,6 +287,7 @@ def test_the_last_of_several_frames_is_said_to_be(
         (("--plot", "a.png", "--index", "0"), "--plot: for several frames"),
         (("--trajectory", "a.traj", "--index", ":"), "--trajectory: for one structure"),
         (("--restart", "a.npz", "--index", ":"), "--restart: for one structure"),
+        (("--jsonl", "-"), "--jsonl -: expected the name of a file"),
         (("--jsonl", "many.extxyz"), "many.extxyz: is an input"),
         (("--jsonl", "a.x", "--table", "b.csv", "-o", "a.x"), "a.x"),
         (("--restart", "many.extxyz"), "many.extxyz: is an input"),

@@ -16,7 +16,7 @@ from mdkern.bench.crystals import PROTOTYPES, crystals, molecules, prototype, sl
 from mdkern.bench.nep_models import morse_nep
 from mdkern.bench.relax_check import check, compared, verdict
 from mdkern.bench.relaxations import ELEMENTS, relaxations
-from mdkern.calculators import NEP
+from mdkern.calculators import EAM, NEP
 from mdkern.cli.bench import run as bench
 
 
@@ -164,3 +164,16 @@ def test_screenings_are_measured_and_shown(capsys: Any, monkeypatch: Any) -> Non
     assert (row["n"], row["converged"], row["threads"]) == (4, 4, 1)
     assert row["per_second"] == pytest.approx(4 / row["seconds"])
     assert row["faster_than_ase"] > 1.0  # by two orders of magnitude, on any machine
+
+
+def test_lists_under_a_strained_cell_miss_no_pair() -> None:
+    """Results at the end of a run, from a list that was made some strains ago, are those of a new one."""
+    calc = EAM.zhou2004(["Cu", "Al"], threads=1)
+    fresh = EAM.zhou2004(["Cu", "Al"], threads=1, skin=0.0)
+    frames = crystals(12, ["Cu", "Al"], kinds=["fcc", "CsCl", "L12"], atoms=(4, 16), strain=0.08)
+    for steps in (3, 20):
+        for atoms in mdkern.relax(frames, calc, fmax=1e-3, steps=steps, threads=1):
+            again = atoms.copy()
+            again.calc = fresh
+            assert np.abs(again.get_forces() - atoms.get_forces()).max() <= 1e-10
+            assert abs(again.get_potential_energy() - atoms.get_potential_energy()) <= 1e-10

@@ -338,8 +338,9 @@ def test_calculator_that_is_replaced() -> None:
 def test_arguments() -> None:
     calc = MADE["lj"]()
     atoms = of_species(None)
-    with pytest.raises(ValueError, match="virials: 7; expected"):
-        calc.potential.compute(_table(calc, atoms), virials=7)
+    for bad, shown in ((7, "7"), ("nine", "'nine'"), (9.0, "9.0")):
+        with pytest.raises(ValueError, match=f"virials: {shown}; expected"):
+            calc.potential.compute(_table(calc, atoms), virials=bad)
     atoms.calc = calc
     dynamics = mdkern.md.VelocityVerlet(atoms, units.fs)
     with pytest.raises(ValueError, match="every"):

@@ -48,7 +48,7 @@ public:
         on_team(team_, [this](int thread) { work(thread); });
         // What was put off is large: now all threads have it.
         for (Place& p : places_) {
-            if (!p.task) continue;
+            if (!p.task || stop_) continue;
             p.loop->set_threads(threads_);
             go_on(p, 0, false);
         }

@@ -161,6 +161,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--symmetry: needs spglib: pip install 'mdkern[symmetry]'")
     if args.trajectory and not args.trajectory.endswith(".traj"):
         raise UsageError(f"--trajectory {args.trajectory}: expected a name that ends in .traj")
+    if args.jsonl == "-":
+        raise UsageError("--jsonl -: expected the name of a file; --json writes to stdout")
     if args.table and not args.table.endswith(".csv"):
         raise UsageError(f"--table {args.table}: expected a name that ends in .csv")
     if args.plot:

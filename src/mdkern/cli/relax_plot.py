@@ -130,7 +130,7 @@ def _volumes(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         xlim=limits,
         ylim=limits,
     )
-    ax.legend(loc="upper left", handletextpad=0.2)
+    ax.legend(loc="best", handletextpad=0.2)
     return None
 
 
@@ -160,7 +160,9 @@ def _steps(ax: Any, rows: Sequence[Mapping[str, Any]], settings: Settings) -> No
         kinds[kind][1].append(int(row["steps"]))
     shown = {name: (c, steps) for name, (c, steps) in kinds.items() if steps}
     every = [x for _, steps in shown.values() for x in steps]
-    edges = np.histogram_bin_edges(every, _bins(rows))
+    # Whole numbers of steps in each bar.
+    width = max(1, -(-(max(every) - min(every) + 1) // _bins(rows)))
+    edges = np.arange(min(every) - 0.5, max(every) + width + 0.5, width)
     ax.hist(
         [steps for _, steps in shown.values()],
         bins=edges,

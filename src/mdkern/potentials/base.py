@@ -169,19 +169,18 @@ def need_nine_virials(potential: Any) -> None:
             name = f"{name}, whose part {type(part).__name__}"
             break
     raise UnsupportedError(
-        f"virials of nine components: {name} has none, nor a heat flux; it has stresses. (Charges of NEP models are less "
-        "their mean, by which the energy of every atom depends on all atoms, however far)"
+        f"virials of nine components: {name} has none, nor a heat flux; it has stresses"
     )
 
 
 def virial_width(potential: Any, virials: bool | int) -> int:
     """Components of virials of atoms, from the argument of ``compute``."""
-    width = 6 if virials is True else int(virials)
-    if width not in (0, 6, 9):
+    width: Any = 6 * virials if isinstance(virials, bool) else virials
+    if not isinstance(width, (int, np.integer)) or width not in (0, 6, 9):
         raise ValueError(f"virials: {virials!r}; expected False, True, 6 or 9")
     if width == 9:
         need_nine_virials(potential)
-    return width
+    return int(width)
 
 
 def warn_of(potential: Any, overflow: bool) -> None:
