@@ -23,7 +23,7 @@ FMAX, STEPS = 0.01, 10 if quick() else 500
 @cache
 def frames(n_atoms: int) -> list[Any]:
     kinds = [kind for kind in CLOSE_PACKED if kind != "hcp"]
-    n = 2 if quick() else 20
+    n = 1 if quick() else 20
     return crystals(n, ELEMENTS, kinds=kinds, atoms=(n_atoms, n_atoms), seed=n_atoms)
 
 

@@ -241,7 +241,42 @@ def test_diffusion_needs_equal_times_and_finite_positions() -> None:
     with pytest.raises(ValueError, match=r"positions: shape \(30, 3\)"):
         analysis.diffusion(np.arange(30.0), r[:, 0])
     r[3, 1, 2] = np.nan
-    with pytest.raises(ValueError, match="positions: not finite"):
+    with pytest.raises(ValueError, match=r"positions\[3, 1, 2\] is nan"):
         analysis.diffusion(np.arange(30.0), r)
     short = analysis.diffusion(np.arange(10.0), np.zeros((10, 2, 3)))
     assert (short.kind, short.value, short.bound) == ("short", None, None)
+
+
+def test_what_is_no_array_of_finite_numbers_is_told_by_name() -> None:
+    """Of functions that had NumPy's own messages, or NaN."""
+    r, w, huge = np.zeros((30, 2, 3)), np.zeros((2, 9)), 10**400
+    for bad, message in (
+        (1j, "complex"),
+        ("x", "text|str"),
+        ([[1], [2, 3]], r"\[\[1"),
+        (huge, "00"),
+    ):
+        for name, call in (
+            ("positions", analysis.msd),
+            ("positions", lambda x: analysis.without_drift(x, [1, 1])),
+            ("masses", lambda x: analysis.without_drift(r, x)),
+            ("time", lambda x: analysis.diffusion(x, r)),
+            ("x", analysis.correlation_time),
+            ("time", lambda x: analysis.energy_drift(x, r[:, 0, 0])),
+            ("energy", lambda x: analysis.energy_drift(np.arange(30.0), x)),
+            ("virials", lambda x: analysis.heat_flux([1, 1], r[0], [0, 0], x)),
+            ("masses", lambda x: analysis.heat_flux(x, r[0], [0, 0], w)),
+        ):
+            with pytest.raises(ValueError, match=rf"^{name}: .*(?:{message}).*; expected"):
+                call(bad)
+    for masses in ([0, 0], [-1, 2], [1, 1, 1], [[1, 1]]):
+        with pytest.raises(ValueError, match=r"masses: shape \(.*\); expected \(2,\)"):
+            analysis.without_drift(r, masses)
+    with pytest.raises(ValueError, match=r"x: shape \(30, 2, 3\); expected a series"):
+        analysis.correlation_time(r)
+    with pytest.raises(ValueError, match=r"energy: shape \(29,\); expected"):
+        analysis.energy_drift(np.arange(30.0), np.zeros(29))
+    with pytest.raises(ValueError, match=r"energy\[2\] is nan; expected finite"):
+        analysis.energy_drift([0, 1, 2, 3], [0, 1, np.nan, 3])
+    with pytest.raises(TypeError, match="unit: 3; expected a text"):
+        analysis.green_kubo(np.random.default_rng(1).normal(size=400), 0.1, unit=3)  # type: ignore[arg-type]

@@ -198,3 +198,16 @@ def test_images_of_equal_energies() -> None:
     images = [bulk("Cu", cubic=True) for _ in range(3)]
     ours = NEB(images, calculator=copper())
     assert np.abs(ours.get_forces()).max() < 1e-9
+
+
+def test_too_few() -> None:
+    images = jump()
+    for few in ([], images[:1], images[:2], iter(images[:2])):
+        with pytest.raises(ValueError, match=r"images: [012]; expected at least 3"):
+            NEB(few)
+    for k in ([0.1, 0.1], "x", None, np.nan, [[0.1] * 4], [0.1, 0.1, 0.1, np.inf]):
+        with pytest.raises(ValueError, match=r"^k.*; expected|^k.*expected finite"):
+            NEB(images, k=k)
+    with pytest.raises(TypeError, match=r"images\[1\]: 3; expected an ase.Atoms"):
+        NEB([images[0], 3, images[1]])
+    assert NEB(images).images is images

@@ -158,6 +158,8 @@ def test_fewer_threads_need_ten_percent(gain: float, expected: int | None) -> No
     [
         ({"skins": (0.3, -1.0)}, r"skins\[1\]: -1.0; expected a positive"),
         ({"skins": ("0.8",)}, r"skins\[0\]: '0.8'"),
+        ({"skins": 0.8}, "skins: 0.8; expected a sequence"),
+        ({"skins": "0.8"}, "skins: '0.8'; expected a sequence"),
         ({"spans": 0}, "spans: 0; expected an integer >= 1"),
         ({"steps": 2.5}, "steps: 2.5"),
         ({"most_seconds": 0}, "most_seconds: 0"),
@@ -166,6 +168,10 @@ def test_fewer_threads_need_ten_percent(gain: float, expected: int | None) -> No
 def test_wrong_arguments(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Machine(liquid).search(**wrong)
+
+
+def test_a_clock_that_stands_still() -> None:
+    assert Machine(lambda _s, _n: (0.0, 10.0)).search(threads=4) == Choice()
 
 
 def test_what_was_measured() -> None:
@@ -252,6 +258,18 @@ def test_a_file_that_cannot_be_read_is_not_used_but_remade(name: str, file: Path
         assert tuning.all_choices() == {}
     with pytest.warns(MDKernWarning):
         tuning.keep("a", Choice(skin=0.5))
+    assert tuning.all_choices() == {"a": Choice(skin=0.5)}
+
+
+@pytest.mark.parametrize(
+    "choice", [Choice(skin=25.0), Choice(from_skin=30.0), Choice(skin=0.5, skin_gain=math.inf)]
+)
+@pytest.mark.usefixtures("file")
+def test_what_could_not_be_read_is_not_written(choice: Choice) -> None:
+    """It would take all other choices with it."""
+    tuning.keep("a", Choice(skin=0.5))
+    with pytest.warns(MDKernWarning, match="'b': .*; it is not kept"):
+        tuning.keep("b", choice)
     assert tuning.all_choices() == {"a": Choice(skin=0.5)}
 
 
@@ -626,6 +644,10 @@ def test_wrong_usage_of_tune(hot: str, capsys: pytest.CaptureFixture[str]) -> No
         ((hot,), "--potential: missing"),
         ((hot, "--potential", "zhou2004", "--steps", "0"), "expected an integer >= 1"),
         ((hot, "--potential", "sw"), "no such file"),
+        (
+            (hot, "--potential", "zhou2004", "--seconds", "1e-9", "--json"),
+            "--seconds: 1e-09; nothing was measured",
+        ),
     ):
         assert main(["tune", *arguments]) == 2
         one_error(capsys, expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -269,6 +270,23 @@ def test_record_of_the_present_step() -> None:
     assert np.isnan(found.pressure).all()  # of a cluster
 
 
+@pytest.mark.quick
+def test_rows_outlast_the_loop_that_recorded_them() -> None:
+    """What is constrained or changed in between makes another one."""
+    atoms = periodic("lj")
+    dynamics = mdkern.md.VelocityVerlet(atoms, units.fs)
+    dynamics.record_fluxes(1)
+    dynamics.record(2)
+    dynamics.run(3)
+    atoms.set_constraint(FixAtoms([0]))
+    dynamics.run(2)
+    atoms.calc = MADE["lj"]()
+    dynamics.run(2)
+    assert dynamics.recorded_fluxes().step.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert dynamics.recorded()[:, 0].tolist() == [2, 4, 6]
+    assert len(dynamics.recorded_fluxes()) == len(dynamics.recorded()) == 0
+
+
 def test_pressure_alone() -> None:
     """Of a potential without a heat flux too."""
     atoms = periodic("nep_charges")
@@ -296,6 +314,11 @@ def test_potentials_without(name: str) -> None:
         mdkern.md.VelocityVerlet(atoms, units.fs).record_fluxes(5)
     with pytest.raises(errors.UnsupportedError, match=kind):
         mdkern.evaluate([atoms], calc, ["virials"])
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(errors.UnsupportedError, match=f"nine components: {kind}"),
+    ):
+        mdkern.evaluate([atoms], calc, ["virials"], executor=pool, on_error="record")
     assert calc.potential.compute(_table(calc, atoms), virials=6).virials.shape == (len(atoms), 6)
     with pytest.raises(errors.UnsupportedError, match=f"Sum, whose part {kind}"):
         (calc + calculators.ZBL(1.0, 2.0)).get_virials(atoms)
@@ -330,8 +353,8 @@ def test_arguments() -> None:
         ((m[:4], v, u, w), r"masses: shape \(4,\); expected \(5,\)"),
         ((m, v, u[0], w), "energies: shape"),
         ((m, v, u, w[..., :6]), r"virials: shape \(4, 5, 6\); expected \(4, 5, 9\)"),
-        ((m, v, u + np.nan, w), "energies: expected finite"),
-        ((m, v + np.inf, u, w), "velocities: expected finite"),
+        ((m, v, u + np.nan, w), r"energies\[0, 0\] is nan; expected finite"),
+        ((m, v + np.inf, u, w), r"velocities\[0, 0, 0\] is inf; expected finite"),
     ):
         with pytest.raises(ValueError, match=message):
             heat_flux(*bad)

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _FLOAT, _INTEGER, _BOOL = np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_)
-_LARGEST = np.finfo(np.float64).max
+_LARGEST = float(np.finfo(np.float64).max)
 _LONGEST = 60  # characters of a value in a message
 
 

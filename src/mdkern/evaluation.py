@@ -100,7 +100,7 @@ def evaluate(
     WorkerError
         The executor lost a worker and does not replace it, or its workers cannot work.
     UnsupportedError
-        A calculator that cannot be pickled, with an executor.
+        A calculator that cannot be pickled, with an executor; ``virials`` of a potential that has none.
     FormatError
         `journal` is no journal, or that of another model or other properties.
     """
@@ -151,6 +151,8 @@ def evaluate_iter(
         raise ValueError(f"on_error: {on_error!r}; expected 'raise' or 'record'")
     record = executor is not None if on_error is None else on_error == "record"
     n_threads = checks.threads(threads) or None
+    if VIRIALS in wanted and is_native(calculator):
+        need_nine_virials(calculator.potential)  # not one failure for each structure
     job = Evaluation(calculator, wanted)
     done = job.warned(run_job(job, frames, executor, n_threads, journal))
     return _recorded(done) if record else _raised(done)
@@ -306,8 +308,6 @@ class Evaluation:
         """What the core gives for several frames, and virials of nine components or None; AtomsError where one of them is bad."""
         assert self.native is not None
         nine, six = VIRIALS in self.wanted, "stresses" in self.wanted
-        if nine:
-            need_nine_virials(self.native.potential)
         found = _many(self.native, frames, 6 if six else 9 if nine else 0, threads)
         if not nine:
             return [(values, None) for values in found]

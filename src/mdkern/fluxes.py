@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdkern import checks
+
 __all__ = ["Fluxes", "heat_flux"]
 
 Float = NDArray[np.float64]
@@ -94,14 +96,12 @@ def heat_flux(
     ValueError
         Shapes that do not fit, or numbers that are not finite.
     """
-    v = np.asarray(velocities, dtype=np.float64)
+    v = checks.finite("velocities", checks.numbers("velocities", velocities))
     if v.ndim < 2 or v.shape[-1] != 3:
         raise ValueError(f"velocities: shape {v.shape}; expected (..., n, 3)")
     m = _shaped("masses", masses, v.shape[-2:-1])
     u = _shaped("energies", energies, v.shape[:-1])
     w = _shaped("virials", virials, (*v.shape[:-1], 9))
-    if not np.isfinite(v).all():
-        raise ValueError("velocities: expected finite numbers")
     potential = np.zeros((*v.shape[:-2], 3))
     for c, (row, column) in enumerate(zip(ROWS, COLUMNS, strict=True)):
         potential[..., row] += (w[..., c] * v[..., column]).sum(axis=-1)
@@ -110,9 +110,7 @@ def heat_flux(
 
 
 def _shaped(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Float:
-    x = np.asarray(values, dtype=np.float64)
+    x = checks.finite(name, checks.numbers(name, values))
     if x.shape != shape:
         raise ValueError(f"{name}: shape {x.shape}; expected {shape}, as of the velocities")
-    if not np.isfinite(x).all():
-        raise ValueError(f"{name}: expected finite numbers")
     return x

@@ -9,6 +9,7 @@ import numpy as np
 from ase.geometry import find_mic
 from numpy.typing import NDArray
 
+from mdkern import checks
 from mdkern.calculators.base import Calculator
 from mdkern.calculators.batch import batch
 
@@ -40,6 +41,11 @@ class NEB(ase.mep.NEB):
         As in ASE; "improvedtangent" by default.
     **kwargs
         As in ASE: spring constants in eV/Angstrom^2, and so on.
+
+    Raises
+    ------
+    ValueError
+        Fewer than three images, fewer spring constants than there are springs, or such as are no finite numbers.
     """
 
     def __init__(
@@ -55,6 +61,16 @@ class NEB(ase.mep.NEB):
         calculator: Any = None,
         **kwargs: Any,
     ) -> None:
+        each = checks.structures("images", images)
+        if not isinstance(images, list):  # a list stays the caller's, as ASE has it
+            images = each
+        if len(images) < 3:
+            raise ValueError(f"images: {len(images)}; expected at least 3, with both ends")
+        springs = checks.finite("k", checks.numbers("k", k))
+        if not checks.is_single(k) and (springs.ndim > 1 or len(springs) < len(images) - 1):
+            raise ValueError(
+                f"k: {checks.shown(k)}; expected one number, or {len(images) - 1} of them"
+            )
         own = (k, climb, parallel, remove_rotation_and_translation, world, method)
         super().__init__(images, *own, *args, **kwargs)  # type: ignore[no-untyped-call]
         self._forces: Array | None = None  # those of the last evaluation, and what they belong to

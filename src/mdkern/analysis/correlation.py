@@ -80,9 +80,12 @@ def _quick_size(least: int) -> int:
 def correlation_time(x: ArrayLike) -> float:
     r"""Statistical inefficiency :math:`1 + 2 \sum_k (1 - k/n) \rho_k` of a series, at least one.
 
-    The sum ends at the first negative correlation, beyond which the estimate is noise.
+    The sum ends at the first negative correlation, beyond which the estimate is noise. ValueError for anything but a series (n,) of
+    finite numbers.
     """
-    values = np.asarray(x, dtype=np.float64)
+    values = checks.finite("x", checks.numbers("x", x))
+    if values.ndim != 1:
+        raise ValueError(f"x: shape {values.shape}; expected a series (n,)")
     n = len(values)
     values = values - values.mean() if n else values
     variance = float(values @ values)

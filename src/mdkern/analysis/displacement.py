@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdkern import checks
+
 __all__ = ["mean_square_displacement", "msd", "square_displacements", "trajectory", "without_drift"]
 
 Float = NDArray[np.float64]
@@ -20,8 +22,15 @@ def without_drift(positions: ArrayLike, masses: ArrayLike) -> Float:
     positions : (n_times, n_atoms, 3) array
         Unwrapped, of all atoms that move freely; with fixed atoms there is nothing to remove.
     masses : (n_atoms,) array
+
+    Raises
+    ------
+    ValueError
+        Another shape, numbers that are not finite, or masses that are negative or all zero.
     """
-    r, m = np.asarray(positions, dtype=np.float64), np.asarray(masses, dtype=np.float64)
+    r, m = trajectory(positions), checks.finite("masses", checks.numbers("masses", masses))
+    if m.shape != r.shape[1:2] or (m < 0.0).any() or not m.any():
+        raise ValueError(f"masses: shape {m.shape}; expected ({r.shape[1]},) masses of the atoms")
     out: Float = r - np.einsum("tac,a->tc", r, m / m.sum())[:, None]
     return out
 
@@ -77,14 +86,12 @@ def mean_square_displacement(positions: ArrayLike) -> Float:
 
 def trajectory(positions: ArrayLike) -> Float:
     """Positions (n_times, n_atoms, 3) as they are computed with; ValueError for anything else."""
-    r = np.asarray(positions, dtype=np.float64)
+    r = checks.numbers("positions", positions)
     if r.ndim != 3 or r.shape[2] != 3 or 0 in r.shape:
         raise ValueError(
             f"positions: shape {r.shape}; expected (n_times, n_atoms, 3), none of them 0"
         )
-    if not np.isfinite(r).all():
-        raise ValueError("positions: not finite; expected finite numbers")
-    return r
+    return checks.finite("positions", r)
 
 
 msd = mean_square_displacement  # the short name, as others have it

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdkern import checks
 from mdkern.analysis.displacement import square_displacements, trajectory
 
 __all__ = ["FEWEST_TIMES", "Diffusion", "diffusion"]
@@ -127,10 +128,10 @@ def diffusion(time: ArrayLike, positions: ArrayLike) -> Diffusion:
         Shapes that do not fit, numbers that are not finite, or times at unequal intervals.
     """
     r = trajectory(positions)
-    t = np.asarray(time, dtype=np.float64)
+    t = checks.finite("time", checks.numbers("time", time))
     n, n_atoms = r.shape[:2]
-    if t.shape != (n,) or not np.isfinite(t).all():
-        raise ValueError(f"time: shape {t.shape}; expected ({n},) finite numbers")
+    if t.shape != (n,):
+        raise ValueError(f"time: shape {t.shape}; expected ({n},)")
     if n < FEWEST_TIMES:
         return Diffusion("short", n_atoms)
     step = (t[-1] - t[0]) / (n - 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mdkern import checks
 from mdkern.analysis.correlation import correlation_time
 
 __all__ = ["Drift", "energy_drift"]
@@ -41,8 +42,17 @@ def energy_drift(time: ArrayLike, energy: ArrayLike) -> Drift | None:
     -------
     Drift or None
         None for fewer than four samples: two parameters and their error need more.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or numbers that are not finite.
     """
-    t, y = np.asarray(time, dtype=np.float64), np.asarray(energy, dtype=np.float64)
+    t = checks.finite("time", checks.numbers("time", time))
+    y = checks.finite("energy", checks.numbers("energy", energy))
+    for name, x in (("time", t), ("energy", y)):
+        if x.ndim != 1 or x.shape != t.shape:
+            raise ValueError(f"{name}: shape {x.shape}; expected (n,), as many energies as times")
     if len(t) < 4 or np.ptp(t) == 0.0:
         return None
     centred, mean = t - t.mean(), y.mean()

@@ -339,6 +339,8 @@ def coefficient(
             f"{name}: numbers up to {largest:g}; expected another unit, of numbers that can be squared"
         )
     centred = checks.flag("centred", centred)
+    if not isinstance(unit, str):
+        raise TypeError(f"unit: {checks.shown(unit)}; expected a text")
     if method not in METHODS:
         raise ValueError(f"method: {checks.shown(method)}; expected one of {', '.join(METHODS)}")
     if centred:

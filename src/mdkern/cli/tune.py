@@ -133,6 +133,8 @@ def _measure(args: argparse.Namespace) -> int:
     except MDKernError as e:
         raise UsageError(f"{args.structure}: {e}") from e
     choice, atoms = dynamics.tuned, dynamics.atoms
+    if not rows:
+        raise UsageError(f"--seconds: {args.seconds:g}; nothing was measured, expected more")
     if args.json:
         print_json(
             {

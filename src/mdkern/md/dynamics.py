@@ -99,6 +99,9 @@ class NativeDynamics(SelfTuning):
         self._masses_found = b""
         self._configured: tuple[Any, ...] = ()
         self._variables: Any = None
+        # Rows of former loops that nobody has taken yet.
+        self._samples: list[Any] = []
+        self._fluxes: list[Any] = []
         self.atoms = atoms
         self._lock = lock_of(atoms)
         self._calculator()
@@ -192,6 +195,8 @@ class NativeDynamics(SelfTuning):
         loop = self._new_loop(calc, skin, arrays)
         if self._loop is not None:
             self._variables = self._loop.variables
+            self._samples.append(self._loop.take_samples())
+            self._fluxes.append(self._loop.take_fluxes())
         self._loop, self._configured = loop, ()
 
     def _new_loop(self, calc: Calculator, skin: float, arrays: tuple[Any, ...]) -> Any:
@@ -404,7 +409,9 @@ class NativeDynamics(SelfTuning):
             and barostat (eV; NaN where it is not known): the sum of the energies is conserved. Pressure is
             ``(virial + 2 kinetic) / (3 volume)``.
         """
-        return np.empty((0, 6)) if self._loop is None else self._loop.take_samples()
+        rows = [np.empty((0, 6)), *self._samples]
+        self._samples.clear()
+        return np.concatenate(rows if self._loop is None else [*rows, self._loop.take_samples()])
 
     def record_fluxes(self, every: int, heat: bool = True) -> None:
         """Record heat flux and pressure tensor in the core every so many steps from now on, without leaving it; 0: no more.
@@ -446,8 +453,10 @@ class NativeDynamics(SelfTuning):
     @alone
     def recorded_fluxes(self) -> Fluxes:
         """What :meth:`record_fluxes` recorded since the last call, as arrays: :class:`mdkern.analysis.Fluxes`."""
-        rows = np.empty((0, 15)) if self._loop is None else self._loop.take_fluxes()
-        return Fluxes.of_rows(rows)
+        rows = [np.empty((0, 15)), *self._fluxes]
+        self._fluxes.clear()
+        new = [] if self._loop is None else [self._loop.take_fluxes()]
+        return Fluxes.of_rows(np.concatenate([*rows, *new]))
 
     # --- state
     def parameters(self) -> dict[str, Any]:

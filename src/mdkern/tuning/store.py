@@ -146,11 +146,16 @@ def _choice(value: Any, where: str) -> Choice:
 
 
 def keep(key: str, choice: Choice) -> None:
-    """Keep a choice; where the file cannot be written, a warning says so.
+    """Keep a choice; where the file cannot be written, or could not be read afterwards, a warning says so.
 
     The file is written aside and renamed: whoever reads it sees it whole. Of two processes that write at the same time, the
     choice of one may be lost, and is measured again.
     """
+    try:
+        _choice(asdict(choice), repr(key))
+    except FormatError as e:
+        _warn(f"{e}; it is not kept")
+        return
     choices = all_choices()
     choices.pop(key, None)
     choices[key] = choice

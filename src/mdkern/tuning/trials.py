@@ -20,6 +20,7 @@ SKINS = (0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.4)
 # What is gained must exceed what a busy machine makes believe; a wrong number of threads costs more than a wrong skin.
 _LEAST_GAIN, _LEAST_GAIN_OF_THREADS = 1.03, 1.10
 _WORSE = 0.95  # than the best so far: candidates beyond are not tried
+_LEAST_SECONDS = 1e-9  # of a step: where a clock is too coarse for short spans
 _ALIKE = 0.99  # the smallest skin within so much of the fastest is taken: it needs less memory
 
 
@@ -125,6 +126,10 @@ def search(
 
     choice = Choice()
     if skins is not None:
+        if checks.is_single(skins):
+            raise ValueError(
+                f"skins: {checks.shown(skins)}; expected a sequence of numbers, or None"
+            )
         skins = [checks.positive(f"skins[{k}]", s) for k, s in enumerate(skins)]
         longer = sorted(s for s in skins if s > skin)
         shorter = sorted((s for s in skins if s < skin), reverse=True)
@@ -159,7 +164,9 @@ def _by_turns(trials: Sequence[Trial], spans: int, steps: int) -> list[tuple[flo
     for _ in range(spans):
         for run, of_run in zip(trials, seen, strict=True):
             of_run.append(run.span(steps))
-    return [(_mean(of_run) / steps, _interval(of_run, steps)) for of_run in seen]
+    return [
+        (max(_LEAST_SECONDS, _mean(of_run) / steps), _interval(of_run, steps)) for of_run in seen
+    ]
 
 
 def _mean(spans: Sequence[tuple[float, int]]) -> float:
