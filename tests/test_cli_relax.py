@@ -110,6 +110,22 @@ def test_a_picture_of_many_frames(cell: str, many: str, capsys: pytest.CaptureFi
     assert is_drawn(Path("p.png"))
 
 
+@pytest.mark.usefixtures("here")
+def test_a_picture_of_molecules() -> None:
+    """They have no volumes, but forces."""
+    pytest.importorskip("matplotlib")
+    pairs = [Atoms("Cu2", [[0, 0, 0], [0, 0, 2.2 + 0.1 * k]]) for k in range(4)]
+    write("pairs.extxyz", pairs)
+    write("alone.extxyz", [Atoms("Cu")] * 2)
+    for name, words in (("pairs", ">"), ("alone", "all forces are zero")):
+        assert main(["relax", f"{name}.extxyz", *ZHOU, "--plot", "p.svg", "--overwrite"]) == 0
+        text = Path("p.svg").read_text()
+        assert words in text
+        assert "Longest force" in text
+        assert "no frame was evaluated" not in text
+        assert "began above" not in text
+
+
 def test_a_picture_where_all_failed(here: Path) -> None:
     pytest.importorskip("matplotlib")
     write(here / "bad.extxyz", [Atoms("Cu2", np.zeros((2, 3)))] * 2)

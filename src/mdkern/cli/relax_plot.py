@@ -51,9 +51,9 @@ def _per_atom(rows: Sequence[Mapping[str, Any]], name: str) -> Any:
     return np.array([row[name] / row["n_atoms"] for row in rows], dtype=float)
 
 
-def _nothing(ax: Any, title: str) -> None:
+def _nothing(ax: Any, title: str, why: str = "no frame was evaluated") -> None:
     ax.set_title(title)
-    ax.text(0.5, 0.5, "no frame was evaluated", ha="center", color=GREY, transform=ax.transAxes)
+    ax.text(0.5, 0.5, why, ha="center", color=GREY, transform=ax.transAxes)
     ax.set(xticks=[], yticks=[])
     ax.grid(visible=False)
 
@@ -77,8 +77,9 @@ def _energies(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     high = float(np.percentile(before, 95))
     high = max(high, float(after.max()))
     room = 0.06 * max(high - low, 1e-3)
-    hidden = int((before > high + room).sum())
+    hidden = int((before > high + 2 * room).sum())
     ax.set_ylim(low - room, high + 2 * room)
+    ax.ticklabel_format(axis="y", useOffset=False)
     title = "Energy" if not hidden else f"Energy ({hidden} began above)"
     ax.set(title=title, xlabel="frame", ylabel="E / (eV/atom)")
     ax.xaxis.get_major_locator().set_params(integer=True)
@@ -110,10 +111,10 @@ def _gains(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _volumes(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     """Before and after, or, where no volume has changed, what is left of the forces."""
-    rows = [row for row in rows if row["volume"] is not None]
+    every, rows = rows, [row for row in rows if row["volume"] is not None]
     before, after = _per_atom(rows, "volume_before"), _per_atom(rows, "volume")
     if not rows or np.allclose(before, after, rtol=1e-9):
-        return _forces(ax, rows)
+        return _forces(ax, every)
     ends = [min(before.min(), after.min()), max(before.max(), after.max())]
     room = 0.05 * max(ends[1] - ends[0], 1e-3)
     limits = (ends[0] - room, ends[1] + room)
@@ -139,13 +140,19 @@ def _volumes(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _forces(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     title = "Longest force at the end"
+    if not rows:
+        return _nothing(ax, title)
     left = np.array([row["fmax"] for row in rows], dtype=float)
     left = left[left > 0.0]
     if not left.size:
-        return _nothing(ax, title)
-    edges = np.geomspace(0.999 * left.min(), 1.001 * left.max(), _bins(rows) + 1)
+        return _nothing(ax, title, "all forces are zero")
+    if left.max() > 10.0 * left.min():
+        edges = np.geomspace(0.999 * left.min(), 1.001 * left.max(), _bins(rows) + 1)
+        ax.set_xscale("log")
+    else:  # a logarithmic axis would have no room for its numbers
+        edges = np.histogram_bin_edges(left, _bins(rows))
+        ax.locator_params(axis="x", nbins=6)
     ax.hist(left, bins=edges, color=TEAL, alpha=0.85, lw=0)
-    ax.set_xscale("log")
     ax.set(title=title, xlabel="F / (eV/Å)", ylabel="frames")
     _whole(ax)
     return None
