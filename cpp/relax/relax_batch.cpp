@@ -90,12 +90,13 @@ private:
     bool place(Place& p) {
         RelaxTask& t = *p.task;
         try {
-            if (!p.loop)
+            if (!p.loop) {
                 p.loop = std::make_unique<RelaxLoop>(plan_.potential, plan_.skin,
                                                      team_ > 1 ? 1 : threads_);
+                p.loop->set_optimizer(plan_.optimizer());  // place() makes it forget
+            }
             p.loop->set_cell(plan_.cell);
             p.loop->set_constraints(t.constraints);
-            p.loop->set_optimizer(plan_.optimizer());
             p.loop->place(t.atoms);
             t.first_energy = p.loop->potential_energy();
             t.placed = true;
