@@ -132,7 +132,11 @@ class NativeOptimizer(Optimizer):
         every = checks.whole("loginterval", loginterval, least=1)
         self.observers = [(f, every, args, named) for f, _, args, named in self.observers]
         if saved is not None:
-            self._restore(saved)
+            try:
+                self._restore(saved)
+            except BaseException:
+                self.close()  # type: ignore[no-untyped-call]  # files that ASE has opened
+                raise
 
     def initialize(self) -> None:
         """Nothing: the core begins with the first run."""
