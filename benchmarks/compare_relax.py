@@ -259,7 +259,7 @@ def compare_torch_sim(python: str, folder: Path, n: int) -> dict[str, Any]:
         fmax=_FMAX / 10,
         steps=_STEPS,
     )
-    worker = [python, str(Path(__file__).with_name("torch_sim_relax.py")), str(file)]
+    worker = [python, str(Path(__file__).with_name("compare_torch_sim.py")), str(file)]
     answer = json.loads(subprocess.run(worker, check=True, capture_output=True, text=True).stdout)
     found: list[Any] = []
     wall, cpu = clocked(

@@ -1,6 +1,6 @@
 """One relaxation of many crystals by torch-sim on the CPU, for compare_relax.py, which calls it with torch-sim's interpreter.
 
-    PYTHON benchmarks/torch_sim_relax.py FRAMES.npz
+    PYTHON benchmarks/compare_torch_sim.py FRAMES.npz
 
 The file has all atoms one behind the other, cells, and the parameters; the answer is one line of JSON.
 """
