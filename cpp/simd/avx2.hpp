@@ -450,15 +450,6 @@ template <int K> inline MaskF has_bit(VecF n) {
 }
 inline VecD pow2(VecD n) { return _mm256_castsi256_pd(_mm256_slli_epi64(low_bits(n, 1023.0), 52)); }
 inline VecF pow2(VecF n) { return _mm256_castsi256_ps(_mm256_slli_epi32(low_bits(n, 127.0f), 23)); }
-// Two factors, the first product exact: one rounding on the way into the denormals.
-inline VecD scale2_unit(VecD a, VecD n) {
-    const VecD half = round(n * VecD(0.5));
-    return a * pow2(half) * pow2(n - half);
-}
-inline VecF scale2_unit(VecF a, VecF n) {
-    const VecF half = round(n * VecF(0.5f));
-    return a * pow2(half) * pow2(n - half);
-}
 
 // Denormals are scaled into the normal range first.
 inline VecD exponent(VecD a) {
@@ -490,19 +481,8 @@ inline VecF mantissa(VecF a) {
     return _mm256_or_ps(_mm256_and_ps(s, keep_bits), _mm256_set1_ps(1.0f));
 }
 
-// From the mantissa, so that a result below the normal range is rounded once whatever a was. Zero,
-// infinity and NaN stay.
-inline VecD scale2(VecD a, VecD n) {
-    const VecD e = min(max(exponent(a) + n, VecD(-1200.0)), VecD(1200.0));
-    const MaskD plain = (VecD(0.0) < abs(a)) & (abs(a) < VecD(__builtin_inf()));
-    return select(plain, scale2_unit(mantissa(a), e), a);
-}
-inline VecF scale2(VecF a, VecF n) {
-    const VecF e = min(max(exponent(a) + n, VecF(-200.0f)), VecF(200.0f));
-    const MaskF plain = (VecF(0.0f) < abs(a)) & (abs(a) < VecF(__builtin_inff()));
-    return select(plain, scale2_unit(mantissa(a), e), a);
-}
-
 }  // namespace simd
 }  // namespace MDKERN_ISA
 }  // namespace mdkern
+
+#include "simd/scale2.hpp"

@@ -585,11 +585,7 @@ inline VecF pow2(VecF n) {
     };
     return {half(n.v[0]), half(n.v[1])};
 }
-// Two factors, the first product exact: one rounding on the way into the denormals.
-template <class T> inline Vec<T> scale2_unit(Vec<T> a, Vec<T> n) {
-    const Vec<T> half = round(n * Vec<T>(T(0.5)));
-    return a * pow2(half) * pow2(n - half);
-}
+
 // Denormals are scaled into the normal range first.
 inline VecD exponent(VecD a) {
     const MaskD tiny = abs(a) < VecD(2.2250738585072014e-308);
@@ -621,19 +617,9 @@ inline VecF mantissa(VecF a) {
     const float32x4_t one = vdupq_n_f32(1.0f);
     return {vbslq_f32(field, one, s.v[0]), vbslq_f32(field, one, s.v[1])};
 }
-// From the mantissa, so that a result below the normal range is rounded once whatever a was. Zero, infinity and
-// NaN stay.
-inline VecD scale2(VecD a, VecD n) {
-    const VecD e = min(max(exponent(a) + n, VecD(-1200.0)), VecD(1200.0));
-    const MaskD plain = (VecD(0.0) < abs(a)) & (abs(a) < VecD(__builtin_inf()));
-    return select(plain, scale2_unit(mantissa(a), e), a);
-}
-inline VecF scale2(VecF a, VecF n) {
-    const VecF e = min(max(exponent(a) + n, VecF(-200.0f)), VecF(200.0f));
-    const MaskF plain = (VecF(0.0f) < abs(a)) & (abs(a) < VecF(__builtin_inff()));
-    return select(plain, scale2_unit(mantissa(a), e), a);
-}
 
 }  // namespace simd
 }  // namespace MDKERN_ISA
 }  // namespace mdkern
+
+#include "simd/scale2.hpp"

@@ -172,7 +172,6 @@ template <class T> inline Int<T> operator-(Int<T> a, Int<T> b) { return {a.v - b
 template <class T> inline Int<T> operator*(Int<T> a, Int<T> b) { return {a.v * b.v}; }
 template <class T> inline Int<T> min(Int<T> a, Int<T> b) { return a.v < b.v ? a : b; }
 template <class T> inline Int<T> max(Int<T> a, Int<T> b) { return a.v > b.v ? a : b; }
-template <class T> inline Vec<T> scale2(Vec<T> a, Vec<T> n) { return T(std::ldexp(a.v, int(n.v))); }
 
 // IEEE 754 fields of T.
 template <class T> struct Format {
@@ -204,10 +203,6 @@ template <class T> inline Vec<T> pow2(Vec<T> n) {
     using F = Format<T>;
     return F::make(typename F::U(F::low_bits(n.v, F::bias) << F::mantissa_bits));
 }
-template <class T> inline Vec<T> scale2_unit(Vec<T> a, Vec<T> n) {
-    const Vec<T> half = round(n * Vec<T>(T(0.5)));
-    return a * pow2(half) * pow2(n - half);
-}
 // Denormals are scaled into the normal range first.
 template <class T> inline Vec<T> exponent(Vec<T> a) {
     using F = Format<T>;
@@ -226,3 +221,5 @@ template <class T> inline Vec<T> mantissa(Vec<T> a) {
 }  // namespace simd
 }  // namespace MDKERN_ISA
 }  // namespace mdkern
+
+#include "simd/scale2.hpp"
