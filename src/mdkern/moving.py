@@ -1,4 +1,4 @@
-"""Who moves atoms: one thread at a time."""
+"""What dynamics and relaxations share: one thread at a time moves atoms, and how a step fails."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 
-from mdkern.errors import InUseError
+from mdkern.errors import InUseError, MDKernError
 
-__all__ = ["alone", "lock_of"]
+__all__ = ["StepError", "alone", "lock_of"]
 
 # One for each Atoms object that something moves, by its id: two that move the same atoms exclude each other.
 _LOCKS: WeakValueDictionary[int, Any] = WeakValueDictionary()
@@ -23,6 +24,26 @@ def lock_of(atoms: Atoms) -> Any:
     """The lock of these atoms, which who moves them keeps."""
     with _LOCKS_LOCK:
         return _LOCKS.setdefault(id(atoms), threading.RLock())
+
+
+class StepError(MDKernError, CalculationFailed):
+    """A step that cannot be taken: atoms overlap or fly away, a number is not finite.
+
+    The atoms are left as they were after the last good step.
+
+    Attributes
+    ----------
+    step : int
+        The step that failed; ``step - 1`` is the last good one.
+    atom : int or None
+        Index of the atom that it failed at, where one can be named.
+    reason : str
+        The message without the step.
+    """
+
+    def __init__(self, reason: str, step: int, atom: int | None) -> None:
+        super().__init__(f"step {step}: {reason}")
+        self.reason, self.step, self.atom = reason, step, atom
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])

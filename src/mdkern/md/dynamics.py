@@ -8,38 +8,21 @@ from typing import IO, Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed
 from ase.constraints import FixAtoms, FixCom
 
 from mdkern import _core, checks, potentials
 from mdkern.calculators import AtomsError, Calculator, is_native
-from mdkern.errors import MDKernError, MDKernWarning, UnsupportedError
+from mdkern.errors import MDKernWarning, UnsupportedError
 from mdkern.fluxes import Fluxes
 from mdkern.md.tuned import SelfTuning
-from mdkern.moving import alone, lock_of
+from mdkern.moving import StepError, alone, lock_of
 from mdkern.potentials.base import list_cutoff, need_nine_virials, warn_of
 
 __all__ = ["DynamicsError", "NativeDynamics"]
 
 
-class DynamicsError(MDKernError, CalculationFailed):
-    """A run that cannot go on: atoms overlap, fly away, or a number is not finite.
-
-    The atoms are left as they were after the last good step.
-
-    Attributes
-    ----------
-    step : int
-        The step that failed; ``step - 1`` is the last good one.
-    atom : int or None
-        Index of the atom that it failed at, where one can be named.
-    reason : str
-        The message without the step.
-    """
-
-    def __init__(self, reason: str, step: int, atom: int | None) -> None:
-        super().__init__(f"step {step}: {reason}")
-        self.reason, self.step, self.atom = reason, step, atom
+class DynamicsError(StepError):
+    """A run that cannot go on, and the step that failed (:class:`mdkern.moving.StepError`)."""
 
 
 class NativeDynamics(SelfTuning):

@@ -9,12 +9,11 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-from ase.calculators.calculator import CalculationFailed
 from ase.optimize.optimize import Optimizer
 
 from mdkern import _core, checks
-from mdkern.errors import MDKernError, UnsupportedError
-from mdkern.moving import alone, lock_of
+from mdkern.errors import UnsupportedError
+from mdkern.moving import StepError, alone, lock_of
 from mdkern.optimize.cells import atoms_and_cell
 from mdkern.optimize.relaxed import Relaxed
 from mdkern.optimize.restart import read_restart, write_restart
@@ -26,24 +25,11 @@ _CHUNK_SECONDS = 0.5  # that lines of a log are held back at most
 _WRITE_SECONDS = 10.0  # between two restart files of one run
 
 
-class RelaxationError(MDKernError, CalculationFailed):
-    """A relaxation that cannot go on: atoms overlap or fly away, the cell explodes, a number is not finite.
+class RelaxationError(StepError):
+    """A relaxation that cannot go on, the cell's explosion included (:class:`mdkern.moving.StepError`).
 
-    The atoms are left as they were after the last good step, and so are the results of their calculator.
-
-    Attributes
-    ----------
-    step : int
-        The step that failed; ``step - 1`` is the last good one.
-    atom : int or None
-        Index of the atom that it failed at, where one can be named.
-    reason : str
-        The message without the step.
+    The results of the calculator too are those of the last good step.
     """
-
-    def __init__(self, reason: str, step: int, atom: int | None) -> None:
-        super().__init__(f"step {step}: {reason}")
-        self.reason, self.step, self.atom = reason, step, atom
 
 
 class NativeOptimizer(Optimizer):
