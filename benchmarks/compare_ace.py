@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import mkdtemp
@@ -24,12 +23,12 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.io import read
+from turns import deviations, evaluation, take_turns
 
 import mdkern
 from mdkern.bench import environment
 from mdkern.bench.ace_models import random_grace, random_yace
 from mdkern.bench.cases.ace import COUNTS
-from mdkern.bench.interleave import Turns
 from mdkern.bench.limits import Limits, measure
 from mdkern.calculators import ACE
 
@@ -63,55 +62,19 @@ def pyace_ways(path: str) -> dict[str, Any]:
     }
 
 
-def evaluation(atoms: Atoms, calc: Any) -> Callable[[], float]:
-    """Moves an atom by little and evaluates; returns seconds of this process."""
-    atoms = atoms.copy()
-    atoms.calc = calc
-    rng = np.random.default_rng(0)
-
-    def once() -> float:
-        atoms.positions[0] += rng.normal(size=3) * 1e-6
-        begin = time.process_time()
-        atoms.get_potential_energy()
-        atoms.get_forces()
-        atoms.get_stress()
-        return time.process_time() - begin
-
-    return once
-
-
-def check(atoms: Atoms, ways: dict[str, Any]) -> None:
-    """Energies and forces of pyace are ours."""
-    results = {}
-    for name, calc in ways.items():
-        frame = atoms.copy()
-        frame.calc = calc
-        results[name] = frame.get_potential_energy(), frame.get_forces()
-    (energy, forces), *others = results.values()
-    for name, (e, f) in zip(list(results)[1:], others, strict=True):
-        print(
-            f"{name}: energy {abs(e - energy) / len(atoms):.1e} eV per atom, forces "
-            f"{np.abs(f - forces).max() / np.abs(forces).max():.1e} of the largest"
-        )
-        if "recursive" not in name:
-            assert abs(e - energy) <= 1e-9 * len(atoms) * max(1.0, abs(energy) / len(atoms)), name
-            assert np.abs(f - forces).max() <= 1e-8 * np.abs(forces).max(), name
-
-
 def compare(kernel: str, atoms: Atoms, path: str, limits: Limits, rounds: int) -> dict[str, Any]:
     ways: dict[str, Any] = {"mdkern": ACE(path, threads=1)}
     if pyace_version() is not None:
         ways |= pyace_ways(path)
-    check(atoms, ways)
-    calls = {way: evaluation(atoms, calc) for way, calc in ways.items()}
-    for call in calls.values():
-        call()
-    seconds = {way: np.empty(rounds) for way in calls}
-    for r in range(rounds):
-        for way, call in calls.items():
-            seconds[way][r] = call()
-    turns = Turns(seconds)
-    for way in calls:
+    for way, (energy, forces) in deviations(atoms, ways).items():
+        print(f"{way}: energy {energy:.1e} eV per atom, forces {forces:.1e} of the largest")
+        if "recursive" not in way:
+            assert energy <= 1e-9, (way, energy)
+            assert forces <= 1e-8, (way, forces)
+    turns = take_turns(
+        {way: evaluation(atoms, calc, time.process_time) for way, calc in ways.items()}, rounds
+    )
+    for way in ways:
         share = ""
         if kernel in COUNTS and way == "mdkern":
             floor = COUNTS[kernel].flops * NEIGHBORS[kernel] / limits.flops(mdkern.get_isa(), "double", 1)  # fmt: skip
@@ -123,7 +86,7 @@ def compare(kernel: str, atoms: Atoms, path: str, limits: Limits, rounds: int) -
     return {
         "model": kernel,
         "atoms": len(atoms),
-        "seconds": {k: v.tolist() for k, v in seconds.items()},
+        "seconds": {k: v.tolist() for k, v in turns.seconds.items()},
     }
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import mkdtemp
@@ -23,10 +21,10 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.io import read
+from turns import deviations, evaluation, take_turns
 
 import mdkern
 from mdkern.bench import environment
-from mdkern.bench.interleave import Turns
 from mdkern.bench.limits import Limits, measure
 from mdkern.bench.mace_models import PUBLIC_SHAPES, random_mace
 from mdkern.calculators import MACE
@@ -92,38 +90,6 @@ def torch_version() -> str | None:
         return None
 
 
-def evaluation(atoms: Atoms, calc: Any) -> Callable[[], float]:
-    """Moves an atom by little and evaluates; returns seconds."""
-    atoms = atoms.copy()
-    atoms.calc = calc
-    rng = np.random.default_rng(0)
-
-    def once() -> float:
-        atoms.positions[0] += rng.normal(size=3) * 1e-6
-        begin = time.perf_counter()
-        atoms.get_potential_energy()
-        atoms.get_forces()
-        atoms.get_stress()
-        return time.perf_counter() - begin
-
-    return once
-
-
-def check(atoms: Atoms, ways: dict[str, Any]) -> None:
-    """Energies and forces of all ways are those of the first one, to what their precision allows."""
-    results = {}
-    for name, calc in ways.items():
-        frame = atoms.copy()
-        frame.calc = calc
-        results[name] = frame.get_potential_energy(), frame.get_forces()
-    (energy, forces), *others = results.values()
-    for name, (e, f) in zip(list(results)[1:], others, strict=True):
-        single = "single" in name or "32" in name
-        limit = 1e-4 if single else 1e-6
-        assert abs(e - energy) <= limit * max(1.0, abs(energy)), (name, e, energy)
-        assert np.abs(f - forces).max() <= limit * max(1.0, np.abs(forces).max()), name
-
-
 def compare(name: str, atoms: Atoms, model: Any, limits: Limits, args: Any) -> dict[str, Any]:
     ways: dict[str, Any] = {
         "mdkern double": MACE(model, args.head, threads=1),
@@ -137,16 +103,12 @@ def compare(name: str, atoms: Atoms, model: Any, limits: Limits, args: Any) -> d
             ways[f"mace-torch {kind}"] = MACECalculator(
                 model_paths=model, device="cpu", default_dtype=kind, **head
             )
-    check(atoms, ways)
-    calls = {way: evaluation(atoms, calc) for way, calc in ways.items()}
-    for call in calls.values():
-        call()
-    seconds = {way: np.empty(args.rounds) for way in calls}
-    for r in range(args.rounds):
-        for way, call in calls.items():
-            seconds[way][r] = call()
-    turns = Turns(seconds)
-    for way in calls:
+    for way, (energy, forces) in deviations(atoms, ways).items():
+        limit = 1e-4 if "single" in way or "32" in way else 1e-6
+        assert energy <= limit, (way, energy)
+        assert forces <= limit, (way, forces)
+    turns = take_turns({way: evaluation(atoms, calc) for way, calc in ways.items()}, args.rounds)
+    for way in ways:
         share = ""
         if name in MEGA_OPERATIONS and way in ("mdkern double", "mdkern single"):
             peak = limits.flops(mdkern.get_isa(), way.split()[1], 1)
@@ -159,7 +121,7 @@ def compare(name: str, atoms: Atoms, model: Any, limits: Limits, args: Any) -> d
     return {
         "model": name,
         "atoms": len(atoms),
-        "seconds": {k: v.tolist() for k, v in seconds.items()},
+        "seconds": {k: v.tolist() for k, v in turns.seconds.items()},
     }
 
 

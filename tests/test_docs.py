@@ -5,6 +5,7 @@ A page is read from top to bottom in one namespace, in a folder of its own where
 * ```` ```python ```` blocks are executed; a ```` ```text ```` block that follows is what they print,
   with ``...`` for anything;
 * ```` ```console ```` blocks: lines ``$ mdkern ...`` are run, the lines below them are what they print;
+* ``<!-- file: name -->`` in front of a block that fetches this file: the tests put a made one of its shape there;
 * ``<!-- needs: dask -->`` in front of a block runs it, and compares what it prints, only where these packages are installed;
 * ``<!-- excerpt: path -->`` in front of a block says that it is a part of that file;
 * ``<!-- compiles: path -->`` in front of a C++ block says that it compiles with this include path.
@@ -29,10 +30,15 @@ from typing import Any
 
 import pytest
 
+from mdkern.bench.nep_models import morse_nep
+from mdkern.bench.relaxations import ELEMENTS
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REPOSITORY = "https://github.com/mdkern/mdkern/blob/main/"
-MARK = re.compile(r"<!-- (needs|excerpt|compiles): (.+) -->")
+MARK = re.compile(r"<!-- (file|needs|excerpt|compiles): (.+) -->")
+# What a page has its reader fetch, by the name of the file.
+MADE = {"nep89_20250409.txt": lambda name: morse_nep(name, species=ELEMENTS)}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -117,6 +123,9 @@ class Reader:
 
     def read(self, block: Block) -> None:
         where = f"{name(self.page)}:{block.line}"
+        if "file" in block.marks:
+            assert block.marks["file"] in block.text, where
+            MADE[block.marks["file"]](block.marks["file"])
         if block.language == "python":
             # Empty lines in front, so that a traceback has the page's line numbers.
             code = compile("\n" * (block.line - 1) + block.text, str(self.page), "exec")

@@ -114,6 +114,7 @@ def test_a_checkpoint_of_many_frictions(tmp_path: Path) -> None:
         (lambda a: md.Langevin(a, FS, temperature_K=3, friction=1, seed=-1), ValueError, "seed"),
         (lambda a: md.Bussi(a, FS, 300, 0.0), ValueError, "taut"),
         (lambda a: md.Bussi(a, FS, 300, FS, seed=1, rng=np.random), ValueError, "seed and rng"),
+        (lambda a: md.Bussi(a, FS, 300, FS, rng=1), TypeError, "rng: 1; expected a generator"),
         (lambda a: md.NoseHooverChain(a, FS, 300, 100 * FS, tchain=0), ValueError, "tchain"),
         (lambda a: md.NoseHooverChain(a, FS, 0, 100 * FS), ValueError, "temperature_K"),
         (lambda a: md.MTKNPT(a, FS, 300, np.inf, FS, FS), ValueError, "pressure_au"),

@@ -56,6 +56,11 @@ class _Stochastic(NativeDynamics):
         if seed is not None and rng is not None:
             raise ValueError("seed and rng: both given; expected one")
         if rng is not None:  # ASE's argument: a seed is drawn from it
+            if not (hasattr(rng, "integers") or hasattr(rng, "randint")):
+                raise TypeError(
+                    f"rng: {rng!r}; expected a generator of NumPy's, such as "
+                    "numpy.random.default_rng(1) (seed=1 takes a number)"
+                )
             seed = int(rng.integers(2**63) if hasattr(rng, "integers") else rng.randint(2**31))
         elif seed is None:
             seed = int(np.random.SeedSequence().generate_state(2, np.uint64)[0])
