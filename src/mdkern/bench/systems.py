@@ -148,6 +148,7 @@ def _vast(box: float) -> tuple[Atoms, float]:
 
 
 SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
+    "copper-2048": partial(_copper, (8, 8, 8)),
     "copper-4000": partial(_copper, (10, 10, 10)),
     "copper-32000": partial(_copper, (20, 20, 20)),
     "copper-100000": partial(_copper, (25, 25, 40)),
@@ -155,6 +156,7 @@ SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
     "copper-500000": partial(_copper, (50, 50, 50)),
     "silicon-216": partial(_diamond, "Si", 5.431, 3),
     "silicon-1000": partial(_diamond, "Si", 5.431, 5),
+    "silicon-8000": partial(_diamond, "Si", 5.431, 10),
     "diamond-216": partial(_diamond, "C", 3.567, 3),
     "diamond-1000": partial(_diamond, "C", 3.567, 5),
     "water-375": partial(_water, 5),
@@ -163,6 +165,7 @@ SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
     "argon-256000": partial(_argon, 40),
     "argon-500000": partial(_argon, 50),
     "water-3000": partial(_water, 10),
+    "water-12288": partial(_water, 16),
     "water-24000": partial(_water, 20),
     "triclinic-4096": partial(_triclinic, 16),
     "slab-4000": partial(_slab, (10, 10, 10)),
