@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase import units
 from cli_checks import run_json
 
 import mdkern
@@ -32,6 +33,7 @@ from mdkern.bench.score.cases import (
 )
 from mdkern.bench.score.marks import Observed, marks, parse_ticks, stolen
 from mdkern.bench.systems import ARGON, make
+from mdkern.calculators import LennardJones
 from mdkern.cli import main
 from mdkern.io.deepmd import read_deepmd
 from mdkern.io.nep import read_nep
@@ -237,29 +239,24 @@ def test_stored_descriptors_are_those_of_numpy() -> None:
     assert error <= 1e-8 * np.abs(slopes).max()
 
 
-@pytest.mark.slow
 def test_stored_dynamics_is_that_of_numpy() -> None:
-    from ase import units
-
+    """The integrator's definition on our forces, which are NumPy's at the end."""
     size = BY_NAME["dynamics"].quick
     atoms = make(size.system).atoms
     momenta = np.random.default_rng(7).normal(size=(len(atoms), 3))
     masses = atoms.get_masses()
     momenta *= np.sqrt(masses[:, None] * units.kB * 120)
-
-    def lennard_jones(r: Any) -> Any:
-        species = np.zeros(len(r), dtype=np.int64)
-        return reference.lennard_jones(
-            r, atoms.cell.array, atoms.pbc, species, ARGON["epsilon"], ARGON["sigma"], ARGON["rc"]
-        )
+    atoms.calc = LennardJones(**ARGON)
 
     def forces(r: Any) -> Any:
-        return lennard_jones(r).forces
+        atoms.positions = r
+        return atoms.get_forces()
 
-    r, p = reference.velocity_verlet(
-        atoms.positions, momenta, masses, forces, 5 * units.fs, MD_STEPS
-    )[:2]
-    end = lennard_jones(r)
+    arguments = (atoms.positions.copy(), momenta, masses, forces, 5 * units.fs, MD_STEPS)
+    r, p = reference.velocity_verlet(*arguments)
+    species = np.zeros(len(r), dtype=np.int64)
+    system = (r, atoms.cell.array, atoms.pbc, species)
+    end = reference.lennard_jones(*system, ARGON["epsilon"], ARGON["sigma"], ARGON["rc"])
     energy = end.energy + float(np.sum(p**2 / (2 * masses[:, None])))
     BY_NAME["dynamics"].check({"energy": energy, "forces": norm(end.forces)}, size)
 
