@@ -423,7 +423,14 @@ def test_other_pairs_are_noticed() -> None:
 
 
 def options(**kwargs: Any) -> Any:
-    defaults = {"quick": True, "only": None, "json": False, "threads": 2, "output": None}
+    defaults = {
+        "quick": True,
+        "score": False,
+        "only": None,
+        "json": False,
+        "threads": 2,
+        "output": None,
+    }
     return SimpleNamespace(**{**defaults, **kwargs})
 
 
@@ -436,7 +443,7 @@ def test_run_gives_json_and_pictures(tmp_path: Any) -> None:
     pytest.importorskip("matplotlib")
     script = (
         "import sys; from types import SimpleNamespace; from mdkern.cli.bench import run;"
-        "sys.exit(run(SimpleNamespace(quick=True, only='morse', json=True, threads=2,"
+        "sys.exit(run(SimpleNamespace(quick=True, score=False, only='morse', json=True, threads=2,"
         "output=sys.argv[1])))"
     )
     done = subprocess.run(

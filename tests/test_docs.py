@@ -17,6 +17,7 @@ import contextlib
 import doctest
 import importlib
 import io
+import json
 import os
 import re
 import runpy
@@ -285,6 +286,69 @@ def test_tables_of_potentials_are_those_of_the_registry(hook: dict[str, Any]) ->
             assert [line for line in made if line in lines] == lines
             seen.add(match[2])
     assert seen == set(hook["TABLES"])
+
+
+@pytest.fixture(scope="module")
+def scores() -> dict[str, Any]:
+    """What mkdocs calls to list the machines."""
+    return runpy.run_path(str(ROOT / "tools" / "site_scores.py"))
+
+
+def test_the_table_of_machines_is_that_of_the_results(scores: dict[str, Any]) -> None:
+    text = scores["PAGE"].read_text(encoding="utf-8")
+    assert len(scores["MARKED"].findall(text)) == 1
+    assert scores["with_table"](text) == text, "run python tools/site_scores.py"
+    assert scores["on_page_markdown"](text) == text
+    # Pages without the marks stay as they are.
+    assert scores["on_page_markdown"]("# Other\n") == "# Other\n"
+
+
+def machine(compute: float, **changes: Any) -> dict[str, Any]:
+    """A result as `mdkern bench --score --json` prints it, as far as the table reads it."""
+    of = {"threads": 1, "peak": 59e9, "bandwidth": 28.3e9, "compute": compute, "memory": 0.25}
+    return {
+        "schema": 1,
+        "score": 1,
+        "comparable": True,
+        "marks": [],
+        "date": "2026-11-30",
+        "machine": {"cpu": "A | B", "isa": "avx2"},
+        "software": {"version": "0.1.0", "compiler": "gcc 12.2.0"},
+        "scores": [of, {**of, "threads": 4, "peak": 236e9}],
+        **changes,
+    }
+
+
+def test_machines_are_listed_by_their_score(scores: dict[str, Any], tmp_path: Path) -> None:
+    assert scores["table"](tmp_path) == ["No machine yet."]
+    named = {"cpu": "generic", "name": "Laptop", "isa": "neon"}
+    for k, found in enumerate((machine(0.4), machine(0.5, machine=named))):
+        (tmp_path / f"{k}.json").write_text(json.dumps(found))
+    *_, first, second = scores["table"](tmp_path)
+    assert first.startswith("| Laptop, neon | 1 | 1, 4 | 59, 236 | 50.0 %, 50.0 % | 28.3, 28.3 |")
+    assert first.endswith("| 25.0 %, 25.0 % | 0.1.0, gcc 12.2.0, 2026-11-30 |")
+    assert second.startswith("| A / B, avx2 | 1 | 1, 4 | 59, 236 | 40.0 %, 40.0 % |")
+    assert first.count("|") == second.count("|") == scores["HEADER"][1].count("|")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "expected the output of mdkern bench --score --json"),
+        ("[]", "schema None; expected 1"),
+        (json.dumps(machine(0.4, schema=2)), "schema 2; expected 1"),
+        (
+            json.dumps(machine(0.4, comparable=False, marks=[{"name": "loaded", "text": "busy"}])),
+            "not for the table: loaded: busy",
+        ),
+    ],
+)
+def test_a_result_that_is_not_for_the_table(
+    text: str, reason: str, scores: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"m\.json: .*{re.escape(reason)}"):
+        scores["table"](tmp_path)
 
 
 def test_commands_of_the_readme() -> None:

@@ -153,8 +153,8 @@ def test_screenings_are_measured_and_shown(capsys: Any, monkeypatch: Any) -> Non
     monkeypatch.setattr(screening, "METALS", ("Cu", "Ni", "Al", "Pd"))
     monkeypatch.setattr(screening, "crystals", lambda _, *args, **kw: crystals(4, *args, **kw))
     monkeypatch.setattr(limits, "measure", lambda *_, **__: SimpleNamespace(rows=[]))
-    given = {"quick": True, "only": "relaxation, EAM", "json": False, "threads": 2, "output": None}
-    assert bench(SimpleNamespace(**given)) == 0
+    given = {"quick": True, "score": False, "only": "relaxation, EAM", "json": False}
+    assert bench(SimpleNamespace(**given, threads=2, output=None)) == 0
     shown = capsys.readouterr().out
     assert "Relaxations with all of the cell" in shown
     assert shown.count("relaxation, EAM alloys") == 2  # one thread and two

@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mdkern import _core
 from mdkern._runtime import get_isa, info, set_isa
 
-__all__ = ["Limit", "Limits", "cache_sizes", "measure"]
+__all__ = ["Limit", "Limits", "cache_sizes", "measure", "measure_two"]
 
 Float = NDArray[np.float64]
 
@@ -107,6 +107,23 @@ def measure(threads: int, *, quick: bool = False) -> Limits:
     return Limits(tuple(rows), caches)
 
 
+def measure_two(counts: Sequence[int], size: int, repeats: int) -> Limits:
+    """Measure what the score divides by: multiply-adds in double precision, and memory by triad and by reading.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Numbers of threads.
+    size : int
+        Bytes of each of the three arrays.
+    repeats : int
+        Of which the best counts; of the much shorter multiply-adds three times as many.
+    """
+    rows = list(_fma_rows(counts, 3 * repeats, ("double",)))
+    rows += _memory_rows(counts, repeats, size // 8, get_isa(), ("triad", "read"))
+    return Limits(tuple(rows), cache_sizes())
+
+
 def cache_sizes() -> dict[str, int]:
     """Bytes of the data caches; typical values where the system does not tell."""
     sizes = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
@@ -154,10 +171,12 @@ def _isa(name: str) -> Iterator[None]:
         set_isa(before)
 
 
-def _fma_rows(counts: list[int], repeats: int) -> Iterator[Limit]:
+def _fma_rows(
+    counts: Sequence[int], repeats: int, precisions: Sequence[str] = ("double", "single")
+) -> Iterator[Limit]:
     for isa in info()["isas_supported"]:
         with _isa(isa):
-            for precision in ("double", "single"):
+            for precision in precisions:
                 for n in counts:
                     value = _fma(precision == "single", n, repeats)
                     yield Limit(f"fma {precision}", isa, n, value, "FLOP/s")
@@ -210,14 +229,16 @@ def _array_length(caches: dict[str, int]) -> int:
     return int(min(max(4 * caches["L3"], 64 << 20), most)) // 8
 
 
-def _memory_rows(counts: list[int], repeats: int, n: int, isa: str) -> Iterator[Limit]:
+def _memory_rows(
+    counts: Sequence[int], repeats: int, n: int, isa: str, names: Sequence[str] = (*_OPERATIONS,)
+) -> Iterator[Limit]:
     arrays = (_aligned(n), _aligned(n), _aligned(n))
     for a in arrays:
         _stream("write", (a, a, a), max(counts))  # each thread touches its own part first
     for threads in counts:
-        for op, (_, size) in _OPERATIONS.items():
+        for op in names:
             seconds = _best(partial(_stream, op, arrays, threads), repeats)
-            yield Limit(op, isa, threads, size * n / seconds, "B/s")
+            yield Limit(op, isa, threads, _OPERATIONS[op][1] * n / seconds, "B/s")
         # After triad: a = b + s c with b = c = s.
         expected = _SCALE + _SCALE * _SCALE
         if arrays[0][0] != expected or arrays[0][-1] != expected:

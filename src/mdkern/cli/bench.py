@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mdkern.cli.bench_score import run_score
 from mdkern.cli.output import UsageError, error, print_json
 
 HELP = "timings of mdkern and of the codes it can be compared with"
@@ -18,6 +19,8 @@ examples:
   mdkern bench --threads 1 -o results          pictures and numbers into the folder results
   mdkern bench --only neighbors --json
   mdkern bench --only relaxation               crystals per second
+  mdkern bench --score                         two numbers for this machine, a minute and a half
+  mdkern bench --score --json > machine.json   the same for the table in the docs
 """
 
 
@@ -26,12 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", metavar="NAME", help="only the benchmarks whose name contains NAME"
     )
+    parser.add_argument(
+        "--score",
+        action="store_true",
+        help="a fixed list instead: shares of the multiply-add peak and of the memory bandwidth",
+    )
     parser.add_argument("-o", "--output", metavar="FOLDER", help="write pictures and numbers here")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, report, and return the exit status: 1 where a result differs from the reference."""
+    if args.score:
+        return run_score(args)
+
     from mdkern import _runtime
     from mdkern.bench import environment, limits, measure_case, report, screening
     from mdkern.bench.kernels import KERNELS
