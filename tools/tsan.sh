@@ -47,7 +47,7 @@ runtime=$("$compiler" -print-file-name=libclang_rt.tsan-x86_64.so)
 # The sanitizer wants addresses where it expects them, and some versions cannot be loaded at all.
 if [[ -e $runtime ]] && LD_PRELOAD=$runtime setarch "$(uname -m)" -R "$python" -c '' 2>/dev/null; then
     if [[ $# -eq 0 ]]; then
-        set -- -m quick tests/test_thread_safety.py tests/test_evaluation.py tests/test_calculators_set.py
+        set -- -m quick tests/test_thread_safety.py tests/test_free_threading.py tests/test_evaluation.py tests/test_calculators_set.py
     fi
     PYTHONPATH=$target/site LD_PRELOAD=$runtime setarch "$(uname -m)" -R \
         "$python" -m pytest -q -p no:cacheprovider "$@" || status=$?
