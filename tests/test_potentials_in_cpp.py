@@ -1,4 +1,4 @@
-"""Every potential by its contract in C++, without Python: cpp/tests/test_potentials.cpp on the installed library."""
+"""Programs of cpp/tests on the installed library, without Python: every potential by its contract, and what threads share."""
 
 from __future__ import annotations
 
@@ -17,36 +17,54 @@ ROOT = Path(__file__).parent.parent
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 
-def test_potentials_in_cpp(tmp_path: Path) -> None:
+def built(name: str, folder: Path) -> tuple[Path, dict[str, str], list[str]]:
+    """A program of cpp/tests, linked to the installed library; its environment, and models that it takes."""
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
     if compiler is None or not (ROOT / "cpp").is_dir():
         pytest.skip("no C++ compiler, or no sources")
     library = mdkern.get_library()
-    program = tmp_path / "test_potentials"
+    program = folder / name
     flags = ["-std=c++17", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'cpp'}"]
     if SANITIZED:
         flags += ["-fsanitize=address,undefined", "-g1"]
-    isas = mdkern.info()["isas_compiled"]
-    if "avx512" in isas:
+    if "avx512" in mdkern.info()["isas_compiled"]:
         flags += ["-DMDKERN_HAVE_AVX2=1", "-DMDKERN_HAVE_AVX512=1"]
-    source = str(ROOT / "cpp" / "tests" / "test_potentials.cpp")
+    source = str(ROOT / "cpp" / "tests" / f"{name}.cpp")
     link = [library, f"-Wl,-rpath,{Path(library).parent}", "-lpthread"]
     environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
     subprocess.run(
         [compiler, *flags, source, *link, "-o", str(program)], check=True, env=environment
     )
-    for name, make in MADE.items():
-        make().potential.export(tmp_path / f"{name}.mdk")
-    models = sorted(f"{name}.mdk" for name in MADE)
-    # All repetitions where all kernels are built; other builds are tested beside such a one.
-    few = SANITIZED or isas == ["scalar"] or os.environ.get("MDKERN_TEST_ISAS") == "widest"
+    for model, make in MADE.items():
+        make().potential.export(folder / f"{model}.mdk")
+    models = sorted(f"{model}.mdk" for model in MADE)
+    return program, {**environment, "MDKERN_ISA": mdkern.get_isa()}, models
+
+
+def run(program: Path, environment: dict[str, str], arguments: list[str]) -> str:
     done = subprocess.run(
-        [str(program), *(["--few"] if few else []), *models],
-        cwd=tmp_path,
+        [str(program), *arguments],
+        cwd=program.parent,
         capture_output=True,
         text=True,
         check=False,
-        env={**environment, "MDKERN_ISA": mdkern.get_isa()},
+        env=environment,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(models)} models, 0 failures" in done.stdout
+    return done.stdout
+
+
+def test_potentials_in_cpp(tmp_path: Path) -> None:
+    """cpp/tests/test_potentials.cpp: every potential by its contract, without Python."""
+    program, environment, models = built("test_potentials", tmp_path)
+    # All repetitions where all kernels are built; other builds are tested beside such a one.
+    isas = mdkern.info()["isas_compiled"]
+    few = SANITIZED or isas == ["scalar"] or os.environ.get("MDKERN_TEST_ISAS") == "widest"
+    said = run(program, environment, [*(["--few"] if few else []), *models])
+    assert f"{len(models)} models, 0 failures" in said
+
+
+def test_threads_in_cpp(tmp_path: Path) -> None:
+    """cpp/tests/test_threads.cpp: what threads share, without Python."""
+    program, environment, models = built("test_threads", tmp_path)
+    assert f"{len(models)} models, 0 failures" in run(program, environment, models)

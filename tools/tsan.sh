@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Build the library with ThreadSanitizer and run the C++ tests of potentials, whose threads share potentials and whose teams
-# evaluate them; then, where the sanitizer's runtime can be loaded into Python, the tests of Python threads.
+# Build the library with ThreadSanitizer and run the C++ tests of potentials and of threads, which share potentials and whose
+# teams evaluate them; then, where the sanitizer's runtime can be loaded into Python, the tests of Python threads.
 #
 #   tools/tsan.sh [PYTHON [PYTEST ARGUMENTS...]]
 #
@@ -31,8 +31,10 @@ export OMP_TOOL_LIBRARIES=$archer
 export TSAN_OPTIONS=log_path=$target/report:ignore_noninstrumented_modules=1:exitcode=0
 status=0
 
-"$compiler" -fsanitize=thread -std=c++17 -fPIC -O1 -g1 -Icpp cpp/tests/test_potentials.cpp "$library/libmdkern.so" \
-    -Wl,-rpath,"$library" -lpthread -o "$target/test_potentials"
+for name in test_potentials test_threads; do
+    "$compiler" -fsanitize=thread -std=c++17 -fPIC -O1 -g1 -Icpp "cpp/tests/$name.cpp" "$library/libmdkern.so" \
+        -Wl,-rpath,"$library" -lpthread -o "$target/$name"
+done
 mkdir "$target/models"
 (
     cd "$target/models"
@@ -41,13 +43,14 @@ from potentials_data import MADE
 for name, make in MADE.items():
     make().potential.export(f"{name}.mdk")'
     "$target/test_potentials" ./*.mdk
+    "$target/test_threads" ./*.mdk
 ) || status=$?
 
 runtime=$("$compiler" -print-file-name=libclang_rt.tsan-x86_64.so)
 # The sanitizer wants addresses where it expects them, and some versions cannot be loaded at all.
 if [[ -e $runtime ]] && LD_PRELOAD=$runtime setarch "$(uname -m)" -R "$python" -c '' 2>/dev/null; then
     if [[ $# -eq 0 ]]; then
-        set -- -m quick tests/test_thread_safety.py tests/test_evaluation.py tests/test_calculators_set.py
+        set -- -m quick tests/test_thread_safety.py tests/test_free_threading.py tests/test_evaluation.py tests/test_calculators_set.py
     fi
     PYTHONPATH=$target/site LD_PRELOAD=$runtime setarch "$(uname -m)" -R \
         "$python" -m pytest -q -p no:cacheprovider "$@" || status=$?

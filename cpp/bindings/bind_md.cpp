@@ -250,6 +250,7 @@ void bind_schemes(py::class_<PyMdLoop>& c) {
     c.def(
         "use_langevin",
         [](PyMdLoop& l, double dt, double kT, const DoubleArray& friction, std::uint64_t seed) {
+            const TableUse use(l.own_table());
             if (friction.size() != 1) check_shape(friction, "friction", {l.loop->n()});
             std::vector<double> rates(friction.data(), friction.data() + friction.size());
             l.set_scheme(std::make_shared<LangevinScheme>(kT, std::move(rates), seed), dt);
@@ -275,6 +276,7 @@ void bind_schemes(py::class_<PyMdLoop>& c) {
         [](PyMdLoop& l, double dt, double kT, double pressure, double t_damp, double p_damp,
            int t_chain, int p_chain, int t_loop, int p_loop, const DoubleArray& cell,
            const std::string& shape, const BoolArray& mask) {
+            const TableUse use(l.own_table());
             MtkOptions o{
                 kT, pressure, t_damp, p_damp, t_chain, p_chain, t_loop, p_loop, double(l.loop->n()),
                 {}};
@@ -347,7 +349,11 @@ void bind_md(py::module_& m) {
         .def_property_readonly("kinetic_energy", held([](MdLoop& l) { return l.kinetic_energy(); }))
         .def_property_readonly("reservoir_energy",
                                held([](MdLoop& l) { return l.reservoir_energy(); }))
-        .def_readonly("last", &PyMdLoop::last)
+        .def_property_readonly("last",
+                               [](PyMdLoop& l) {
+                                   const TableUse use(l.own_table());
+                                   return l.last;
+                               })
         .def_property_readonly("overflow", [](PyMdLoop& l) {
             const TableUse use(l.own_table());
             return l.space && l.space->overflow != 0;

@@ -15,6 +15,13 @@ namespace {
 
 using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
 
+// NumPy's type of T, made at import: a thread that waits for a static variable of C++ keeps Python's
+// lock, or its garbage collector, from whoever makes it.
+template <class T> PyObject* numpy_type() {
+    static PyObject* const type = py::dtype::of<T>().release().ptr();
+    return type;
+}
+
 // A new array (n) or (n, columns). Small ones through NumPy's own C function: five of them are a
 // good part of the call for a molecule.
 template <class T> py::object pair_array(std::int64_t n, int columns, T*& pointer) {
@@ -22,8 +29,8 @@ template <class T> py::object pair_array(std::int64_t n, int columns, T*& pointe
     const int n_dims = columns == 1 ? 1 : 2;
     py::object array;
     if (bytes < kPoolSmallest) {
-        static const auto& numpy = py::detail::npy_api::get();
-        static PyObject* type = py::dtype::of<T>().release().ptr();
+        const auto& numpy = py::detail::npy_api::get();
+        PyObject* type = numpy_type<T>();
         const Py_intptr_t dims[2] = {Py_intptr_t(n), columns};
         Py_INCREF(type);  // the call takes a reference
         array = py::reinterpret_steal<py::object>(numpy.PyArray_NewFromDescr_(
@@ -129,6 +136,12 @@ void check_rule(const TableOptions& o, const DoubleArray& radii, const IntArray*
 }
 
 constexpr std::int64_t kGilAtoms = 128;
+// Whether other threads cannot write arrays while this one has the lock: free-threaded Python has none.
+#if defined(Py_GIL_DISABLED)
+constexpr bool kHasGil = false;
+#else
+constexpr bool kHasGil = true;
+#endif
 // Working memory that stays with the thread between calls. Beside a result that is not much larger
 // only little may stay: it adds to the peak. Beside a much smaller one the peak is that of the
 // build.
@@ -143,7 +156,7 @@ py::object make_list(const std::string& quantities, AtomsView atoms, TableOption
     o.bytes_per_pair = bytes + 4.0;
     // Handing the GIL over costs more than a small list.
     const bool release = atoms.n > kGilAtoms || o.cutoff > 15.0;
-    if (release) {
+    if (release || !kHasGil) {
         own.take(atoms);
         atoms = own.view();
     }
@@ -204,8 +217,8 @@ py::object neighbor_list(const std::string& quantities, const DoubleArray& posit
 // length: any, returned); null otherwise.
 template <class T>
 const T* plain_data(PyObject* object, int n_dims, std::int64_t& rows, std::int64_t columns) {
-    static const auto& numpy = py::detail::npy_api::get();
-    static PyObject* type = py::dtype::of<T>().release().ptr();
+    const auto& numpy = py::detail::npy_api::get();
+    PyObject* type = numpy_type<T>();
     if (Py_TYPE(object) != numpy.PyArray_Type_) return nullptr;
     const auto* a = py::detail::array_proxy(object);
     constexpr int plain =
@@ -369,6 +382,9 @@ template <class Read> auto held(Read read) {
 }  // namespace
 
 void bind_neighbors(py::module_& m) {
+    numpy_type<double>();
+    numpy_type<std::int64_t>();
+    numpy_type<bool>();
     m.def("neighbor_list", &neighbor_list, py::arg("quantities"), py::arg("positions").noconvert(),
           py::arg("cell").noconvert(), py::arg("pbc").noconvert(), py::arg("cutoff"),
           py::arg("radii"), py::arg("species"), py::arg("table"), py::arg("self_interaction"),

@@ -3,7 +3,7 @@
 #include "core/start.hpp"
 #include "model/model_file.hpp"
 
-PYBIND11_MODULE(_core, m) {
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     using namespace mdkern;
     m.doc() =
         "Compiled kernels of mdkern. Use the Python package, which checks and converts its "

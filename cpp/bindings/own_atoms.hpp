@@ -1,5 +1,6 @@
 // Copies of the caller's atoms. Kernels run without Python's lock, and while they do, other threads
-// may move the atoms or change the cell.
+// may move the atoms or change the cell; they must not find one position here and another there, as
+// when they count and then fill.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,8 @@ namespace mdkern {
 class OwnAtoms {
 public:
     OwnAtoms() = default;
-    // As they are now; to be called under Python's lock. The species stay with the caller.
+    // As they are now; to be called under Python's lock. Without one (free-threaded Python) others may
+    // write meanwhile: then each number is one that was there. The species stay with the caller.
     explicit OwnAtoms(const AtomsView& atoms) { take(atoms); }
     void take(const AtomsView& atoms) {
         n_ = atoms.n;

@@ -1,5 +1,6 @@
 // The C interface (mdkern.h): handles, checks, and exceptions turned into codes.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <exception>
 #include <memory>
@@ -29,6 +30,7 @@ struct mdkern_workspace {
     mdkern::NeighborTable table;
     mdkern::TableOptions options;
     bool built = false;
+    std::atomic<bool> in_use{false};
     // The kind of the last call: plans in the workspace belong to one table.
     bool of_system = false;
     mdkern::Buffer<double> totals;
@@ -69,6 +71,8 @@ template <class Body> int guarded(const Body& body) noexcept {
         return say(MDKERN_INVALID, e.what());
     } catch (const UnusableModel& e) {
         return say(MDKERN_INVALID, e.what());
+    } catch (const InUse& e) {
+        return say(MDKERN_IN_USE, e.what());
     } catch (const MemoryLimit& e) {
         return say(MDKERN_MEMORY, e.what());
     } catch (const std::bad_alloc&) {
@@ -92,6 +96,21 @@ void check(const mdkern_model* model, const mdkern_workspace* workspace, int thr
     need(workspace->potential.lock() == model->potential, "workspace: of another model");
     need(threads >= 0, "threads: negative; expected 0 or a number of threads");
 }
+
+// Keeps other threads, and callbacks of an evaluation, off a workspace as long as it lives.
+class Use {
+public:
+    explicit Use(mdkern_workspace& workspace) : workspace_(workspace) {
+        if (workspace_.in_use.exchange(true, std::memory_order_acquire))
+            throw InUse("workspace: in use by another call; expected one for each thread");
+    }
+    ~Use() { workspace_.in_use.store(false, std::memory_order_release); }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+private:
+    mdkern_workspace& workspace_;
+};
 
 // One evaluation on a table of the workspace, of which it is the kind `of_system`.
 void evaluate(const mdkern_model& model, mdkern_workspace& workspace, Table& table, bool of_system,
@@ -195,6 +214,7 @@ int mdkern_compute(const mdkern_model* model, mdkern_workspace* workspace,
     return guarded([&] {
         check(model, workspace, threads, results);
         need(atoms && list, "atoms, list: NULL");
+        const Use use(*workspace);
         workspace->ghosts.update(*atoms, *list, exchange, model->traits);
         evaluate(*model, *workspace, workspace->ghosts, false, threads, *results);
     });
@@ -215,6 +235,7 @@ int mdkern_compute_system(const mdkern_model* model, mdkern_workspace* workspace
                 throw std::invalid_argument("type of atom " + std::to_string(i) + " is " +
                                             std::to_string(type[i]) + "; expected 0 to " +
                                             std::to_string(n_species - 1));
+        const Use use(*workspace);
         const bool periodic[3] = {pbc[0] != 0, pbc[1] != 0, pbc[2] != 0};
         const mdkern::AtomsView view{n, x, cell, periodic, type};
         workspace->options.cutoff = model->traits.cutoff;

@@ -35,7 +35,8 @@ typedef enum {
     MDKERN_MEMORY = 4,     /* memory that is not there */
     MDKERN_NOT_FINITE = 5, /* the energy or a force is not finite: atoms lie on top of each other */
     MDKERN_EXCHANGE = 6,   /* a callback returned something else than 0 */
-    MDKERN_INTERNAL = 7    /* an error of mdkern */
+    MDKERN_INTERNAL = 7,   /* an error of mdkern */
+    MDKERN_IN_USE = 8      /* another call is using the workspace */
 } mdkern_status;
 
 typedef struct mdkern_model mdkern_model;

@@ -16,13 +16,18 @@ from numpy.typing import NDArray
 from mdkern import checks
 from mdkern._library import get_library
 from mdkern.calculators.base import AtomsError, NonFiniteError, is_native
-from mdkern.errors import MDKernError, UnsupportedError
+from mdkern.errors import InUseError, MDKernError, UnsupportedError
 from mdkern.potentials.base import warn_of
 
 __all__ = ["RowModel", "RowResult"]
 
 _API_VERSION = 3
-_ERRORS: dict[int, type[Exception]] = {1: AtomsError, 4: MemoryError, 5: NonFiniteError}
+_ERRORS: dict[int, type[Exception]] = {
+    1: AtomsError,
+    4: MemoryError,
+    5: NonFiniteError,
+    8: InUseError,
+}
 
 Array = NDArray[np.float64]
 Change = Callable[[Array], None]
