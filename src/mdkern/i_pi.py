@@ -63,7 +63,7 @@ class Driver:
         from ipi.utils.units import unit_to_internal
 
         if isinstance(template, (str, os.PathLike)):
-            template = read(template)
+            template = read(os.fspath(template))
         if isinstance(calculator, (str, os.PathLike)):
             calculator = mdkern.load(calculator, **parameters)
         elif parameters:
