@@ -195,7 +195,13 @@ def test_dynamics_are_those_of_ase() -> None:
 def test_the_runners_of_torch_sim() -> None:
     calc = EAM.zhou2004(["Cu"])
     frames = [copper(n, seed=n) for n in (1, 2)]
-    found = ts.static(frames, Model(calc))
+    model = Model(calc)
+    found = ts.static(frames, model)
+    few = ts.BinningAutoBatcher(
+        model, memory_scales_with=model.memory_scales_with, max_memory_scaler=5
+    )  # atoms of a batch: one system
+    again = ts.static(frames, model, autobatcher=few)
+    assert [r["potential_energy"] for r in again] == [r["potential_energy"] for r in found]
     for atoms, result in zip(frames, found, strict=True):
         energy = mdkern.evaluate([atoms], calc, ("energy",))[0]["energy"]
         assert result["potential_energy"].item() == pytest.approx(energy, abs=1e-12)
