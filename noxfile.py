@@ -1,4 +1,4 @@
-"""Task runner: ``nox -s lint|tests|cpp|bench|docs|site|isa|sanitize|tsan|fuzz|stubs|tidy|wheel``, or all of .ci/run with ``nox -s ci``."""
+"""Task runner: sessions for each kind of check (``nox -l`` lists them), or all of .ci/run with ``nox -s ci``."""
 
 from __future__ import annotations
 
@@ -82,6 +82,23 @@ def docs(session: nox.Session) -> None:
     """README.md and docs/: their code runs and prints what they say, also where it needs other packages."""
     session.install(".[bench,test]")
     session.run("pytest", "tests/test_docs.py", *session.posargs)
+
+
+@nox.session
+def ecosystem(session: nox.Session) -> None:
+    """phonopy, matcalc, i-PI, torch-sim and PyTorch: tests and pages that need them; hundreds of megabytes are fetched."""
+    session.install(".[test,ecosystem,torch-sim]")
+    session.run(
+        "pytest",
+        *(
+            f"tests/test_{name}.py"
+            for name in ("ecosystem", "i_pi", "torch_sim", "neighbors_plugin")
+        ),
+        *session.posargs,
+    )
+    session.run(
+        "pytest", "tests/test_docs.py", "-k", "phonons or elastic or neb or i-pi or torch-sim"
+    )
 
 
 @nox.session
