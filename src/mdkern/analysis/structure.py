@@ -75,7 +75,8 @@ def radial_distribution(
     return 0.5 * (edges[1:] + edges[:-1]), g / shell / len(frames)
 
 
-rdf = radial_distribution  # the short name, as others have it
+rdf = radial_distribution
+"""The short name of :func:`radial_distribution`, as others have it."""
 
 
 def distance_shells(distances: ArrayLike, n_atoms: int, gap: float) -> list[dict[str, Any]]:
