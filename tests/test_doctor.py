@@ -71,8 +71,10 @@ def kernels(*errors: tuple[str, float]) -> doctor.Readings:
     )
 
 
+NO_NUMPY = replace(GOOD.installation, requires=(doctor.Package("numpy", ">=1.24", None, False),))
 BAD = {
     "core-missing": [
+        (replace(GOOD, core=None, complaints=("No module named 'numpy'",), installation=NO_NUMPY), "error", "numpy", "pip install --upgrade 'numpy>=1.24'"),
         (replace(GOOD, core=None, complaints=("no libmdkern.so",)), "error", "no libmdkern.so", "pip install"),
         (replace(with_variables(MDKERN_ISA="x"), core=None, complaints=("MDKERN_ISA: 'x' is unknown",)), "error", "'x'", "unset MDKERN_ISA"),
     ],

@@ -170,6 +170,11 @@ def test_requirements_of_the_metadata() -> None:
     }
 
 
+def test_requirements_without_the_package_that_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    assert installation.requirements(LINES, ["cli"]) == ((), ())
+
+
 def test_requirements_of_this_installation() -> None:
     try:
         mine = metadata.distribution("mdkern")

@@ -79,8 +79,7 @@ def _fields(r: Readings) -> dict[str, str]:
         governor = f", {r.cpu.governor}" if r.cpu.governor else ""
         out["frequency"] = f"{r.cpu.frequency:.0f} MHz{governor}"
     out["tuning"] = f"{r.tuning.choices} kept in {r.tuning.file or '-'}"
-    ready = [extra.name for extra in here.extras if extra.ready]
-    out["extras"] = f"{', '.join(ready) or 'none'}; others: pip install 'mdkern[NAME]'"
+    out["extras"] = _extras(r)
     for extra in here.extras:
         lacking = ", ".join(p.name for p in extra.packages if not p.ok)
         if lacking:
@@ -88,6 +87,15 @@ def _fields(r: Readings) -> dict[str, str]:
     if r.self_test.kernels:
         out["self-test"] = _self_test(r)
     return {name: one_line(text) for name, text in out.items()}
+
+
+def _extras(r: Readings) -> str:
+    if r.installation.version is None:
+        return "not known"
+    if not r.installation.extras:
+        return "not known: pip install packaging"
+    ready = [extra.name for extra in r.installation.extras if extra.ready]
+    return f"{', '.join(ready) or 'none'}; others: pip install 'mdkern[NAME]'"
 
 
 def _cpus(r: Readings) -> str:

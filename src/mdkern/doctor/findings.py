@@ -52,7 +52,7 @@ def _core(r: Readings) -> Iterator[Finding]:
     if r.core is None:
         says = "; ".join(r.complaints) or "unknown reason"
         variable = next((name for name in r.threads.environment if name in says), None)
-        advice = f"unset {variable}" if variable else _REBUILD
+        advice = f"unset {variable}" if variable else _lacking(r) or _REBUILD
         yield Finding("error", "core-missing", f"the compiled core cannot be loaded: {says}", advice)  # fmt: skip
         return
     for says in r.complaints:
@@ -64,7 +64,7 @@ def _core(r: Readings) -> Iterator[Finding]:
             "error",
             "self-test-failed",
             f"the self-test could not run: {r.self_test.failure}",
-            "pip install --upgrade mdkern",
+            _lacking(r) or "pip install --upgrade mdkern",
         )
     wrong = [kernel for kernel in r.self_test.kernels if not kernel.ok]
     good = {kernel.isa for kernel in r.self_test.kernels} - {kernel.isa for kernel in wrong}
@@ -80,6 +80,12 @@ def _core(r: Readings) -> Iterator[Finding]:
         )
 
 
+def _lacking(r: Readings) -> str:
+    """How to get what everybody needs and is not there."""
+    wanted = [f"'{p.name}{p.wanted}'" for p in r.installation.requires if not p.ok]
+    return f"pip install --upgrade {' '.join(wanted)}" if wanted else ""
+
+
 def _installation(r: Readings) -> Iterator[Finding]:
     """Is it the one that is meant, and is what it needs there?"""
     here = r.installation
@@ -88,9 +94,8 @@ def _installation(r: Readings) -> Iterator[Finding]:
             says = f"{package.name} is missing"
             if package.installed is not None:
                 says = f"{package.name} {package.installed} is installed, {package.wanted} is needed"  # fmt: skip
-            advice = f"pip install --upgrade '{package.name}{package.wanted}'"
             level: Level = "error" if package.installed is None else "warning"
-            yield Finding(level, "requirement", says, advice)
+            yield Finding(level, "requirement", says, _lacking(r))
     old: dict[str, list[str]] = {}
     for extra in here.extras:
         for package in extra.packages:

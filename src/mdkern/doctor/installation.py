@@ -34,9 +34,13 @@ def requirements(
 ) -> tuple[tuple[Package, ...], tuple[Extra, ...]]:
     """What everybody needs and what each extra needs, from the lines of a package's metadata.
 
-    An extra that names others of the same package, ``mdkern[cli,plot]``, needs what they need.
+    An extra that names others of the same package, ``mdkern[cli,plot]``, needs what they need. Nothing where ``packaging``, which
+    ASE's requirements bring, is missing.
     """
-    from packaging.requirements import Requirement
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return (), ()
 
     lines = [Requirement(line) for line in requires]
 
