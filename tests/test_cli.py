@@ -27,6 +27,7 @@ from mdkern.cli.potential import sha256
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5"
 COMMANDS = (
     "info",
+    "doctor",
     "neighbors",
     "describe",
     "md",

@@ -16,7 +16,11 @@ def on_page_content(content: str, **_: Any) -> str:
     """The HTML of a page with its formulas converted."""
 
     def mathml(match: re.Match[str]) -> str:
-        display = "block" if match[1] == "div" else "inline"
-        return str(convert(html.unescape(match[2]).strip(), display=display))
+        formula = (
+            html.unescape(match[2]).strip().replace("{aligned}", "{split}")
+        )  # the same, and known
+        if match[1] == "span":
+            return str(convert(formula, display="inline"))
+        return f'<div class="formula">{convert(formula, display="block")}</div>'
 
     return FORMULA.sub(mathml, content)

@@ -59,6 +59,7 @@ _MODULES = (
     "analysis",
     "calculators",
     "descriptors",
+    "doctor",
     "fitting",
     "lammps",
     "md",

@@ -19,6 +19,11 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the number of threads, for the whole process.
 
+    Parameters
+    ----------
+    n : int
+        Of calls without a ``threads`` argument; results have the same bits for each.
+
     Raises
     ------
     ValueError
@@ -29,7 +34,18 @@ def set_num_threads(n: int) -> None:
 
 @contextmanager
 def num_threads(n: int) -> Iterator[None]:
-    """``with mdkern.num_threads(4): ...`` sets the number of threads and restores it afterwards."""
+    """``with mdkern.num_threads(4): ...`` sets the number of threads and restores it afterwards, after exceptions too.
+
+    Parameters
+    ----------
+    n : int
+        As of :func:`set_num_threads`.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not an integer from 1 to 65536.
+    """
     before = get_num_threads()
     set_num_threads(n)
     try:
@@ -45,6 +61,11 @@ def get_isa() -> str:
 
 def set_isa(name: str) -> None:
     """Choose the instruction set of the kernels, for tests and benchmarks.
+
+    Parameters
+    ----------
+    name : str
+        "auto" (the best that was built and that this CPU runs), "avx512", "avx2", "neon" or "scalar".
 
     Raises
     ------

@@ -135,7 +135,7 @@ def evaluate_iter(
     on_error: str | None = None,
     journal: Any = None,
 ) -> Iterator[dict[str, Any]]:
-    """The same, result by result: no more than some structures are held at a time."""
+    """:func:`evaluate`, result by result, with its arguments: no more than some structures are held at a time."""
     frames = checks.several("frames", frames)
     if not hasattr(calculator, "implemented_properties"):
         msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators, or any of ASE's"

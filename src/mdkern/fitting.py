@@ -37,6 +37,7 @@ class LinearFit:
         Root mean square errors: ``energy`` (eV per atom), ``forces`` (eV/Angstrom), ``stress`` (eV/Angstrom^3), and
         ``force_spread``, the standard deviation of the reference forces. `validation` is empty without validation frames.
     seconds : float
+        That the fit took.
     """
 
     model: LinearModel
@@ -148,7 +149,20 @@ def fit_linear(
 
 
 def errors(frames: Sequence[Atoms], calculator: Any) -> dict[str, float]:
-    """Root mean square errors of a calculator on frames that carry reference results, as in :class:`LinearFit`."""
+    """Root mean square errors of a calculator on frames that carry reference results.
+
+    Parameters
+    ----------
+    frames : list of ase.Atoms
+        With energies (eV), forces (eV/Angstrom) and stresses (eV/Angstrom^3) as results of a calculator, as far as they have them.
+    calculator : mdkern.calculators.Calculator
+        What is compared with them.
+
+    Returns
+    -------
+    dict
+        As ``train`` of :class:`LinearFit`.
+    """
     parts = []
     for a in checks.structures("frames", frames):
         known = _data(a)

@@ -121,9 +121,20 @@ def primitive_neighbor_list(
 ) -> Any:
     """:func:`neighbor_list` on plain arrays, a drop-in for ``ase.neighborlist.primitive_neighbor_list``.
 
-    Parameters are those of :func:`neighbor_list`, and: ``pbc`` three bools (or 0 and 1), or one for all directions, ``cell`` (3, 3) with
-    the cell vectors as rows, or the lengths (3,) of an orthorhombic one, ``positions`` (n, 3), all in Angstrom; ``numbers`` (n,) atomic
-    numbers, needed with a dict of cutoffs. With ``use_scaled_positions`` the positions are ``positions @ cell``.
+    Results and errors, and the parameters that are not below, are those of :func:`neighbor_list`.
+
+    Parameters
+    ----------
+    pbc : three bools (or 0 and 1), or one for all directions
+        Along which cell vectors atoms repeat.
+    cell : (3, 3) or (3,) array
+        Cell vectors as rows, or the lengths of an orthorhombic cell, in Angstrom.
+    positions : (n, 3) array
+        Angstrom.
+    numbers : (n,) array of int, optional
+        Atomic numbers, needed with a dict of cutoffs.
+    use_scaled_positions : bool
+        The positions are ``positions @ cell``.
     """
     x = checks.positions(positions)
     if checks.flag("use_scaled_positions", use_scaled_positions):
@@ -153,8 +164,26 @@ def neighbor_list_batch(
 ) -> list[Any]:
     """:func:`neighbor_list` of many structures in one call, threads working on different ones.
 
-    Returns a list with, per structure, what :func:`neighbor_list` returns. With one radius per atom ``cutoff``
-    is a sequence of such arrays, one per structure. Errors name the structure.
+    Parameters
+    ----------
+    quantities, self_interaction
+        As of :func:`neighbor_list`.
+    structures : sequence of ase.Atoms
+        Of any size each.
+    cutoff : float, dict, or sequence of arrays
+        As of :func:`neighbor_list`; with one radius per atom a sequence of such arrays, one per structure.
+    threads : int, optional
+        By default :func:`mdkern.get_num_threads`.
+
+    Returns
+    -------
+    list
+        Per structure, what :func:`neighbor_list` returns.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As of :func:`neighbor_list`; the message names the structure.
     """
     structures = checks.structures("structures", structures)
     rules = len(structures) * [cutoff]

@@ -152,7 +152,7 @@ def relax_iter(
     journal: Any = None,
     on_error: str = "record",
 ) -> Iterator[Atoms]:
-    """The same, frame by frame: no more than some are held at a time, as many as take about two seconds."""
+    """:func:`relax`, frame by frame, with its arguments: no more than some are held at a time, as many as take about two seconds."""
     frames = checks.several("frames", frames)
     if isinstance(calculator, type) or not hasattr(calculator, "implemented_properties"):
         msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators, or any of ASE's"

@@ -80,8 +80,22 @@ def _quick_size(least: int) -> int:
 def correlation_time(x: ArrayLike) -> float:
     r"""Statistical inefficiency :math:`1 + 2 \sum_k (1 - k/n) \rho_k` of a series, at least one.
 
-    The sum ends at the first negative correlation, beyond which the estimate is noise. ValueError for anything but a series (n,) of
-    finite numbers.
+    The sum ends at the first negative correlation, beyond which the estimate is noise.
+
+    Parameters
+    ----------
+    x : (n,) array
+        Samples at equal intervals.
+
+    Returns
+    -------
+    float
+        In intervals: so many samples count as one that is independent.
+
+    Raises
+    ------
+    ValueError
+        Anything but a series of finite numbers.
     """
     values = checks.finite("x", checks.numbers("x", x))
     if values.ndim != 1:

@@ -94,4 +94,5 @@ def trajectory(positions: ArrayLike) -> Float:
     return checks.finite("positions", r)
 
 
-msd = mean_square_displacement  # the short name, as others have it
+msd = mean_square_displacement
+"""The short name of :func:`mean_square_displacement`, as others have it."""

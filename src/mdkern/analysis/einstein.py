@@ -57,6 +57,7 @@ class Diffusion:
 
 
 FEWEST_TIMES = 20
+"""Times that :func:`diffusion` needs at least."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def energy_drift(time: ArrayLike, energy: ArrayLike) -> Drift | None:
     Parameters
     ----------
     time, energy : (n,) arrays
+        In any units; the slope has that of energy / time.
 
     Returns
     -------

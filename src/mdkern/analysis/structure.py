@@ -35,6 +35,7 @@ def radial_distribution(
         Angstrom; by default 3.6 times the cube root of the volume per atom. Smaller for very large systems, whose pairs
         up to there would not fit.
     bins : int
+        Number of intervals from 0 to `r_max`.
 
     Returns
     -------
@@ -75,7 +76,8 @@ def radial_distribution(
     return 0.5 * (edges[1:] + edges[:-1]), g / shell / len(frames)
 
 
-rdf = radial_distribution  # the short name, as others have it
+rdf = radial_distribution
+"""The short name of :func:`radial_distribution`, as others have it."""
 
 
 def distance_shells(distances: ArrayLike, n_atoms: int, gap: float) -> list[dict[str, Any]]:
@@ -84,9 +86,11 @@ def distance_shells(distances: ArrayLike, n_atoms: int, gap: float) -> list[dict
     Parameters
     ----------
     distances : (m,) array
-        Of pairs counted in both directions.
+        Of pairs counted in both directions, Angstrom.
     n_atoms : int
+        Atoms that the pairs are of.
     gap : float
+        Distances farther apart than this belong to different shells, Angstrom.
 
     Returns
     -------

@@ -22,6 +22,7 @@ from mdkern.cli import (
     convert,
     demo,
     describe,
+    doctor,
     evaluate,
     export,
     info,
@@ -39,6 +40,7 @@ __all__ = ["main"]
 
 _COMMANDS = (
     info,
+    doctor,
     neighbors,
     describe,
     md,
@@ -55,6 +57,7 @@ _COMMANDS = (
 _EPILOG = """\
 examples:
   mdkern demo                                   what it does, how fast: a table and a picture
+  mdkern doctor                                 what is wrong or slow here, and what to do about it
   mdkern info Cu.eam.alloy                      what is in a potential file
   mdkern neighbors crystal.cif --cutoff 5       pairs, coordination, distance shells
   mdkern describe run.extxyz --map map.png       SOAP or ACSF of every atom, a map of them
@@ -129,7 +132,7 @@ def _run(arguments: list[str]) -> int:
         print(parser.format_help(), end="")
         return 0
     args.command_line = ["mdkern", *arguments]
-    if os.environ.get("MDKERN_TUNE"):
+    if os.environ.get("MDKERN_TUNE") and args.command != "doctor":  # which says what is wrong
         importlib.import_module("mdkern.tuning")  # a bad value is refused, whatever the command
     if args.threads is None:
         return int(args.run(args))

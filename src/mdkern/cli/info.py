@@ -93,19 +93,20 @@ def _installation(args: argparse.Namespace) -> None:
     if args.json:
         print_json({**facts, "python": sys.version.split()[0]})
         return
-    print_fields(
-        "",
-        {
-            "mdkern": facts["version"],
-            "instruction set": f"{facts['isa']} (this CPU runs {', '.join(facts['isas_supported'])}; "
-            f"built in: {', '.join(facts['isas_compiled'])})",
-            "threads": f"{facts['threads']} of {facts['available_cpus']} available CPUs",
-            "OpenMP": "yes" if facts["openmp"] else "no: kernels run on one thread",
-            "CPU": facts["cpu"],
-            "compiler": facts["compiler"],
-            "Python": sys.version.split()[0],
-        },
-    )
+    print_fields("", {**installation_fields(facts), "Python": sys.version.split()[0]})
+
+
+def installation_fields(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What `mdkern.info` says, for people."""
+    return {
+        "mdkern": facts["version"],
+        "instruction set": f"{facts['isa']} (this CPU runs {', '.join(facts['isas_supported'])}; "
+        f"built in: {', '.join(facts['isas_compiled'])})",
+        "threads": f"{facts['threads']} of {facts['available_cpus']} available CPUs",
+        "OpenMP": "yes" if facts["openmp"] else "no: kernels run on one thread",
+        "CPU": facts["cpu"],
+        "compiler": facts["compiler"],
+    }
 
 
 def _cite(args: argparse.Namespace) -> None:

@@ -36,6 +36,11 @@ _BY_NAME: dict[str, type[Descriptor]] = {c.__name__: c for c in (ACSF, SOAP, Bis
 def from_dict(description: Mapping[str, Any]) -> Descriptor:
     """The descriptor that :meth:`Descriptor.to_dict` describes.
 
+    Parameters
+    ----------
+    description : dict
+        The name of the class and its arguments, of JSON types.
+
     Raises
     ------
     ValueError

@@ -52,6 +52,7 @@ class ACEDescriptor(ModelDescriptor):
     path : str
         A file as :class:`mdkern.potentials.ACE` takes it; or the `model` of one.
     precision : {"double"}
+        The only one; other potentials have "single" as well.
     threads : int, optional
         Threads of each call; by default :func:`mdkern.get_num_threads`.
 
@@ -112,6 +113,7 @@ class ACEDescriptor(ModelDescriptor):
         Parameters
         ----------
         a : ase.Atoms or list of ase.Atoms
+            The structure, or several of them.
         centers : sequence of int, optional
             Indices of the atoms wanted; by default all. For a list of structures one such sequence each.
         threads : int, optional

@@ -35,13 +35,16 @@ class ACSF(Descriptor):
     Parameters
     ----------
     species : list of str or int
+        Chemical symbols or atomic numbers.
     r_cut : float
         Angstrom.
-    g2_params, g4_params, g5_params : list of rows, optional
-        (eta, R_s); (eta, zeta, lambda); (eta, zeta, lambda). eta in 1 / Angstrom^2. lambda is any finite number, as in DScribe, though
-        Behler's are +-1; beyond these zeta has to be an integer, as ``1 + lambda cos`` may be negative.
-    g3_params : list of float, optional
+    g2_params : (k, 2) array, optional
+        Rows (eta, R_s), in 1 / Angstrom^2 and Angstrom.
+    g3_params : (k,) array, optional
         kappa in 1 / Angstrom.
+    g4_params, g5_params : (k, 3) array, optional
+        Rows (eta, zeta, lambda), eta in 1 / Angstrom^2. lambda is any finite number, as in DScribe, though Behler's are +-1; beyond
+        these zeta has to be an integer, as ``1 + lambda cos`` may be negative.
     periodic, sparse, dtype
         As for :class:`SOAP`.
 

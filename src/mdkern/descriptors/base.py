@@ -150,6 +150,7 @@ class Descriptor:
         Parameters
         ----------
         a : ase.Atoms or list of ase.Atoms
+            The structure, or several of them.
         centers : list, optional
             Indices of atoms, or positions (k, 3) in Angstrom; by default all atoms. For a list of structures one such
             list per structure.

@@ -61,6 +61,7 @@ class ModelDescriptor:
         Parameters
         ----------
         a : ase.Atoms or list of ase.Atoms
+            The structure, or several of them.
         centers : sequence of int, optional
             Indices of the atoms wanted; by default all. For a list of structures one such sequence each.
 

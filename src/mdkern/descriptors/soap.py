@@ -43,6 +43,7 @@ class SOAP(Descriptor):
     sigma : float
         Width of the Gaussians in Angstrom.
     rbf : {"gto", "polynomial"}
+        Orthonormal radial functions, of Gaussians times ``r**l`` or of powers of ``r_cut - r``.
     weighting : dict, optional
         ``{"function": "poly", "r0":, "c":, "m":}``, ``{"function": "pow", "r0":, "c":, "d":, "m":}``, ``{"function": "exp", "r0":, "c":,
         "d":}``, each with an optional ``"w0"``: the weight of the atom on the center; or ``{"w0":}`` alone.

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["KEYS", "QUANTITIES", "Labels", "drop_labels", "read_labels"]
 
 QUANTITIES = ("energy", "forces", "stress", "charges")
-KEYS = ("energy", "forces", "stress", "virial", "charges")  # that may be named
+"""What frames may have reference values of."""
+KEYS = ("energy", "forces", "stress", "virial", "charges")
+"""What the caller may name the entries of, in a file."""
 
 _VIRIALS = (
     "ref_virial",

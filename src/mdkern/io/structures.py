@@ -97,7 +97,7 @@ def iter_frames(
     warn: Callable[[str], None] = _warn,
     finite: bool = True,
 ) -> Iterator[Atoms]:
-    """The same one by one, for files and data sets that are larger than the memory.
+    """:func:`read_frames` one by one, for files and data sets that are larger than the memory.
 
     Extended XYZ (also compressed), ASE's trajectories and databases, DeePMD-kit's folders and HDF5 files are read frame by frame; what else
     ASE reads is as lazy as ASE's reader. Parameters and errors are those of :func:`read_frames`, but for
@@ -179,6 +179,15 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
 
 def parse_index(text: str) -> int | slice:
     """``"3"``, ``":"``, ``"0:100:10"`` as in Python.
+
+    Parameters
+    ----------
+    text : str
+        A number, or up to three of them between colons.
+
+    Returns
+    -------
+    int or slice
 
     Raises
     ------

@@ -148,6 +148,17 @@ def write_checkpoint(
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint. The file is data: nothing in it is executed, and sizes are checked first.
 
+    Parameters
+    ----------
+    path : path-like
+        What :func:`write_checkpoint` wrote.
+
+    Returns
+    -------
+    Checkpoint
+        With ``arrays``: atoms, momenta, and what the neighbor list was built from; and ``meta``: integrator, its parameters, steps done,
+        potential energy (eV), version, instruction set, and under "extra" what the writer added.
+
     Raises
     ------
     FormatError

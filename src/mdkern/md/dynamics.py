@@ -34,8 +34,10 @@ class NativeDynamics(SelfTuning):
     run goes on from there. Dynamics may share a calculator. While atoms are moved, what another thread asks of dynamics on
     the same atoms raises :class:`~mdkern.errors.InUseError`.
 
-    Parameters of every integrator, beside its own:
+    These are the parameters of every integrator, beside its own.
 
+    Parameters
+    ----------
     atoms : ase.Atoms
         With a calculator of :mod:`mdkern.calculators`. Constraints: ``FixAtoms`` or ``FixCom``.
     timestep : float

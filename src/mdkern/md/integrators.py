@@ -155,6 +155,7 @@ class Langevin(_Stochastic):
         self.fr = rates.copy()
 
     def set_timestep(self, timestep: float) -> None:
+        """Change the time step, in ASE's unit of time."""
         self.dt = checks.positive("timestep", timestep)
 
     @property
@@ -288,6 +289,7 @@ class NoseHooverChain(NativeDynamics):
 
 
 NoseHooverChainNVT = NoseHooverChain
+"""ASE's name of :class:`NoseHooverChain`."""
 
 
 class _Mtk(NativeDynamics):
@@ -344,7 +346,21 @@ class _Mtk(NativeDynamics):
         return ("use_mtk", *damps, *self._chains, self._cell0, self._shape, self._mask)
 
 
-_MTK_PARAMETERS = """
+class IsotropicMTKNPT(_Mtk):
+    """Constant pressure and temperature, volume fluctuations: :class:`ase.md.nose_hoover_chain.IsotropicMTKNPT`.
+
+    Paper, arguments and errors are those of :class:`MTKNPT`.
+    """
+
+    ase_name = "ase.md.nose_hoover_chain.IsotropicMTKNPT"
+    _shape = "isotropic"
+
+
+class MTKNPT(_Mtk):
+    """Constant pressure and temperature, all lengths and angles of the cell fluctuate: :class:`ase.md.nose_hoover_chain.MTKNPT`.
+
+    G. J. Martyna, D. J. Tobias and M. L. Klein, J. Chem. Phys. 101, 4177 (1994).
+    ``get_conserved_energy()`` is the constant of motion.
 
     Parameters
     ----------
@@ -358,38 +374,29 @@ _MTK_PARAMETERS = """
         Time scales of thermostat and barostat in ASE's unit of time, some 100 and 1000 time steps.
     tchain, pchain, tloop, ploop : int
         Lengths of their Nose-Hoover chains, and sub-steps.
-"""
-_MTK_PAPER = (
-    "\n\n    G. J. Martyna, D. J. Tobias and M. L. Klein, J. Chem. Phys. 101, 4177 (1994)."
-    "\n    ``get_conserved_energy()`` is the constant of motion."
-)
 
+    Raises
+    ------
+    UnsupportedError
+        Atoms with constraints.
+    ValueError
+        A cell that is not periodic in all directions, or a bad parameter.
+    """
 
-class IsotropicMTKNPT(_Mtk):
-    __doc__ = (
-        "Constant pressure and temperature, volume fluctuations: "
-        ":class:`ase.md.nose_hoover_chain.IsotropicMTKNPT`." + _MTK_PAPER + _MTK_PARAMETERS
-    )
-    ase_name = "ase.md.nose_hoover_chain.IsotropicMTKNPT"
-    _shape = "isotropic"
-
-
-class MTKNPT(_Mtk):
-    __doc__ = (
-        "Constant pressure and temperature, all lengths and angles of the cell fluctuate: "
-        ":class:`ase.md.nose_hoover_chain.MTKNPT`." + _MTK_PAPER + _MTK_PARAMETERS
-    )
     ase_name = "ase.md.nose_hoover_chain.MTKNPT"
 
 
 class MaskedMTKNPT(_Mtk):
-    __doc__ = (
-        "Constant pressure and temperature, chosen cell lengths fluctuate: "
-        ":class:`ase.md.nose_hoover_chain.MaskedMTKNPT`."
-        + _MTK_PAPER
-        + _MTK_PARAMETERS
-        + "    mask : three bools, or 0 and 1\n        Which of the vectors a, b, c may change their length.\n"
-    )
+    """Constant pressure and temperature, chosen cell lengths fluctuate: :class:`ase.md.nose_hoover_chain.MaskedMTKNPT`.
+
+    Paper, errors and all arguments but the last are those of :class:`MTKNPT`.
+
+    Parameters
+    ----------
+    mask : three bools, or 0 and 1
+        Which of the vectors a, b, c may change their length.
+    """
+
     ase_name = "ase.md.nose_hoover_chain.MaskedMTKNPT"
     _shape = "masked"
 

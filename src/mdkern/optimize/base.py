@@ -39,8 +39,10 @@ class NativeOptimizer(Optimizer):
     when something goes wrong, positions and cell of the atoms and the results of their calculator are those of the
     step, bit for bit what a step-by-step run has. An observer may change atoms: the run goes on from there.
 
-    Parameters of every optimizer, beside its own:
+    These are the parameters of every optimizer, beside its own.
 
+    Parameters
+    ----------
     atoms : ase.Atoms, ase.filters.FrechetCellFilter or ase.filters.UnitCellFilter
         With a calculator of :mod:`mdkern.calculators`. Constraints: ``FixAtoms``, ``FixCom``, ``FixCartesian``,
         ``FixSymmetry``.

@@ -16,8 +16,10 @@ _MAXSTEP, _ALPHA = 0.2, 70.0  # Angstrom, eV/Angstrom^2; ASE's defaults
 class FIRE(NativeOptimizer):
     """The fast inertial relaxation engine, step by step :class:`ase.optimize.FIRE`.
 
-    Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006). Arguments beside those of every optimizer (:class:`NativeOptimizer`):
+    Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006). Every optimizer has the parameters of :class:`NativeOptimizer`, this one also:
 
+    Parameters
+    ----------
     dt, dtmax : float
         Time step at first, and the longest.
     maxstep : float, optional
@@ -26,8 +28,8 @@ class FIRE(NativeOptimizer):
         As in ASE.
     downhill_check : bool
         Go back where a step led to a higher energy.
-
-    ``position_reset_callback`` is refused: use ASE's class for it.
+    position_reset_callback
+        Is refused: use ASE's class for it.
     """
 
     ase_name = "ase.optimize.FIRE"
@@ -72,8 +74,10 @@ class FIRE2(NativeOptimizer):
     """FIRE 2.0 and ABC-FIRE, step by step :class:`ase.optimize.FIRE2`.
 
     Guenole et al., Comput. Mater. Sci. 175, 109584 (2020); Echeverri Restrepo and Andric, Comput. Mater. Sci. 218, 111978 (2023).
-    Arguments beside those of every optimizer (:class:`NativeOptimizer`):
+    Every optimizer has the parameters of :class:`NativeOptimizer`, this one also:
 
+    Parameters
+    ----------
     dt, dtmax, dtmin : float
         Time step at first, the longest and the shortest.
     maxstep : float
@@ -122,8 +126,10 @@ class FIRE2(NativeOptimizer):
 class LBFGS(NativeOptimizer):
     """Limited-memory BFGS, step by step :class:`ase.optimize.LBFGS`.
 
-    Liu and Nocedal, Math. Program. 45, 503 (1989). Arguments beside those of every optimizer (:class:`NativeOptimizer`):
+    Liu and Nocedal, Math. Program. 45, 503 (1989). Every optimizer has the parameters of :class:`NativeOptimizer`, this one also:
 
+    Parameters
+    ----------
     maxstep : float, optional
         The longest step of one atom in Angstrom, by default 0.2.
     memory : int
@@ -132,8 +138,8 @@ class LBFGS(NativeOptimizer):
         Multiplies every step.
     alpha : float
         Curvature at first, eV/Angstrom^2.
-
-    ``use_line_search`` is refused: use ASE's class for it.
+    use_line_search
+        Is refused: use ASE's class for it.
     """
 
     ase_name = "ase.optimize.LBFGS"
@@ -165,8 +171,10 @@ class LBFGS(NativeOptimizer):
 class BFGS(NativeOptimizer):
     """BFGS with a dense matrix, step by step :class:`ase.optimize.BFGS`; for up to 1000 atoms.
 
-    Arguments beside those of every optimizer (:class:`NativeOptimizer`):
+    Every optimizer has the parameters of :class:`NativeOptimizer`, this one also:
 
+    Parameters
+    ----------
     maxstep : float, optional
         The longest step of one atom in Angstrom, by default 0.2.
     alpha : float, optional

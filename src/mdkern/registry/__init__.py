@@ -44,7 +44,12 @@ __all__ = [
 GROUP = "mdkern.potentials"
 """Group of entry points in which other packages name their entries."""
 
-NUMBER, WORD, SWITCH = "a number", "a word", "true or false"
+NUMBER = "a number"
+"""Kind of a parameter that is a number."""
+WORD = "a word"
+"""Kind of a parameter that is a word."""
+SWITCH = "true or false"
+"""Kind of a parameter that is true or false."""
 """Kinds of parameters on the command line, as messages have them."""
 
 
