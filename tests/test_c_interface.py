@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,6 +28,8 @@ pytestmark = pytest.mark.quick
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
+# What runs a program that was compiled for another machine: tools/arm_python.sh
+EMULATOR = shlex.split(os.environ.get("MDKERN_TEST_EMULATOR", ""))
 
 
 def results(calc: Any, atoms: Atoms) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def run_program(
     ]
     (folder / "system.txt").write_text("\n".join(lines) + "\n")
     done = subprocess.run(
-        [str(program), "model.mdk", "system.txt"],
+        [*EMULATOR, str(program), "model.mdk", "system.txt"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -676,8 +679,7 @@ def test_potentials_in_cpp(tmp_path: Path) -> None:
     if SANITIZED:
         flags += ["-fsanitize=address,undefined", "-g1"]
     isas = mdkern.info()["isas_compiled"]
-    if "avx512" in isas:
-        flags += ["-DMDKERN_HAVE_AVX2=1", "-DMDKERN_HAVE_AVX512=1"]
+    flags += [f"-DMDKERN_HAVE_{isa.upper()}=1" for isa in isas]
     source = str(ROOT / "cpp" / "tests" / "test_potentials.cpp")
     link = [library, f"-Wl,-rpath,{Path(library).parent}", "-lpthread"]
     environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
@@ -688,9 +690,14 @@ def test_potentials_in_cpp(tmp_path: Path) -> None:
         make().potential.export(tmp_path / f"{name}.mdk")
     models = sorted(f"{name}.mdk" for name in MADE)
     # All repetitions where all kernels are built; other builds are tested beside such a one.
-    few = SANITIZED or isas == ["scalar"] or os.environ.get("MDKERN_TEST_ISAS") == "widest"
+    few = (
+        SANITIZED
+        or EMULATOR
+        or isas == ["scalar"]
+        or os.environ.get("MDKERN_TEST_ISAS") == "widest"
+    )
     done = subprocess.run(
-        [str(program), *(["--few"] if few else []), *models],
+        [*EMULATOR, str(program), *(["--few"] if few else []), *models],
         cwd=tmp_path,
         capture_output=True,
         text=True,
