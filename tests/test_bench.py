@@ -119,7 +119,7 @@ def test_fma_chains_compute(isa: str, single: bool, threads: int) -> None:
     assert sums.shape == (threads,)
     assert np.abs(sums - expected).max() <= (1e-3 if single else 1e-12)
     lanes = flops / (2 * 12 * rounds * threads)
-    assert lanes in {"scalar": (1,), "avx2": (4, 8), "avx512": (8, 16)}[isa]
+    assert lanes in {"scalar": (1,), "neon": (4, 8), "avx2": (4, 8), "avx512": (8, 16)}[isa]
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -17,6 +17,7 @@ from ase import Atoms
 from contracts import evaluate
 from numpy.typing import NDArray
 from potentials_data import IN_DOMAINS, MADE, copper_nickel, system_of
+from programs_data import EMULATOR, SANITIZED
 
 import mdkern
 from mdkern import calculators
@@ -26,7 +27,6 @@ from mdkern.io.mdk import read_model_file, write_model_file
 pytestmark = pytest.mark.quick
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
-SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 
 def results(calc: Any, atoms: Atoms) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def run_program(
     ]
     (folder / "system.txt").write_text("\n".join(lines) + "\n")
     done = subprocess.run(
-        [str(program), "model.mdk", "system.txt"],
+        [*EMULATOR, str(program), "model.mdk", "system.txt"],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from potentials_data import MADE
+from programs_data import EMULATOR, SANITIZED
 
 import mdkern
 
 pytestmark = pytest.mark.quick
 ROOT = Path(__file__).parent.parent
-SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 
 def built(name: str, folder: Path) -> tuple[Path, dict[str, str], list[str]]:
@@ -27,8 +27,7 @@ def built(name: str, folder: Path) -> tuple[Path, dict[str, str], list[str]]:
     flags = ["-std=c++17", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'cpp'}"]
     if SANITIZED:
         flags += ["-fsanitize=address,undefined", "-g1"]
-    if "avx512" in mdkern.info()["isas_compiled"]:
-        flags += ["-DMDKERN_HAVE_AVX2=1", "-DMDKERN_HAVE_AVX512=1"]
+    flags += [f"-DMDKERN_HAVE_{isa.upper()}=1" for isa in mdkern.info()["isas_compiled"]]
     source = str(ROOT / "cpp" / "tests" / f"{name}.cpp")
     link = [library, f"-Wl,-rpath,{Path(library).parent}", "-lpthread"]
     environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
@@ -43,7 +42,7 @@ def built(name: str, folder: Path) -> tuple[Path, dict[str, str], list[str]]:
 
 def run(program: Path, environment: dict[str, str], arguments: list[str]) -> str:
     done = subprocess.run(
-        [str(program), *arguments],
+        [*EMULATOR, str(program), *arguments],
         cwd=program.parent,
         capture_output=True,
         text=True,
@@ -59,7 +58,12 @@ def test_potentials_in_cpp(tmp_path: Path) -> None:
     program, environment, models = built("test_potentials", tmp_path)
     # All repetitions where all kernels are built; other builds are tested beside such a one.
     isas = mdkern.info()["isas_compiled"]
-    few = SANITIZED or isas == ["scalar"] or os.environ.get("MDKERN_TEST_ISAS") == "widest"
+    few = (
+        SANITIZED
+        or EMULATOR
+        or isas == ["scalar"]
+        or os.environ.get("MDKERN_TEST_ISAS") == "widest"
+    )
     said = run(program, environment, [*(["--few"] if few else []), *models])
     assert f"{len(models)} models, 0 failures" in said
 

@@ -3,9 +3,10 @@
     python tools/golden.py write golden.json      # with the build before
     python tools/golden.py compare golden.json    # with the build after; exit status 1 where something differs
 
-Every case runs with each instruction set of this CPU, with one thread and with two, which must give the same bits. Kept are
-SHA-256 sums of the arrays, or type and message of an exception. Models of $MDKERN_TEST_DATA join those of tests/data. Only
-Python's public interface is used, so that one script serves both builds: run it with either interpreter.
+Every case runs with each instruction set of this CPU, with one thread and with two, which must give the same bits; `--isa scalar`
+takes that one alone, whose bits are those of other machines too. Kept are SHA-256 sums of the arrays, or type and message of an
+exception. Models of $MDKERN_TEST_DATA join those of tests/data. Only Python's public interface is used, so that one script serves
+both builds: run it with either interpreter.
 """
 
 from __future__ import annotations
@@ -393,14 +394,14 @@ def digest(value: Any, folders: dict[str, str]) -> str:
     return f"{x.dtype} {x.shape} {hashlib.sha256(x.tobytes()).hexdigest()}"
 
 
-def fingerprints(only: str) -> tuple[dict[str, dict[str, str]], list[str]]:
+def fingerprints(only: str, isas: list[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
     """By case and instruction set, and what depends on the number of threads."""
     found: dict[str, dict[str, str]] = {}
     unequal = []
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         names = {str(DATA): "DATA", folder: "SCRATCH", **({SHARED: "SHARED"} if SHARED else {})}
-        for (case, run), isa in product(cases(Path(folder)), mdkern.info()["isas_supported"]):
+        for (case, run), isa in product(cases(Path(folder)), isas):
             if not re.search(only, case):
                 continue
             mdkern.set_isa(isa)
@@ -425,11 +426,18 @@ def main() -> int:
     parser.add_argument("action", choices=["write", "compare"])
     parser.add_argument("file", type=Path)
     parser.add_argument("--only", default="", metavar="REGEX", help="cases whose names match")
+    parser.add_argument("--isa", choices=mdkern.info()["isas_supported"], help="this one alone")
     args = parser.parse_args()
     stored = json.loads(args.file.read_text()) if args.action == "compare" else {}
-    stored = {k: v for k, v in stored.items() if re.search(args.only, k.rpartition(" | ")[0])}
+    isas = [args.isa] if args.isa else mdkern.info()["isas_supported"]
+    stored = {
+        key: values
+        for key, values in stored.items()
+        for case, _, isa in [key.rpartition(" | ")]
+        if re.search(args.only, case) and (not args.isa or isa == args.isa)
+    }
     start = time.perf_counter()
-    found, wrong = fingerprints(args.only)
+    found, wrong = fingerprints(args.only, isas)
     if args.action == "write":
         args.file.write_text(json.dumps(found, indent=0))
     else:

@@ -82,5 +82,6 @@ private:
 
 }  // namespace mdkern_tests
 
-// Each test file defines this one; main.cpp calls it when the CPU has the ISA.
-int run_tests();
+// Each test file defines this one; main.cpp calls it when the CPU has the ISA. `few`: a part of the
+// numbers, but all cases.
+int run_tests(bool few);

@@ -32,6 +32,8 @@ using W = typename Wide<T>::type;
 template <class T>
 using L = std::numeric_limits<T>;
 
+int fewer = 1;  // a sweep has this part of its arguments
+
 constexpr int kScalar = Vec<double>::width == 1;  // no fma: index of the second bound
 template <class T>
 const char* type_name() {
@@ -58,7 +60,7 @@ template <class T>
 std::vector<T> arguments(double lo, double hi, double tiny = 0) {
     std::vector<T> x;
     Random random;
-    const int n = 150000;
+    const int n = 150000 / fewer;
     for (int k = 0; k <= n; ++k) {
         x.push_back(T(lo + (hi - lo) / n * k));
         x.push_back(T(random.uniform(lo, hi)));
@@ -230,7 +232,7 @@ void test_sincos() {
     const double bounds[2] = {1.0, 1.0};
     std::vector<T> multiples;  // the T next to every multiple of pi/4, where the reduction cancels
                                // most, and its neighbours
-    for (int k = -127000; k <= 127000; ++k) {
+    for (int k = -127000; k <= 127000; k += fewer) {
         const T x = T(W<T>(0.78539816339744830961566084581988L) * k);
         for (const T y : {std::nextafter(x, T(-1e9)), x, std::nextafter(x, T(1e9))}) {
             if (std::fabs(y) <= T(1e5)) multiples.push_back(y);
@@ -417,11 +419,11 @@ void test_erfc() {
     exact("erfc", [](V a) { return math::erfc_with_derivative(a).value; }, nan, nan);
 }
 
-// Every 499th float of all bit patterns.
+// Every 499th float of all bit patterns, or fewer.
 template <class F, class G>
 void sweep_floats(const char* name, float lo, float hi, F f, G g, const double (&bounds)[2]) {
     std::vector<float> x;
-    for (std::uint64_t u = 0; u < (std::uint64_t(1) << 32); u += 499) {
+    for (std::uint64_t u = 0; u < (std::uint64_t(1) << 32); u += 499 * fewer) {
         const std::uint32_t pattern = std::uint32_t(u);
         float a;
         std::memcpy(&a, &pattern, sizeof a);
@@ -470,7 +472,8 @@ void test_type() {
 
 }  // namespace
 
-int run_tests() {
+int run_tests(bool few) {
+    if (few) fewer = 25;
     test_type<double>();
     test_type<float>();
     test_all_floats();

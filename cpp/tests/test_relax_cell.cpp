@@ -170,7 +170,7 @@ void averages() {
 
 }  // namespace
 
-int run_tests() {
+int run_tests(bool) {
     exponentials();
     no_logarithm();
     derivatives();

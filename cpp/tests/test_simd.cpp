@@ -607,7 +607,7 @@ void test_type() {
 
 }  // namespace
 
-int run_tests() {
+int run_tests(bool) {
     test_type<double>();
     test_type<float>();
     test_partial_stores();
