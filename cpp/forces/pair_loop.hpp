@@ -354,11 +354,13 @@ private:
         V e = 0.0, fx = 0.0, fy = 0.0, fz = 0.0;
         for (int k = s.begin; k < s.end; k += V::width) {
             const auto live = simd::first_n<double>(s.end - k);
-            const V g = simd::load(tile.own[1] + k, live);
-            if constexpr (kTotals) e = e + simd::load(tile.own[0] + k, live);
-            fx = simd::fma(g, simd::load(tile.dx + k, live), fx);
-            fy = simd::fma(g, simd::load(tile.dy + k, live), fy);
-            fz = simd::fma(g, simd::load(tile.dz + k, live), fz);
+            // Whole vectors, as above: not every backend has masked loads.
+            const auto load = [&](const double* p) { return simd::keep(live, simd::load(p + k)); };
+            const V g = load(tile.own[1]);
+            if constexpr (kTotals) e = e + load(tile.own[0]);
+            fx = simd::fma(g, load(tile.dx), fx);
+            fy = simd::fma(g, load(tile.dy), fy);
+            fz = simd::fma(g, load(tile.dz), fz);
         }
         double row[4];
         simd::store_sums4(row, fx, fy, fz, V(0.5) * e);

@@ -174,7 +174,8 @@ void densities(const Radial& radial, V cutoff2, const System& s, const HalfList&
         for (int q = 0; q < n_segments; ++q) {
             V own = 0.0;
             for (int k = segments[q].begin; k < segments[q].end; k += V::width)
-                own = own + simd::load(tile.u + k, simd::first_n<double>(segments[q].end - k));
+                own = own + simd::keep(simd::first_n<double>(segments[q].end - k),
+                                       simd::load(tile.u + k));
             rho[segments[q].row] += simd::sum(own);
         }
         tile.n = n_segments = 0;

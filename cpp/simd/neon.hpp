@@ -92,8 +92,12 @@ inline MaskD not_(MaskD a) {
 inline MaskF not_(MaskF a) { return {{vmvnq_u32(a.m[0]), vmvnq_u32(a.m[1])}}; }
 
 // A mask as narrower lanes of ones or zeros, in one register.
-inline uint32x4_t narrow(MaskD a) { return vcombine_u32(vmovn_u64(a.m[0]), vmovn_u64(a.m[1])); }
-inline uint16x8_t narrow(MaskF a) { return vcombine_u16(vmovn_u32(a.m[0]), vmovn_u32(a.m[1])); }
+inline uint32x4_t narrow(MaskD a) {
+    return vuzp1q_u32(vreinterpretq_u32_u64(a.m[0]), vreinterpretq_u32_u64(a.m[1]));
+}
+inline uint16x8_t narrow(MaskF a) {
+    return vuzp1q_u16(vreinterpretq_u16_u32(a.m[0]), vreinterpretq_u16_u32(a.m[1]));
+}
 inline unsigned bits(MaskD a) {
     static const std::uint32_t lane[4] = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(narrow(a), vld1q_u32(lane)));
@@ -106,8 +110,8 @@ inline bool any_ones(uint32x4_t a) { return vmaxvq_u32(a) != 0; }
 inline bool any_ones(uint16x8_t a) { return vmaxvq_u16(a) != 0; }
 inline bool all_ones(uint32x4_t a) { return vminvq_u32(a) != 0; }
 inline bool all_ones(uint16x8_t a) { return vminvq_u16(a) != 0; }
-inline int count_ones(uint32x4_t a) { return int(vaddvq_u32(vshrq_n_u32(a, 31))); }
-inline int count_ones(uint16x8_t a) { return int(vaddvq_u16(vshrq_n_u16(a, 15))); }
+inline int count_ones(uint32x4_t a) { return -vaddvq_s32(vreinterpretq_s32_u32(a)); }
+inline int count_ones(uint16x8_t a) { return -vaddvq_s16(vreinterpretq_s16_u16(a)); }
 template <class T> inline bool any(Mask<T> a) { return any_ones(narrow(a)); }
 template <class T> inline bool all(Mask<T> a) { return all_ones(narrow(a)); }
 template <class T> inline int count(Mask<T> a) { return count_ones(narrow(a)); }
@@ -123,32 +127,49 @@ inline void store(float* p, VecF a) {
     vst1q_f32(p, a.v[0]);
     vst1q_f32(p + 4, a.v[1]);
 }
-// There are no masked loads and stores: live lanes one by one.
-template <class V, class T, class M> inline void load_live(const T* p, M m, V* lanes) {
-    for (unsigned b = bits(m); b; b &= b - 1) {
-        const int l = __builtin_ctz(b);
-        lanes[l] = p[l];
-    }
+// There are no masked loads and stores: lanes one by one, those that are not live from a zero or to where nobody
+// looks. Addresses are selected, not branched to, and vectors are made in registers: a load of what was just
+// written in pieces would wait for all of them.
+template <class P> inline P hidden(P p) {  // else the compiler knows what is there, and branches
+    asm("" : "+r"(p));
+    return p;
 }
+template <class T> static constexpr T kNothing = T(0);
+template <class T> struct LanesFrom {
+    const T *p, *zero = hidden(&kNothing<T>);
+    unsigned live;
+    LanesFrom(const T* from, unsigned b) : p(from), live(b) {}
+    T operator[](int l) const { return *(live >> l & 1u ? p + l : zero); }
+};
 inline VecD load(const double* p, MaskD m) {
-    double lanes[4] = {};
-    load_live(p, m, lanes);
-    return load(lanes);
+    const LanesFrom<double> q(p, bits(m));
+    return {float64x2_t{q[0], q[1]}, float64x2_t{q[2], q[3]}};
 }
 inline VecF load(const float* p, MaskF m) {
-    float lanes[8] = {};
-    load_live(p, m, lanes);
-    return load(lanes);
+    const LanesFrom<float> q(p, bits(m));
+    return {float32x4_t{q[0], q[1], q[2], q[3]}, float32x4_t{q[4], q[5], q[6], q[7]}};
 }
 inline void store(double* p, VecD a, MaskD m) {
-    double lanes[4];
-    store(lanes, a);
-    load_live(lanes, m, p);
+    double nobody, *other = hidden(&nobody);
+    const unsigned live = bits(m);
+    const auto to = [&](int l) { return live >> l & 1u ? p + l : other; };
+    vst1q_lane_f64(to(0), a.v[0], 0);
+    vst1q_lane_f64(to(1), a.v[0], 1);
+    vst1q_lane_f64(to(2), a.v[1], 0);
+    vst1q_lane_f64(to(3), a.v[1], 1);
 }
 inline void store(float* p, VecF a, MaskF m) {
-    float lanes[8];
-    store(lanes, a);
-    load_live(lanes, m, p);
+    float nobody, *other = hidden(&nobody);
+    const unsigned live = bits(m);
+    const auto four = [&](int first, float32x4_t x) {
+        const auto to = [&](int l) { return live >> (first + l) & 1u ? p + first + l : other; };
+        vst1q_lane_f32(to(0), x, 0);
+        vst1q_lane_f32(to(1), x, 1);
+        vst1q_lane_f32(to(2), x, 2);
+        vst1q_lane_f32(to(3), x, 3);
+    };
+    four(0, a.v[0]);
+    four(4, a.v[1]);
 }
 
 template <class T> inline Int<T> load_int(const std::int32_t* p);
@@ -159,14 +180,12 @@ template <> inline IntF load_int<float>(const std::int32_t* p) {
     return {{vld1q_s32(p), vld1q_s32(p + 4)}};
 }
 template <> inline IntD load_int<double>(const std::int32_t* p, MaskD m) {
-    std::int32_t lanes[4] = {};
-    load_live(p, m, lanes);
-    return load_int<double>(lanes);
+    const LanesFrom<std::int32_t> q(p, bits(m));
+    return {int32x4_t{q[0], q[1], q[2], q[3]}};
 }
 template <> inline IntF load_int<float>(const std::int32_t* p, MaskF m) {
-    std::int32_t lanes[8] = {};
-    load_live(p, m, lanes);
-    return load_int<float>(lanes);
+    const LanesFrom<std::int32_t> q(p, bits(m));
+    return {{int32x4_t{q[0], q[1], q[2], q[3]}, int32x4_t{q[4], q[5], q[6], q[7]}}};
 }
 template <> inline IntD set_int<double>(std::int32_t k) { return {vdupq_n_s32(k)}; }
 template <> inline IntF set_int<float>(std::int32_t k) {
@@ -303,10 +322,10 @@ inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF
     for (int k = 0; k < 2; ++k) subtract_rows(p, i + 4 * k, half(x, k), half(y, k), half(z, k));
 }
 
-// Row b has the bytes of the int32 lanes that are live in b, side by side; and where each of four doubles comes
-// from when they are dealt to the lanes that are live in b, 255 where none does.
+// Row b has the bytes of the lanes that are live in b, side by side, of four int32 and of four doubles; where each of
+// four doubles comes from when they are dealt to these lanes, 255 where none does; and how many there are.
 struct LaneTables {
-    std::uint8_t pack[16][16], deal[16][32];
+    std::uint8_t pack[16][16], pack8[16][32], deal[16][32], n[16];
 };
 constexpr LaneTables lane_tables() {
     LaneTables t{};
@@ -318,8 +337,10 @@ constexpr LaneTables lane_tables() {
                 t.deal[b][8 * l + k] = live ? std::uint8_t(8 * n + k) : std::uint8_t(255);
             if (!live) continue;
             for (int k = 0; k < 4; ++k) t.pack[b][4 * n + k] = std::uint8_t(4 * l + k);
+            for (int k = 0; k < 8; ++k) t.pack8[b][8 * n + k] = std::uint8_t(8 * l + k);
             ++n;
         }
+        t.n[b] = std::uint8_t(n);
     }
     return t;
 }
@@ -330,35 +351,34 @@ inline int32x4_t packed(int32x4_t a, unsigned live) {
         vqtbl1q_u8(vreinterpretq_u8_s32(a), vld1q_u8(kLaneTables.pack[live])));
 }
 inline int compress_store(std::int32_t* p, IntD a, MaskD m) {
-    vst1q_s32(p, packed(a.v, bits(m)));
-    return count(m);
+    const unsigned live = bits(m);
+    vst1q_s32(p, packed(a.v, live));
+    return kLaneTables.n[live];
 }
 inline int compress_store(std::int32_t* p, IntF a, MaskF m) {
-    const unsigned live = bits(m);
-    vst1q_s32(p, packed(a.v[0], live & 15u));
-    vst1q_s32(p + __builtin_popcount(live & 15u), packed(a.v[1], live >> 4));
-    return count(m);
+    const unsigned live = bits(m), low = live & 15u, high = live >> 4;
+    const int n = kLaneTables.n[low];
+    vst1q_s32(p, packed(a.v[0], low));
+    vst1q_s32(p + n, packed(a.v[1], high));
+    return n + kLaneTables.n[high];
 }
 inline int compress_store(float* p, VecF a, MaskF m) {
     return compress_store(reinterpret_cast<std::int32_t*>(p),
                           IntF{{vreinterpretq_s32_f32(a.v[0]), vreinterpretq_s32_f32(a.v[1])}}, m);
 }
-inline int compress_store(double* p, VecD a, MaskD m) {
-    const unsigned live = bits(m);
-    int n = 0;
-    for (int k = 0; k < 2; ++k) {
-        const unsigned b = live >> 2 * k & 3u;
-        vst1q_f64(p + n, b & 1u ? a.v[k] : vextq_f64(a.v[k], a.v[k], 1));
-        n += int(b & 1u) + int(b >> 1);
-    }
-    return n;
-}
-inline VecD expand_load(const double* p, MaskD m) {
-    const std::uint8_t* from = kLaneTables.deal[bits(m)];
-    const uint8x16x2_t all = {
-        {vreinterpretq_u8_f64(vld1q_f64(p)), vreinterpretq_u8_f64(vld1q_f64(p + 2))}};
+// Bytes of two registers, side by side, from the places that a row of a table says.
+inline VecD looked_up(float64x2_t low, float64x2_t high, const std::uint8_t* from) {
+    const uint8x16x2_t all = {{vreinterpretq_u8_f64(low), vreinterpretq_u8_f64(high)}};
     return {vreinterpretq_f64_u8(vqtbl2q_u8(all, vld1q_u8(from))),
             vreinterpretq_f64_u8(vqtbl2q_u8(all, vld1q_u8(from + 16)))};
+}
+inline int compress_store(double* p, VecD a, MaskD m) {
+    const unsigned live = bits(m);
+    store(p, looked_up(a.v[0], a.v[1], kLaneTables.pack8[live]));
+    return kLaneTables.n[live];
+}
+inline VecD expand_load(const double* p, MaskD m) {
+    return looked_up(vld1q_f64(p), vld1q_f64(p + 2), kLaneTables.deal[bits(m)]);
 }
 
 inline void store_interleaved3(double* p, VecD x, VecD y, VecD z, int n) {
