@@ -21,7 +21,7 @@ extern "C" {
 /* Grows when a struct or a function below changes; mdkern_api_version() is that of the library. */
 #define MDKERN_API_VERSION 3
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(_WIN32)
 #define MDKERN_API __attribute__((visibility("default")))
 #else
 #define MDKERN_API

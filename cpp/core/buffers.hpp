@@ -3,21 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <utility>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "core/memory.hpp"
 
 namespace mdkern {
 
-// Kernels see this header and are compiled without exceptions.
-[[noreturn]] void throw_bad_alloc();
-
-// A growing array of plain values, 64-byte aligned, never initialised, content dropped on growth.
-// From 4 MB on it asks for huge pages: fresh 4 kB pages cost four times as much to fill. Untouched
-// pages take no memory, so a generous bound is cheap.
+// A growing array of plain values in the memory of take_memory(): 64-byte aligned, never
+// initialised, content dropped on growth. A generous bound is cheap.
 template <class T> class Buffer {
 public:
     Buffer() = default;
@@ -30,24 +23,18 @@ public:
         std::swap(capacity_, o.capacity_);
         return *this;
     }
-    ~Buffer() { std::free(data_); }
+    ~Buffer() { give_memory(data_); }
 
     // Room for n values. Grows by at least half, so that a slowly growing system reallocates
     // rarely.
     T* reserve(std::size_t n) {
         if (n > capacity_) {
-            std::free(std::exchange(data_, nullptr));
+            give_memory(std::exchange(data_, nullptr));
             const std::size_t want = n < capacity_ + capacity_ / 2 ? capacity_ + capacity_ / 2 : n;
             capacity_ = 0;
-            constexpr std::size_t kHuge = std::size_t(1) << 21;
-            const std::size_t align = want * sizeof(T) >= 2 * kHuge ? kHuge : 64;
-            const std::size_t bytes = (want * sizeof(T) + align - 1) / align * align;
-            data_ = static_cast<T*>(std::aligned_alloc(align, bytes));
-            if (!data_) throw_bad_alloc();
-#if defined(__linux__)
-            if (align == kHuge) madvise(data_, bytes, MADV_HUGEPAGE);
-#endif
-            capacity_ = bytes / sizeof(T);
+            const Memory block = take_memory(want * sizeof(T));
+            data_ = static_cast<T*>(block.data);
+            capacity_ = block.bytes / sizeof(T);
         }
         return data_;
     }

@@ -5,6 +5,12 @@
 #include <fstream>
 #include <stdexcept>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 namespace mdkern {
 
 namespace {
@@ -97,6 +103,22 @@ void init_isa() {
 }
 
 std::string cpu_name() {
+#if defined(__x86_64__)
+    unsigned word[4];
+    std::string name;
+    for (unsigned leaf = 0x80000002; leaf <= 0x80000004; ++leaf) {
+        if (!__get_cpuid(leaf, &word[0], &word[1], &word[2], &word[3])) return "unknown";
+        name.append(reinterpret_cast<const char*>(word), sizeof word);
+    }
+    name = name.c_str();  // zeros fill it up
+    name.erase(0, name.find_first_not_of(' '));
+    return name.erase(name.find_last_not_of(' ') + 1);
+#elif defined(__APPLE__)
+    char name[256] = "";
+    std::size_t bytes = sizeof name;
+    return sysctlbyname("machdep.cpu.brand_string", name, &bytes, nullptr, 0) == 0 ? name
+                                                                                   : "unknown";
+#else
     std::ifstream file("/proc/cpuinfo");
     for (std::string line; std::getline(file, line);)
         if (line.rfind("model name", 0) == 0) {
@@ -104,6 +126,7 @@ std::string cpu_name() {
             if (colon != std::string::npos) return line.substr(colon + 2);
         }
     return "unknown";
+#endif
 }
 
 }  // namespace mdkern

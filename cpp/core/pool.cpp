@@ -1,15 +1,9 @@
 #include "core/pool.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <mutex>
-#include <new>
 
 #include "core/memory.hpp"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace mdkern {
 
@@ -54,27 +48,16 @@ struct Shelf {
 std::mutex lock;
 Shelf small_shelf, large_shelf;
 
-constexpr std::size_t kHuge = std::size_t(1) << 21;
-
 void free_all(Header* block) {
     while (block) {
         Header* next = block->next;
-        std::free(block);
+        give_memory(block);
         block = next;
     }
 }
 
-// Leaves the pages of a block to the system: it takes them when it runs short of memory, and until
-// then they stay mapped. The page of the header stays. False where that is not to be had.
-bool lend(Header* block) {
-#if defined(MADV_FREE)
-    auto* begin = reinterpret_cast<char*>(block) + kHuge;
-    return madvise(begin, sizeof(Header) + block->capacity - kHuge, MADV_FREE) == 0;
-#else
-    (void)block;
-    return false;
-#endif
-}
+// The page of the header stays.
+bool lend(Header* block) { return lend_memory({block, sizeof(Header) + block->capacity}); }
 
 }  // namespace
 
@@ -86,17 +69,11 @@ void* pool_take(std::size_t bytes) {
         lock.unlock();
         if (found) return found + 1;
     }
-    const bool huge = bytes >= 2 * kHuge;
-    const std::size_t align = huge ? kHuge : 64;
     // An eighth of slack (not touched until used), so that a list that grows a little still fits
     // its old block.
-    const std::size_t total = (sizeof(Header) + bytes + bytes / 8 + align - 1) / align * align;
-    auto* header = static_cast<Header*>(std::aligned_alloc(align, total));
-    if (!header) throw std::bad_alloc();
-#if defined(__linux__)
-    if (huge) madvise(header, total, MADV_HUGEPAGE);
-#endif
-    header->capacity = total - sizeof(Header);
+    const Memory block = take_memory(sizeof(Header) + bytes + bytes / 8);
+    auto* header = static_cast<Header*>(block.data);
+    header->capacity = block.bytes - sizeof(Header);
     header->next = nullptr;
     return header + 1;
 }
@@ -117,7 +94,7 @@ void pool_give(void* block) noexcept {
         lock.unlock();
         free_all(surplus);
     } else {
-        std::free(header);
+        give_memory(header);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <sstream>
@@ -26,8 +27,12 @@ std::uint64_t length_of(const unsigned char* bytes) {
 
 std::vector<char> bytes_of(const std::string& path) {
     const auto fail = [&] { throw FileReadError(path + ": " + std::strerror(errno)); };
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
-                                                               &std::fclose);
+#if defined(_WIN32)  // where fopen takes names in the code page of the system
+    std::FILE* opened = _wfopen(std::filesystem::u8path(path).c_str(), L"rb");
+#else
+    std::FILE* opened = std::fopen(path.c_str(), "rb");
+#endif
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(opened, &std::fclose);
     if (!file) fail();
     // As they come: what a file says of its size may be wrong.
     std::vector<char> bytes;

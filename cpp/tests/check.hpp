@@ -2,8 +2,16 @@
 // memory with guard pages.
 #pragma once
 
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <windows.h>
+#undef near
+#undef far
+#else
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 #include <cstdint>
 #include <cstdio>
@@ -53,6 +61,19 @@ struct Random {
 // `size` bytes of memory between two pages that may not be touched.
 class Guarded {
 public:
+#if defined(_WIN32)
+    explicit Guarded(std::size_t size) : page_(4096) {
+        inner_ = (size + page_ - 1) / page_ * page_;
+        // The pages around are reserved, and nothing is behind them.
+        base_ = static_cast<char*>(
+            VirtualAlloc(nullptr, inner_ + 2 * page_, MEM_RESERVE, PAGE_NOACCESS));
+        if (!base_ || !VirtualAlloc(base_ + page_, inner_, MEM_COMMIT, PAGE_READWRITE)) {
+            std::printf("VirtualAlloc failed\n");
+            std::abort();
+        }
+    }
+    ~Guarded() { VirtualFree(base_, 0, MEM_RELEASE); }
+#else
     explicit Guarded(std::size_t size) : page_(std::size_t(sysconf(_SC_PAGESIZE))) {
         inner_ = (size + page_ - 1) / page_ * page_;
         base_ = static_cast<char*>(mmap(nullptr, inner_ + 2 * page_, PROT_READ | PROT_WRITE,
@@ -64,6 +85,7 @@ public:
         }
     }
     ~Guarded() { munmap(base_, inner_ + 2 * page_); }
+#endif
     Guarded(const Guarded&) = delete;
     Guarded& operator=(const Guarded&) = delete;
     template <class T>

@@ -106,7 +106,8 @@ struct OwnLayer {
             case Activation::silu:
                 return z * s;
             case Activation::gelu:
-                return 0.5 * z * (1 + std::tanh(std::sqrt(2 / M_PI) * (z + 0.044715 * z * z * z)));
+                return 0.5 * z *
+                       (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (z + 0.044715 * z * z * z)));
             case Activation::silut:
                 return z < layer.threshold
                            ? z * s

@@ -17,7 +17,8 @@ def get_include() -> str:
 
 def get_library() -> str:
     """Path of the shared library to link with: all potentials, without Python."""
-    return str(_folder() / ("libmdkern.dylib" if sys.platform == "darwin" else "libmdkern.so"))
+    ending = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
+    return str(_folder() / f"libmdkern.{ending}")
 
 
 def _folder() -> Path:

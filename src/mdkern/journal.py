@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
 import json
 import math
 import os
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ _MARK = b"mdkern journal 1\n"
 # Of a record: bytes of the digests, of the description in JSON, of the numbers; a checksum of the three.
 _SIZES = struct.Struct("<QQQI")
 _BYTES = 16  # of a digest
+_LOCKED = (
+    2**31 - 2
+)  # the byte that is locked on Windows, where nobody reads a locked one: behind all journals
 
 
 def digest(arrays: Iterable[Any]) -> bytes:
@@ -68,7 +72,8 @@ class Journal:
         self._last: tuple[int, list[dict[str, Any]]] = (-1, [])
         head = _MARK + json.dumps({"job": job}).encode() + b"\n"
         # Not truncated, made where there is none.
-        self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        self._file = os.fdopen(os.open(self.path, flags, 0o666), "r+b")
         try:
             self._lock()
             if os.fstat(self._file.fileno()).st_size == 0:
@@ -81,12 +86,25 @@ class Journal:
             raise
 
     def _lock(self) -> None:
+        """Until the file is closed."""
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InUseError(f"{self.path}: another run writes to this journal") from None
-        except OSError:  # a file system without locks
-            return
+            if sys.platform == "win32":
+                import msvcrt
+
+                handle = self._file.fileno()
+                os.lseek(handle, _LOCKED, os.SEEK_SET)
+                try:
+                    msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+                finally:
+                    os.lseek(handle, 0, os.SEEK_SET)
+            else:
+                import fcntl
+
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            if e.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+                raise InUseError(f"{self.path}: another run writes to this journal") from None
+            return  # a file system without locks
 
     def _check(self, head: bytes) -> None:
         self._file.seek(0)

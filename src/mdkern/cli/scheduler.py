@@ -128,6 +128,9 @@ def local_cluster(workers: int) -> Any:
 def _interrupts_wait() -> Iterator[None]:
     """Ctrl-C comes after this. Threads and processes that are started meanwhile never get it: it goes to all processes of a terminal, and
     workers are to end by order of the scheduler, without a word."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
     # Started with the first process, it lets the signal through to the thread that starts it, and so to all processes of that.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -31,7 +31,10 @@ def path() -> Path:
     if not os.path.isabs(caches):  # noqa: PTH117 - so says the standard
         caches = os.path.expanduser("~/.cache")  # noqa: PTH111
         if caches.startswith("~"):  # a container's user without a home
-            caches = str(Path(tempfile.gettempdir(), f"mdkern-{os.getuid()}"))
+            user = (
+                os.getuid() if hasattr(os, "getuid") else "user"
+            )  # Windows has such folders for each user
+            caches = str(Path(tempfile.gettempdir(), f"mdkern-{user}"))
     return Path(caches, "mdkern", "tuning.json")
 
 

@@ -1,0 +1,123 @@
+"""What differs between operating systems, with the parts of others played by stand-ins; and the builds for them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import mdkern
+from mdkern.cli import scheduler
+from mdkern.errors import InUseError
+from mdkern.journal import Journal, digest
+from mdkern.tuning import store
+
+pytestmark = pytest.mark.quick
+ROOT = Path(__file__).parent.parent
+
+
+class Msvcrt(types.ModuleType):
+    """Locks bytes of files as Microsoft's C library does: at the place of the file, for whom has none there."""
+
+    LK_NBLCK = 2
+
+    def __init__(self) -> None:
+        super().__init__("msvcrt")
+        self.taken: set[tuple[int, int]] = set()
+        self.fails = 0
+
+    def locking(self, handle: int, mode: int, n: int) -> None:
+        assert (mode, n) == (self.LK_NBLCK, 1)
+        if self.fails:
+            raise OSError(self.fails, os.strerror(self.fails))
+        place = (os.fstat(handle).st_ino, os.lseek(handle, 0, os.SEEK_CUR))
+        if place in self.taken:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        self.taken.add(place)
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> Msvcrt:
+    library = Msvcrt()
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "msvcrt", library)
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # its import fails
+    return library
+
+
+def test_a_journal_is_locked_on_windows_too(windows: Msvcrt, tmp_path: Path) -> None:
+    path = tmp_path / "run.journal"
+    key = digest([[1.0]])
+    first = Journal(path, "job")
+    first.add([key], [{"energy": -1.0}])
+    ((_, place),) = windows.taken
+    assert path.stat().st_size < place, "nobody could read a locked byte"
+    with pytest.raises(InUseError, match=r"run\.journal: another run writes to this journal"):
+        Journal(path, "job")
+    first.close()
+    windows.taken.clear()
+    again = Journal(path, "job")
+    assert len(again) == 1
+    again.close()
+
+
+def test_a_file_system_without_locks(windows: Msvcrt, tmp_path: Path) -> None:
+    windows.fails = errno.EINVAL
+    Journal(tmp_path / "run.journal", "job").close()
+
+
+def test_interrupts_where_signals_cannot_be_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "pthread_sigmask")
+    with scheduler._interrupts_wait():
+        before = signal.getsignal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_choices_of_a_user_without_a_home_or_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MDKERN_TUNE_FILE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delattr(os, "getuid")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert store.path().parts[-3:] == ("mdkern-user", "mdkern", "tuning.json")
+
+
+@pytest.mark.parametrize(
+    ("platform", "name"),
+    [("linux", "libmdkern.so"), ("darwin", "libmdkern.dylib"), ("win32", "libmdkern.dll")],
+)
+def test_name_of_the_library(monkeypatch: pytest.MonkeyPatch, platform: str, name: str) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    assert Path(mdkern.get_library()).name == name
+
+
+def test_the_package_imports_where_modules_of_unix_are_missing() -> None:
+    """All its modules, without those of the standard library that Windows has not. What dependencies import is theirs."""
+    program = """
+import importlib, pkgutil, sys, traceback
+from pathlib import Path
+missing = {"fcntl", "grp", "pwd", "resource", "termios", "tty", "pty", "syslog"}
+sys.modules |= dict.fromkeys(missing)
+import mdkern
+ours = Path(mdkern.__file__).parent
+tried = 0
+for module in pkgutil.walk_packages(mdkern.__path__, "mdkern."):
+    if module.name.endswith(("__main__", "libmdkern")):
+        continue
+    tried += 1
+    try:
+        importlib.import_module(module.name)
+    except ImportError as e:
+        by = traceback.extract_tb(e.__traceback__)[-1].filename
+        assert e.name not in missing or not Path(by).is_relative_to(ours), (module.name, e.name)
+assert tried > 200, tried
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
