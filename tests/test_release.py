@@ -43,6 +43,13 @@ def pythons(pyproject: dict[str, Any]) -> list[str]:
     return re.findall(r"Python :: (3\.\d+)", "\n".join(pyproject["project"]["classifiers"]))
 
 
+def test_lowest_ase(pyproject: dict[str, Any]) -> None:
+    (lowest,) = (d for d in pyproject["project"]["dependencies"] if d.startswith("ase"))
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert f"- ASE {lowest.partition('>=')[2]} or later" in page
+    assert f"an older ASE than {lowest.partition('>=')[2]}" in page
+
+
 def steps(path: Path) -> list[dict[str, Any]]:
     return [step for job in read(path)["jobs"].values() for step in job["steps"]]
 
