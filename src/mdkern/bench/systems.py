@@ -148,8 +148,8 @@ def _vast(box: float) -> tuple[Atoms, float]:
 
 
 SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
-    "copper-2048": partial(_copper, (8, 8, 8)),
     "copper-4000": partial(_copper, (10, 10, 10)),
+    "copper-2048": partial(_copper, (8, 8, 8)),
     "copper-32000": partial(_copper, (20, 20, 20)),
     "copper-100000": partial(_copper, (25, 25, 40)),
     "copper-256000": partial(_copper, (40, 40, 40)),
