@@ -1,4 +1,4 @@
-"""Task runner: ``nox -s lint|tests|cpp|bench|docs|site|isa|sanitize|tsan|fuzz|stubs|tidy``, or all of .ci/run with ``nox -s ci``."""
+"""Task runner: ``nox -s lint|tests|cpp|bench|docs|site|isa|arm|sanitize|tsan|fuzz|stubs|tidy``, or all of .ci/run with ``nox -s ci``."""
 
 from __future__ import annotations
 
@@ -102,6 +102,26 @@ def isa(session: nox.Session) -> None:
     )
     for name in str(names).split():
         session.run("pytest", "-m", "quick", *session.posargs, env={"MDKERN_ISA": name})
+
+
+@nox.session
+def arm(session: nox.Session) -> None:
+    """C++ tests for AArch64 under emulation, and the bits of every potential there and here."""
+    session.install(".[test]", "pybind11", "cmake", "ninja")
+    ask = (
+        "import pybind11, sysconfig; print(pybind11.get_cmake_dir(), sysconfig.get_path('include'))"
+    )
+    cmake_dir, include = str(session.run("python", "-c", ask, silent=True)).split()
+    library = (
+        "-DSKBUILD=2",
+        "-DSKBUILD_PROJECT_VERSION=0",
+        f"-Dpybind11_DIR={cmake_dir}",
+        f"-DPython_INCLUDE_DIR={include}",
+    )
+    session.run("cmake", "--preset", "arm", *library)
+    session.run("cmake", "--build", "--preset", "arm", "--target", "mdkern", "cpp/tests/all")
+    session.run("ctest", "--preset", "arm")
+    session.run("python", "tools/arm_bits.py", str(BUILD / "arm" / "libmdkern.so"))
 
 
 @nox.session
