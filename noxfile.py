@@ -122,6 +122,26 @@ def isa(session: nox.Session) -> None:
 
 
 @nox.session
+def arm(session: nox.Session) -> None:
+    """C++ tests for AArch64 under emulation, and the bits of every potential there and here."""
+    session.install(".[test]", "pybind11", "cmake", "ninja")
+    ask = (
+        "import pybind11, sysconfig; print(pybind11.get_cmake_dir(), sysconfig.get_path('include'))"
+    )
+    cmake_dir, include = str(session.run("python", "-c", ask, silent=True)).split()
+    library = (
+        "-DSKBUILD=2",
+        "-DSKBUILD_PROJECT_VERSION=0",
+        f"-Dpybind11_DIR={cmake_dir}",
+        f"-DPython_INCLUDE_DIR={include}",
+    )
+    session.run("cmake", "--preset", "arm", *library)
+    session.run("cmake", "--build", "--preset", "arm", "--target", "mdkern", "cpp/tests/all")
+    session.run("ctest", "--preset", "arm")
+    session.run("python", "tools/arm_bits.py", str(BUILD / "arm" / "libmdkern.so"))
+
+
+@nox.session
 def sanitize(session: nox.Session) -> None:
     """Quick tests under AddressSanitizer and UndefinedBehaviorSanitizer."""
     session.install("ase", "numpy", "pytest", "hypothesis", "threadpoolctl", "pytest-benchmark")
