@@ -384,7 +384,10 @@ inline VecD expand_load(const double* p, MaskD m) {
 inline void store_interleaved3(double* p, VecD x, VecD y, VecD z, int n) {
     double rest[12];
     double* to = n >= 4 ? p : rest;
-    for (int k = 0; k < 2; ++k) vst3q_f64(to + 6 * k, {{x.v[k], y.v[k], z.v[k]}});
+    for (int k = 0; k < 2; ++k) {
+        const float64x2x3_t xyz = {{x.v[k], y.v[k], z.v[k]}};  // to Clang vst3q_f64 is a macro
+        vst3q_f64(to + 6 * k, xyz);
+    }
     for (int k = 0; n < 4 && k < 3 * n; ++k) p[k] = rest[k];
 }
 // int32 lanes as int64 lanes in the bits of doubles.
