@@ -180,7 +180,7 @@ def test_a_wheel_that_needs_a_younger_glibc_is_found(tmp_path: Path) -> None:
         import check_wheel
     finally:
         sys.path.remove(str(ROOT / "tools"))
-    assert check_wheel.example().startswith("from ase import units")
+    exec(check_wheel.example(), {})  # noqa: S102 - as beside the wheel: it needs no file
     library = tmp_path / "libyoung.so"
     source = "long preadv2(void); long gettid(void); long f(void) { return preadv2() + %s(); }"
     try:

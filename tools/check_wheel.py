@@ -3,7 +3,7 @@
     python -m build -o build/dist && python tools/check_wheel.py build/dist/mdkern-*.whl
 
 The wheel is installed into a fresh environment of this Python, with PATH empty of compilers and from wheels alone; there
-``mdkern demo --quick`` and the first example of README.md run. On Linux, symbols of libc and libm that are newer than the
+``mdkern demo --quick`` and the first examples of docs/quickstart.md run. On Linux, symbols of libc and libm that are newer than the
 glibc of manylinux_2_28 are listed: those that this system also has in an older version come from where the wheel was
 built, and a build on the older system asks for the older one. Any other one is an error. Needs objdump and ldd there.
 """
@@ -66,9 +66,9 @@ def check_size(wheel: Path) -> None:
 
 
 def example() -> str:
-    """The first example of README.md."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    return str(blocks[0])
+    """A list and a potential of docs/quickstart.md, which need no file."""
+    page = (ROOT / "docs" / "quickstart.md").read_text("utf-8")
+    return "".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:2])
 
 
 def check_installation(wheel: Path, folder: Path) -> Path:
