@@ -163,7 +163,7 @@ def test_issue_forms() -> None:
     for form in forms:
         if form.stem in ("bug", "wrong_number", "speed"):
             labels = [field["attributes"]["label"] for field in read(form)["body"]]
-            assert any("mdkern info --json" in label for label in labels), form
+            assert any("mdkern doctor --json" in label for label in labels), form
 
 
 def test_citation(pyproject: dict[str, Any]) -> None:
