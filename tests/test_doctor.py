@@ -102,6 +102,7 @@ BAD = {
     "translated": [(changed("cpu", translated=True), "warning", "Apple", "arm64")],
     "isa-below-best": [
         (replace(with_variables(MDKERN_ISA="scalar"), core=replace(CORE, isa="scalar")), "warning", "scalar by MDKERN_ISA=scalar; avx2", "unset MDKERN_ISA"),
+        (replace(with_variables(MDKERN_ISA="auto"), core=replace(CORE, isa="scalar")), "warning", "scalar by mdkern.set_isa; avx2", 'mdkern.set_isa("avx2")'),
     ],
     "isa-not-built": [
         (changed("core", isa="scalar", isas_compiled=("scalar",), isas_supported=("scalar",)), "warning", "avx2", "without -DMDKERN_ISAS"),
@@ -128,7 +129,10 @@ BAD = {
         (replace(with_variables(OMP_NUM_THREADS="1"), core=replace(CORE, threads=1)), "note", "OMP_NUM_THREADS=1 leaves 7 of 8", "export MDKERN_NUM_THREADS=8"),
     ],
     "hyperthreads": [(changed("threads", cores=4), "note", "8 threads on 4 cores", "MDKERN_NUM_THREADS=4")],
-    "busy": [(changed("load", busy=6.2), "warning", "6.2 of 8 CPUs", "export MDKERN_NUM_THREADS=1")],
+    "busy": [
+        (changed("load", busy=6.2), "warning", "6.2 of 8 CPUs", "export MDKERN_NUM_THREADS=1"),
+        (replace(changed("load", busy=6.2), core=None), "warning", "6.2 of 8 CPUs", "export MDKERN_NUM_THREADS=1"),
+    ],
     "stolen": [(changed("load", stolen=2.0), "warning", "2.0 of 8 CPUs", "machine")],
     "threads-gain-little": [
         (changed("self_test", speedup=1.1), "warning", "8 threads are 1.10 times", "MDKERN_NUM_THREADS=4"),
@@ -183,6 +187,19 @@ def test_a_bad_machine_is_told(
     assert found[0].level == level
     assert says in found[0].says
     assert advice in found[0].advice
+
+
+def test_no_fewer_threads_than_one_are_advised() -> None:
+    alone = replace(changed("load", busy=6.2), core=replace(CORE, threads=1))
+    (busy,) = (finding for finding in doctor.findings(alone) if finding.code == "busy")
+    assert busy.advice == "end them (top shows which)"
+
+
+def test_the_file_of_tuning_is_not_removed_blindly() -> None:
+    """It may be a folder, or somebody's file by a mistake in the variable."""
+    tuning = doctor.Tuning("/etc", complaints=("/etc: no regular file",))
+    (finding,) = doctor.findings(replace(GOOD, tuning=tuning))
+    assert finding.advice == "move /etc away, or export MDKERN_TUNE_FILE=another"
 
 
 def test_every_finding_is_tried() -> None:
@@ -268,6 +285,18 @@ def test_what_keeps_mdkern_from_starting_is_said(variable: str) -> None:
     assert run.returncode == 1
     assert "'nonsense'" in run.stdout
     assert f"-> unset {variable}" in run.stdout
+
+
+@pytest.mark.parametrize("error", ["ImportError", "RuntimeError"])
+def test_what_a_damaged_numpy_says_is_said(tmp_path: Path, error: str) -> None:
+    """And the core's "initialization failed" is not all that is said of it."""
+    (tmp_path / "numpy.py").write_text(f"raise {error}('a library of NumPy is missing')")
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    run = process("--json", PYTHONPATH=os.pathsep.join(paths))
+    assert run.returncode == 1
+    (finding, *_) = json.loads(run.stdout)["findings"]
+    assert finding["code"] == "core-missing"
+    assert "a library of NumPy is missing" in finding["says"]
 
 
 @linux

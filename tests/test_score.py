@@ -454,10 +454,15 @@ def test_a_wrong_kernel_gives_no_score(
 
 
 def test_what_is_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "--score", "--only", "nep"]) == 2
     assert "--only: 'nep'; --score has a fixed list" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("mdkern.bench.score.measure", lambda *_, **__: pytest.fail("measured"))
+    assert main(["bench", "--score", "-o", str(tmp_path / "file")]) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+    monkeypatch.undo()
     monkeypatch.setattr("mdkern._core.available_memory", lambda: 2e9)
     assert main(["bench", "--score"]) == 2
     assert "takes 3.0 GB of memory; available are 2.0 GB" in capsys.readouterr().err

@@ -66,7 +66,7 @@ def check_size(wheel: Path) -> None:
 
 
 def example() -> str:
-    """The first examples of docs/quickstart.md: a neighbor list, a potential."""
+    """A list and a potential of docs/quickstart.md, which need no file."""
     page = (ROOT / "docs" / "quickstart.md").read_text("utf-8")
     return "".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:2])
 

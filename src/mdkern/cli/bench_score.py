@@ -20,6 +20,10 @@ def run_score(args: argparse.Namespace) -> int:
 
     if args.only is not None:
         raise UsageError(f"--only: {args.only!r}; --score has a fixed list")
+    folder = None
+    if args.output is not None:  # before the measurement, which takes minutes
+        folder = Path(args.output)
+        folder.mkdir(parents=True, exist_ok=True)
     threads = args.threads or _runtime.get_num_threads()
     try:
         with Progress("score", len(CASES) + 3) as bar:
@@ -31,9 +35,7 @@ def run_score(args: argparse.Namespace) -> int:
         print_json(document)
     else:
         _show(document)
-    if args.output is not None:
-        folder = Path(args.output)
-        folder.mkdir(parents=True, exist_ok=True)
+    if folder is not None:
         text = json.dumps(document, indent=2) + "\n"
         (folder / "score.json").write_text(text, encoding="utf-8")
     return 0

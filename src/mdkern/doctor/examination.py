@@ -20,11 +20,20 @@ def _core() -> tuple[Core | None, str | None, tuple[str, ...]]:
             from mdkern import _core, _runtime
 
             facts = _runtime.info()
-        except ImportError as e:
-            return None, None, (str(e),)
+        except Exception as e:  # noqa: BLE001 - a damaged NumPy raises anything, and the rest is still told
+            return None, None, (_with_causes(e),)
     facts["isas_compiled"] = tuple(facts["isas_compiled"])
     facts["isas_supported"] = tuple(facts["isas_supported"])
     return Core(**facts), _core.__file__, tuple(str(w.message) for w in said)
+
+
+def _with_causes(e: BaseException) -> str:
+    """The core's own "initialization failed" says nothing; what NumPy said is its cause."""
+    texts = [str(e) or type(e).__name__]
+    while e.__cause__ is not None:
+        e = e.__cause__
+        texts.append(f"{type(e).__name__}: {e}")
+    return ": ".join(texts)
 
 
 def _tuning() -> Tuning:
@@ -34,7 +43,7 @@ def _tuning() -> Tuning:
             from mdkern import tuning
 
             kept = len(tuning.all_choices())
-        except ImportError as e:  # a bad value of the variable, or what the core's findings tell
+        except Exception as e:  # noqa: BLE001 - a bad value of the variable, or what the core's findings tell
             return Tuning(complaints=(str(e),) if "MDKERN_TUNE" in str(e) else ())
         return Tuning(str(tuning.path()), kept, tuple(str(w.message) for w in said))
 

@@ -158,13 +158,12 @@ def _isa(r: Readings) -> Iterator[Finding]:
         return
     best = r.core.isas_supported[-1]
     if r.core.isa != best:
-        given = r.threads.environment.get("MDKERN_ISA")
-        why = f"MDKERN_ISA={given}" if given else "mdkern.set_isa"
+        by_variable = r.threads.environment.get("MDKERN_ISA") == r.core.isa
         yield Finding(
             "warning",
             "isa-below-best",
-            f"kernels use {r.core.isa} by {why}; {best} is faster",
-            "unset MDKERN_ISA",
+            f"kernels use {r.core.isa} by {f'MDKERN_ISA={r.core.isa}' if by_variable else 'mdkern.set_isa'}; {best} is faster",
+            "unset MDKERN_ISA" if by_variable else f'mdkern.set_isa("{best}")',
         )
     absent = [isa for isa in r.cpu.runs if isa not in r.core.isas_compiled]
     if absent:
@@ -286,11 +285,13 @@ def _speedup(r: Readings) -> Iterator[Finding]:
     busy, stolen = r.load.busy or 0.0, r.load.stolen or 0.0
     if busy > 0.5:
         free = max(1, math.floor(cpus - busy))
+        used = r.core.threads if r.core else cpus
+        fewer = f", or export MDKERN_NUM_THREADS={free}" if free < used else ""
         yield Finding(
             "warning",
             "busy",
             f"other programs keep {busy:.1f} of {cpus} CPUs busy",
-            f"end them (top shows which), or export MDKERN_NUM_THREADS={free}",
+            f"end them (top shows which){fewer}",
         )
     if stolen > 0.05 * cpus:
         yield Finding(
@@ -366,7 +367,7 @@ def _tuning(r: Readings) -> Iterator[Finding]:
             "error" if bad_mode else "warning",
             "tuning",
             says,
-            "unset MDKERN_TUNE" if bad_mode else f"rm '{r.tuning.file}', or export MDKERN_TUNE_FILE=another",
+            "unset MDKERN_TUNE" if bad_mode else f"move {r.tuning.file} away, or export MDKERN_TUNE_FILE=another",
         )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compared", "run"]
 
-TOLERANCE = 1e-9  # of the largest number; rounding leaves some 1e-14
+TOLERANCE = 1e-9  # of the largest number; rounding leaves some 1e-14, the tables of EAM 5e-11
 _CUTOFF = 5.0
 
 
