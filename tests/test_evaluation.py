@@ -239,6 +239,10 @@ def test_what_is_no_list_of_frames() -> None:
     for ours in (calc, EMT()):
         with pytest.raises(TypeError, match=r"frames\[1\]: 'x'; expected an ase\.Atoms"):
             mdkern.evaluate([bulk("Cu"), "x"], ours)
+    with pytest.raises(
+        TypeError, match=r"calculator: <class .*EAM.*expected one of mdkern\.calculators"
+    ):
+        mdkern.evaluate([bulk("Cu")], EAM)
     with pytest.raises(TypeError, match=r"calculator: \[.*expected one of mdkern\.calculators"):
         mdkern.evaluate([atoms], [atoms])
     assert mdkern.evaluate([], calc) == []

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 __all__ = [
     "arrays",
     "atomic_numbers",
+    "calculator",
     "cell",
     "directions",
     "double_only",
@@ -273,6 +274,14 @@ def structure(name: str, x: Any) -> Any:
         return x
     hint = "" if not isinstance(x, str) else ": read the file with ase.io.read"
     raise TypeError(f"{name}: {shown(x)}; expected an ase.Atoms{hint}")
+
+
+def calculator(x: Any) -> Any:
+    """The same calculator; TypeError where it is something else, such as a class of them."""
+    if isinstance(x, type) or not hasattr(x, "implemented_properties"):
+        msg = f"calculator: {shown(x)}; expected one of mdkern.calculators, or any of ASE's"
+        raise TypeError(msg)
+    return x
 
 
 def structures(name: str, x: Any) -> list[Any]:

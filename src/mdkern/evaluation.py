@@ -137,9 +137,7 @@ def evaluate_iter(
 ) -> Iterator[dict[str, Any]]:
     """:func:`evaluate`, result by result, with its arguments: no more than some structures are held at a time."""
     frames = checks.several("frames", frames)
-    if not hasattr(calculator, "implemented_properties"):
-        msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators, or any of ASE's"
-        raise TypeError(msg)
+    checks.calculator(calculator)
     wanted: tuple[Any, ...] = (properties,)
     if not checks.is_single(properties):
         wanted = tuple(properties)

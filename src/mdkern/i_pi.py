@@ -45,7 +45,7 @@ class Driver:
     Raises
     ------
     TypeError
-        `parameters` beside a calculator that is there already, or such as it does not have.
+        `calculator` is none of mdkern; `parameters` beside one that is there already, or such as it does not have.
     UnsupportedError
         The potential is not evaluated by the core alone: ASE's ``SocketClient`` takes any calculator.
     """

@@ -154,9 +154,7 @@ def relax_iter(
 ) -> Iterator[Atoms]:
     """:func:`relax`, frame by frame, with its arguments: no more than some are held at a time, as many as take about two seconds."""
     frames = checks.several("frames", frames)
-    if isinstance(calculator, type) or not hasattr(calculator, "implemented_properties"):
-        msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators, or any of ASE's"
-        raise TypeError(msg)
+    checks.calculator(calculator)
     if "forces" not in calculator.implemented_properties:
         raise TypeError(
             f"calculator: {type(calculator).__name__}, which has no forces; expected one that has"

@@ -63,15 +63,12 @@ class Model(ModelInterface):  # type: ignore[misc]
         threads: int | None = None,
     ) -> None:
         super().__init__()
-        if not hasattr(calculator, "implemented_properties"):
-            msg = f"calculator: {checks.shown(calculator)}; expected one of mdkern.calculators, or any of ASE's"
-            raise TypeError(msg)
         self._device = torch.device("cpu" if device is None else device)
         if self._device.type != "cpu":
             raise ValueError(f"device: {device!s}; expected cpu")
         if dtype not in (torch.float64, torch.float32):
             raise ValueError(f"dtype: {dtype}; expected torch.float64 or torch.float32")
-        self.calculator = calculator
+        self.calculator = checks.calculator(calculator)
         self.threads = checks.threads(threads) or None
         self._dtype = dtype
         self._compute_forces = checks.flag("compute_forces", compute_forces)
@@ -116,7 +113,8 @@ class Model(ModelInterface):  # type: ignore[misc]
         TypeError
             `state` is none.
         ValueError
-            Its dtype is not that of the model; an element that the potential lacks. The message has the index of the system.
+            Its dtype is not that of the model; it is not on the CPU; an element that the potential lacks. The message has the
+            index of the system.
         NonFiniteError
             Atoms lie on top of each other.
         """
@@ -152,6 +150,8 @@ class Model(ModelInterface):  # type: ignore[misc]
             raise ValueError(
                 f"state: positions of {state.positions.dtype}; expected {self._dtype}, the dtype of the model"
             )
+        if state.positions.device.type != "cpu":
+            raise ValueError(f"state: on {state.positions.device}; expected cpu")
         positions, cells = (x.detach().numpy().astype(float) for x in (state.positions, state.cell))
         systems, numbers = state.system_idx.numpy(), state.atomic_numbers.numpy()
         pbc = np.broadcast_to(np.asarray(state.pbc), 3)  # one flag, or one for each direction
