@@ -304,7 +304,7 @@ def test_evaluate_and_relax_in_threads() -> None:
         for r in mdkern.evaluate(mine, calc, ("energy", "forces", "stress"), threads=1 + k % 2):
             found += [r["energy"], r["forces"], r["stress"]]
         for r in mdkern.relax(mine, calc, fmax=0.2, steps=5, threads=1 + k % 2):
-            found += [r["positions"], r["energy"], r["forces"]]
+            found += [r.positions, r.cell.array, r.get_potential_energy(), r.get_forces()]
         return found
 
     right = [work(k) for k in range(N_THREADS)]

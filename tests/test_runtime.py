@@ -72,6 +72,29 @@ def test_number_of_threads_is_the_cpus_of_this_process() -> None:
     assert output(f"import os; os.sched_setaffinity(0, {{{cpu}}}); {SHOW}") == "1"
 
 
+BOUND = """
+import os
+from ase.build import bulk
+import mdkern
+mdkern.neighbor_list("i", bulk("Ar", a=5.3, cubic=True) * 20, 8.0, threads=2)
+widest = max(len(os.sched_getaffinity(int(task))) for task in os.listdir("/proc/self/task"))
+print(mdkern.info()["available_cpus"], widest)
+"""
+
+
+@linux
+@openmp
+@pytest.mark.parametrize(
+    "variables",
+    [{"OMP_PROC_BIND": "true"}, {"OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}],
+    ids=str,
+)
+def test_variables_that_bind_threads_leave_ours_alone(variables: dict[str, str]) -> None:
+    """GCC's runtime binds the thread that loads it to one CPU; our workers go back to all that there were."""
+    cpus = len(os.sched_getaffinity(0))
+    assert output(BOUND, **variables).split() == [str(cpus)] * 2
+
+
 @pytest.mark.parametrize(
     "value", ["0", "-1", "two", "1.5", "2,2", "3x", "99999999999999999999", "0x2"]
 )

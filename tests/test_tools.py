@@ -1,11 +1,15 @@
-"""The tools that compare two builds."""
+"""The tools that compare two builds, and those that count."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CASE = "neighbor_list open-20 2.5"
@@ -45,3 +49,52 @@ def test_compare_builds_times_every_case() -> None:
     assert all(0.1 < x < 10 for x in ratios.values())
     name, ratio = worst.removeprefix("worst: ").rsplit(", ", 1)
     assert float(ratio) == ratios[name] == min(ratios.values())
+
+
+@pytest.mark.parametrize("isa", ["avx2", "neon"])
+def test_arm_model_counts_the_rounds_of_a_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isa: str
+) -> None:
+    """Of a program that says itself how often its loops go round."""
+    spec = importlib.util.spec_from_file_location("arm_model", ROOT / "tools" / "arm_model.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "arm_model", tool)
+    spec.loader.exec_module(tool)
+    machine = next(m for m in tool.MACHINES if m.isa == isa)
+    programs = (f"{machine.tools}gcc", f"{machine.tools}objdump", machine.emulator[0], "gcc")
+    if missing := [program for program in programs if shutil.which(program) is None]:
+        pytest.skip(f"no {missing[0]}")
+    source, program = tmp_path / "program.c", tmp_path / "program"
+    source.write_text("""#include <stdio.h>
+__attribute__((noinline)) unsigned counted(unsigned rows, unsigned columns) {
+    unsigned x = 1;
+    for (unsigned i = 0; i < rows; ++i) {
+        for (unsigned j = 0; j < columns; ++j) __asm__ volatile("" : "+r"(x));
+        if (i % 8 == 7) x = x * 3 + 1;
+    }
+    return x;
+}
+int main(void) { return printf("%u\\n", counted(40, 1000)) < 0; }
+""")
+    flags = ("-O1", "-static", "-no-pie")
+    subprocess.run([programs[0], *flags, str(source), "-o", str(program)], check=True)
+    counts, printed = tool.count(
+        machine, program, tool.build_plugin(tmp_path), [], tmp_path / "counts"
+    )
+    x = 1
+    for _ in range(5):
+        x = 3 * x + 1
+    assert int(printed) == x
+    (body,) = (
+        b for name, b in tool.disassemble(machine, program, "counted").items() if name == "counted"
+    )
+    for insn in body:
+        insn.count = counts.get(insn.address, 0)
+    parts = list(tool.pieces(machine, "counted", body))
+    loops = [part for part in parts if part.is_loop]
+    assert loops[0].rounds == 40 * 1000
+    assert 2 <= len(loops[0].body) <= 4
+    assert {part.rounds for part in parts} <= {40000, 40, 39, 35, 5, 1}
+    assert sum(insn.count for insn in body) == sum(i.count for part in parts for i in part.body)

@@ -69,7 +69,7 @@ MACHINES = (
         ("-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64"),
         ("qemu-aarch64",),
         "aarch64",
-        ("neoverse-v1", "apple-m1"),
+        ("neoverse-v1", "neoverse-v2", "apple-m1"),
         r"b|br|ret",
         r"b|b\.\w+|cbn?z|tbn?z",
     ),
@@ -153,6 +153,14 @@ def build(machine: Machine, folder: Path) -> Path:
 # --- counts
 
 
+def build_plugin(folder: Path) -> Path:
+    """The plugin of qemu that counts."""
+    plugin = folder / "count.so"
+    source = ROOT / "tools" / "arm" / "count.c"
+    run("gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", source, "-o", plugin)
+    return plugin
+
+
 @dataclass
 class Instruction:
     address: int
@@ -171,14 +179,15 @@ class Instruction:
         return int(found[1], 16) if found else None
 
 
-def disassemble(machine: Machine, driver: Path) -> dict[str, list[Instruction]]:
-    """Instructions of the kernels' functions."""
+def disassemble(machine: Machine, driver: Path, of: str = "") -> dict[str, list[Instruction]]:
+    """Instructions of the functions whose names have `of`, by default those of kernels."""
+    of = of or f"::{machine.isa}::"
     functions: dict[str, list[Instruction]] = {}
     body: list[Instruction] | None = None
     for line in run(f"{machine.tools}objdump", "-dC", "--no-show-raw-insn", driver).splitlines():
         if line.endswith(">:"):
             name = line[line.index("<") + 1 : -2]
-            body = functions.setdefault(name, []) if f"::{machine.isa}::" in name else None
+            body = functions.setdefault(name, []) if of in name else None
         elif body is not None and (found := re.match(r"\s*([0-9a-f]+):\s+(\S.*)", line)):
             body.append(Instruction(int(found[1], 16), found[2]))
     return functions
@@ -297,7 +306,7 @@ def report(
         if re.search(kernel.functions, name)
         for part in pieces(machine, name, body)
     ]
-    total = sum(part.rounds * len(part.body) for part in parts)
+    total = sum(insn.count for part in parts for insn in part.body)
     parts = [part for part in parts if part.rounds * len(part.body) >= 0.001 * total]
     rounds = [cycles(machine, model, parts) for model in machine.models]
     print(f"\n{kernel.name}, {machine.isa}")
@@ -333,20 +342,22 @@ def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     folder = Path(sys.argv[1]).resolve()
-    wanted = sys.argv[2:] or [kernel.name for kernel in KERNELS]
-    folder.mkdir(parents=True, exist_ok=True)
-    plugin = folder / "count.so"
-    run(
+    names = [kernel.name for kernel in KERNELS]
+    wanted = sys.argv[2:] or names
+    for name in wanted:
+        if name not in names:
+            sys.exit(f"kernel: '{name}'; expected one of {', '.join(names)}")
+    programs = [
+        "cmake",
         "gcc",
-        "-O2",
-        "-Wall",
-        "-Werror",
-        "-shared",
-        "-fPIC",
-        ROOT / "tools" / "arm" / "count.c",
-        "-o",
-        plugin,
-    )
+        MCA,
+        *(f"{m.tools}g++" for m in MACHINES),
+        *(m.emulator[0] for m in MACHINES),
+    ]
+    if missing := [program for program in programs if shutil.which(program) is None]:
+        sys.exit(f"not found: {', '.join(missing)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    plugin = build_plugin(folder)
     runs = write_runs(folder)
     results: dict[str, dict[str, float]] = {name: {} for name in wanted}
     for machine in MACHINES:

@@ -176,6 +176,7 @@ void start(int n, std::unique_lock<std::mutex>& hold) {
     std::thread([n, s] {
 #pragma omp parallel num_threads(n)
         {
+            leave_place();
             auto* me = new Worker;
             me->begin();
             {

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "core/team.hpp"
 
@@ -54,6 +55,35 @@ std::string bad_count(const char* name, const char* text) {
            "' is not valid; expected an integer from 1 to 65536";
 }
 
+#if defined(__linux__)
+// OMP_PROC_BIND and OMP_PLACES make GCC's runtime bind the thread that loads it to the first of its places, and threads
+// that are not its own inherit that mask. What the process had before is all places together. Without such
+// variables both are empty.
+cpu_set_t bound_mask, whole_mask;
+
+void find_whole_mask() {
+    CPU_ZERO(&bound_mask);
+    CPU_ZERO(&whole_mask);
+#if _OPENMP >= 201511
+    const int here = omp_get_place_num();
+    if (here < 0 || sched_getaffinity(0, sizeof bound_mask, &bound_mask) != 0) return;
+    cpu_set_t place, all;
+    CPU_ZERO(&all);
+    for (int k = 0; k < omp_get_num_places(); ++k) {
+        std::vector<int> cpus(std::size_t(std::max(0, omp_get_place_num_procs(k))));
+        omp_get_place_proc_ids(k, cpus.data());
+        CPU_ZERO(&place);
+        for (const int cpu : cpus)
+            if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET(cpu, &place);
+        // Somebody else chose another mask: it stays.
+        if (k == here && !CPU_EQUAL(&place, &bound_mask)) return;
+        CPU_OR(&all, &all, &place);
+    }
+    if (CPU_COUNT(&all) > CPU_COUNT(&bound_mask)) whole_mask = all;
+#endif
+}
+#endif
+
 #if defined(__unix__) || defined(__APPLE__)
 void in_parent() { team_after_fork(false); }
 void in_child() { team_after_fork(true); }
@@ -66,7 +96,10 @@ int available_cpus() {
 #if defined(__linux__)
     cpu_set_t set;
     CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof(set), &set) == 0) n = std::max(1, CPU_COUNT(&set));
+    if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+        if (CPU_COUNT(&whole_mask) > 0 && CPU_EQUAL(&set, &bound_mask)) set = whole_mask;
+        n = std::max(1, CPU_COUNT(&set));
+    }
     std::ifstream file("/sys/fs/cgroup/cpu.max");
     std::string quota;
     double period = 0.0;
@@ -78,7 +111,16 @@ int available_cpus() {
     return n;
 }
 
+void leave_place() {
+#if defined(__linux__)
+    if (CPU_COUNT(&whole_mask) > 0) sched_setaffinity(0, sizeof whole_mask, &whole_mask);
+#endif
+}
+
 std::string init_threads() {
+#if defined(__linux__)
+    find_whole_mask();
+#endif
     cpus_at_start = available_cpus();
     const char* own = std::getenv("MDKERN_NUM_THREADS");
     const char* omp = std::getenv("OMP_NUM_THREADS");

@@ -12,6 +12,8 @@ namespace mdkern {
 std::string init_threads();
 int available_cpus();  // affinity mask and cgroup quota of this process
 int available_cpus_at_start();
+// For threads of ours: to all CPUs of the process, where the OpenMP runtime bound its first thread to some of them.
+void leave_place();
 int get_num_threads();
 void set_num_threads(int n);  // n >= 1, checked by the caller
 bool has_openmp();

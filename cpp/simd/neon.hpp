@@ -322,10 +322,11 @@ inline void subtract_rows(double* p, const std::int32_t* i, VecF x, VecF y, VecF
     for (int k = 0; k < 2; ++k) subtract_rows(p, i + 4 * k, half(x, k), half(y, k), half(z, k));
 }
 
-// Row b has the bytes of the lanes that are live in b, side by side, of four int32 and of four doubles; where each of
-// four doubles comes from when they are dealt to these lanes, 255 where none does; and how many there are.
+// Row b has the bytes of the int32 lanes that are live in b, side by side; where each of four doubles comes from
+// when they are dealt to these lanes, 255 where none does; and how many there are. Two doubles stay as they are
+// (row 1) or change places (row 0).
 struct LaneTables {
-    std::uint8_t pack[16][16], pack8[16][32], deal[16][32], n[16];
+    std::uint8_t pack[16][16], deal[16][32], n[16], order[2][16];
 };
 constexpr LaneTables lane_tables() {
     LaneTables t{};
@@ -337,10 +338,13 @@ constexpr LaneTables lane_tables() {
                 t.deal[b][8 * l + k] = live ? std::uint8_t(8 * n + k) : std::uint8_t(255);
             if (!live) continue;
             for (int k = 0; k < 4; ++k) t.pack[b][4 * n + k] = std::uint8_t(4 * l + k);
-            for (int k = 0; k < 8; ++k) t.pack8[b][8 * n + k] = std::uint8_t(8 * l + k);
             ++n;
         }
         t.n[b] = std::uint8_t(n);
+    }
+    for (int k = 0; k < 16; ++k) {
+        t.order[1][k] = std::uint8_t(k);
+        t.order[0][k] = std::uint8_t(k ^ 8);
     }
     return t;
 }
@@ -366,25 +370,31 @@ inline int compress_store(float* p, VecF a, MaskF m) {
     return compress_store(reinterpret_cast<std::int32_t*>(p),
                           IntF{{vreinterpretq_s32_f32(a.v[0]), vreinterpretq_s32_f32(a.v[1])}}, m);
 }
-// Bytes of two registers, side by side, from the places that a row of a table says.
-inline VecD looked_up(float64x2_t low, float64x2_t high, const std::uint8_t* from) {
-    const uint8x16x2_t all = {{vreinterpretq_u8_f64(low), vreinterpretq_u8_f64(high)}};
-    return {vreinterpretq_f64_u8(vqtbl2q_u8(all, vld1q_u8(from))),
-            vreinterpretq_f64_u8(vqtbl2q_u8(all, vld1q_u8(from + 16)))};
-}
 inline int compress_store(double* p, VecD a, MaskD m) {
     const unsigned live = bits(m);
-    store(p, looked_up(a.v[0], a.v[1], kLaneTables.pack8[live]));
+    const auto put = [&](double* to, float64x2_t x, unsigned first) {
+        vst1q_f64(to, vreinterpretq_f64_u8(
+                          vqtbl1q_u8(vreinterpretq_u8_f64(x), vld1q_u8(kLaneTables.order[first]))));
+    };
+    put(p, a.v[0], live & 1u);
+    put(p + kLaneTables.n[live & 3u], a.v[1], live >> 2 & 1u);
     return kLaneTables.n[live];
 }
 inline VecD expand_load(const double* p, MaskD m) {
-    return looked_up(vld1q_f64(p), vld1q_f64(p + 2), kLaneTables.deal[bits(m)]);
+    const std::uint8_t* from = kLaneTables.deal[bits(m)];
+    const uint8x16x2_t all = {
+        {vreinterpretq_u8_f64(vld1q_f64(p)), vreinterpretq_u8_f64(vld1q_f64(p + 2))}};
+    return {vreinterpretq_f64_u8(vqtbl2q_u8(all, vld1q_u8(from))),
+            vreinterpretq_f64_u8(vqtbl2q_u8(all, vld1q_u8(from + 16)))};
 }
 
 inline void store_interleaved3(double* p, VecD x, VecD y, VecD z, int n) {
     double rest[12];
     double* to = n >= 4 ? p : rest;
-    for (int k = 0; k < 2; ++k) vst3q_f64(to + 6 * k, {{x.v[k], y.v[k], z.v[k]}});
+    for (int k = 0; k < 2; ++k) {
+        const float64x2x3_t xyz = {{x.v[k], y.v[k], z.v[k]}};  // to Clang vst3q_f64 is a macro
+        vst3q_f64(to + 6 * k, xyz);
+    }
     for (int k = 0; n < 4 && k < 3 * n; ++k) p[k] = rest[k];
 }
 // int32 lanes as int64 lanes in the bits of doubles.

@@ -188,7 +188,9 @@ def _openmp(r: Readings) -> Iterator[Finding]:
         return
     given = r.threads.environment
     t = r.threads
-    if t.affinity and t.affinity_with_core and t.affinity_with_core < t.affinity:
+    # mdkern's own threads leave the place that GCC's runtime binds the process to.
+    kept = r.core is None or r.core.available_cpus <= (t.affinity_with_core or 0)
+    if t.affinity and t.affinity_with_core and t.affinity_with_core < t.affinity and kept:
         names = [name for name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY") if name in given]  # fmt: skip
         yield Finding(
             "warning",
