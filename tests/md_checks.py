@@ -14,6 +14,7 @@ from ase.md import langevin, verlet
 
 from mdkern import _core, md
 from mdkern.calculators import EAM, LennardJones
+from mdkern.moving import degrees_of_freedom
 
 FS = units.fs
 KELVIN = 500.0
@@ -47,7 +48,7 @@ class Replay:
 
     def __init__(self, dynamics: Any, n: int) -> None:
         self.seed, self.n = dynamics.seed, n
-        self.n_dof = float(dynamics.atoms.get_number_of_degrees_of_freedom())
+        self.n_dof = float(degrees_of_freedom(dynamics.atoms))
         self.step = self.calls = 0
 
     def standard_normal(self, size: Any = None) -> Any:

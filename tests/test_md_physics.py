@@ -15,6 +15,7 @@ from md_checks import FS, argon, copper
 from mdkern import md
 from mdkern.analysis import correlation_time, energy_drift
 from mdkern.calculators import EAM, LennardJones
+from mdkern.moving import degrees_of_freedom
 
 
 def samples(dynamics: Any, steps: int, every: int) -> Any:
@@ -108,7 +109,7 @@ def test_canonical_distribution(name: str) -> None:
 
     dynamics.attach(look, 40)
     rows = samples(dynamics, 100_000, 10)
-    n_dof = atoms.get_number_of_degrees_of_freedom()
+    n_dof = degrees_of_freedom(atoms)
     kinetic = rows[:, 2] / (0.5 * units.kB * 150)  # chi square with n_dof
     mean, error = mean_and_error(kinetic)
     assert abs(mean - n_dof) <= 4.5 * error + 2e-3 * n_dof

@@ -13,7 +13,7 @@ from ase.calculators.calculator import CalculationFailed
 
 from mdkern.errors import InUseError, MDKernError
 
-__all__ = ["StepError", "alone", "lock_of"]
+__all__ = ["StepError", "alone", "degrees_of_freedom", "lock_of"]
 
 # One for each Atoms object that something moves, by its id: two that move the same atoms exclude each other.
 _LOCKS: WeakValueDictionary[int, Any] = WeakValueDictionary()
@@ -24,6 +24,11 @@ def lock_of(atoms: Atoms) -> Any:
     """The lock of these atoms, which who moves them keeps."""
     with _LOCKS_LOCK:
         return _LOCKS.setdefault(id(atoms), threading.RLock())
+
+
+def degrees_of_freedom(atoms: Atoms) -> int:
+    """Those that constraints leave, as ASE counts them, whose ``Atoms`` has a method for it only since 3.24."""
+    return 3 * len(atoms) - int(sum(c.get_removed_dof(atoms) for c in atoms.constraints))
 
 
 class StepError(MDKernError, CalculationFailed):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdkern.calculators.base import Calculator
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["EamCalculator"]
 

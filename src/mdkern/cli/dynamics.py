@@ -195,9 +195,11 @@ class _Rows:
     def __init__(self, dynamics: NativeDynamics, timestep: float) -> None:
         from ase import units
 
+        from mdkern.moving import degrees_of_freedom
+
         atoms = dynamics.atoms
         self._dynamics, self._timestep, self._gpa = dynamics, timestep, units.GPa
-        n_dof = atoms.get_number_of_degrees_of_freedom()
+        n_dof = degrees_of_freedom(atoms)
         self._kelvin = 2.0 / (n_dof * units.kB) if n_dof else np.nan
         self._has_pressure = atoms.cell.rank == 3 and bool(atoms.pbc.all())
 

@@ -10,6 +10,7 @@ from mdkern.analysis import GreenKubo, thermal_conductivity, viscosity
 from mdkern.cli.dynamics import Ensemble
 from mdkern.cli.output import UsageError, warning
 from mdkern.errors import UnsupportedError
+from mdkern.moving import degrees_of_freedom
 
 __all__ = ["Coefficients", "start"]
 
@@ -36,7 +37,7 @@ class Coefficients:
             return
         settled = slice(n // 5, None)  # as for all averages
         interval = self.every * self.integrator.dt / (1000.0 * units.fs)
-        freedom = max(1, atoms.get_number_of_degrees_of_freedom())
+        freedom = max(1, degrees_of_freedom(atoms))
         temperature = 2.0 * float(fluxes.kinetic[settled].mean()) / (freedom * units.kB)
         state = (interval, temperature, float(atoms.cell.volume))
         heat = self.without.get("heat") or _tried(

@@ -15,7 +15,7 @@ from mdkern.calculators import AtomsError, Calculator, is_native
 from mdkern.errors import MDKernWarning, UnsupportedError
 from mdkern.fluxes import Fluxes
 from mdkern.md.tuned import SelfTuning
-from mdkern.moving import StepError, alone, lock_of
+from mdkern.moving import StepError, alone, degrees_of_freedom, lock_of
 from mdkern.potentials.base import list_cutoff, need_nine_virials, warn_of
 
 __all__ = ["DynamicsError", "NativeDynamics"]
@@ -201,7 +201,7 @@ class NativeDynamics(SelfTuning):
         table = _core.NeighborTable(calc.cutoff, skin, list_cutoff=list_cutoff(calc.potential))
         make: Any = getattr(calc.potential, "force_step", lambda: None)
         loop = _core.MdLoop(table, make(), calc.potential, calc.n_threads)
-        n_dof = float(self.atoms.get_number_of_degrees_of_freedom())
+        n_dof = float(degrees_of_freedom(self.atoms))
         loop.set_atoms(masses, mobile, kinds, pbc, n_dof, fix_com)
         return loop
 

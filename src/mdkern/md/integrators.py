@@ -13,6 +13,7 @@ from mdkern import checks
 from mdkern.calculators import AtomsError
 from mdkern.errors import UnsupportedError
 from mdkern.md.dynamics import NativeDynamics
+from mdkern.moving import degrees_of_freedom
 
 __all__ = [
     "MTKNPT",
@@ -210,7 +211,7 @@ class Bussi(_Stochastic):
         self.taut = checks.positive("taut", taut)
         self._set_seed(seed, rng)
         super().__init__(atoms, timestep, **kwargs)
-        self.ndof = atoms.get_number_of_degrees_of_freedom()
+        self.ndof = degrees_of_freedom(atoms)
         if np.isclose(atoms.get_kinetic_energy(), 0.0, rtol=0, atol=1e-12):
             raise ValueError(
                 "atoms: kinetic energy is zero; expected velocities, which Bussi scales"
@@ -283,7 +284,7 @@ class NoseHooverChain(NativeDynamics):
         return {name: getattr(self, name) for name in ("temperature_K", "tdamp", "tchain", "tloop")}
 
     def _scheme(self) -> tuple[Any, ...]:
-        n_dof = float(self.atoms.get_number_of_degrees_of_freedom())
+        n_dof = float(degrees_of_freedom(self.atoms))
         kT = units.kB * self.temperature_K
         return ("use_nose_hoover", kT, self.tdamp, self.tchain, self.tloop, n_dof)
 
