@@ -204,6 +204,8 @@ def test_where_an_editable_installation_has_its_sources() -> None:
     assert installation.editable_source(json.dumps(origin)) == Path("/home/a b/mdkern")
     assert installation.editable_source(json.dumps({**origin, "dir_info": {}})) is None
     assert installation.editable_source(None) is None
+    for damaged in ("{", "[]", "null"):
+        assert installation.editable_source(damaged) is None
 
 
 def test_whose_command_is_on_the_path(tmp_path: Path) -> None:

@@ -330,6 +330,7 @@ def test_an_idle_machine_has_no_marks() -> None:
             r"two threads multiply 1\.10 times as much",
         ),
         ({"quick": True}, "quick", "smaller systems"),
+        ({"isa": "scalar", "best": "avx2"}, "isa", "kernels use scalar, the peak is that of avx2"),
     ],
 )
 def test_marks(changes: dict[str, Any], name: str, text: str) -> None:
@@ -439,6 +440,20 @@ def test_words_for_people(short: list[ScoreCase], capsys: pytest.CaptureFixture[
         assert f"{case.name}, {case.quick.system}" in shown
     assert "multiply-add peak" in shown
     assert "not for the table, quick: " in shown
+
+
+def test_a_slower_instruction_set_is_not_for_the_table(
+    short: list[ScoreCase], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert short
+    before, best = mdkern.get_isa(), mdkern.info()["isas_supported"][-1]
+    try:
+        for isa in ("scalar", best):
+            mdkern.set_isa(isa)
+            found = run_json(capsys, "bench", "--score", "--quick", "--threads", "1")
+            assert ("isa" in [mark["name"] for mark in found["marks"]]) is (isa != best)
+    finally:
+        mdkern.set_isa(before)
 
 
 def test_a_wrong_kernel_gives_no_score(

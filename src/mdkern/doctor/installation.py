@@ -94,8 +94,13 @@ def read_installation(core_file: str | None) -> Installation:
 
 
 def editable_source(direct_url: str | None) -> Path | None:
-    """Folder of the sources of an editable installation, from what pip noted of it."""
-    origin = json.loads(direct_url or "{}")
+    """Folder of the sources of an editable installation, from what pip noted of it; a damaged note is none."""
+    try:
+        origin = json.loads(direct_url or "{}")
+    except ValueError:
+        return None
+    if not isinstance(origin, dict):
+        return None
     url = urlparse(origin.get("url", ""))
     if not origin.get("dir_info", {}).get("editable") or url.scheme != "file":
         return None

@@ -136,6 +136,8 @@ def measure(
         threads,
         int(around["available_cpus"]),
         quick,
+        around["isa"],
+        around["isas_supported"][-1],
     )
     return document(seen, timed, around, limits[0].caches, time.perf_counter() - began)
 

@@ -41,6 +41,8 @@ class Observed:
     threads, cpus : int
         Asked for, and available to this process.
     quick : bool
+    isa, best : str
+        Instruction set of the kernels, and the fastest that this build has for this machine.
     """
 
     peak: Mapping[int, Sequence[float]]
@@ -50,6 +52,8 @@ class Observed:
     threads: int
     cpus: int
     quick: bool = False
+    isa: str = ""
+    best: str = ""
 
     @property
     def two_threads(self) -> float | None:
@@ -75,6 +79,13 @@ def marks(seen: Observed) -> list[Mark]:
     found = []
     if seen.quick:
         found.append(Mark("quick", "--quick: smaller systems, not those of the score"))
+    if seen.isa != seen.best:
+        found.append(
+            Mark(
+                "isa",
+                f"kernels use {seen.isa}, the peak is that of {seen.best}, which this machine has: unset MDKERN_ISA",
+            )
+        )
     for name, unit, limit in (
         ("peak", "GFLOP/s", seen.peak),
         ("bandwidth", "GB/s", seen.bandwidth),
