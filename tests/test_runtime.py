@@ -95,6 +95,30 @@ def test_variables_that_bind_threads_leave_ours_alone(variables: dict[str, str])
     assert output(BOUND, **variables).split() == [str(cpus)] * 2
 
 
+CHOSEN = """
+import os
+from ase.build import bulk
+import mdkern
+mdkern.info()  # loads the core
+os.sched_setaffinity(0, {CPU})
+mdkern.neighbor_list("i", bulk("Ar", a=5.3, cubic=True) * 20, 8.0, threads=2)
+masks = [os.sched_getaffinity(int(task)) for task in os.listdir("/proc/self/task")]
+print(mdkern.info()["available_cpus"], len(masks) > 1, all(mask == {CPU} for mask in masks))
+"""
+
+
+@linux
+@openmp
+@pytest.mark.skipif(sys.platform == "linux" and len(os.sched_getaffinity(0)) < 2, reason="one CPU")
+@pytest.mark.parametrize(
+    "variables", [{}, {"OMP_PROC_BIND": "true"}, {"OMP_PLACES": "threads"}], ids=str
+)
+def test_cpus_that_somebody_chose_stay(variables: dict[str, str]) -> None:
+    """Workers go where the process was sent after the import, also where the runtime binds them elsewhere."""
+    code = CHOSEN.replace("CPU", str(max(os.sched_getaffinity(0))))
+    assert output(code, **variables) == "1 True True"
+
+
 @pytest.mark.parametrize(
     "value", ["0", "-1", "two", "1.5", "2,2", "3x", "99999999999999999999", "0x2"]
 )

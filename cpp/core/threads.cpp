@@ -21,6 +21,7 @@
 #endif
 #if defined(__linux__)
 #include <sched.h>
+#include <unistd.h>
 #endif
 
 namespace mdkern {
@@ -65,8 +66,12 @@ void find_whole_mask() {
     CPU_ZERO(&bound_mask);
     CPU_ZERO(&whole_mask);
 #if _OPENMP >= 201511
+    cpu_set_t before;
+    const bool known = sched_getaffinity(0, sizeof before, &before) == 0;
     const int here = omp_get_place_num();
-    if (here < 0 || sched_getaffinity(0, sizeof bound_mask, &bound_mask) != 0) return;
+    if (here < 0) return;
+    // The question binds a thread that has no place yet, whatever mask it has by somebody's choice.
+    if (known) sched_setaffinity(0, sizeof before, &before);
     cpu_set_t place, all;
     CPU_ZERO(&all);
     for (int k = 0; k < omp_get_num_places(); ++k) {
@@ -75,12 +80,20 @@ void find_whole_mask() {
         CPU_ZERO(&place);
         for (const int cpu : cpus)
             if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET(cpu, &place);
-        // Somebody else chose another mask: it stays.
-        if (k == here && !CPU_EQUAL(&place, &bound_mask)) return;
+        if (k == here) bound_mask = place;
         CPU_OR(&all, &all, &place);
     }
     if (CPU_COUNT(&all) > CPU_COUNT(&bound_mask)) whole_mask = all;
 #endif
+}
+
+// The CPUs of a thread, by its number or 0 for the caller: all places where it has the mask that the runtime gave it. One
+// that somebody else chose stays. False: the system does not tell.
+bool own_mask(pid_t thread, cpu_set_t& set) {
+    CPU_ZERO(&set);
+    if (sched_getaffinity(thread, sizeof set, &set) != 0) return false;
+    if (CPU_COUNT(&whole_mask) > 0 && CPU_EQUAL(&set, &bound_mask)) set = whole_mask;
+    return true;
 }
 #endif
 
@@ -95,11 +108,7 @@ int available_cpus() {
     int n = int(std::max(1u, std::thread::hardware_concurrency()));
 #if defined(__linux__)
     cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof(set), &set) == 0) {
-        if (CPU_COUNT(&whole_mask) > 0 && CPU_EQUAL(&set, &bound_mask)) set = whole_mask;
-        n = std::max(1, CPU_COUNT(&set));
-    }
+    if (own_mask(0, set)) n = std::max(1, CPU_COUNT(&set));
     std::ifstream file("/sys/fs/cgroup/cpu.max");
     std::string quota;
     double period = 0.0;
@@ -113,7 +122,10 @@ int available_cpus() {
 
 void leave_place() {
 #if defined(__linux__)
-    if (CPU_COUNT(&whole_mask) > 0) sched_setaffinity(0, sizeof whole_mask, &whole_mask);
+    // The runtime gave this worker a place of its own. The mask of the process is that of its first thread.
+    cpu_set_t set;
+    if (CPU_COUNT(&whole_mask) > 0 && own_mask(getpid(), set))
+        sched_setaffinity(0, sizeof set, &set);
 #endif
 }
 
