@@ -89,7 +89,7 @@ BAD = {
     ],
     "requirement": [
         (changed("installation", requires=(doctor.Package("numpy", ">=1.24", "1.21.0", False),)), "warning", "numpy 1.21.0 is installed, >=1.24 is needed", "pip install --upgrade 'numpy>=1.24'"),
-        (changed("installation", requires=(doctor.Package("ase", ">=3.26", None, False),)), "error", "ase is missing", "pip install --upgrade 'ase>=3.26'"),
+        (changed("installation", requires=(doctor.Package("ase", ">=3.23", None, False),)), "error", "ase is missing", "pip install --upgrade 'ase>=3.23'"),
     ],
     "extra-version": [
         (changed("installation", extras=(doctor.Extra("h5md", (doctor.Package("h5py", ">=3.12", "3.7", False),)),)), "warning", "h5py 3.7 is not >=3.12", "'mdkern[h5md]'"),

@@ -142,7 +142,7 @@ def test_others_that_keep_a_cpu_busy(tmp_path: Path, monkeypatch: pytest.MonkeyP
 LINES = [
     "numpy>=1.24; python_version < '3.99'",
     "numpy>=99; python_version >= '3.99'",
-    "ase>=3.26",
+    "ase>=3.23",
     "rich>=13.0; extra == 'cli'",
     "h5py>=3.12; extra == 'h5md'",
     "mdkern[cli,h5md]; extra == 'test'",
@@ -157,7 +157,7 @@ def test_requirements_of_the_metadata() -> None:
     needed, extras = installation.requirements(LINES, ["test", "cli", "h5md", "dev"], versions.get)
     assert needed == (
         doctor.Package("numpy", ">=1.24", "1.21.0", False),
-        doctor.Package("ase", ">=3.26", "3.27.0b1", True),
+        doctor.Package("ase", ">=3.23", "3.27.0b1", True),
     )
     found = {extra.name: {p.name: p.ok for p in extra.packages} for extra in extras}
     assert found["cli"] == {"rich": True}

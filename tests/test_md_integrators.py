@@ -17,6 +17,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixCom, Hookean
 from ase.io import read
+from ase.md.verlet import VelocityVerlet
 from md_checks import FS, INTEGRATORS, Replay, argon, assert_same, copper
 
 import mdkern
@@ -407,15 +408,9 @@ def test_logfile_and_trajectory(tmp_path: Path) -> None:
     for k in (0, 1):
         atoms = copper(2)
         log, name = io.StringIO(), str(tmp_path / f"{k}.traj")
-        make = INTEGRATORS["verlet"][0] if k == 0 else None
-        kwargs = {"logfile": log, "trajectory": name, "loginterval": 5}
-        if make:
-            dynamics = make(atoms, **kwargs)
-        else:
-            from ase.md.verlet import VelocityVerlet
-
-            dynamics = VelocityVerlet(atoms, 3 * FS, **kwargs)
-        dynamics.run(20)
+        verlet = md.VelocityVerlet if k == 0 else VelocityVerlet
+        with verlet(atoms, 3 * FS, name, log, 5) as dynamics:
+            dynamics.run(20)
         texts.append(log.getvalue())
         frames.append(read(name, ":"))
     assert texts[0] == texts[1]

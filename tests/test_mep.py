@@ -186,7 +186,8 @@ def test_other_calculators(tmp_path: Any) -> None:
             end.calc = SinglePointCalculator(end, energy=energy, forces=forces)
     ours, theirs = NEB(images), ase.mep.NEB(others, method="improvedtangent")
     assert np.abs(ours.get_forces() - theirs.get_forces()).max() < 1e-9
-    FIRE(ours, logfile=None, trajectory=str(tmp_path / "band.traj")).run(fmax=0.05, steps=1)
+    with FIRE(ours, logfile=None, trajectory=str(tmp_path / "band.traj")) as dynamics:
+        dynamics.run(fmax=0.05, steps=1)
     written = read(tmp_path / "band.traj", "-5:")
     assert [image.get_potential_energy() for image in written] == list(ours.energies)
     for image, forces in zip(written[1:-1], ours.real_forces[1:-1], strict=True):

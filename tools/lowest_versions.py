@@ -33,7 +33,7 @@ def main() -> None:
     table = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))
     project = table["project"]
     requirements = [*table["build-system"]["requires"], *project["dependencies"]]
-    for extra in ("cli", "plot", "h5md", "deepmd", "dask", "test"):
+    for extra in ("cli", "plot", "h5md", "deepmd", "dask", "symmetry", "test"):
         requirements += project["optional-dependencies"][extra]
     for requirement in dict.fromkeys(requirements):
         if not requirement.startswith("mdkern["):  # the other extras
