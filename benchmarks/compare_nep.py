@@ -20,10 +20,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import numpy as np
 from ase import Atoms, units
 from ase.build import bulk
 from ase.io import read
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from turns import deviations, evaluation, take_turns
 
 import mdkern
@@ -70,7 +70,10 @@ def dynamics(atoms: Atoms, calc: Any, steps: int) -> float:
     """Seconds of a step of velocity Verlet, 1 fs, from 300 K."""
     atoms = atoms.copy()
     atoms.calc = calc
-    MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=1)
+    atoms.set_momenta(
+        np.random.default_rng(1).normal(size=(len(atoms), 3))
+        * np.sqrt(units.kB * 300 * atoms.get_masses())[:, None]
+    )
     run = VelocityVerlet(atoms, timestep=1 * units.fs)
     run.run(5)
     begin = time.perf_counter()
@@ -89,10 +92,13 @@ def compare(name: str, atoms: Atoms, model: str, args: argparse.Namespace) -> di
 
         ways["calorine"] = CPUNEP(model)
     for way, (energy, forces) in deviations(atoms, ways).items():
+        # Forces near a minimum are small beside what they are the sum of.
         limit = 1e-4 if way == "single" else 1e-9
         assert energy <= limit, f"{way}: energies differ by {energy} eV per atom"
-        assert forces <= limit, f"{way}: forces differ by {forces} of the largest"
-    turns = take_turns({way: evaluation(atoms, calc) for way, calc in ways.items()}, args.rounds)
+        assert forces <= 10 * limit, f"{way}: forces differ by {forces} of the largest"
+    turns = take_turns(
+        {way: evaluation(atoms, calc, sample=0.05) for way, calc in ways.items()}, args.rounds
+    )
     step = {
         (precision, n): dynamics(atoms, NEP(model, precision=precision, threads=n), args.steps)
         for precision in ("double", "single")

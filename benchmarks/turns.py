@@ -15,22 +15,32 @@ __all__ = ["deviations", "evaluation", "take_turns"]
 
 
 def evaluation(
-    atoms: Atoms, calc: Any, clock: Callable[[], float] = time.perf_counter
+    atoms: Atoms,
+    calc: Any,
+    clock: Callable[[], float] = time.perf_counter,
+    sample: float = 0.0,
 ) -> Callable[[], float]:
-    """A call that moves an atom by little, asks for energy, forces and stress, and returns its seconds by `clock`."""
+    """A call that moves an atom by little, asks for energy, forces and stress, and returns its seconds by `clock`.
+
+    It repeats that for `sample` seconds and returns the mean: as in a run of dynamics, the caches are then its own.
+    """
     atoms = atoms.copy()
     atoms.calc = calc
     rng = np.random.default_rng(0)
 
-    def once() -> float:
-        atoms.positions[0] += rng.normal(size=3) * 1e-6
-        begin = clock()
-        atoms.get_potential_energy()
-        atoms.get_forces()
-        atoms.get_stress()
-        return clock() - begin
+    def call() -> float:
+        seconds, n = 0.0, 0
+        while n == 0 or seconds < sample:
+            atoms.positions[0] += rng.normal(size=3) * 1e-6
+            begin = clock()
+            atoms.get_potential_energy()
+            atoms.get_forces()
+            atoms.get_stress()
+            seconds += clock() - begin
+            n += 1
+        return seconds / n
 
-    return once
+    return call
 
 
 def deviations(atoms: Atoms, ways: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
