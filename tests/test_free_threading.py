@@ -367,55 +367,20 @@ def test_threads_share_an_optimizer_and_a_dynamics() -> None:
 # --- what serves one thread at a time --------------------------------------------------------------
 
 
-@pytest.mark.quick
-def test_what_python_gave_last_is_not_read_meanwhile() -> None:
-    """Of a potential in Python, whose result the loop keeps."""
-    atoms = copper(0)
-    inside, go = threading.Event(), threading.Event()
-    inner = EAM.zhou2004(["Cu"]).potential
-
-    class Waiting:
-        cutoff, species = inner.cutoff, inner.species
-
-        def compute(self, neighbors: Any, **kwargs: Any) -> Any:
-            result = inner.compute(neighbors, **kwargs)
-            inside.set()
-            assert go.wait(10)
-            return result
-
-    n = len(atoms)
-    zeros = np.zeros(n, dtype=np.int32)
-    loop = _core.MdLoop(_core.NeighborTable(inner.cutoff, 0.0), None, Waiting(), 1)
-    loop.set_atoms(np.ones(n), np.ones(n, dtype=bool), zeros, atoms.pbc, 3.0 * n, False)
-    loop.use_verlet(0.1)
-    thread = threading.Thread(
-        target=loop.place, args=(atoms.positions, np.zeros((n, 3)), atoms.cell.array)
-    )
-    thread.start()
-    try:
-        assert inside.wait(10)
-        for use in (
-            lambda: loop.last,
-            lambda: loop.use_langevin(0.1, 0.1, np.ones(1), 1),
-            lambda: loop.use_verlet(0.2),
-        ):
-            with pytest.raises(InUseError, match="in use by another thread"):
-                use()
-    finally:
-        go.set()
-        thread.join()
-    assert loop.last.forces.shape == (n, 3)
-
-
-def share_workspace() -> None:
-    """The C interface through ctypes, which never holds the GIL: the right bits, or InUseError."""
+def rows_of_copper() -> tuple[Atoms, RowModel, tuple[Any, ...]]:
+    """A cluster, a model of the C interface with its one workspace, and what they are called with."""
     atoms = copper(0)
     atoms.pbc = False
     model = RowModel(EAM.zhou2004(["Cu"]))
     nl = mdkern.NeighborList(model.cutoff, skin=0.0)
     nl.update(atoms)
     kinds = np.zeros(len(atoms), dtype=np.int32)
-    arguments = (atoms.positions, kinds, nl.first, nl.j.astype(np.int32))
+    return atoms, model, (atoms.positions, kinds, nl.first, nl.j.astype(np.int32))
+
+
+def share_workspace() -> None:
+    """The C interface through ctypes, which never holds the GIL: the right bits, or InUseError."""
+    _, model, arguments = rows_of_copper()
 
     def forces() -> Any:
         return model.compute(*arguments, changed=True, threads=1).forces
@@ -443,13 +408,7 @@ def test_threads_share_a_workspace() -> None:
 @pytest.mark.quick
 def test_a_workspace_serves_one_call_at_a_time() -> None:
     """Also where the other call comes from a callback of the first."""
-    atoms = copper(0)
-    atoms.pbc = False
-    model = RowModel(EAM.zhou2004(["Cu"]))
-    nl = mdkern.NeighborList(model.cutoff, skin=0.0)
-    nl.update(atoms)
-    kinds = np.zeros(len(atoms), dtype=np.int32)
-    arguments = (atoms.positions, kinds, nl.first, nl.j.astype(np.int32))
+    atoms, model, arguments = rows_of_copper()
 
     def again(_: Any) -> None:
         model.compute(*arguments, changed=True, threads=1)

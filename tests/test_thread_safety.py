@@ -486,12 +486,16 @@ def test_a_table_serves_one_thread_at_a_time() -> None:
             loop.state,
             lambda: loop.energy,
             lambda: loop.set_threads(2),
+            lambda: loop.last,
+            lambda: loop.use_langevin(0.1, 0.1, np.ones(1), 1),
+            lambda: loop.use_verlet(0.2),
         ):
             with pytest.raises(InUseError, match="in use by another thread"):
                 use()
     finally:
         go.set()
         thread.join()
+    assert loop.last.forces.shape == (n, 3)
     assert loop.run(1, 0, 0.0)[0] == 1
     assert issubclass(InUseError, RuntimeError)
 
