@@ -24,9 +24,8 @@ _MARK = b"mdkern journal 1\n"
 # Of a record: bytes of the digests, of the description in JSON, of the numbers; a checksum of the three.
 _SIZES = struct.Struct("<QQQI")
 _BYTES = 16  # of a digest
-_LOCKED = (
-    2**31 - 2
-)  # the byte that is locked on Windows, where nobody reads a locked one: behind all journals
+# The byte that is locked on Windows, where nobody reads a locked one: behind all journals.
+_LOCKED = 2**31 - 2
 
 
 def digest(arrays: Iterable[Any]) -> bytes:

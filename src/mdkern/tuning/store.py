@@ -31,9 +31,8 @@ def path() -> Path:
     if not os.path.isabs(caches):  # noqa: PTH117 - so says the standard
         caches = os.path.expanduser("~/.cache")  # noqa: PTH111
         if caches.startswith("~"):  # a container's user without a home
-            user = (
-                os.getuid() if hasattr(os, "getuid") else "user"
-            )  # Windows has such folders for each user
+            # Windows has such a folder for each user, and no numbers of them.
+            user = os.getuid() if hasattr(os, "getuid") else "user"
             caches = str(Path(tempfile.gettempdir(), f"mdkern-{user}"))
     return Path(caches, "mdkern", "tuning.json")
 
