@@ -140,7 +140,7 @@ BAD = {
     ],
     "memory-low": [
         (changed("memory", available=GIB // 2), "warning", "512 MiB are left", "--memory"),
-        (changed("memory", used=8 * GIB - (100 << 20)), "warning", "100 MiB of the container's 8.0 GiB", "--memory"),
+        (changed("memory", used=8 * GIB - (100 << 20)), "warning", "100 MiB of the container's or job's 8.0 GiB", "--memory"),
     ],
     "huge-pages-off": [(changed("memory", huge_pages="never"), "note", "huge pages", "transparent_hugepage/enabled")],
     "governor": [(changed("cpu", driver="acpi-cpufreq"), "warning", "powersave", "-g performance")],

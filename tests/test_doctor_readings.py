@@ -29,12 +29,14 @@ def tree(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
+@linux
 def test_limits_of_the_groups_around_count_too(tmp_path: Path) -> None:
     """Version 2: the least of the quotas on the way up."""
     root = tree(
         tmp_path,
         {
             "proc/self/cgroup": "0::/job/step\n",
+            "proc/self/mountinfo": "31 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n",
             "sys/fs/cgroup/job/step/cpu.max": "max 100000\n",
             "sys/fs/cgroup/job/cpu.max": "150000 100000\n",
             "sys/fs/cgroup/job/cpu.stat": "usage_usec 5\nnr_periods 200\nnr_throttled 50\n",
@@ -54,15 +56,18 @@ def test_limits_of_the_groups_around_count_too(tmp_path: Path) -> None:
     assert memory.left == GIB
 
 
+@linux
 def test_limits_of_the_old_groups(tmp_path: Path) -> None:
-    """Version 1, in a container where the path of the group is not mounted."""
+    """Version 1, in a container; no less memory than the machine has is no limit."""
     root = tree(
         tmp_path,
         {
             "proc/self/cgroup": "4:memory:/docker/abc\n2:cpu,cpuacct:/docker/abc\n0::/\n",
+            "proc/self/mountinfo": "32 31 0:29 /docker/abc /sys/fs/cgroup/cpu,cpuacct ro master:9 - cgroup cgroup rw,cpu,cpuacct\n"
+            "33 31 0:30 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n",
             "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "50000\n",
             "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
-            "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "8589934592\n",
             "sys/fs/cgroup/memory/memory.usage_in_bytes": "4096\n",
             "proc/meminfo": "MemTotal:  8388608 kB\nMemAvailable:  4194304 kB\n",
         },

@@ -19,6 +19,8 @@
 
 #include <fstream>
 #include <string>
+
+#include "core/cgroup.hpp"
 #endif
 
 namespace mdkern {
@@ -100,10 +102,7 @@ double available_memory() {
     for (double kb = 0.0; info >> key >> kb; std::getline(info, unit))
         if (key == "MemAvailable:") bytes = 1024.0 * kb;
     if (bytes == 0.0) bytes = 0.5 * double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
-    double limit = 0.0, used = 0.0;
-    std::ifstream max("/sys/fs/cgroup/memory.max"), current("/sys/fs/cgroup/memory.current");
-    if (max >> limit && current >> used) bytes = std::min(bytes, std::max(0.0, limit - used));
-    return bytes;
+    return std::min(bytes, cgroup_memory().left());
 }
 
 #endif

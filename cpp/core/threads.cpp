@@ -5,12 +5,12 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "core/cgroup.hpp"
 #include "core/team.hpp"
 
 #if defined(_OPENMP)
@@ -109,15 +109,8 @@ int available_cpus() {
 #if defined(__linux__)
     cpu_set_t set;
     if (own_mask(0, set)) n = std::max(1, CPU_COUNT(&set));
-    std::ifstream file("/sys/fs/cgroup/cpu.max");
-    std::string quota;
-    double period = 0.0;
-    if (file >> quota >> period && quota != "max" && period > 0.0) {
-        const double cpus = std::ceil(std::strtod(quota.c_str(), nullptr) / period);
-        if (cpus >= 1.0 && cpus < n) n = int(cpus);
-    }
 #endif
-    return n;
+    return int(std::min(double(n), std::ceil(cgroup_cpus().cpus)));
 }
 
 void leave_place() {

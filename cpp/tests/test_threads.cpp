@@ -1,6 +1,8 @@
 // What threads share, without Python:
 //
-//   test_threads MODEL.mdk ...
+//   test_threads [--large] MODEL.mdk ...
+//
+// With --large each structure has 2,000 atoms and more, so that potentials of few nanoseconds per pair have teams too.
 //
 // Threads that begin together open models, evaluate with one model and a workspace each, share a workspace,
 // and take memory from the pool, while one of them changes the number of threads and the instruction set: the
@@ -26,6 +28,7 @@ namespace {
 constexpr int kThreads = 4, kTurns = 6;
 
 std::atomic<int> failures{0};
+int repeat = 1;  // of the crystals, along each axis
 
 void check(bool good, const char* what) {
     if (good) return;
@@ -55,7 +58,7 @@ struct Atoms {
     std::int64_t n() const { return std::int64_t(type.size()); }
 
     Atoms(int k, int n_species) {
-        const int side[3] = {5, 4 + k % 2, 4 + k / 2 % 2};
+        const int side[3] = {5 * repeat, (4 + k % 2) * repeat, (4 + k / 2 % 2) * repeat};
         for (int c = 0; c < 3; ++c) cell[4 * c] = 2.7 * side[c];
         for (int a = 0; a < side[0]; ++a)
             for (int b = 0; b < side[1]; ++b)
@@ -87,7 +90,7 @@ int evaluate(const mdkern_model* model, mdkern_workspace* workspace, const Atoms
     return status;
 }
 
-// One after the other, for comparison.
+// One after the other, for comparison; and so with a team.
 std::vector<Results> alone(const char* path, const std::vector<Atoms>& atoms) {
     mdkern_model* model = nullptr;
     check(mdkern_model_open(path, &model) == MDKERN_OK, path);
@@ -96,6 +99,9 @@ std::vector<Results> alone(const char* path, const std::vector<Atoms>& atoms) {
         mdkern_workspace* workspace = nullptr;
         check(mdkern_workspace_create(model, &workspace) == MDKERN_OK, path);
         check(evaluate(model, workspace, atoms[k], 1, all[k]) == MDKERN_OK, path);
+        Results r;
+        check(evaluate(model, workspace, atoms[k], 3, r) == MDKERN_OK, path);
+        check(r == all[k], "a team has other bits");
         mdkern_workspace_destroy(workspace);
     }
     mdkern_model_close(model);
@@ -208,8 +214,10 @@ void check_isas(const char* path, const std::vector<Atoms>& atoms,
 }  // namespace
 
 int main(int argc, char** argv) {
+    const int first = argc > 1 && std::strcmp(argv[1], "--large") == 0 ? 2 : 1;
+    repeat = first == 2 ? 3 : 1;
     check_pool();
-    for (int m = 1; m < argc; ++m) {
+    for (int m = first; m < argc; ++m) {
         mdkern_model* model = nullptr;
         check(mdkern_model_open(argv[m], &model) == MDKERN_OK, argv[m]);
         std::vector<Atoms> atoms;
@@ -221,6 +229,6 @@ int main(int argc, char** argv) {
         check_workspace(argv[m], atoms, expected);
         check_isas(argv[m], atoms, expected);
     }
-    std::printf("%d models, %d failures\n", argc - 1, failures.load());
+    std::printf("%d models, %d failures\n", argc - first, failures.load());
     return failures != 0;
 }

@@ -25,6 +25,8 @@ __all__: list[str] = [
     "available_cpus",
     "available_memory",
     "build_info",
+    "cgroup_cpus",
+    "cgroup_memory",
     "committee",
     "dense_gemm",
     "evaluate_frames",
@@ -586,6 +588,16 @@ class Bispectrum:
 def available_cpus() -> int: ...
 def available_memory() -> float: ...
 def build_info() -> dict[str, typing.Any]: ...
+def cgroup_cpus(root: str = "") -> tuple[float, str] | None:
+    """
+    The tightest limit of CPUs of the control groups of this process, and the folder of the group that sets it.
+    """
+
+def cgroup_memory(root: str = "") -> tuple[float, float, str] | None:
+    """
+    The limit of memory that leaves least, what is used of it (bytes), and the folder of the group that sets it.
+    """
+
 def committee(parts: collections.abc.Sequence[Potential]) -> Potential: ...
 def dense_gemm(
     a: numpy.typing.NDArray[numpy.float64],

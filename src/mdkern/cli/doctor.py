@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HELP = "how this machine and installation stand, and what would be faster"
 DESCRIPTION = (
-    "Looks at CPU, threads, memory, limits of containers, other load, environment variables and packages, tries\n"
+    "Looks at CPU, threads, memory, limits of containers and jobs, other load, environment variables and packages, tries\n"
     "the kernels and the threads, and says in one line each what is wrong or slow and what to do about it."
 )
 EPILOG = """\

@@ -243,8 +243,8 @@ def _threads(r: Readings) -> Iterator[Finding]:
         yield Finding(
             "note",
             "quota-reached",
-            f"the container was stopped in {100 * t.held_back:.0f} % of the periods of its limit of {t.quota:g} CPUs",
-            "a higher limit (docker run --cpus), or fewer threads",
+            f"the container or job was stopped in {100 * t.held_back:.0f} % of the periods of its limit of {t.quota:g} CPUs",
+            "a higher limit (docker run --cpus, the job's CPUs), or fewer threads",
         )
     if r.core is None or not r.core.openmp:
         return
@@ -253,7 +253,7 @@ def _threads(r: Readings) -> Iterator[Finding]:
     if n > cpus:
         yield _fewer("threads-over-cpus", n, f"on {cpus} CPUs wait for each other", cpus)
     elif t.quota is not None and n > math.ceil(t.quota):
-        says = f"in a container that is limited to {t.quota:g} CPUs: it is stopped when they are used up"  # fmt: skip
+        says = f"in a container or job that is limited to {t.quota:g} CPUs: it is stopped when they are used up"  # fmt: skip
         yield _fewer("threads-over-quota", n, says, max(1, math.floor(t.quota)))
     elif share.isdigit() and 0 < int(share) < n:
         yield _fewer("threads-over-task", n, f"in a task of Slurm with {share} CPUs", int(share))
@@ -317,12 +317,12 @@ def _memory(r: Readings) -> Iterator[Finding]:
     if left is not None and left < 1 << 30:
         where = ""
         if r.memory.limit is not None and left < (r.memory.available or left + 1):
-            where = f" of the container's {r.memory.limit / 2**30:.1f} GiB"
+            where = f" of the container's or job's {r.memory.limit / 2**30:.1f} GiB"
         yield Finding(
             "warning",
             "memory-low",
             f"{left / 2**20:.0f} MiB{where} are left; a neighbor list takes up to 72 bytes per pair",
-            "end other programs, or raise the container's limit (docker run --memory)",
+            "end other programs, or raise that limit (docker run --memory, the job's memory)",
         )
     if r.memory.huge_pages == "never":
         yield Finding(

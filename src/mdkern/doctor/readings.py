@@ -127,9 +127,9 @@ class Threads:
     cores : int or None
         Physical ones behind the CPUs of the mask.
     quota : float or None
-        CPUs that the container's limit leaves.
+        CPUs that control groups leave: the tightest limit of a container, a job, a slice of systemd.
     held_back : float or None
-        Share of the periods in which that limit stopped the container.
+        Share of the periods in which that limit stopped the process.
     environment : dict
         Variables that concern threads, kernels and libraries.
     runtimes : tuple of str

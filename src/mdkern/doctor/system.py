@@ -7,9 +7,10 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mdkern.doctor.readings import Cpu, Load, Memory, Threads
 
@@ -97,44 +98,28 @@ def _runs(machine: str, flags: set[str]) -> tuple[str, ...]:
     )
 
 
-def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """Folders of the control group of this process, and of those around it, whose limits hold too."""
-    base = root / "sys/fs/cgroup"
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            tops = [base, base / "unified"]
-        elif controller in controllers.split(","):
-            tops = [base / controllers, base / controller]
-        else:
-            continue
-        inner = Path(path.lstrip("/"))
-        for top in tops:
-            if top.is_dir():
-                yield from (top / part for part in (inner, *inner.parents) if ".." not in part.parts)  # fmt: skip
-
-
 def _numbers(path: Path) -> dict[str, int]:
     """A file of lines ``name number``."""
     return {k: int(v) for k, v in re.findall(r"^(\w+):? +(\d+)", _text(path), flags=re.MULTILINE)}
 
 
+def _group_limit(kind: str, root: Path) -> Any:
+    """What the core says of a limit of control groups; None as well where it cannot be loaded."""
+    try:
+        from mdkern import _core
+    except Exception:  # noqa: BLE001 - a damaged NumPy raises anything, which is told elsewhere
+        return None
+    return getattr(_core, f"cgroup_{kind}")("" if root == Path("/") else str(root))
+
+
 def _quota(root: Path) -> tuple[float | None, float | None]:
     """CPUs that control groups allow, and the share of periods in which they stopped the process."""
-    quota: float | None = None
-    held: float | None = None
-    for folder in _groups(root, "cpu"):
-        words = _text(folder / "cpu.max").split() or [
-            _text(folder / f"cpu.cfs_{x}_us") for x in ("quota", "period")
-        ]
-        if len(words) < 2 or not all(re.fullmatch(r"\d+", word) for word in words[:2]):
-            continue  # "max", -1, or no file
-        cpus = int(words[0]) / max(1, int(words[1]))
-        if quota is None or cpus < quota:
-            stat = _numbers(folder / "cpu.stat")
-            quota = cpus
-            held = stat.get("nr_throttled", 0) / stat["nr_periods"] if stat.get("nr_periods") else None  # fmt: skip
-    return quota, held
+    found = _group_limit("cpus", root)
+    if found is None:
+        return None, None
+    stat = _numbers(Path(found[1]) / "cpu.stat")
+    periods = stat.get("nr_periods")
+    return found[0], stat.get("nr_throttled", 0) / periods if periods else None
 
 
 def read_threads(
@@ -162,28 +147,19 @@ def read_threads(
 
 
 def read_memory(root: Path = Path("/")) -> Memory:
-    """Of the machine and of the container, in bytes."""
+    """Of the machine and of the control groups, in bytes."""
     info = _numbers(root / "proc/meminfo")
     total = _sysctl("hw.memsize")
-    limit: int | None = None
-    used: int | None = None
-    for folder in _groups(root, "memory"):
-        for most, current in (
-            ("memory.max", "memory.current"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
-        ):
-            bound = _integer(folder / most)
-            if bound is not None and (limit is None or bound < limit):
-                limit, used = bound, _integer(folder / current)
     all_of_it = 1024 * info["MemTotal"] if "MemTotal" in info else None
-    if limit is not None and all_of_it is not None and limit >= all_of_it:
-        limit = used = None  # the old groups say "no limit" by a very large number
+    found = _group_limit("memory", root)
+    if found is not None and all_of_it is not None and found[0] >= all_of_it:
+        found = None  # more than the machine has limits nothing
     huge = re.search(r"\[(\w+)\]", _text(root / "sys/kernel/mm/transparent_hugepage/enabled"))
     return Memory(
         int(total) if total.isdigit() else all_of_it,
         1024 * info["MemAvailable"] if "MemAvailable" in info else None,
-        limit,
-        used,
+        None if found is None else int(found[0]),
+        None if found is None else int(found[1]),
         huge[1] if huge else None,
     )
 
