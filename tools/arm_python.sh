@@ -55,12 +55,14 @@ fi
 
 # The interpreter's place is taken by a script that runs it: another process is started like the first, where the kernel
 # knows nothing of other machines (binfmt_misc). Programs that tests compile are compiled for the machine, and run by
-# qemu too.
+# qemu too. Bytecode is kept, in FOLDER: compiling what a test imports takes longer than the test.
 name=$(readlink "$interpreter")
 [[ -e $machine/usr/bin/$name.elf ]] || mv "$machine/usr/bin/$name" "$machine/usr/bin/$name.elf"
 cat >"$machine/usr/bin/$name" <<END
 #!/bin/sh
+unset PYTHONDONTWRITEBYTECODE
 export CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++ MDKERN_TEST_EMULATOR='qemu-aarch64 -L $machine'
+export PYTHONPYCACHEPREFIX='$folder/bytecode'
 exec qemu-aarch64 -L '$machine' -0 "\$0" '$machine/usr/bin/$name.elf' "\$@"
 END
 chmod +x "$machine/usr/bin/$name"
@@ -82,9 +84,9 @@ print(*["pip", *table["build-system"]["requires"], *flat(table["project"]["depen
 END
 )
 if [[ ! -e $folder/wheels || $(<"$folder/wheels") != "$wanted" ]]; then
-    "$python" -m pip install --quiet --target "$site" --upgrade --only-binary=:all: --implementation cp \
-        --python-version "${name#python}" --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
-        --platform manylinux2014_aarch64 -r <(echo "$wanted")
+    "$python" -m pip install --quiet --target "$site" --upgrade --no-compile --only-binary=:all: \
+        --implementation cp --python-version "${name#python}" --platform manylinux_2_28_aarch64 \
+        --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 -r <(echo "$wanted")
     echo "$wanted" >"$folder/wheels"
 fi
 
