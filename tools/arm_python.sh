@@ -20,9 +20,9 @@ for program in apt-get dpkg aarch64-linux-gnu-gcc aarch64-linux-gnu-g++ qemu-aar
 done
 python=$(command -v "$PYTHON")
 "$python" -m pip --version >/dev/null || fail "PYTHON: '$PYTHON'; expected a Python that has pip"
-mkdir -p "$1"
-folder=$(realpath "$1")
+folder=$(realpath -m "$1")
 [[ $folder != *[[:space:]\']* ]] || fail "FOLDER: '$folder'; expected a path without spaces and quotes"
+mkdir -p "$folder"
 shift
 cd "$(dirname "$0")/.."
 machine=$folder/machine
