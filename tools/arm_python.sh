@@ -20,9 +20,9 @@ for program in apt-get dpkg aarch64-linux-gnu-gcc aarch64-linux-gnu-g++ qemu-aar
 done
 python=$(command -v "$PYTHON")
 "$python" -m pip --version >/dev/null || fail "PYTHON: '$PYTHON'; expected a Python that has pip"
-mkdir -p "$1"
-folder=$(realpath "$1")
+folder=$(realpath -m "$1")
 [[ $folder != *[[:space:]\']* ]] || fail "FOLDER: '$folder'; expected a path without spaces and quotes"
+mkdir -p "$folder"
 shift
 cd "$(dirname "$0")/.."
 machine=$folder/machine
@@ -90,7 +90,9 @@ if [[ ! -e $folder/wheels || $(<"$folder/wheels") != "$wanted" ]]; then
     echo "$wanted" >"$folder/wheels"
 fi
 
-define='CMAKE_SYSTEM_NAME=Linux;CMAKE_SYSTEM_PROCESSOR=aarch64'
-SKBUILD_CMAKE_DEFINE=${SKBUILD_CMAKE_DEFINE:+$SKBUILD_CMAKE_DEFINE;}$define SKBUILD_BUILD_DIR=$folder/build \
-    "$folder/python" -m pip install --quiet --no-deps --no-build-isolation --break-system-packages --force-reinstall .
+# The compilers are named by the machine's Python (CXX, above).
+system='CMAKE_SYSTEM_NAME=Linux;CMAKE_SYSTEM_PROCESSOR=aarch64'
+SKBUILD_CMAKE_DEFINE=${SKBUILD_CMAKE_DEFINE:+$SKBUILD_CMAKE_DEFINE;}$system SKBUILD_BUILD_DIR=$folder/build \
+    "$folder/python" -m pip install --quiet --no-deps --no-build-isolation --force-reinstall --break-system-packages \
+    --root-user-action=ignore --no-warn-script-location .
 "$folder/python" -m pytest "$@"
