@@ -123,22 +123,19 @@ def isa(session: nox.Session) -> None:
 
 @nox.session
 def arm(session: nox.Session) -> None:
-    """C++ tests for AArch64 under emulation, and the bits of every potential there and here."""
-    session.install(".[test]", "pybind11", "cmake", "ninja")
-    ask = (
-        "import pybind11, sysconfig; print(pybind11.get_cmake_dir(), sysconfig.get_path('include'))"
-    )
-    cmake_dir, include = str(session.run("python", "-c", ask, silent=True)).split()
-    library = (
-        "-DSKBUILD=2",
-        "-DSKBUILD_PROJECT_VERSION=0",
-        f"-Dpybind11_DIR={cmake_dir}",
-        f"-DPython_INCLUDE_DIR={include}",
-    )
-    session.run("cmake", "--preset", "arm", *library)
-    session.run("cmake", "--build", "--preset", "arm", "--target", "mdkern", "cpp/tests/all")
+    """AArch64 under emulation: C++ tests, the quick tests in Python, the bits of every potential there and here."""
+    session.install(".[test]", "cmake", "ninja")
+    session.run("cmake", "--preset", "arm")
+    session.run("cmake", "--build", "--preset", "arm")
     session.run("ctest", "--preset", "arm")
-    session.run("python", "tools/arm_bits.py", str(BUILD / "arm" / "libmdkern.so"))
+    machine = BUILD / "arm-python"
+    python = shutil.which("python", path=session.bin)
+    session.run(
+        *("bash", "tools/arm_python.sh", str(machine), "-m", "quick", *session.posargs),
+        env={"PYTHON": str(python)},
+        external=True,
+    )
+    session.run("python", "tools/arm_bits.py", str(machine / "build" / "libmdkern.so"))
 
 
 @nox.session

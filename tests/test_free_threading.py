@@ -21,6 +21,7 @@ import thread_checks
 from ase import Atoms, units
 from ase.build import bulk, molecule
 from deepmd_data import model_file
+from programs_data import PATIENCE
 from thread_checks import N_THREADS, copper, in_threads, mace_model, nep_file, oxides, same
 
 import mdkern
@@ -104,7 +105,11 @@ assert found[0][1] == mdkern.neighbor_list("d", atoms, 4.0).tobytes()
 """
     for _ in range(3):
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=300 * PATIENCE,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from programs_data import EMULATOR, SANITIZED
 
 FUZZ = Path(__file__).parent / "fuzz"
 FORMATS = (
@@ -16,7 +17,8 @@ FORMATS = (
     "stored",
     *sorted(path.stem.partition("_")[2] for path in FUZZ.glob("formats_*.py")),
 )
-SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
+# Longer times, and no bounds of memory: qemu leaves those of its guest aside.
+SLOW = bool(SANITIZED or EMULATOR)
 
 pytestmark = [
     pytest.mark.quick,
@@ -26,11 +28,11 @@ pytestmark = [
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_damaged_files(name: str, tmp_path: Path) -> None:
-    # Under the sanitizers where arrays reach C++; an input takes twenty times as long there.
-    inputs = "200" if SANITIZED else os.environ.get("MDKERN_FUZZ_INPUTS", "1000")
+    # Under the sanitizers where arrays reach C++; an input takes twenty times as long there, and in an emulator.
+    inputs = "200" if SLOW else os.environ.get("MDKERN_FUZZ_INPUTS", "1000")
     arguments = ["--format", name, "--inputs", inputs, "--seed", "12"]
     done = subprocess.run(
-        [sys.executable, str(FUZZ), *arguments, *(["--sanitized"] if SANITIZED else [])],
+        [sys.executable, str(FUZZ), *arguments, *(["--sanitized"] if SLOW else [])],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -45,6 +47,7 @@ def test_damaged_files(name: str, tmp_path: Path) -> None:
     assert "FormatError" in done.stdout
 
 
+@pytest.mark.skipif(bool(EMULATOR), reason="no bounds of memory in an emulator")
 def test_the_harness_finds_what_it_looks_for(tmp_path: Path) -> None:
     """A reader that crashes, hangs, takes memory, or raises something else: each is a finding, and the rest goes on."""
     code = f"""

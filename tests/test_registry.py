@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from programs_data import PATIENCE
 
 from mdkern import calculators, potentials, reference, registry
 from mdkern._ase_plugin import __ase_plugins__
@@ -145,7 +146,7 @@ def outside(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=120 * PATIENCE,
         check=False,
     )
 

@@ -1,9 +1,10 @@
-"""The tools that compare two builds, and those that count."""
+"""The tools that compare two builds, those that count, and what one for another machine asks for."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -98,3 +99,33 @@ int main(void) { return printf("%u\\n", counted(40, 1000)) < 0; }
     assert 2 <= len(loops[0].body) <= 4
     assert {part.rounds for part in parts} <= {40000, 40, 39, 35, 5, 1}
     assert sum(insn.count for insn in body) == sum(i.count for part in parts for i in part.body)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        ([], {}, "FOLDER: not given; expected arm_python.sh FOLDER"),
+        (["{}"], {"PATH": "/nowhere"}, "apt-get: not on PATH"),
+        (["{}"], {"PYTHON": "no-python"}, "no-python: not on PATH"),
+        (["{}/it's here"], {}, "expected a path without spaces and quotes"),
+    ],
+)
+def test_what_the_emulated_python_needs_is_said_first(
+    arguments: list[str], environment: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    """tools/arm_python.sh: an argument or a program that is missing, before anything is fetched."""
+    bash = shutil.which("bash")
+    programs = ("apt-get", "dpkg", "aarch64-linux-gnu-g++", "qemu-aarch64", "cmake", "ninja")
+    needed = arguments and "PATH" not in environment
+    if bash is None or (needed and not all(map(shutil.which, programs))):
+        pytest.skip("no bash, or not the programs that are looked for before")
+    done = subprocess.run(
+        [bash, str(ROOT / "tools" / "arm_python.sh"), *(a.format(tmp_path) for a in arguments)],
+        env={**os.environ, "PYTHON": sys.executable, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert not (tmp_path / "machine").exists()

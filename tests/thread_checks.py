@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from deepmd_data import system
+from programs_data import PATIENCE
 
 from mdkern.bench.mace_models import random_mace
 from mdkern.bench.nep_models import random_nep
@@ -78,7 +79,7 @@ def in_child(call: str, module: str) -> None:
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=300 * PATIENCE,
         check=False,
     )
     assert done.returncode == 0, f"status {done.returncode}\n{done.stdout}{done.stderr}"

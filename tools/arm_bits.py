@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +69,14 @@ def numbers(text: str) -> Any:
 
 
 def main(library: Path) -> int:
-    wrong, largest = [], 0.0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         here = (str(compiled("cc", Path(mdkern.get_library()), folder / "here")),)
         there = (*EMULATOR, str(compiled("aarch64-linux-gnu-gcc", library, folder / "there")))
-        for name in IN_DOMAINS:
-            calc = MADE[name]()
-            calc.potential.export(folder / f"{name}.mdk")
-            write_system(folder / f"{name}.txt", system_of(calc), calc.species)
+
+        def compared(name: str) -> tuple[list[str], float]:
             expected = printed(here, name, "scalar", 1, folder)
+            wrong = []
             if printed(there, name, "scalar", 2, folder) != expected:
                 wrong.append(f"{name}: scalar code of the two machines")
             one, two = (printed(there, name, "neon", n, folder) for n in (1, 2))
@@ -87,8 +86,16 @@ def main(library: Path) -> int:
             error = np.abs(numbers(one) - scalar).max() / np.abs(scalar).max()
             if not error <= (1e-5 if "single" in name else 1e-13):
                 wrong.append(f"{name}: NEON and scalar code by {error:.1e} of the largest number")
-            if "single" not in name:
-                largest = max(largest, error)
+            return wrong, error
+
+        for name in IN_DOMAINS:
+            calc = MADE[name]()
+            calc.potential.export(folder / f"{name}.mdk")
+            write_system(folder / f"{name}.txt", system_of(calc), calc.species)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            results = dict(zip(IN_DOMAINS, pool.map(compared, IN_DOMAINS), strict=True))
+    wrong = [line for lines, _ in results.values() for line in lines]
+    largest = max((e for name, (_, e) in results.items() if "single" not in name), default=0.0)
     for line in wrong:
         print(f"differs: {line}")
     print(
