@@ -159,6 +159,7 @@ SYSTEMS: dict[str, Callable[[], tuple[Any, float]]] = {
     "silicon-8000": partial(_diamond, "Si", 5.431, 10),
     "diamond-216": partial(_diamond, "C", 3.567, 3),
     "diamond-1000": partial(_diamond, "C", 3.567, 5),
+    "water-81": partial(_water, 3),
     "water-375": partial(_water, 5),
     "argon-4000": partial(_argon, 10),
     "argon-32000": partial(_argon, 20),

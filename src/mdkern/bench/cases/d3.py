@@ -42,4 +42,4 @@ def _case(system: System) -> Case:
     return potential_case("d3", COUNTS, system, potential, formula, 1e-11, kinds)
 
 
-KERNELS = {"d3": Kernel(_case, COUNTS, ("water-375",), ("water-375",))}
+KERNELS = {"d3": Kernel(_case, COUNTS, ("water-375",), ("water-81",))}

@@ -64,8 +64,8 @@ def _case(precision: str, system: System) -> Case:
 
 COUNTS = Counts(_flops(_NEIGHBORS) / _NEIGHBORS, INDEX + 2 * ROW, INDEX, ATOM + 30 * ROW)
 KERNELS = {
-    "deep_potential": Kernel(partial(_case, "double"), COUNTS, ("water-375",), ("water-375",)),
+    "deep_potential": Kernel(partial(_case, "double"), COUNTS, ("water-375",), ("water-81",)),
     "deep_potential_single": Kernel(
-        partial(_case, "single"), COUNTS, ("water-375",), ("water-375",)
+        partial(_case, "single"), COUNTS, ("water-375",), ("water-81",)
     ),
 }

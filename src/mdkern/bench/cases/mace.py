@@ -94,10 +94,10 @@ COUNTS = {
     name: _counts(shape, neighbors, 4 if name.endswith("_single") else 8)
     for name, (shape, neighbors) in _SHAPES.items()
 }
-_SYSTEMS = {"mace_off": (("water-375",), ("water-375",))}
+_SYSTEMS = {"mace_off": (("water-375",), ("water-81",))}
 KERNELS = {
     name: Kernel(
-        partial(_case, name), COUNTS[name], *_SYSTEMS.get(name, (("cell-256",), ("cell-32",)))
+        partial(_case, name), COUNTS[name], *_SYSTEMS.get(name, (("cell-256",), ("cell-8",)))
     )
     for name in _SHAPES
 }

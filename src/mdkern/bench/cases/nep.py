@@ -88,8 +88,8 @@ COUNTS = {
 _SYSTEMS = {
     "nep_silicon": ("silicon-1000", "silicon-216"),
     "nep_carbon": ("diamond-1000", "diamond-216"),
-    "nep_water": ("water-3000", "water-375"),
-    "nep_charges": ("water-3000", "water-375"),
+    "nep_water": ("water-3000", "water-81"),
+    "nep_charges": ("water-3000", "water-81"),
 }
 KERNELS = {
     name: Kernel(
