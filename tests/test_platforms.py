@@ -124,6 +124,30 @@ assert tried > 200, tried
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no /proc/cpuinfo")
+def test_the_instruction_sets_are_those_that_the_system_reports() -> None:
+    """Linux lists a feature where the CPU has it and the kernel saves its registers; the core asks the CPU itself."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("no x86-64")
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    flags = set(text.partition("\nflags")[2].partition(":")[2].partition("\n")[0].split())
+    needs: dict[str, set[str]] = {
+        "scalar": set(),
+        "avx2": {"avx", "avx2", "fma", "bmi1", "bmi2", "popcnt"},
+        "avx512": {"avx2", "avx512f", "avx512dq", "avx512vl", "avx512bw"},
+    }
+    info = mdkern.info()
+    assert info["isas_supported"] == [isa for isa in info["isas_compiled"] if needs[isa] <= flags]
+
+
+def test_no_source_asks_the_compilers_runtime_for_the_cpu() -> None:
+    """That of Zig answers no to all: kernels of a library that it built were scalar."""
+    for path in (ROOT / "cpp").rglob("*.[ch]pp"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            code = line.partition("//")[0]
+            assert "__builtin_cpu" not in code, path
+
+
 # --- the core: what one system alone has stands behind a question for the system -----------------
 
 SYSTEMS = re.compile(r"__linux__|__unix__|__APPLE__|_WIN32|MADV_")
