@@ -36,7 +36,12 @@ const Features& features() {
 bool all(unsigned word, unsigned bits) { return (word & bits) == bits; }
 
 constexpr unsigned kYmm = 0x06;  // of XCR0: registers of 16 and of 32 bytes
-constexpr unsigned kZmm = 0xe0;  // masks, and the registers of 64 bytes
+// Masks, and the registers of 64 bytes. macOS sets these bits for a thread when it first uses them.
+#if defined(__APPLE__)
+constexpr unsigned kZmm = 0;
+#else
+constexpr unsigned kZmm = 0xe0;
+#endif
 
 }  // namespace
 
@@ -48,13 +53,7 @@ bool cpu_has_avx2() {
 
 bool cpu_has_avx512() {
     const Features& f = features();
-#if defined(__APPLE__)
-    const bool saved =
-        true;  // a thread's are saved from its first use of them on: the bits come then
-#else
-    const bool saved = all(f.saved, kZmm);
-#endif
-    return cpu_has_avx2() && saved &&
+    return cpu_has_avx2() && all(f.saved, kZmm) &&
            all(f.leaf7, bit_AVX512F | bit_AVX512DQ | bit_AVX512VL | bit_AVX512BW);
 }
 
