@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,3 +122,91 @@ assert tried > 200, tried
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no /proc/cpuinfo")
+def test_the_instruction_sets_are_those_that_the_system_reports() -> None:
+    """Linux lists a feature where the CPU has it and the kernel saves its registers; the core asks the CPU itself."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("no x86-64")
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    flags = set(text.partition("\nflags")[2].partition(":")[2].partition("\n")[0].split())
+    needs: dict[str, set[str]] = {
+        "scalar": set(),
+        "avx2": {"avx", "avx2", "fma", "bmi1", "bmi2", "popcnt"},
+        "avx512": {"avx2", "avx512f", "avx512dq", "avx512vl", "avx512bw"},
+    }
+    info = mdkern.info()
+    assert info["isas_supported"] == [isa for isa in info["isas_compiled"] if needs[isa] <= flags]
+
+
+def test_no_source_asks_the_compilers_runtime_for_the_cpu() -> None:
+    """That of Zig answers no to all: kernels of a library that it built were scalar."""
+    for path in (ROOT / "cpp").rglob("*.[ch]pp"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            code = line.partition("//")[0]
+            assert "__builtin_cpu" not in code, path
+
+
+# --- the core: what one system alone has stands behind a question for the system -----------------
+
+SYSTEMS = re.compile(r"__linux__|__unix__|__APPLE__|_WIN32|MADV_")
+OWN = re.compile(
+    r"#include <(sys/|linux/|mach/|unistd|sched|pthread|dlfcn|fcntl|windows|malloc)"
+    r"|\b(madvise|mmap|sysconf|sysctlbyname|getpid|gettid|fork|posix_memalign|aligned_alloc|_aligned_malloc|_wfopen"
+    r"|(sched|pthread|host)_\w+|CPU_(COUNT|SET|ISSET|ZERO)|clock_gettime|GlobalMemoryStatusEx)\("
+    r'|"/(proc|sys)/'
+)
+
+
+def unasked(text: str) -> list[str]:
+    """The lines with what a system of its own has, outside of every `#if` that names a system."""
+    found, asked = [], [False]
+    for line in re.sub(r"//.*", "", text).splitlines():
+        directive = re.match(r"\s*#\s*(if|elif|else|endif)", line)
+        if directive is None:
+            if OWN.search(line) and not any(asked):
+                found.append(line.strip())
+        elif directive[1] == "if":
+            asked.append(bool(SYSTEMS.search(line)))
+        elif directive[1] == "elif":
+            asked[-1] |= bool(SYSTEMS.search(line))
+        elif directive[1] == "endif":
+            asked.pop()
+    assert asked == [False]
+    return found
+
+
+def test_what_one_system_has_is_asked_for() -> None:
+    """A build for Linux alone would not notice; each of these lines failed somewhere or would."""
+    for sample in ("#include <unistd.h>", "n = sysconf(_SC_PAGESIZE);", 'f("/proc/meminfo");'):
+        assert unasked(f"#if defined(_OPENMP)\n{sample}\n#endif\n") == [sample]
+        assert not unasked(f"#if defined(_WIN32)\n#else\n{sample}\n#endif\n")
+    seen = 0
+    for path in sorted((ROOT / "cpp").rglob("*.[ch]*")):
+        if (
+            path.suffix in (".cpp", ".hpp", ".h")
+            and "tests" not in path.relative_to(ROOT).parts[:2]
+        ):
+            text = path.read_text(encoding="utf-8")
+            seen += len(OWN.findall(text))
+            assert not unasked(text), path
+    assert seen > 20, "the pattern finds nothing any more"
+
+
+def test_systems_that_are_built_for_in_turn() -> None:
+    """By .ci/run: every system that the toolchain file knows, and for each every instruction set that CMake takes by default."""
+    script = ROOT / ".ci" / "run"
+    if not script.is_file():
+        pytest.skip("no .ci beside the tests")
+    (row,) = re.findall(r"^builds=\((.+)\)$", script.read_text("utf-8"), re.MULTILINE)
+    builds = [build.split(":") for build in row.split()]
+    toolchain = (ROOT / "cmake" / "zig.cmake").read_text("utf-8")
+    (known,) = re.findall(r"^# MDKERN_ZIG_TARGET: (.+?)\.", toolchain, re.MULTILINE)
+    assert {system for system, _ in builds} == set(re.split(", | or ", known))
+    lists = (ROOT / "CMakeLists.txt").read_text("utf-8")
+    defaults = [d.split() for d in re.findall(r"set\(default_isas (scalar .+)\)", lists)]
+    wide = {system: {isa for s, isas in builds if s == system for isa in isas.split(",")} for system, _ in builds}  # fmt: skip
+    for system, isas in wide.items():
+        (expected,) = (d for d in defaults if ("neon" in d) == system.startswith("aarch64"))
+        assert isas == set(expected), system

@@ -57,7 +57,9 @@ void bind_runtime(py::module_& m) {
             if (isa_supported(isa)) supported.append(isa_name(isa));
         }
 #if defined(__clang__)
-        d["compiler"] = std::string("clang ") + __clang_version__;
+        // Not __clang_version__, which ends with a blank or with the origin of the sources.
+        d["compiler"] = py::str("clang {}.{}.{}")
+                            .format(__clang_major__, __clang_minor__, __clang_patchlevel__);
 #elif defined(__GNUC__)
         d["compiler"] = std::string("gcc ") + __VERSION__;
 #else

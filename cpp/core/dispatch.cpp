@@ -5,6 +5,8 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "core/cpu.hpp"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #elif defined(__APPLE__)
@@ -17,24 +19,13 @@ namespace {
 
 std::atomic<Isa> current{Isa::scalar};
 
-// __builtin_cpu_supports checks CPUID and, through XGETBV, that the operating system saves the wide
-// registers.
 bool cpu_runs(Isa isa) {
-    if (isa == Isa::scalar) return true;
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-    __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                      __builtin_cpu_supports("popcnt");
-    if (isa == Isa::avx2) return avx2;
-    return isa == Isa::avx512 && avx2 && __builtin_cpu_supports("avx512f") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw");
-#elif defined(__aarch64__)
-    return isa == Isa::neon;  // part of the architecture
-#else
-    return false;
+    if (isa == Isa::avx2) return cpu_has_avx2();
+    if (isa == Isa::avx512) return cpu_has_avx512();
+#if defined(__aarch64__)
+    if (isa == Isa::neon) return true;  // part of the architecture
 #endif
+    return isa == Isa::scalar;
 }
 
 Isa parse(const std::string& name) {

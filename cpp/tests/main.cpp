@@ -5,21 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/cpu.hpp"
+
 int run_tests(bool few);
 
 static bool cpu_has(const char* isa) {
     if (strcmp(isa, "scalar") == 0) return true;
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                      __builtin_cpu_supports("popcnt");
-    if (strcmp(isa, "avx2") == 0) return avx2;
-    if (strcmp(isa, "avx512") == 0) {
-        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-    }
-#elif defined(__aarch64__)
+    if (strcmp(isa, "avx2") == 0) return mdkern::cpu_has_avx2();
+    if (strcmp(isa, "avx512") == 0) return mdkern::cpu_has_avx512();
+#if defined(__aarch64__)
     return strcmp(isa, "neon") == 0;
 #endif
     return false;
