@@ -17,6 +17,15 @@ pytestmark = pytest.mark.quick
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a model of every potential, which takes longer to write than a program to compile."""
+    place = tmp_path_factory.mktemp("models")
+    for model, make in MADE.items():
+        make().potential.export(place / f"{model}.mdk")
+    return place
+
+
 def built(name: str, folder: Path) -> tuple[Path, dict[str, str], list[str]]:
     """A program of cpp/tests, linked to the installed library; its environment, and models that it takes."""
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
@@ -24,7 +33,8 @@ def built(name: str, folder: Path) -> tuple[Path, dict[str, str], list[str]]:
         pytest.skip("no C++ compiler, or no sources")
     library = mdkern.get_library()
     program = folder / name
-    flags = ["-std=c++17", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'cpp'}"]
+    # With sanitizers, -O1 takes twice as long to compile as -O0, and the kernels are in the library.
+    flags = ["-std=c++17", "-fPIC", "-O0" if SANITIZED else "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'cpp'}"]  # fmt: skip
     if SANITIZED:
         flags += ["-fsanitize=address,undefined", "-g1"]
     flags += [f"-DMDKERN_HAVE_{isa.upper()}=1" for isa in mdkern.info()["isas_compiled"]]
@@ -34,8 +44,6 @@ def built(name: str, folder: Path) -> tuple[Path, dict[str, str], list[str]]:
     subprocess.run(
         [compiler, *flags, source, *link, "-o", str(program)], check=True, env=environment
     )
-    for model, make in MADE.items():
-        make().potential.export(folder / f"{model}.mdk")
     models = sorted(f"{model}.mdk" for model in MADE)
     return program, {**environment, "MDKERN_ISA": mdkern.get_isa()}, models
 
@@ -53,9 +61,9 @@ def run(program: Path, environment: dict[str, str], arguments: list[str]) -> str
     return done.stdout
 
 
-def test_potentials_in_cpp(tmp_path: Path) -> None:
+def test_potentials_in_cpp(folder: Path) -> None:
     """cpp/tests/test_potentials.cpp: every potential by its contract, without Python."""
-    program, environment, models = built("test_potentials", tmp_path)
+    program, environment, models = built("test_potentials", folder)
     # All repetitions where all kernels are built; other builds are tested beside such a one.
     isas = mdkern.info()["isas_compiled"]
     few = (
@@ -68,7 +76,7 @@ def test_potentials_in_cpp(tmp_path: Path) -> None:
     assert f"{len(models)} models, 0 failures" in said
 
 
-def test_threads_in_cpp(tmp_path: Path) -> None:
+def test_threads_in_cpp(folder: Path) -> None:
     """cpp/tests/test_threads.cpp: what threads share, without Python."""
-    program, environment, models = built("test_threads", tmp_path)
+    program, environment, models = built("test_threads", folder)
     assert f"{len(models)} models, 0 failures" in run(program, environment, models)

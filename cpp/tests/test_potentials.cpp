@@ -201,9 +201,7 @@ void check_many_rows(const mdkern_model* model, const Potential& p) {
                      : p.traits().forces_alone ? 18
                                                : 10,
               n_rows = side * side * side, n_own = n_rows - 300,
-              steps = few                       ? 2
-                      : p.traits().forces_alone ? 30
-                                                : 4;
+              steps = !few && p.traits().forces_alone ? 6 : 2;
     const double reach = p.traits().cutoff + 0.2;
     std::mt19937 random(11);
     std::uniform_real_distribution<double> jitter(-0.2, 0.2);
