@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from programs_data import SANITIZED
 
 from mdkern import _core
 
@@ -289,6 +290,7 @@ def test_a_quota_of_this_machine() -> None:
     assert said.split(None, 2) == ["1", "1", f"(0.7, '{group.parent}')\n"]
 
 
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers take more memory than the group allows")
 def test_a_limit_of_memory_of_this_machine(tmp_path: Path) -> None:
     """256 MB: what the process takes counts, files that it has read do not."""
     big = tmp_path / "big"
