@@ -29,11 +29,17 @@ namespace {
 
 constexpr std::size_t kHuge = std::size_t(1) << 21;
 
+std::size_t alignment(std::size_t bytes) { return bytes >= 2 * kHuge ? kHuge : 64; }
+
 }  // namespace
 
+std::size_t memory_size(std::size_t bytes) {
+    const std::size_t align = alignment(bytes);
+    return (bytes + align - 1) / align * align;
+}
+
 Memory take_memory(std::size_t bytes) {
-    const std::size_t align = bytes >= 2 * kHuge ? kHuge : 64;
-    const std::size_t whole = (bytes + align - 1) / align * align;
+    const std::size_t align = alignment(bytes), whole = memory_size(bytes);
 #if defined(_WIN32)
     void* data = _aligned_malloc(whole, align);
 #else

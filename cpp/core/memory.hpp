@@ -14,6 +14,7 @@ struct Memory {
 // where the system takes such wishes: fresh 4 kB pages cost four times as much to fill. Untouched
 // pages take no memory. Throws std::bad_alloc.
 Memory take_memory(std::size_t bytes);
+std::size_t memory_size(std::size_t bytes);  // of the block that take_memory() gives
 void give_memory(void* data) noexcept;
 // Leaves the pages of a block but its first 2 MB to the system: it takes them when it runs short of
 // memory, and until then they stay mapped. False where that is not to be had.

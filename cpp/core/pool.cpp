@@ -15,14 +15,20 @@ struct alignas(64) Header {
     Header* next;
 };
 
+// Of a new block. An eighth of slack (not touched until used), so that a list that grows a little still fits its old one.
+std::size_t with_slack(std::size_t bytes) { return sizeof(Header) + bytes + bytes / 8; }
+
 // Blocks that were given back, the latest first.
 struct Shelf {
     Header* first = nullptr;
 
+    // The least that fits. No much larger one, but one that was made for as many bytes always does.
     Header* take(std::size_t bytes) {
+        const std::size_t most = std::max(bytes + bytes / 2 + kPoolSmallest,
+                                          memory_size(with_slack(bytes)) - sizeof(Header));
         Header** best = nullptr;
         for (Header** at = &first; *at; at = &(*at)->next)
-            if ((*at)->capacity >= bytes && (*at)->capacity <= bytes + bytes / 2 + kPoolSmallest &&
+            if ((*at)->capacity >= bytes && (*at)->capacity <= most &&
                 (!best || (*at)->capacity < (*best)->capacity))
                 best = at;
         Header* found = best ? *best : nullptr;
@@ -69,9 +75,7 @@ void* pool_take(std::size_t bytes) {
         lock.unlock();
         if (found) return found + 1;
     }
-    // An eighth of slack (not touched until used), so that a list that grows a little still fits
-    // its old block.
-    const Memory block = take_memory(sizeof(Header) + bytes + bytes / 8);
+    const Memory block = take_memory(with_slack(bytes));
     auto* header = static_cast<Header*>(block.data);
     header->capacity = block.bytes - sizeof(Header);
     header->next = nullptr;

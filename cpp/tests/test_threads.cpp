@@ -185,6 +185,20 @@ void check_pool() {
     for (const auto& left : heap) mdkern::pool_give(left.first);
 }
 
+// A list of a constant size lives in the same memory: fresh pages would take as long as the list.
+void check_pool_serves_again() {
+    for (double size = double(mdkern::kPoolSmallest); size < 1.2 * double(mdkern::kPoolLarge);
+         size *= 1.03) {
+        mdkern::pool_clear();
+        void* first = mdkern::pool_take(std::size_t(size));
+        mdkern::pool_give(first);
+        void* second = mdkern::pool_take(std::size_t(size));
+        check(first == second, "a block of the pool does not serve again");
+        mdkern::pool_give(second);
+    }
+    mdkern::pool_clear();
+}
+
 // Another instruction set between two kernels of an evaluation: other roundings, nothing else.
 void check_isas(const char* path, const std::vector<Atoms>& atoms,
                 const std::vector<Results>& expected) {
@@ -217,6 +231,7 @@ int main(int argc, char** argv) {
     const int first = argc > 1 && std::strcmp(argv[1], "--large") == 0 ? 2 : 1;
     repeat = first == 2 ? 3 : 1;
     check_pool();
+    check_pool_serves_again();
     for (int m = first; m < argc; ++m) {
         mdkern_model* model = nullptr;
         check(mdkern_model_open(argv[m], &model) == MDKERN_OK, argv[m]);
