@@ -13,8 +13,6 @@ namespace mdkern {
 
 namespace {
 
-using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
-
 // NumPy's type of T, made at import: a thread that waits for a static variable of C++ keeps Python's
 // lock, or its garbage collector, from whoever makes it.
 template <class T> PyObject* numpy_type() {

@@ -27,13 +27,16 @@ using IntArray = py::array_t<std::int32_t, py::array::c_style>;
 using BoolArray = py::array_t<bool, py::array::c_style>;
 
 // A new array; a large one in memory from the pool, which takes it back when the last reference is
-// gone.
-template <class T> py::array_t<T> new_array(const py::array::ShapeContainer& shape) {
+// gone. Of the types above: to make one of them of another type counts references, for which a
+// function that ends without Python's lock has no right.
+template <class T>
+py::array_t<T, py::array::c_style> new_array(const py::array::ShapeContainer& shape) {
+    using Array = py::array_t<T, py::array::c_style>;
     std::size_t bytes = sizeof(T);
     for (auto n : *shape) bytes *= std::size_t(n);
-    if (bytes < kPoolSmallest) return py::array_t<T>(shape);
+    if (bytes < kPoolSmallest) return Array(shape);
     auto* data = static_cast<T*>(pool_take(bytes));
-    return py::array_t<T>(shape, data, py::capsule(data, [](void* block) { pool_give(block); }));
+    return Array(shape, data, py::capsule(data, [](void* block) { pool_give(block); }));
 }
 
 // Throws std::invalid_argument unless the array has this shape; -1 accepts any length.

@@ -41,14 +41,11 @@ py::array py_values(const CenterRows& centers, std::int64_t n_features, bool sin
 template <class Run>
 DoubleArray py_strain(const CenterRows& centers, std::int64_t n_features, const Run& run) {
     const std::int64_t n = std::int64_t(centers.row.size());
-    auto out = new_array<double>({n, std::int64_t(3), std::int64_t(3), n_features});
+    DoubleArray out = new_array<double>({n, std::int64_t(3), std::int64_t(3), n_features});
     double* data = out.mutable_data();
-    {
-        // Its type is not the one that is returned: the conversion counts references.
-        py::gil_scoped_release nogil;
-        std::fill_n(data, 9 * n * n_features, 0.0);
-        run(data);
-    }
+    py::gil_scoped_release nogil;
+    std::fill_n(data, 9 * n * n_features, 0.0);
+    run(data);
     return out;
 }
 
