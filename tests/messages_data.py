@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from programs_data import SANITIZED
 
 import mdkern
 from mdkern.io.mdk import write_model_file
@@ -22,8 +23,7 @@ COMPILER = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
 
 def can_build() -> bool:
     """With sanitizers a library that is loaded first would need their runtime before it."""
-    sanitized = "libasan" in os.environ.get("LD_PRELOAD", "")
-    return COMPILER is not None and (ROOT / "cpp").is_dir() and not sanitized
+    return COMPILER is not None and (ROOT / "cpp").is_dir() and not SANITIZED
 
 
 def build(folder: Path) -> Path:

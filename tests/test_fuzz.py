@@ -18,7 +18,7 @@ FORMATS = (
     *sorted(path.stem.partition("_")[2] for path in FUZZ.glob("formats_*.py")),
 )
 # Longer times, and no bounds of memory: qemu leaves those of its guest aside.
-SLOW = bool(SANITIZED or EMULATOR)
+SLOW = SANITIZED or bool(EMULATOR)
 
 pytestmark = [
     pytest.mark.quick,

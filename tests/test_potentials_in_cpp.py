@@ -77,7 +77,7 @@ def test_potentials_in_cpp(folder: Path) -> None:
 
 
 # Under AddressSanitizer the threads of the tests in Python do; races are ThreadSanitizer's: tools/tsan.sh
-@pytest.mark.skipif(bool(SANITIZED), reason="takes a minute under the sanitizers")
+@pytest.mark.skipif(SANITIZED, reason="takes a minute under the sanitizers")
 def test_threads_in_cpp(folder: Path) -> None:
     """cpp/tests/test_threads.cpp: what threads share, without Python."""
     program, environment, models = built("test_threads", folder)
