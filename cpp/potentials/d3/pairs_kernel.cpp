@@ -89,15 +89,17 @@ void pair_rows(const D3Params& p, const System& s, const Places& places, const D
                 add_species<kDamping, kSmooth, kTotals, decltype(references)::value>(
                     p, places, work, c, block, centres, runs_of(work, thread));
             };
-            // Of the numbers in between, the last weights are zero.
-            if (n <= 2)
+            // Of the numbers in between, the last weights are zero. What few ask for has one loop for all.
+            if constexpr (kSmooth || kDamping == D3Damping::general)
+                add(Number<kMostReferences>());
+            else if (n <= 2)
                 add(Number<2>());
             else if (n == 3)
                 add(Number<3>());
             else if (n <= 5)
                 add(Number<5>());
             else
-                add(Number<7>());
+                add(Number<kMostReferences>());
         }
         for (int m = 0; m < block.n; ++m) {
             const Centre& centre = centres[m];
@@ -113,11 +115,11 @@ void pair_rows(const D3Params& p, const System& s, const Places& places, const D
 template <D3Damping kDamping>
 void damped_rows(const D3Params& p, const System& s, const Places& places, const D3Scratch& work,
                  bool totals, int n_threads) {
-    if (p.width > 0.0)  // rare: one instance serves both
+    if (p.width > 0.0)  // rare, as the general damping is: one instance serves both
         pair_rows<kDamping, true, true>(p, s, places, work, n_threads);
-    else if (totals)
+    else if (totals || kDamping == D3Damping::general)
         pair_rows<kDamping, false, true>(p, s, places, work, n_threads);
-    else
+    else if constexpr (kDamping != D3Damping::general)
         pair_rows<kDamping, false, false>(p, s, places, work, n_threads);
 }
 
