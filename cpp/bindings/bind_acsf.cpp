@@ -5,7 +5,7 @@ namespace mdkern {
 
 namespace {
 
-constexpr double kCenterNs = 12e3;  // of one center, for team_size()
+constexpr double kAcsfCenterNs = 12e3;  // of one center, for team_size()
 
 struct PyAcsf {
     AcsfModel model;
@@ -24,25 +24,25 @@ struct PyAcsf {
     }
 };
 
-py::array values(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
-                 bool single, int threads) {
+py::array acsf_values(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
+                      bool single, int threads) {
     const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     return py_values(rows, acsf.params.n_features, single, [&](double* out, float* out_single) {
-        const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kAcsfCenterNs);
         acsf_values_compute(acsf.params, neighbors.table.system(), neighbors.table.neighbors(),
                             acsf.task(neighbors, rows, team, false), team, out, out_single);
     });
 }
 
-py::tuple vjp(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
-              const DoubleArray& weights, const py::object& weight_row, int threads) {
+py::tuple acsf_vjp(const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
+                   const DoubleArray& weights, const py::object& weight_row, int threads) {
     const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     const auto row_of =
         weight_rows(weights, weight_row, rows, neighbors.table.system(), acsf.params.n_features);
     const double* w = weights.data();
-    return py_gradients(neighbors, rows, threads, kCenterNs,
+    return py_gradients(neighbors, rows, threads, kAcsfCenterNs,
                         [&](const PairGradients& out, double* energies, int team) {
                             const AcsfVjpTask job{w, row_of.data(), energies, out};
                             acsf_vjp_compute(acsf.params, neighbors.table.system(),
@@ -62,10 +62,10 @@ void bind_acsf(py::module_& m) {
     py::class_<PyAcsf>(m, "Acsf")
         .def(py::init<const py::dict&>(), py::arg("fields"))
         .def_property_readonly("n_features", [](const PyAcsf& a) { return a.params.n_features; })
-        .def("values", &values, py::arg("neighbors"), py::arg("centers"), py::arg("single"),
+        .def("values", &acsf_values, py::arg("neighbors"), py::arg("centers"), py::arg("single"),
              py::arg("threads"))
-        .def("vjp", &vjp, py::arg("neighbors"), py::arg("centers"), py::arg("weights").noconvert(),
-             py::arg("weight_row"), py::arg("threads"))
+        .def("vjp", &acsf_vjp, py::arg("neighbors"), py::arg("centers"),
+             py::arg("weights").noconvert(), py::arg("weight_row"), py::arg("threads"))
         .def(
             "sparse_jacobian",
             [jacobian](const PyAcsf& acsf, PyNeighborTable& neighbors, const py::object& centers,
@@ -104,7 +104,7 @@ void bind_acsf(py::module_& m) {
                 const CenterRows rows = py_centers(centers, neighbors);
                 return py_strain(rows, acsf.params.n_features, [&](double* out) {
                     jacobian(acsf, neighbors, rows, {{}, nullptr, nullptr, out},
-                             team_size(threads, std::int64_t(rows.row.size()), kCenterNs));
+                             team_size(threads, std::int64_t(rows.row.size()), kAcsfCenterNs));
                 });
             },
             py::arg("neighbors"), py::arg("centers"), py::arg("threads"));

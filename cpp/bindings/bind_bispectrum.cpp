@@ -5,7 +5,7 @@ namespace mdkern {
 
 namespace {
 
-constexpr double kCenterNs = 20e3;  // of one center, for team_size()
+constexpr double kBispectrumCenterNs = 20e3;  // of one center, for team_size()
 
 struct PyBispectrum {
     BispectrumModel model;
@@ -24,27 +24,28 @@ struct PyBispectrum {
     }
 };
 
-py::array values(const PyBispectrum& bispectrum, PyNeighborTable& neighbors,
-                 const py::object& centers, bool single, int threads) {
+py::array bispectrum_values(const PyBispectrum& bispectrum, PyNeighborTable& neighbors,
+                            const py::object& centers, bool single, int threads) {
     const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     return py_values(
         rows, bispectrum.params.n_features, single, [&](double* out, float* out_single) {
-            const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
+            const int team = team_size(threads, std::int64_t(rows.row.size()), kBispectrumCenterNs);
             bispectrum_values_compute(
                 bispectrum.params, neighbors.table.system(), neighbors.table.neighbors(),
                 bispectrum.task(neighbors, rows, team), team, out, out_single);
         });
 }
 
-py::tuple vjp(const PyBispectrum& bispectrum, PyNeighborTable& neighbors, const py::object& centers,
-              const DoubleArray& weights, const py::object& weight_row, int threads) {
+py::tuple bispectrum_vjp(const PyBispectrum& bispectrum, PyNeighborTable& neighbors,
+                         const py::object& centers, const DoubleArray& weights,
+                         const py::object& weight_row, int threads) {
     const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     const auto row_of = weight_rows(weights, weight_row, rows, neighbors.table.system(),
                                     bispectrum.params.n_features);
     const double* w = weights.data();
-    return py_gradients(neighbors, rows, threads, kCenterNs,
+    return py_gradients(neighbors, rows, threads, kBispectrumCenterNs,
                         [&](const PairGradients& out, double* energies, int team) {
                             const BispectrumVjpTask job{w, row_of.data(), energies, out};
                             bispectrum_vjp_compute(bispectrum.params, neighbors.table.system(),
@@ -67,10 +68,10 @@ void bind_bispectrum(py::module_& m) {
         .def(py::init<const py::dict&>(), py::arg("fields"))
         .def_property_readonly("n_features",
                                [](const PyBispectrum& a) { return a.params.n_features; })
-        .def("values", &values, py::arg("neighbors"), py::arg("centers"), py::arg("single"),
-             py::arg("threads"))
-        .def("vjp", &vjp, py::arg("neighbors"), py::arg("centers"), py::arg("weights").noconvert(),
-             py::arg("weight_row"), py::arg("threads"))
+        .def("values", &bispectrum_values, py::arg("neighbors"), py::arg("centers"),
+             py::arg("single"), py::arg("threads"))
+        .def("vjp", &bispectrum_vjp, py::arg("neighbors"), py::arg("centers"),
+             py::arg("weights").noconvert(), py::arg("weight_row"), py::arg("threads"))
         .def(
             "sparse_jacobian",
             [jacobian](const PyBispectrum& bispectrum, PyNeighborTable& neighbors,
@@ -110,8 +111,9 @@ void bind_bispectrum(py::module_& m) {
                 const TableUse use(neighbors);
                 const CenterRows rows = py_centers(centers, neighbors);
                 return py_strain(rows, bispectrum.params.n_features, [&](double* out) {
-                    jacobian(bispectrum, neighbors, rows, {{}, nullptr, nullptr, out},
-                             team_size(threads, std::int64_t(rows.row.size()), kCenterNs));
+                    jacobian(
+                        bispectrum, neighbors, rows, {{}, nullptr, nullptr, out},
+                        team_size(threads, std::int64_t(rows.row.size()), kBispectrumCenterNs));
                 });
             },
             py::arg("neighbors"), py::arg("centers"), py::arg("threads"));

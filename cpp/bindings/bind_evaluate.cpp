@@ -15,16 +15,16 @@ constexpr double kAtomNs = 1e3;  // of an atom, for team_size()
 constexpr double kLargeNs = 16.0 * kTeamNs;
 
 // One structure of a batch and where its results go.
-struct Frame {
+struct FrameToEvaluate {
     IntArray species;
     OwnAtoms atoms;
     std::unique_ptr<PyResult> out;
     std::exception_ptr error;
 };
 
-Frame take_frame(const py::handle& entry, int virials, bool charges) {
+FrameToEvaluate take_frame(const py::handle& entry, int virials, bool charges) {
     const auto t = entry.cast<py::tuple>();  // (positions, cell, pbc, species)
-    Frame f;
+    FrameToEvaluate f;
     f.species = t[3].cast<IntArray>();
     f.atoms.take(atoms_view(t[0].cast<DoubleArray>(), t[1].cast<DoubleArray>(),
                             t[2].cast<BoolArray>(), &f.species));
@@ -34,7 +34,7 @@ Frame take_frame(const py::handle& entry, int virials, bool charges) {
 
 // How many structures, from the first on, are dealt to one thread each. The rest, for which half of the
 // threads or more would be idle, are evaluated by all threads, one after the other, if they are large enough.
-int dealt(const std::vector<Frame>& frames, int threads) {
+int dealt(const std::vector<FrameToEvaluate>& frames, int threads) {
     const int n = int(frames.size()), left = n % threads;
     if (threads == 1 || 2 * left > threads) return n;
     for (int k = n - left; k < n; ++k)
@@ -48,7 +48,7 @@ py::object evaluate_frames(const Potential& potential, double cutoff, const py::
                            int virials, int threads) {
     check_virials(potential, virials);
     const int n = int(inputs.size());
-    std::vector<Frame> frames;
+    std::vector<FrameToEvaluate> frames;
     std::int64_t atoms = 0;
     for (int k = 0; k < n; ++k) {
         frames.push_back(take_frame(inputs[k], virials, potential.traits().charges));

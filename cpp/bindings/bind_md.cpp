@@ -9,10 +9,6 @@ namespace mdkern {
 
 namespace {
 
-DoubleArray new_array(std::initializer_list<std::int64_t> shape) {
-    return DoubleArray(py::array::ShapeContainer(shape));
-}
-
 // Forces by a potential that is only reached through Python; returns what it returned.
 py::object python_force(const py::object& potential, const py::object& table, int threads,
                         std::int64_t n, const Outputs& out) {
@@ -135,7 +131,8 @@ struct PyMdLoop {
     // (energy, energies, forces, virial, charges or None)
     py::tuple results() {
         const TableUse use(own_table());
-        DoubleArray energies(loop->n()), forces = new_array({loop->n(), 3}), virial(6);
+        DoubleArray energies(loop->n()), forces = new_array<double>({loop->n(), std::int64_t(3)}),
+                                         virial(6);
         double *e = energies.mutable_data(), *f = forces.mutable_data(), *w = virial.mutable_data();
         // What is only copied is copied under Python's lock: a thread that writes frames would give it
         // back after a switch interval (5 ms) only.
@@ -153,7 +150,7 @@ struct PyMdLoop {
         py::object q = py::none(), spread = py::none();
         if (traits.charges) q = by_atom(charges);
         if (traits.n_members) {
-            DoubleArray numbers = new_array({traits.n_members, kMemberNumbers});
+            DoubleArray numbers = new_array<double>({traits.n_members, kMemberNumbers});
             std::copy_n(members.data(), numbers.size(), numbers.mutable_data());
             spread = py::make_tuple(by_atom(deviation), numbers);
         }
@@ -161,7 +158,7 @@ struct PyMdLoop {
     }
     // All rows of a record so far, which then has none.
     static DoubleArray take_rows(std::vector<double>& rows, std::int64_t width) {
-        DoubleArray out = new_array({std::int64_t(rows.size()) / width, width});
+        DoubleArray out = new_array<double>({std::int64_t(rows.size()) / width, width});
         std::copy(rows.begin(), rows.end(), out.mutable_data());
         rows.clear();
         return out;
@@ -188,7 +185,7 @@ struct PyMdLoop {
         const MdState s = loop->state();
         const std::int64_t n = loop->n();
         auto array = [](const double* from, std::initializer_list<std::int64_t> shape) {
-            DoubleArray a = new_array(shape);
+            DoubleArray a = new_array<double>(shape);
             std::copy_n(from, a.size(), a.mutable_data());
             return a;
         };
@@ -235,7 +232,7 @@ struct PyMdLoop {
 };
 
 // A property of a loop, read while no other thread has it.
-template <class Read> auto held(Read read) {
+template <class Read> auto of_md_loop(Read read) {
     return [read](PyMdLoop& l) {
         const TableUse use(l.own_table());
         return read(*l.loop);
@@ -320,7 +317,7 @@ void bind_md(py::module_& m) {
         .def("publish", &PyMdLoop::publish, py::arg("positions").noconvert(),
              py::arg("momenta").noconvert(), py::arg("cell").noconvert())
         .def("results", &PyMdLoop::results)
-        .def("sample", held([](MdLoop& l) { l.sample(); }))
+        .def("sample", of_md_loop([](MdLoop& l) { l.sample(); }))
         .def("take_samples", &PyMdLoop::take_samples)
         .def("sample_fluxes", &PyMdLoop::sample_fluxes, py::arg("heat"))
         .def("take_fluxes", &PyMdLoop::take_fluxes)
@@ -329,12 +326,12 @@ void bind_md(py::module_& m) {
              py::arg("momenta").noconvert(), py::arg("cell").noconvert(),
              py::arg("built_positions").noconvert(), py::arg("built_cell").noconvert(),
              py::arg("sums").noconvert(), py::arg("variables").noconvert())
-        .def_property("steps", held([](MdLoop& l) { return l.step(); }),
+        .def_property("steps", of_md_loop([](MdLoop& l) { return l.step(); }),
                       [](PyMdLoop& l, std::int64_t n) {
                           const TableUse use(l.own_table());
                           l.loop->set_step(n);
                       })
-        .def_property("variables", held([](MdLoop& l) {
+        .def_property("variables", of_md_loop([](MdLoop& l) {
                           const auto& v = l.scheme()->variables;
                           return DoubleArray(std::int64_t(v.size()), v.data());
                       }),
@@ -344,11 +341,12 @@ void bind_md(py::module_& m) {
                           check_shape(v, "variables", {std::int64_t(mine.size())});
                           mine.assign(v.data(), v.data() + v.size());
                       })
-        .def_property_readonly("n_builds", held([](MdLoop& l) { return l.builds(); }))
-        .def_property_readonly("energy", held([](MdLoop& l) { return l.energy(); }))
-        .def_property_readonly("kinetic_energy", held([](MdLoop& l) { return l.kinetic_energy(); }))
+        .def_property_readonly("n_builds", of_md_loop([](MdLoop& l) { return l.builds(); }))
+        .def_property_readonly("energy", of_md_loop([](MdLoop& l) { return l.energy(); }))
+        .def_property_readonly("kinetic_energy",
+                               of_md_loop([](MdLoop& l) { return l.kinetic_energy(); }))
         .def_property_readonly("reservoir_energy",
-                               held([](MdLoop& l) { return l.reservoir_energy(); }))
+                               of_md_loop([](MdLoop& l) { return l.reservoir_energy(); }))
         .def_property_readonly("last",
                                [](PyMdLoop& l) {
                                    const TableUse use(l.own_table());
@@ -363,7 +361,7 @@ void bind_md(py::module_& m) {
     m.def(
         "md_normals",
         [](const IntArray& atoms, std::uint64_t seed, std::uint64_t step, int threads) {
-            DoubleArray out = new_array({atoms.shape(0), 6});
+            DoubleArray out = new_array<double>({atoms.shape(0), std::int64_t(6)});
             MdNormalTask t;
             t.n = atoms.shape(0);
             t.atom = atoms.data();

@@ -370,7 +370,7 @@ bool update(PyNeighborTable& t, AtomsView atoms, const IntArray& species, int th
 }
 
 // A property of a table, read while no other thread has it.
-template <class Read> auto held(Read read) {
+template <class Read> auto of_table(Read read) {
     return [read](PyNeighborTable& t) {
         const TableUse use(t);
         return read(t);
@@ -452,7 +452,7 @@ void bind_neighbors(py::module_& m) {
                 return py::make_tuple(first, out.result());
             },
             py::arg("quantities"), py::arg("threads"))
-        .def_property_readonly("species", held([](const PyNeighborTable& t) {
+        .def_property_readonly("species", of_table([](const PyNeighborTable& t) {
                                    const System s = t.table.system();
                                    IntArray out(s.n_real);
                                    for (std::int64_t i = 0; i < s.n_real; ++i)
@@ -461,13 +461,15 @@ void bind_neighbors(py::module_& m) {
                                    return out;
                                }))
         .def_property_readonly("n_atoms",
-                               held([](const PyNeighborTable& t) { return t.table.n(); }))
-        .def_property_readonly("n_images", held([](const PyNeighborTable& t) {
+                               of_table([](const PyNeighborTable& t) { return t.table.n(); }))
+        .def_property_readonly("n_images", of_table([](const PyNeighborTable& t) {
                                    return t.table.system().n_total - t.table.n();
                                }))
-        .def_property_readonly(
-            "n_listed", held([](const PyNeighborTable& t) { return t.table.neighbors().n_pairs; }))
-        .def_property_readonly("n_builds", held([](const PyNeighborTable& t) { return t.builds; }));
+        .def_property_readonly("n_listed", of_table([](const PyNeighborTable& t) {
+                                   return t.table.neighbors().n_pairs;
+                               }))
+        .def_property_readonly("n_builds",
+                               of_table([](const PyNeighborTable& t) { return t.builds; }));
 }
 
 }  // namespace mdkern

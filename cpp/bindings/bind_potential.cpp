@@ -101,8 +101,8 @@ DoubleArray descriptors(const Shared& p, PyNeighborTable& neighbors, int threads
     return x;
 }
 
-py::tuple vjp(const Shared& p, PyNeighborTable& neighbors, const DoubleArray& weights,
-              int threads) {
+py::tuple potential_vjp(const Shared& p, PyNeighborTable& neighbors, const DoubleArray& weights,
+                        int threads) {
     const TableUse use(neighbors);
     const std::int64_t n = neighbors.table.n();
     check_shape(weights, "weights", {n, p->traits().n_features});
@@ -160,7 +160,8 @@ void bind_potential(py::module_& m) {
         .def("compute", &compute, py::arg("neighbors"), py::arg("virials"), py::arg("threads"))
         .def("born", &born, py::arg("neighbors"), py::arg("threads"))
         .def("descriptors", &descriptors, py::arg("neighbors"), py::arg("threads"))
-        .def("vjp", &vjp, py::arg("neighbors"), py::arg("weights").noconvert(), py::arg("threads"))
+        .def("vjp", &potential_vjp, py::arg("neighbors"), py::arg("weights").noconvert(),
+             py::arg("threads"))
         .def("jacobian", &jacobian, py::arg("neighbors"), py::arg("centre_at").noconvert(),
              py::arg("moving_at").noconvert(), py::arg("n_centres"), py::arg("n_moving"),
              py::arg("threads"))

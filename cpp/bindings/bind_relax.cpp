@@ -215,7 +215,7 @@ void bind_optimizers(py::class_<PyRelaxLoop>& c) {
 }
 
 // A property of a loop, read while no other thread has it.
-template <class Read> auto held(Read read) {
+template <class Read> auto of_relax_loop(Read read) {
     return [read](PyRelaxLoop& l) {
         const auto mine = l.use();
         return read(l.loop);
@@ -267,13 +267,14 @@ void bind_relax(py::module_& m) {
         .def("take_trace", &PyRelaxLoop::take_trace)
         .def("state", &PyRelaxLoop::state)
         .def("restore", &PyRelaxLoop::restore, py::arg("state"))
-        .def_property_readonly("placed", held([](RelaxLoop& l) { return l.placed(); }))
-        .def_property_readonly("steps", held([](RelaxLoop& l) { return l.steps(); }))
-        .def_property_readonly("n_builds", held([](RelaxLoop& l) { return l.builds(); }))
-        .def_property_readonly("energy", held([](RelaxLoop& l) { return l.energy(); }))
+        .def_property_readonly("placed", of_relax_loop([](RelaxLoop& l) { return l.placed(); }))
+        .def_property_readonly("steps", of_relax_loop([](RelaxLoop& l) { return l.steps(); }))
+        .def_property_readonly("n_builds", of_relax_loop([](RelaxLoop& l) { return l.builds(); }))
+        .def_property_readonly("energy", of_relax_loop([](RelaxLoop& l) { return l.energy(); }))
         .def_property_readonly("largest_force",
-                               held([](RelaxLoop& l) { return l.largest_force(); }))
-        .def_property_readonly("overflow", held([](RelaxLoop& l) { return l.overflow(); }));
+                               of_relax_loop([](RelaxLoop& l) { return l.largest_force(); }))
+        .def_property_readonly("overflow",
+                               of_relax_loop([](RelaxLoop& l) { return l.overflow(); }));
     bind_optimizers(c);
 }
 

@@ -16,7 +16,7 @@ struct StopFlag {
 };
 
 // One structure of a batch, and the arrays of its results.
-struct Frame {
+struct FrameToRelax {
     IntArray species;
     OwnAtoms atoms;
     DoubleArray positions, forces;
@@ -31,7 +31,7 @@ std::unique_ptr<Optimizer> optimizer_by_name(const std::string& name) {
 }
 
 // The frame stays where it is from now on: the task has pointers into it.
-void take_frame(const py::tuple& t, Frame& f, RelaxTask& task) {
+void take_frame(const py::tuple& t, FrameToRelax& f, RelaxTask& task) {
     // (positions, cell, pbc, species, constraints)
     f.species = t[3].cast<IntArray>();
     f.atoms.take(atoms_view(t[0].cast<DoubleArray>(), t[1].cast<DoubleArray>(),
@@ -45,7 +45,7 @@ void take_frame(const py::tuple& t, Frame& f, RelaxTask& task) {
     task.forces = f.forces.mutable_data();
 }
 
-py::object result_of(const RelaxTask& t, const Frame& f) {
+py::object result_of(const RelaxTask& t, const FrameToRelax& f) {
     if (!t.done) return py::none();
     if (!t.placed) return py::str(t.failure);
     DoubleArray cell(py::array::ShapeContainer({3, 3})), virial(6);
@@ -73,7 +73,7 @@ py::tuple relax_frames(const std::shared_ptr<Potential>& potential, double skin,
     plan.fmax = fmax;
     plan.steps = steps;
     std::vector<RelaxTask> tasks(inputs.size());
-    std::vector<Frame> frames(tasks.size());
+    std::vector<FrameToRelax> frames(tasks.size());
     for (std::size_t k = 0; k < tasks.size(); ++k)
         take_frame(inputs[k].cast<py::tuple>(), frames[k], tasks[k]);
     py::object raised = py::none();

@@ -9,7 +9,7 @@ namespace mdkern {
 
 namespace {
 
-constexpr double kCenterNs = 8e3;  // of one center, for team_size()
+constexpr double kSoapCenterNs = 8e3;  // of one center, for team_size()
 
 struct PySoap {
     SoapModel model;
@@ -123,7 +123,7 @@ py::tuple sparse_jacobian(const PySoap& soap, PyNeighborTable& neighbors, const 
             job.values_single = static_cast<float*>(data);
         else
             job.values = static_cast<double*>(data);
-        const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kSoapCenterNs);
         soap_jacobian_compute(soap.params, s, neighbors.table.neighbors(),
                               soap.task(neighbors, rows, team), job, team);
     }
@@ -140,12 +140,12 @@ py::tuple sparse_jacobian(const PySoap& soap, PyNeighborTable& neighbors, const 
     return py::make_tuple(copy_of(pattern.center), copy_of(pattern.column), values, parts);
 }
 
-py::array values(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
-                 bool single, int threads) {
+py::array soap_values(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
+                      bool single, int threads) {
     const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
     return py_values(rows, soap.params.n_features, single, [&](double* out, float* out_single) {
-        const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
+        const int team = team_size(threads, std::int64_t(rows.row.size()), kSoapCenterNs);
         soap_values_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
                             soap.task(neighbors, rows, team), team, out, out_single);
     });
@@ -162,7 +162,7 @@ DoubleArray mean(const PySoap& soap, PyNeighborTable& neighbors, const py::objec
     double* sum = out.mutable_data();
     py::gil_scoped_release nogil;
     double* parts = neighbors.descriptor_rows.reserve(std::size_t(size * blocks));
-    const int team = team_size(threads, n, kCenterNs);
+    const int team = team_size(threads, n, kSoapCenterNs);
     soap_density_compute(soap.params, neighbors.table.system(), neighbors.table.neighbors(),
                          soap.task(neighbors, rows, team), team, parts);
     for (std::int64_t i = 0; i < size; ++i) sum[i] = 0.0;
@@ -179,9 +179,9 @@ const double* coefficients(const PySoap& soap, const py::object& given, DoubleAr
     return keep.data();
 }
 
-py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
-              const DoubleArray& weights, const py::object& weight_row,
-              const py::object& mean_or_none, int threads) {
+py::tuple soap_vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& centers,
+                   const DoubleArray& weights, const py::object& weight_row,
+                   const py::object& mean_or_none, int threads) {
     const SoapParams& p = soap.params;
     const TableUse use(neighbors);
     const CenterRows rows = py_centers(centers, neighbors);
@@ -190,7 +190,7 @@ py::tuple vjp(const PySoap& soap, PyNeighborTable& neighbors, const py::object& 
     DoubleArray keep;
     const double* c = coefficients(soap, mean_or_none, keep);
     const double* w = weights.data();
-    return py_gradients(neighbors, rows, threads, kCenterNs,
+    return py_gradients(neighbors, rows, threads, kSoapCenterNs,
                         [&](const PairGradients& out, double* energies, int team) {
                             const SoapTask task = soap.task(neighbors, rows, team, !c);
                             SoapVjpTask job;
@@ -216,7 +216,7 @@ void bind_soap(py::module_& m) {
     py::class_<PySoap>(m, "Soap")
         .def(py::init<const py::dict&>(), py::arg("fields"))
         .def_property_readonly("n_features", [](const PySoap& s) { return s.params.n_features; })
-        .def("values", &values, py::arg("neighbors"), py::arg("centers"), py::arg("single"),
+        .def("values", &soap_values, py::arg("neighbors"), py::arg("centers"), py::arg("single"),
              py::arg("threads"))
         .def("mean", &mean, py::arg("neighbors"), py::arg("centers"), py::arg("threads"))
         .def(
@@ -228,8 +228,9 @@ void bind_soap(py::module_& m) {
                 return out;
             },
             py::arg("coefficients").noconvert())
-        .def("vjp", &vjp, py::arg("neighbors"), py::arg("centers"), py::arg("weights").noconvert(),
-             py::arg("weight_row"), py::arg("mean"), py::arg("threads"))
+        .def("vjp", &soap_vjp, py::arg("neighbors"), py::arg("centers"),
+             py::arg("weights").noconvert(), py::arg("weight_row"), py::arg("mean"),
+             py::arg("threads"))
         .def("sparse_jacobian", &sparse_jacobian, py::arg("neighbors"), py::arg("centers"),
              py::arg("column").noconvert(), py::arg("attach"), py::arg("single"),
              py::arg("threads"))
@@ -272,7 +273,8 @@ void bind_soap(py::module_& m) {
                 job.mean = coefficients(soap, mean_or_none, keep);
                 return py_strain(rows, soap.params.n_features, [&](double* out) {
                     job.strain = out;
-                    const int team = team_size(threads, std::int64_t(rows.row.size()), kCenterNs);
+                    const int team =
+                        team_size(threads, std::int64_t(rows.row.size()), kSoapCenterNs);
                     soap_jacobian_compute(soap.params, neighbors.table.system(),
                                           neighbors.table.neighbors(),
                                           soap.task(neighbors, rows, team), job, team);
