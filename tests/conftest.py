@@ -7,6 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+# Before NumPy is imported. BLAS has little to do here, and where something else runs on the machine the threads of
+# OpenBLAS wait for each other at every call: the relaxations of ASE that ours are compared with took 25 times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from ase.build import bulk
 from ase.io import write
