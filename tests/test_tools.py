@@ -101,12 +101,42 @@ int main(void) { return printf("%u\\n", counted(40, 1000)) < 0; }
     assert sum(insn.count for insn in body) == sum(i.count for part in parts for i in part.body)
 
 
+def stand_in(path: Path, script: str = "exit 1") -> None:
+    """A program that is a few lines of the shell."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def run_tool(
+    name: str, *arguments: str, cwd: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """A script of tools/ with the programs of the folder `bin` in front of those of this machine."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash")
+    around = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}  # of the sanitizers
+    around["PATH"] = f"{cwd / 'bin'}{os.pathsep}{around['PATH']}"
+    return subprocess.run(
+        [bash, str(ROOT / "tools" / name), *arguments],
+        cwd=cwd,
+        env={**around, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+FOR_ARM = ("apt-get", "dpkg", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++", "qemu-aarch64", "cmake", "ninja")  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
         ([], {}, "FOLDER: not given; expected arm_python.sh FOLDER"),
-        (["{}"], {"PATH": "/nowhere"}, "apt-get: not on PATH"),
-        (["{}"], {"PYTHON": "no-python"}, "no-python: not on PATH"),
+        (["{}/a"], {"PATH": "/nowhere"}, "apt-get: not on PATH"),
+        (["{}/a"], {"PYTHON": "no-python"}, "no-python: not on PATH"),
+        (["{}/a"], {"PYTHON": "ninja"}, "PYTHON: 'ninja'; expected a Python that has pip"),
         (["{}/it's here"], {}, "expected a path without spaces and quotes"),
     ],
 )
@@ -114,18 +144,32 @@ def test_what_the_emulated_python_needs_is_said_first(
     arguments: list[str], environment: dict[str, str], said: str, tmp_path: Path
 ) -> None:
     """tools/arm_python.sh: an argument or a program that is missing, before anything is fetched."""
-    bash = shutil.which("bash")
-    programs = ("apt-get", "dpkg", "aarch64-linux-gnu-g++", "qemu-aarch64", "cmake", "ninja")
-    needed = arguments and "PATH" not in environment
-    if bash is None or (needed and not all(map(shutil.which, programs))):
-        pytest.skip("no bash, or not the programs that are looked for before")
-    done = subprocess.run(
-        [bash, str(ROOT / "tools" / "arm_python.sh"), *(a.format(tmp_path) for a in arguments)],
-        env={**os.environ, "PYTHON": sys.executable, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    for name in FOR_ARM:
+        stand_in(tmp_path / "bin" / name)
+    stand_in(tmp_path / "bin" / "python", "exit 0")
+    made = [argument.format(tmp_path) for argument in arguments]
+    done = run_tool("arm_python.sh", *made, cwd=tmp_path, **{"PYTHON": "python", **environment})
     assert done.returncode == 1
     assert said in done.stderr
-    assert not (tmp_path / "machine").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+# A Python that writes down what it is asked for, and installs what the scripts look for afterwards.
+PYTHON = """
+echo "$*" >>"$LOG"
+case $* in
+*pip\\ install*--target*)
+    while [ "$1" != --target ]; do shift; done
+    mkdir -p "$2/mdkern" && : >"$2/mdkern/libmdkern.so" ;;
+esac
+"""
+
+
+def test_a_relative_path_of_python_is_the_callers(tmp_path: Path) -> None:
+    """Of tools/sanitize.sh, which works elsewhere."""
+    stand_in(tmp_path / "bin" / "python", PYTHON)
+    stand_in(tmp_path / "bin" / "compiler", "echo /nowhere")
+    log = tmp_path / "log"
+    done = run_tool("sanitize.sh", "bin/python", "-x", cwd=tmp_path, CXX="compiler", LOG=str(log))
+    assert done.returncode == 0, done.stderr
+    assert log.read_text().splitlines()[-1] == "-m pytest -m quick -x"

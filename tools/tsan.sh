@@ -12,7 +12,7 @@
 # TSAN_RUNTIME names one of a newer Clang than the compiler's (libclang_rt.tsan-x86_64.so): what compilers make calls them alike.
 set -euo pipefail
 
-python=$(command -v "${1:-python3}")
+python=$(realpath -s "$(command -v "${1:-python3}")")
 shift || true
 cd "$(dirname "$0")/.."
 root=$PWD
