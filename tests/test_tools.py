@@ -137,9 +137,10 @@ FOR_ARM = ("apt-get", "dpkg", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++", 
         (["{}/a"], {"PATH": "/nowhere"}, "apt-get: not on PATH"),
         (["{}/a"], {"PYTHON": "no-python"}, "no-python: not on PATH"),
         (["{}/a"], {"PYTHON": "ninja"}, "PYTHON: 'ninja'; expected a Python that has pip"),
-        (["{}/it's here"], {}, "expected a path without spaces and quotes"),
+        *[(["{}/" + name], {}, "expected a path without spaces, quotes and backslashes")
+          for name in ("it's", 'a"b', "a b", "a\\b")],
     ],
-)
+)  # fmt: skip
 def test_what_the_emulated_python_needs_is_said_first(
     arguments: list[str], environment: dict[str, str], said: str, tmp_path: Path
 ) -> None:

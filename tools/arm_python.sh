@@ -21,7 +21,8 @@ done
 python=$(realpath -s "$(command -v "$PYTHON")")
 "$python" -m pip --version >/dev/null || fail "PYTHON: '$PYTHON'; expected a Python that has pip"
 folder=$(realpath -m "$1")
-[[ $folder != *[[:space:]\']* ]] || fail "FOLDER: '$folder'; expected a path without spaces and quotes"
+# Tests split the command line of the emulator, which has the path, as a shell does.
+[[ $folder != *[[:space:]\'\"\\]* ]] || fail "FOLDER: '$folder'; expected a path without spaces, quotes and backslashes"
 mkdir -p "$folder"
 shift
 cd "$(dirname "$0")/.."
