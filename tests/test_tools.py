@@ -162,14 +162,39 @@ case $* in
 *pip\\ install*--target*)
     while [ "$1" != --target ]; do shift; done
     mkdir -p "$2/mdkern" && : >"$2/mdkern/libmdkern.so" ;;
+-c*potentials_data*) [ "$FAILING" != models ] ;;
 esac
 """
+# A compiler of programs that fail where they are to.
+COMPILER = """
+case $* in -print-file-name=*) echo /nowhere; exit ;; esac
+while [ "$1" != -o ]; do shift; done
+printf '#!/bin/sh\\n[ "$FAILING" != "%s$([ "$1" != --large ] || echo -large)" ]\\n' "${2##*/}" >"$2"
+chmod +x "$2"
+"""
+
+
+@pytest.mark.parametrize(
+    "failing", ["", "models", "test_potentials", "test_threads", "test_threads-large"]
+)
+def test_every_program_under_threadsanitizer_counts(failing: str, tmp_path: Path) -> None:
+    """tools/tsan.sh: one that fails, whatever those after it say."""
+    stand_in(tmp_path / "bin" / "python", PYTHON)
+    stand_in(tmp_path / "bin" / "compiler", COMPILER)
+    stand_in(tmp_path / "bin" / "ldd", f"echo 'libomp.so => {tmp_path}/libomp.so (0x0)'")
+    (tmp_path / "libomp.so").touch()
+    (tmp_path / "libarcher.so").touch()
+    log = tmp_path / "log"
+    # A relative path is one of the folder that the script is called in.
+    done = run_tool("tsan.sh", "bin/python", cwd=tmp_path, CXX="compiler", LOG=str(log), FAILING=failing)  # fmt: skip
+    assert (done.returncode != 0) == bool(failing), done.stderr
+    assert "potentials_data" in log.read_text()
 
 
 def test_a_relative_path_of_python_is_the_callers(tmp_path: Path) -> None:
     """Of tools/sanitize.sh, which works elsewhere."""
     stand_in(tmp_path / "bin" / "python", PYTHON)
-    stand_in(tmp_path / "bin" / "compiler", "echo /nowhere")
+    stand_in(tmp_path / "bin" / "compiler", COMPILER)
     log = tmp_path / "log"
     done = run_tool("sanitize.sh", "bin/python", "-x", cwd=tmp_path, CXX="compiler", LOG=str(log))
     assert done.returncode == 0, done.stderr
