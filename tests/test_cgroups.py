@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -183,7 +184,7 @@ def test_a_mount_at_another_place(tmp_path: Path, system: Callable[..., str]) ->
 @pytest.mark.parametrize(
     "text",
     ["", "\n", "100000", "0 100000", "100000 0", "-5 100000", "1e5 100000", "nan 100000", "inf 100000", "100000 max",
-     "100000 100000x", "\0\0", "quota period", "max"],
+     "100000 100000x", "\0\0", "quota period", "max", f"100000 {'9' * 400}", f"{'9' * 400} {'9' * 400}"],
 )  # fmt: skip
 def test_damaged_quotas_limit_nothing(system: Callable[..., str], text: str) -> None:
     root = system("0::/a\n", V2, **{"a/cpu.max": text, "cpu.max": "200000 100000"})
@@ -191,12 +192,13 @@ def test_damaged_quotas_limit_nothing(system: Callable[..., str], text: str) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "max", "-1", "4 GB", "0x10", "nan", "99999999999999999999999"]
+    "text", ["", "max", "-1", "4 GB", "0x10", "nan", "99999999999999999999999", "9" * 400]
 )
 def test_damaged_limits_of_memory(system: Callable[..., str], text: str) -> None:
     files = {"a/memory.max": text, "memory.max": "4096", "memory.current": text}
     found = _core.cgroup_memory(system("0::/a\n", V2, **files))
     assert found is not None
+    assert math.isfinite(found[1])
     if text == "4 GB":  # the first word of a file is its number
         assert found == (4.0, 0.0, found[2])
     else:

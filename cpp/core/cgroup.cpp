@@ -1,6 +1,7 @@
 #include "core/cgroup.hpp"
 
 #if defined(__linux__)
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -15,10 +16,12 @@ namespace {
 
 constexpr double kNone = -1.0;
 
-// A count in decimal digits, kNone for everything else: "max", "-1", damage.
+// A count in decimal digits, kNone for everything else: "max", "-1", damage. No count is infinite: a quota divided by
+// such a period would be no CPU at all.
 double count(const std::string& word) {
     const bool digits = !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
-    return digits ? std::strtod(word.c_str(), nullptr) : kNone;
+    const double number = digits ? std::strtod(word.c_str(), nullptr) : kNone;
+    return std::isfinite(number) ? number : kNone;
 }
 
 double count_in(const std::string& file) {
