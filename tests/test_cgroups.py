@@ -168,6 +168,18 @@ def test_where_groups_are_mounted(
             assert found[0] == (1.0 if folder in folders else 9.0)
 
 
+def test_a_mount_whose_source_has_no_name(system: Callable[..., str]) -> None:
+    """Two blanks follow each other where mount(2) was given an empty one."""
+    lines = [
+        V2.replace("- cgroup2 cgroup2", "- cgroup2 "),
+        HYBRID.replace("cgroup cgroup", "cgroup "),
+    ]
+    files = {"memory/memory.limit_in_bytes": "4096\n", "cpu.max": "100000 100000"}
+    root = system("5:memory:/\n0::/\n", "\n".join(lines), **files)
+    assert _core.cgroup_cpus(root) == (1.0, f"{root}/sys/fs/cgroup")
+    assert _core.cgroup_memory(root) == (4096, 0.0, f"{root}/sys/fs/cgroup/memory")
+
+
 def test_a_mount_at_another_place(tmp_path: Path, system: Callable[..., str]) -> None:
     """Its name may have blanks; of several mounts of a hierarchy those count that show the group."""
     lines = [

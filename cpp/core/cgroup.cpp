@@ -62,7 +62,10 @@ std::vector<Mount> mounts(const std::string& root) {
         words >> number >> number >> number >> m.group >> m.folder;
         while (words >> word && word != "-") {
         }
-        if (!(words >> m.type >> source >> m.options)) continue;
+        words >> m.type;
+        words.get();
+        std::getline(words, source, ' ');  // may be empty, so that two blanks follow each other
+        if (!(words >> m.options)) continue;
         if (m.type != "cgroup" && m.type != "cgroup2") continue;
         m.group = unescaped(m.group);
         m.folder = root + unescaped(m.folder);
