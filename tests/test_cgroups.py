@@ -140,11 +140,21 @@ def test_a_hybrid_takes_the_tightest_of_both_versions(system: Callable[..., str]
         # A container with the groups of the host: what is mounted is its own group.
         ("/docker/abc", "/docker/abc", [""]),
         ("/docker/abc/job", "/docker/abc", ["job", ""]),
-        ("/docker/abcd", "/docker/abc", [""]),
-        # The mount is the host's, the path is told from the container.
+        # The mount is the host's, the path is told from the container: the group is below, nobody says where.
         ("/", "/../..", [""]),
         ("/a", "/../..", [""]),
-        # Outside of what the container sees: no group of ours.
+        ("/../b", "/../..", [""]),
+        # The process was moved out of its container, and what is mounted begins there.
+        ("/..", "/..", [""]),
+        ("/../a/b", "/..", ["a/b", "a", ""]),
+        ("/../docker/abc/job", "/../docker/abc", ["job", ""]),
+        # Mounted is a group that the process is not in, whose limits are others'.
+        ("/docker/abcd", "/docker/abc", []),
+        ("/user", "/docker/abc", []),
+        ("/", "/docker/abc", []),
+        ("/", "/../docker", []),
+        ("/a", "/..a", []),
+        ("/../..", "/..", []),
         ("/../b", "/", []),
         ("/..", "/", []),
         ("/a:b/..c", "/", ["a:b/..c", "a:b", ""]),

@@ -74,22 +74,32 @@ std::vector<Mount> mounts(const std::string& root) {
     return found;
 }
 
-// Folders of a group and of those around it, as far as they are mounted.
+bool goes_up(const std::string& path) { return (path + "/").find("/../") != std::string::npos; }
+
+// Whether a path is nothing but steps up, "/../..".
+bool only_goes_up(const std::string& path) {
+    for (std::size_t k = 0; k < path.size(); k += 3)
+        if (path.compare(k, 3, "/..") != 0) return false;
+    return true;
+}
+
+// Folders of a group and of those around it, as far as they are mounted. Its path and what is mounted are both told from the
+// group that the namespace begins with, "/"; what is not inside of that begins with "/..".
 void add_groups(const std::vector<Mount>& mounted, const std::string& path,
                 std::vector<std::string>& folders) {
-    if ((path + "/").find("/../") != std::string::npos) return;  // not one that the container sees
-    bool seen = false;
     for (const Mount& m : mounted) {
         const std::string top = m.group == "/" ? "" : m.group;
-        if ((path + "/").compare(0, top.size() + 1, top + "/") != 0) continue;
-        seen = true;
-        std::string inner = path == "/" ? "" : path.substr(top.size());
-        for (; !inner.empty(); inner.resize(inner.rfind('/'))) folders.push_back(m.folder + inner);
-        folders.push_back(m.folder);
+        if ((path + "/").compare(0, top.size() + 1, top + "/") == 0) {
+            std::string inner = path == "/" ? "" : path.substr(top.size());
+            if (goes_up(inner)) continue;  // out of what is mounted
+            for (; !inner.empty(); inner.resize(inner.rfind('/')))
+                folders.push_back(m.folder + inner);
+            folders.push_back(m.folder);
+        } else if (only_goes_up(top)) {
+            // Mounted from further up than the path begins: the group is below, nobody says where.
+            folders.push_back(m.folder);
+        }
     }
-    // Mounted outside of the container that the path is told in: the group is below, nobody says where.
-    for (const Mount& m : mounted)
-        if (!seen) folders.push_back(m.folder);
 }
 
 // Of the groups that this process is in.
