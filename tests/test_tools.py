@@ -1,4 +1,4 @@
-"""The tools that compare two builds, those that count, and what one for another machine asks for."""
+"""The tools that compare two builds, those that count, and what scripts make of arguments and of programs that fail."""
 
 from __future__ import annotations
 
