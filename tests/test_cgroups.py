@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -139,11 +140,21 @@ def test_a_hybrid_takes_the_tightest_of_both_versions(system: Callable[..., str]
         # A container with the groups of the host: what is mounted is its own group.
         ("/docker/abc", "/docker/abc", [""]),
         ("/docker/abc/job", "/docker/abc", ["job", ""]),
-        ("/docker/abcd", "/docker/abc", [""]),
-        # The mount is the host's, the path is told from the container.
+        # The mount is the host's, the path is told from the container: the group is below, nobody says where.
         ("/", "/../..", [""]),
         ("/a", "/../..", [""]),
-        # Outside of what the container sees: no group of ours.
+        ("/../b", "/../..", [""]),
+        # The process was moved out of its container, and what is mounted begins there.
+        ("/..", "/..", [""]),
+        ("/../a/b", "/..", ["a/b", "a", ""]),
+        ("/../docker/abc/job", "/../docker/abc", ["job", ""]),
+        # Mounted is a group that the process is not in, whose limits are others'.
+        ("/docker/abcd", "/docker/abc", []),
+        ("/user", "/docker/abc", []),
+        ("/", "/docker/abc", []),
+        ("/", "/../docker", []),
+        ("/a", "/..a", []),
+        ("/../..", "/..", []),
         ("/../b", "/", []),
         ("/..", "/", []),
         ("/a:b/..c", "/", ["a:b/..c", "a:b", ""]),
@@ -167,6 +178,18 @@ def test_where_groups_are_mounted(
             assert found[0] == (1.0 if folder in folders else 9.0)
 
 
+def test_a_mount_whose_source_has_no_name(system: Callable[..., str]) -> None:
+    """Two blanks follow each other where mount(2) was given an empty one."""
+    lines = [
+        V2.replace("- cgroup2 cgroup2", "- cgroup2 "),
+        HYBRID.replace("cgroup cgroup", "cgroup "),
+    ]
+    files = {"memory/memory.limit_in_bytes": "4096\n", "cpu.max": "100000 100000"}
+    root = system("5:memory:/\n0::/\n", "\n".join(lines), **files)
+    assert _core.cgroup_cpus(root) == (1.0, f"{root}/sys/fs/cgroup")
+    assert _core.cgroup_memory(root) == (4096, 0.0, f"{root}/sys/fs/cgroup/memory")
+
+
 def test_a_mount_at_another_place(tmp_path: Path, system: Callable[..., str]) -> None:
     """Its name may have blanks; of several mounts of a hierarchy those count that show the group."""
     lines = [
@@ -183,7 +206,7 @@ def test_a_mount_at_another_place(tmp_path: Path, system: Callable[..., str]) ->
 @pytest.mark.parametrize(
     "text",
     ["", "\n", "100000", "0 100000", "100000 0", "-5 100000", "1e5 100000", "nan 100000", "inf 100000", "100000 max",
-     "100000 100000x", "\0\0", "quota period", "max"],
+     "100000 100000x", "\0\0", "quota period", "max", f"100000 {'9' * 400}", f"{'9' * 400} {'9' * 400}"],
 )  # fmt: skip
 def test_damaged_quotas_limit_nothing(system: Callable[..., str], text: str) -> None:
     root = system("0::/a\n", V2, **{"a/cpu.max": text, "cpu.max": "200000 100000"})
@@ -191,12 +214,13 @@ def test_damaged_quotas_limit_nothing(system: Callable[..., str], text: str) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "max", "-1", "4 GB", "0x10", "nan", "99999999999999999999999"]
+    "text", ["", "max", "-1", "4 GB", "0x10", "nan", "99999999999999999999999", "9" * 400]
 )
 def test_damaged_limits_of_memory(system: Callable[..., str], text: str) -> None:
     files = {"a/memory.max": text, "memory.max": "4096", "memory.current": text}
     found = _core.cgroup_memory(system("0::/a\n", V2, **files))
     assert found is not None
+    assert math.isfinite(found[1])
     if text == "4 GB":  # the first word of a file is its number
         assert found == (4.0, 0.0, found[2])
     else:

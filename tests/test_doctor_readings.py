@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import mdkern
-from mdkern import doctor
+from mdkern import _core, doctor
 from mdkern.doctor import installation, selftest, system
 
 GIB = 1 << 30
@@ -76,6 +76,15 @@ def test_limits_of_the_old_groups(tmp_path: Path) -> None:
     assert system.read_memory(root).limit is None
     (root / "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us").write_text("-1\n")
     assert system.read_threads(root, {0}).quota is None
+
+
+def test_a_core_that_is_older_than_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which the findings tell of an editable installation: a reading that it has no word for must not end the command."""
+    monkeypatch.delattr(_core, "cgroup_cpus")
+    monkeypatch.delattr(_core, "cgroup_memory")
+    readings = doctor.read(self_test=False)
+    assert readings.threads.quota is None
+    assert readings.memory.limit is None
 
 
 def test_hyperthreads_and_variables(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tools that compare two builds, those that count, and what one for another machine asks for."""
+"""The tools that compare two builds, those that count, and what scripts make of arguments and of programs that fail."""
 
 from __future__ import annotations
 
@@ -101,31 +101,101 @@ int main(void) { return printf("%u\\n", counted(40, 1000)) < 0; }
     assert sum(insn.count for insn in body) == sum(i.count for part in parts for i in part.body)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environment", "said"),
-    [
-        ([], {}, "FOLDER: not given; expected arm_python.sh FOLDER"),
-        (["{}"], {"PATH": "/nowhere"}, "apt-get: not on PATH"),
-        (["{}"], {"PYTHON": "no-python"}, "no-python: not on PATH"),
-        (["{}/it's here"], {}, "expected a path without spaces and quotes"),
-    ],
-)
-def test_what_the_emulated_python_needs_is_said_first(
-    arguments: list[str], environment: dict[str, str], said: str, tmp_path: Path
-) -> None:
-    """tools/arm_python.sh: an argument or a program that is missing, before anything is fetched."""
+def stand_in(path: Path, script: str = "exit 1") -> None:
+    """A program that is a few lines of the shell."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def run_tool(
+    name: str, *arguments: str, cwd: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """A script of tools/ with the programs of the folder `bin` in front of those of this machine."""
     bash = shutil.which("bash")
-    programs = ("apt-get", "dpkg", "aarch64-linux-gnu-g++", "qemu-aarch64", "cmake", "ninja")
-    needed = arguments and "PATH" not in environment
-    if bash is None or (needed and not all(map(shutil.which, programs))):
-        pytest.skip("no bash, or not the programs that are looked for before")
-    done = subprocess.run(
-        [bash, str(ROOT / "tools" / "arm_python.sh"), *(a.format(tmp_path) for a in arguments)],
-        env={**os.environ, "PYTHON": sys.executable, **environment},
+    if bash is None:
+        pytest.skip("no bash")
+    around = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}  # of the sanitizers
+    around["PATH"] = f"{cwd / 'bin'}{os.pathsep}{around['PATH']}"
+    return subprocess.run(
+        [bash, str(ROOT / "tools" / name), *arguments],
+        cwd=cwd,
+        env={**around, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+FOR_ARM = ("apt-get", "dpkg", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++", "qemu-aarch64", "cmake", "ninja")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        ([], {}, "FOLDER: not given; expected arm_python.sh FOLDER"),
+        (["{}/a"], {"PATH": "/nowhere"}, "apt-get: not on PATH"),
+        (["{}/a"], {"PYTHON": "no-python"}, "no-python: not on PATH"),
+        (["{}/a"], {"PYTHON": "ninja"}, "PYTHON: 'ninja'; expected a Python that has pip"),
+        *[(["{}/" + name], {}, "expected a path without spaces, quotes and backslashes")
+          for name in ("it's", 'a"b', "a b", "a\\b")],
+    ],
+)  # fmt: skip
+def test_what_the_emulated_python_needs_is_said_first(
+    arguments: list[str], environment: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    """tools/arm_python.sh: an argument or a program that is missing, before anything is fetched."""
+    for name in FOR_ARM:
+        stand_in(tmp_path / "bin" / name)
+    stand_in(tmp_path / "bin" / "python", "exit 0")
+    made = [argument.format(tmp_path) for argument in arguments]
+    done = run_tool("arm_python.sh", *made, cwd=tmp_path, **{"PYTHON": "python", **environment})
     assert done.returncode == 1
     assert said in done.stderr
-    assert not (tmp_path / "machine").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+# A Python that writes down what it is asked for, and installs what the scripts look for afterwards.
+PYTHON = """
+echo "$*" >>"$LOG"
+case $* in
+*pip\\ install*--target*)
+    while [ "$1" != --target ]; do shift; done
+    mkdir -p "$2/mdkern" && : >"$2/mdkern/libmdkern.so" ;;
+-c*potentials_data*) [ "$FAILING" != models ] ;;
+esac
+"""
+# A compiler of programs that fail where they are to.
+COMPILER = """
+case $* in -print-file-name=*) echo /nowhere; exit ;; esac
+while [ "$1" != -o ]; do shift; done
+printf '#!/bin/sh\\n[ "$FAILING" != "%s$([ "$1" != --large ] || echo -large)" ]\\n' "${2##*/}" >"$2"
+chmod +x "$2"
+"""
+
+
+@pytest.mark.parametrize(
+    "failing", ["", "models", "test_potentials", "test_threads", "test_threads-large"]
+)
+def test_every_program_under_threadsanitizer_counts(failing: str, tmp_path: Path) -> None:
+    """tools/tsan.sh: one that fails, whatever those after it say."""
+    stand_in(tmp_path / "bin" / "python", PYTHON)
+    stand_in(tmp_path / "bin" / "compiler", COMPILER)
+    stand_in(tmp_path / "bin" / "ldd", f"echo 'libomp.so => {tmp_path}/libomp.so (0x0)'")
+    (tmp_path / "libomp.so").touch()
+    (tmp_path / "libarcher.so").touch()
+    log = tmp_path / "log"
+    # A relative path is one of the folder that the script is called in.
+    done = run_tool("tsan.sh", "bin/python", cwd=tmp_path, CXX="compiler", LOG=str(log), FAILING=failing)  # fmt: skip
+    assert (done.returncode != 0) == bool(failing), done.stderr
+    assert "potentials_data" in log.read_text()
+
+
+def test_a_relative_path_of_python_is_the_callers(tmp_path: Path) -> None:
+    """Of tools/sanitize.sh, which works elsewhere."""
+    stand_in(tmp_path / "bin" / "python", PYTHON)
+    stand_in(tmp_path / "bin" / "compiler", COMPILER)
+    log = tmp_path / "log"
+    done = run_tool("sanitize.sh", "bin/python", "-x", cwd=tmp_path, CXX="compiler", LOG=str(log))
+    assert done.returncode == 0, done.stderr
+    assert log.read_text().splitlines()[-1] == "-m pytest -m quick -x"

@@ -18,10 +18,11 @@ fail() { # MESSAGE
 for program in apt-get dpkg aarch64-linux-gnu-gcc aarch64-linux-gnu-g++ qemu-aarch64 cmake ninja "${PYTHON:=python3}"; do
     command -v "$program" >/dev/null || fail "$program: not on PATH (Debian: apt install g++-aarch64-linux-gnu qemu-user cmake ninja-build)"
 done
-python=$(command -v "$PYTHON")
+python=$(realpath -s "$(command -v "$PYTHON")")
 "$python" -m pip --version >/dev/null || fail "PYTHON: '$PYTHON'; expected a Python that has pip"
 folder=$(realpath -m "$1")
-[[ $folder != *[[:space:]\']* ]] || fail "FOLDER: '$folder'; expected a path without spaces and quotes"
+# Tests split the command line of the emulator, which has the path, as a shell does.
+[[ $folder != *[[:space:]\'\"\\]* ]] || fail "FOLDER: '$folder'; expected a path without spaces, quotes and backslashes"
 mkdir -p "$folder"
 shift
 cd "$(dirname "$0")/.."

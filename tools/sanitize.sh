@@ -7,7 +7,7 @@
 # Leaks are left to the tests of memory growth: Python itself leaks by design.
 set -euo pipefail
 
-python=$(command -v "${1:-python3}")
+python=$(realpath -s "$(command -v "${1:-python3}")")
 shift || true
 cd "$(dirname "$0")/.."
 target=$(mktemp -d)

@@ -12,7 +12,7 @@
 # TSAN_RUNTIME names one of a newer Clang than the compiler's (libclang_rt.tsan-x86_64.so): what compilers make calls them alike.
 set -euo pipefail
 
-python=$(command -v "${1:-python3}")
+python=$(realpath -s "$(command -v "${1:-python3}")")
 shift || true
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -39,17 +39,17 @@ for name in test_potentials test_threads; do
         -Wl,-rpath,"$library" -lpthread -o "$target/$name"
 done
 mkdir "$target/models"
-(
-    cd "$target/models"
-    PYTHONPATH=$root/tests "$python" -c '
+cd "$target/models"
+PYTHONPATH=$root/tests "$python" -c '
 from potentials_data import MADE
 for name, make in MADE.items():
     make().potential.export(f"{name}.mdk")'
-    "$target/test_potentials" ./*.mdk
-    "$target/test_threads" ./*.mdk
-    # Those that have no teams in small systems.
-    "$target/test_threads" --large lj.mdk lj_mixture.mdk morse.mdk buckingham.mdk eam.mdk eam_fs.mdk zbl.mdk stillinger_weber.mdk tersoff.mdk
-) || status=$?
+"$target/test_potentials" ./*.mdk || status=$?
+"$target/test_threads" ./*.mdk || status=$?
+# Those that have no teams in small systems.
+"$target/test_threads" --large lj.mdk lj_mixture.mdk morse.mdk buckingham.mdk eam.mdk eam_fs.mdk zbl.mdk stillinger_weber.mdk tersoff.mdk ||
+    status=$?
+cd "$root"
 
 runtime=${TSAN_RUNTIME:-$("$compiler" -print-file-name=libclang_rt.tsan-x86_64.so)}
 # The sanitizer wants addresses where it expects them, and some versions cannot be loaded at all.

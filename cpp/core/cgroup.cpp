@@ -1,6 +1,7 @@
 #include "core/cgroup.hpp"
 
 #if defined(__linux__)
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -15,10 +16,12 @@ namespace {
 
 constexpr double kNone = -1.0;
 
-// A count in decimal digits, kNone for everything else: "max", "-1", damage.
+// A count in decimal digits, kNone for everything else: "max", "-1", damage. No count is infinite: a quota divided by
+// such a period would be no CPU at all.
 double count(const std::string& word) {
     const bool digits = !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
-    return digits ? std::strtod(word.c_str(), nullptr) : kNone;
+    const double number = digits ? std::strtod(word.c_str(), nullptr) : kNone;
+    return std::isfinite(number) ? number : kNone;
 }
 
 double count_in(const std::string& file) {
@@ -59,7 +62,10 @@ std::vector<Mount> mounts(const std::string& root) {
         words >> number >> number >> number >> m.group >> m.folder;
         while (words >> word && word != "-") {
         }
-        if (!(words >> m.type >> source >> m.options)) continue;
+        words >> m.type;
+        words.get();
+        std::getline(words, source, ' ');  // may be empty, so that two blanks follow each other
+        if (!(words >> m.options)) continue;
         if (m.type != "cgroup" && m.type != "cgroup2") continue;
         m.group = unescaped(m.group);
         m.folder = root + unescaped(m.folder);
@@ -68,22 +74,32 @@ std::vector<Mount> mounts(const std::string& root) {
     return found;
 }
 
-// Folders of a group and of those around it, as far as they are mounted.
+bool goes_up(const std::string& path) { return (path + "/").find("/../") != std::string::npos; }
+
+// Whether a path is nothing but steps up, "/../..".
+bool only_goes_up(const std::string& path) {
+    for (std::size_t k = 0; k < path.size(); k += 3)
+        if (path.compare(k, 3, "/..") != 0) return false;
+    return true;
+}
+
+// Folders of a group and of those around it, as far as they are mounted. Its path and what is mounted are both told from the
+// group that the namespace begins with, "/"; what is not inside of that begins with "/..".
 void add_groups(const std::vector<Mount>& mounted, const std::string& path,
                 std::vector<std::string>& folders) {
-    if ((path + "/").find("/../") != std::string::npos) return;  // not one that the container sees
-    bool seen = false;
     for (const Mount& m : mounted) {
         const std::string top = m.group == "/" ? "" : m.group;
-        if ((path + "/").compare(0, top.size() + 1, top + "/") != 0) continue;
-        seen = true;
-        std::string inner = path == "/" ? "" : path.substr(top.size());
-        for (; !inner.empty(); inner.resize(inner.rfind('/'))) folders.push_back(m.folder + inner);
-        folders.push_back(m.folder);
+        if ((path + "/").compare(0, top.size() + 1, top + "/") == 0) {
+            std::string inner = path == "/" ? "" : path.substr(top.size());
+            if (goes_up(inner)) continue;  // out of what is mounted
+            for (; !inner.empty(); inner.resize(inner.rfind('/')))
+                folders.push_back(m.folder + inner);
+            folders.push_back(m.folder);
+        } else if (only_goes_up(top)) {
+            // Mounted from further up than the path begins: the group is below, nobody says where.
+            folders.push_back(m.folder);
+        }
     }
-    // Mounted outside of the container that the path is told in: the group is below, nobody says where.
-    for (const Mount& m : mounted)
-        if (!seen) folders.push_back(m.folder);
 }
 
 // Of the groups that this process is in.

@@ -1,5 +1,5 @@
-/* Plugin of qemu's user mode: how often each instruction of a static program ran, as lines "address count" on
- * standard error's file of the argument `out`. The prototypes are those of version 1 of the plugin interface. */
+/* Plugin of qemu's user mode: how often each instruction of a static program ran, as lines "address count" in
+ * the file that the argument `out` names. The prototypes are those of version 1 of the plugin interface. */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -104,12 +104,13 @@ def _numbers(path: Path) -> dict[str, int]:
 
 
 def _group_limit(kind: str, root: Path) -> Any:
-    """What the core says of a limit of control groups; None as well where it cannot be loaded."""
+    """What the core says of a limit of control groups; None as well where it cannot be loaded, or is older than this file."""
     try:
         from mdkern import _core
     except Exception:  # noqa: BLE001 - a damaged NumPy raises anything, which is told elsewhere
         return None
-    return getattr(_core, f"cgroup_{kind}")("" if root == Path("/") else str(root))
+    ask = getattr(_core, f"cgroup_{kind}", None)  # that it is older is told elsewhere, too
+    return None if ask is None else ask("" if root == Path("/") else str(root))
 
 
 def _quota(root: Path) -> tuple[float | None, float | None]:
