@@ -92,7 +92,7 @@ def main(library: Path) -> int:
             calc = MADE[name]()
             calc.potential.export(folder / f"{name}.mdk")
             write_system(folder / f"{name}.txt", system_of(calc), calc.species)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             results = dict(zip(IN_DOMAINS, pool.map(compared, IN_DOMAINS), strict=True))
     wrong = [line for lines, _ in results.values() for line in lines]
     largest = max((e for name, (_, e) in results.items() if "single" not in name), default=0.0)

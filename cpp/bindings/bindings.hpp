@@ -35,8 +35,9 @@ py::array_t<T, py::array::c_style> new_array(const py::array::ShapeContainer& sh
     std::size_t bytes = sizeof(T);
     for (auto n : *shape) bytes *= std::size_t(n);
     if (bytes < kPoolSmallest) return Array(shape);
-    auto* data = static_cast<T*>(pool_take(bytes));
-    return Array(shape, data, py::capsule(data, [](void* block) { pool_give(block); }));
+    std::unique_ptr<void, void (*)(void*)> block(pool_take(bytes), pool_give);
+    const py::capsule owner(block.get(), pool_give);
+    return Array(shape, static_cast<T*>(block.release()), owner);
 }
 
 // Throws std::invalid_argument unless the array has this shape; -1 accepts any length.
