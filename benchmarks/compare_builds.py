@@ -1,7 +1,8 @@
 """Times of two installs of mdkern by turns: python benchmarks/compare_builds.py OLD_PYTHON NEW_PYTHON [--quick]
 
-A child process of each interpreter stays alive; in each round either runs every case once, in alternating order, with one
-thread. Ratios are old/new: above 1 the new build is faster.
+Lists, calculators, dynamics and SOAP as they are called, and the kernels of `mdkern bench`, which every potential brings. A
+child process of each interpreter stays alive; in each round either runs every case once, in alternating order, with one thread.
+Cases that one of them lacks are named, not run. Ratios are old/new: above 1 the new build is faster.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from pathlib import Path
 import numpy as np
 
 WORKER = r"""
-import json, sys, tempfile, time
+import functools, json, sys, tempfile, time
 import numpy as np
 import mdkern
 from ase import units
 from mdkern import calculators as c, descriptors, md
 from mdkern.bench import systems
 from mdkern.bench.deepmd_models import random_deepmd
+from mdkern.bench.kernels import KERNELS
 from mdkern.bench.nep_models import random_nep
 
 folder, rng, cases = tempfile.TemporaryDirectory(), np.random.default_rng(1), {}
@@ -72,6 +74,11 @@ soap = descriptors.SOAP(["Cu"], r_cut=4.0, n_max=6, l_max=4, periodic=True)
 crystal = systems.make("copper-108").atoms
 cases["SOAP values"] = lambda: soap.create(crystal)
 cases["SOAP derivatives"] = lambda: soap.derivatives(crystal, include=[0, 1])
+for name, kernel in KERNELS.items():
+    system = kernel.quick[0]
+    if sys.argv[1] == "all" or not name.endswith("_single"):
+        made = kernel.make(systems.make(system))
+        cases[f"kernel {name}, {system}"] = functools.partial(made.run, 1)
 repeats = {}
 for name, run in cases.items():
     run()
@@ -110,7 +117,10 @@ def main() -> int:
         child.stdin.flush()
         return float(json.loads(child.stdout.readline()))
 
-    names, _ = (json.loads(child.stdout.readline()) for child in children if child.stdout)
+    lists = [json.loads(child.stdout.readline()) for child in children if child.stdout]
+    names = [name for name in lists[0] if name in lists[1]]
+    for name in sorted({*lists[0], *lists[1]} - {*names}):
+        print(f"{name}: in one of them only", file=sys.stderr)
     ratios: dict[str, list[float]] = {name: [] for name in names}
     for k in range(5 if args.quick else 25):
         for name in names:
@@ -121,7 +131,7 @@ def main() -> int:
         child.communicate()
     quartiles = {name: np.percentile(x, [50, 25, 75]) for name, x in ratios.items()}
     for name, (median, low, high) in quartiles.items():
-        print(f"{name:32} {median:.3f}  ({low:.3f} to {high:.3f})")
+        print(f"{name:44} {median:.3f}  ({low:.3f} to {high:.3f})")
     worst = min(quartiles, key=lambda name: float(quartiles[name][0]))
     print(f"worst: {worst}, {quartiles[worst][0]:.3f}")
     return 0

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from mdkern.bench.kernels import KERNELS
+
 ROOT = Path(__file__).resolve().parent.parent
 CASE = "neighbor_list open-20 2.5"
 
@@ -45,8 +47,10 @@ def test_compare_builds_times_every_case() -> None:
     done = run("benchmarks/compare_builds.py", sys.executable, sys.executable, "--quick")
     assert done.returncode == 0, done.stderr
     *rows, worst = done.stdout.splitlines()
-    ratios = {row[:32].strip(): float(row[32:].split()[0]) for row in rows}
+    ratios = {row[:44].strip(): float(row[44:].split()[0]) for row in rows}
     assert {"LennardJones, 20 atoms", "MD step EAM, 108 atoms", "SOAP values"} <= set(ratios)
+    kernels = {name.split(",")[0].removeprefix("kernel ") for name in ratios}
+    assert {name for name in KERNELS if not name.endswith("_single")} <= kernels
     assert all(0.1 < x < 10 for x in ratios.values())
     name, ratio = worst.removeprefix("worst: ").rsplit(", ", 1)
     assert float(ratio) == ratios[name] == min(ratios.values())

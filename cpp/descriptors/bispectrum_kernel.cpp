@@ -99,7 +99,7 @@ void for_center_batches(const BispectrumParams& p, const System& s, const Neighb
             BispectrumWork work;
             work.take(reinterpret_cast<char*>(task.scratch + thread * task.scratch_stride), p,
                       task.centers.longest, W);
-            std::int64_t rows[W];
+            std::int64_t rows[W] = {};  // at -O2 GCC does not see that there is one at least
             const std::int64_t first = b * W;
             const int n = task.centers.n - first < W ? int(task.centers.n - first) : W;
             for (int l = 0; l < n; ++l) rows[l] = task.centers.row[first + l];
