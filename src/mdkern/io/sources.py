@@ -183,7 +183,8 @@ def _source(name: str, path: str, format: str | None) -> Source:
     if Path(path).is_file():
         head = head_of(path, name)
     if given in datasets.FORMATS or (not given and (given := datasets.kind_of(path, head) or "")):
-        return Source(name, path, given, {}, "", details)
+        note = datasets.unused(path, name) if given == "deepmd" else ""
+        return Source(name, path, given, {}, note, details)
     found = _known(given) if given else told(name, path, head)
     if found == "lammps-dump-binary":  # ASE takes the number of a type for that of an element
         raise FormatError(
