@@ -520,10 +520,10 @@ def test_the_command_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     words = ("evaluate", "set.extxyz", "--potential", "zhou2004")
     assert main([*words]) == 2
     one_error(capsys, "set.extxyz: frame 3 of those read: atom 1 is at")
-    words += ("--on-error", "record")
-    # U is an element that zhou2004 lacks: of all frames, not of one.
-    assert main([*words]) == 2
-    one_error(capsys, "U")
+    facts = run_json(capsys, *words, "--on-error", "record")
+    assert [bad["frame"] for bad in facts["bad_frames"]] == [3, 4, 6]
+    assert "is U; the potential has Cu" in facts["bad_frames"][1]["error"]
+    capsys.readouterr()
     words = (
         "evaluate",
         "set.extxyz",
