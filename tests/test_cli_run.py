@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -190,6 +191,45 @@ def test_outputs_are_protected(copper: str, capsys: pytest.CaptureFixture[str]) 
     Path("pairs.npz").write_text("precious")
     assert main(["neighbors", copper, "--cutoff", "3", "-o", "pairs.npz"]) == 2
     one_error(capsys, "pairs.npz: exists")
+
+
+def test_a_folder_without_permission_is_said_before_any_work(
+    copper: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the result of the work would be lost. Root may write everywhere, so the system's answer is made up."""
+    Path("closed").mkdir()
+    Path("old.extxyz").write_text("old")
+    monkeypatch.setattr(
+        "mdkern.cli.options.os.access",
+        lambda path, _mode: Path(path).name not in ("closed", "old.extxyz"),
+    )
+    relax = ("relax", copper, "--potential", "zhou2004", "-o")
+    for output, what in (("closed/new.extxyz", "its folder"), ("old.extxyz", "the file")):
+        assert main([*relax, output, "--overwrite"]) == 2
+        one_error(capsys, f"{output}: no permission to write; expected {what}")
+    assert Path("old.extxyz").read_text() == "old"
+
+
+def test_a_potential_in_a_folder_with_blanks_is_found_again(
+    copper: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("my  folder").mkdir()
+    shutil.copy(OWN / "synthetic.eam.alloy", "my  folder/Cu  a.eam.alloy")
+    run = ("md", copper, "--potential", "my  folder/Cu  a.eam.alloy", "--steps", "3")
+    run_json(capsys, *run, "--checkpoint", "run.npz")
+    assert run_json(capsys, "md", "--restart", "run.npz", "--steps", "2")["steps"] == 2
+
+
+@pytest.mark.parametrize("name", ["POSCAR", "out.vasp"])
+def test_a_structure_that_the_output_has_no_place_for(
+    name: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said before the work, of which nothing would be left."""
+    write("dimer.xyz", Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]]))
+    assert main(["relax", "dimer.xyz", "--potential", "zhou2004", "-o", name]) == 2
+    one_error(capsys, f"-o {name}: ASE cannot write dimer.xyz so", "Lattice", "expected")
+    assert not (here / name).exists()
+    assert main(["relax", "dimer.xyz", "--potential", "zhou2004", "-o", "out.xyz"]) == 0
 
 
 def test_md_that_blows_up(argon: str, capsys: pytest.CaptureFixture[str]) -> None:

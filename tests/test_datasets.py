@@ -144,6 +144,25 @@ def check_systems(found: list[Atoms]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "hdf5"])
+def test_inputs_of_models_that_frames_cannot_hold(kind: str, here: Path) -> None:
+    notes: list[str] = []
+    if kind == "folder":
+        write_deepmd(here / "data")
+        read_frames("data", warn=notes.append)
+        np.save(here / "data" / "water" / "set.001" / "fparam.npy", np.ones((1, 2)))
+    else:
+        write_hdf5(here / "data")
+        read_frames("data", warn=notes.append)
+        h5py = pytest.importorskip("h5py")
+        with h5py.File("data", "a") as file:
+            file["all/water/set.001/fparam.npy"] = np.ones((1, 2))
+    assert not notes
+    read_frames("data", warn=notes.append)
+    (note,) = notes
+    assert note.startswith("data: fparam: not used")
+
+
+@pytest.mark.parametrize("kind", ["folder", "hdf5"])
 def test_data_sets_of_deepmd_kit(kind: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = "data" if kind == "folder" else "data.hdf5"
     (write_deepmd if kind == "folder" else write_hdf5)(here / name)
@@ -253,6 +272,26 @@ def test_h5md_of_mdkern(capsys: pytest.CaptureFixture[str]) -> None:
         assert a.get_potential_energy() == b.get_potential_energy()
     facts = run_json(capsys, "evaluate", "run.h5md", "--potential", "zhou2004")
     assert facts["errors"]["energy"]["largest"] <= 1e-12
+
+
+@pytest.mark.usefixtures("here")
+def test_h5md_goes_on_with_velocities_and_masses(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("h5py")
+    atoms = frames(1)[0]
+    for heavy in (False, True):
+        if heavy:
+            atoms.set_masses(atoms.get_masses() + np.arange(len(atoms)) % 2)
+        atoms.write("cu.traj")
+        run = ("md", "cu.traj", "--potential", "zhou2004", "--steps", "20", "--interval", "10")
+        for name in ("run.h5md", "run.traj"):
+            run_json(capsys, *run, "--seed", "1", "--temperature", "300", "-o", name, "--overwrite")
+        for a, b in zip(iter_frames("run.h5md"), read("run.traj", ":"), strict=True):
+            assert np.allclose(a.get_momenta(), b.get_momenta(), rtol=1e-14, atol=0)
+            assert np.array_equal(a.get_masses(), b.get_masses())
+            assert a.has("masses") == heavy
+            assert a.info == {key: b.info[key] for key in ("step", "time_ps")}
+        facts = run_json(capsys, "md", "run.h5md", "--potential", "zhou2004", "--steps", "0")
+        assert facts["velocities"].startswith("from run.h5md")
 
 
 def test_dpdata(here: Path) -> None:
@@ -481,10 +520,10 @@ def test_the_command_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     words = ("evaluate", "set.extxyz", "--potential", "zhou2004")
     assert main([*words]) == 2
     one_error(capsys, "set.extxyz: frame 3 of those read: atom 1 is at")
-    words += ("--on-error", "record")
-    # U is an element that zhou2004 lacks: of all frames, not of one.
-    assert main([*words]) == 2
-    one_error(capsys, "U")
+    facts = run_json(capsys, *words, "--on-error", "record")
+    assert [bad["frame"] for bad in facts["bad_frames"]] == [3, 4, 6]
+    assert "is U; the potential has Cu" in facts["bad_frames"][1]["error"]
+    capsys.readouterr()
     words = (
         "evaluate",
         "set.extxyz",

@@ -300,6 +300,22 @@ def test_evaluate_command_without_reference(here: Path, capsys: pytest.CaptureFi
     one_error(capsys, "no reference values")
 
 
+def test_evaluate_command_records_an_element_that_a_built_in_potential_lacks(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several = frames(3)
+    several[1].numbers[2] = 92
+    write(here / "set.extxyz", several)
+    words = ("evaluate", "set.extxyz", "--potential", "zhou2004", "--on-error")
+    facts = run_json(capsys, *words, "record", "-o", "out.extxyz")
+    assert [bad["frame"] for bad in facts["bad_frames"]] == [1]
+    assert "U" in read("out.extxyz", 1).info["error"]
+    assert read("out.extxyz", 2).calc.results["energy"] < 0.0
+    capsys.readouterr()
+    assert main([*words, "raise"]) == 2
+    one_error(capsys, "U")
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [

@@ -171,6 +171,93 @@ def test_alternatives_of_pdb(here: Path) -> None:
     assert len(read_structure("c.pdb")) == 3
 
 
+MODEL = """MODEL {n:8d}
+ATOM      1  O   HOH     1       {x:.3f}   1.000   1.000  1.00  0.00           O
+ATOM      2  H   HOH     1       1.900   1.000   1.000  1.00  0.00           H
+ENDMDL
+"""
+
+
+def test_models_of_pdb(here: Path) -> None:
+    cell = "CRYST1   12.000   13.000   14.000  90.00  90.00  90.00 P 1\n"
+    text = "".join(MODEL.format(n=n, x=1.0 + 0.1 * n) for n in range(3))
+    (here / "a.pdb").write_text(cell + text + "END\n")
+    assert count_frames("a.pdb") == 3  # ASE: a fourth one, without atoms
+    frames = read_frames("a.pdb")
+    assert [len(f) for f in frames] == [2, 2, 2]
+    assert [f.cell.lengths().tolist() for f in frames] == [[12.0, 13.0, 14.0]] * 3
+    assert all(f.pbc.all() for f in frames)
+    assert read_structure("a.pdb").positions[0, 0] == pytest.approx(1.2)
+    assert read_structure("a.pdb", 0).positions[0, 0] == pytest.approx(1.0)
+    # The cell of the last CRYST1 before a model is its own.
+    (here / "b.pdb").write_text(text + cell.replace("12.0", "15.0") + text)
+    lengths = [f.cell.lengths()[0] for f in read_frames("b.pdb")]
+    assert lengths == [0.0, 0.0, 0.0, 15.0, 15.0, 15.0]
+    # What the format has where there is no crystal.
+    (here / "c.pdb").write_text("CRYST1    1.000    1.000    1.000  90.00  90.00  90.00\n" + text)
+    for frame in read_frames("c.pdb"):
+        assert frame.cell.rank == 0
+        assert not frame.pbc.any()
+    (here / "d.pdb").write_text("HEADER    NOTHING\nEND\n")
+    with pytest.raises(FormatError, match=r"d.pdb: no frames at index -1: there are 0"):
+        read_structure("d.pdb")
+
+
+# --- POSCAR ---------------------------------------------------------------------------------------
+
+
+POSCAR = """{title}
+1.0
+4 0 0
+0 4 0
+0 0 4
+{elements}1 1
+{selective}Direct
+0 0 0 {flags}
+0.5 0.5 0.5 T T T
+"""
+
+
+def test_flags_of_poscar(here: Path) -> None:
+    lines = {"title": "a test", "elements": "Na Cl\n", "selective": "Selective dynamics\n"}
+    (here / "POSCAR").write_text(POSCAR.format(**lines, flags="F F F"))
+    (constraint,) = read_structure("POSCAR").constraints
+    assert constraint.get_indices().tolist() == [0]
+    for flag in ("f", ".FALSE.", "False", ".f."):
+        (here / "POSCAR").write_text(POSCAR.format(**lines, flags=f"T T {flag}"))
+        with pytest.raises(FormatError, match=rf"POSCAR:10: flag '{flag}'.*expected T or F"):
+            read_structure("POSCAR")
+    (here / "POSCAR").write_text(POSCAR.format(**lines, flags="t .TRUE. T"))
+    assert not read_structure("POSCAR").constraints
+    # Without the line nobody reads flags.
+    (here / "POSCAR").write_text(POSCAR.format(**{**lines, "selective": ""}, flags="f f f"))
+    assert not read_structure("POSCAR").constraints
+
+
+def test_velocities_of_poscar(here: Path) -> None:
+    text = POSCAR.format(title="a test", elements="Na Cl\n", selective="", flags="")
+    for mode in ("\n", "Cartesian\n"):
+        (here / "POSCAR").write_text(text + mode + "0.001 0 0\n0 0 0\n")
+        assert read_structure("POSCAR").get_velocities()[0, 0] * units.fs == pytest.approx(0.001)
+    (here / "POSCAR").write_text(text + "Direct\n0.001 0 0\n0 0 0\n")
+    with pytest.raises(FormatError, match=r"POSCAR:11: velocities in units of the cell"):
+        read_structure("POSCAR")
+
+
+def test_elements_of_poscar_that_are_guessed(here: Path) -> None:
+    notes: list[str] = []
+    text = POSCAR.format(title="Na Cl", elements="", selective="", flags="")
+    (here / "POSCAR").write_text(text)
+    assert str(read_structure("POSCAR", warn=notes.append).symbols) == "NaCl"
+    (note,) = notes
+    assert "no line of elements" in note
+    (here / "POSCAR").write_text(
+        POSCAR.format(title="x", elements="Na Cl\n", selective="", flags="")
+    )
+    read_structure("POSCAR", warn=notes.append)
+    assert len(notes) == 1
+
+
 # --- LAMMPS files ---------------------------------------------------------------------------------
 
 
@@ -246,6 +333,25 @@ def test_elements_of_lammps_types(here: Path) -> None:
         read_structure("a.data")
 
 
+def test_labels_of_types_follow_their_atoms(here: Path) -> None:
+    """LAMMPS writes atoms in any order; ASE sorts their positions, and not the labels of their types."""
+    if "Atom Type Labels" not in inspect.getsource(lammpsdata):
+        pytest.skip("ASE before 3.27 reads no labels")
+    labels = "1 58.7; 2 63.5\n\nAtom Type Labels\n\n1 Ni\n2 Cu"
+    for style, middle in (("atomic", ""), ("charge", " 0.5"), ("full", " 0.5")):
+        first = " 1" if style == "full" else ""
+        rows = f"2{first} Cu{middle} 1.8 1.8 0\n1{first} Ni{middle} 0 0 0"
+        text = data_file(labels, f"# {style}").replace("1 2 0 0 0\n2 1 1.8 1.8 0", rows)
+        assert rows in text
+        (here / "a.data").write_text(text + "\nVelocities\n\n1 0.1 0 0\n2 0 0 0\n")
+        atoms = read_structure("a.data", format="lammps-data:units=metal")
+        where = {a.symbol: (a.position.tolist(), round(a.mass, 3)) for a in atoms}
+        assert where == {"Ni": ([0, 0, 0], 58.7), "Cu": ([1.8, 1.8, 0], 63.5)}
+        assert str(atoms.symbols) == "NiCu"
+        assert atoms.get_velocities()[0].any()
+        assert not atoms.get_velocities()[1].any()
+
+
 def test_lammps_styles(here: Path) -> None:
     (here / "a.data").write_text(data_file(atoms="# sphere"))
     with pytest.raises(FormatError, match="LAMMPS atom style sphere: ASE reads atomic, charge"):
@@ -299,6 +405,56 @@ def test_lammps_dump(here: Path) -> None:
     for name, a, b in (("element ", "Cu ", "Ni "), ("mass ", "63.546 ", "58.69 ")):
         (here / "b.dump").write_text(DUMP.format(step=0, name=name, a=a, b=b))
         assert str(read_structure("b.dump", warn=lambda _text: None).symbols) == "CuNi"
+    # LAMMPS writes C where nobody told it the elements; masses may be anything: what is said goes first.
+    for name, a, b in (("element ", "C ", "C "), ("mass ", "12.0 ", "12.5 ")):
+        (here / "b.dump").write_text(DUMP.format(step=0, name=name, a=a, b=b))
+        atoms = read_structure(
+            "b.dump", format="lammps-dump-text:species=Cu-Ni,units=metal", warn=lambda _text: None
+        )
+        assert str(atoms.symbols) == "CuNi"
+        masses = [12.0, 12.5] if name == "mass " else [63.546, 58.693]
+        assert atoms.get_masses() == pytest.approx(masses, abs=1e-3)
+        with pytest.raises(FormatError, match=r"b.dump: species=Cu: the file has atom type 2"):
+            read_structure("b.dump", format="lammps-dump-text:species=Cu,units=metal")
+    (here / "b.dump").write_text(
+        DUMP.format(step=0, name="element ", a="C ", b="C ").replace("id type", "id mol")
+    )
+    with pytest.raises(FormatError, match=r"species=Cu-Ni: .* without a column type"):
+        read_structure("b.dump", format="lammps-dump-text:species=Cu-Ni")
+
+
+def test_rows_of_a_lammps_dump(here: Path) -> None:
+    say = "lammps-dump-text:species=Cu-Ni,units=metal"
+    plain = DUMP.format(step=0, name="", a="", b="")
+    (here / "a.dump").write_text(plain + "\n\n")  # blank lines at the end
+    assert str(read_structure("a.dump", format=say).symbols) == "CuNi"
+    (here / "a.dump").write_text(plain[:-12])  # was being written
+    with pytest.raises(FormatError, match=r"a.dump:11: 7 words; expected 11: id type x"):
+        read_structure("a.dump", format=say)
+    (here / "a.dump").write_text(plain.replace("2 2 4", "2 Ni 4"))
+    with pytest.raises(FormatError, match=r"a.dump:10: type: 'Ni'; expected a number"):
+        read_structure("a.dump", format=say)
+
+
+@pytest.mark.parametrize("types", [True, False])
+def test_masses_of_a_lammps_dump(types: bool, here: Path) -> None:
+    """Heavy water, whose hydrogen has the element's name and twice its mass."""
+    notes: list[str] = []
+    text = "".join(
+        DUMP.format(step=k, name="element mass ", a="H 2.014 ", b="O 15.999 ") for k in range(2)
+    )
+    if not types:
+        text = text.replace("id type", "id").replace("\n2 2 ", "\n2 ").replace("\n1 1 ", "\n1 ")
+    (here / "a.dump").write_text("ITEM: UNITS\nmetal\n" + text)
+    for frame in read_frames("a.dump", warn=notes.append):
+        assert str(frame.symbols) == "HO"
+        assert frame.get_masses().tolist() == [2.014, 15.999]
+        assert frame.get_velocities()[0, 0] * 1000 * units.fs == pytest.approx(1.0)
+    assert not notes
+    mixed = text.replace("O 15.999", "H 1.008").replace("\n2 2 ", "\n2 1 ")
+    (here / "a.dump").write_text("ITEM: UNITS\nmetal\n" + mixed)
+    read_frames("a.dump", warn=notes.append)
+    assert "column mass is not used: several masses of one" in notes[0]
 
 
 # --- formats, frames ------------------------------------------------------------------------------
@@ -342,6 +498,42 @@ def test_format_and_index() -> None:
         Path("empty.cif").write_text(content)
         with pytest.raises(FormatError, match=r"empty.cif: is empty"):
             read_structure("empty.cif")
+
+
+@pytest.mark.usefixtures("here")
+def test_columns_that_nobody_names() -> None:
+    notes: list[str] = []
+    rows = "Cu 0 0 0 0.1 0.2 0.3\nCu 2 2 2 0.1 0.2 0.3\n"
+    for second, said in (
+        ("", "rows of 7 columns, and no Properties= names them, and 4 are usual"),
+        ("Properties=species:S:1:pos:R:3", "rows of 7 columns, and Properties= names 4"),
+        ('properties="species:S:1:pos:R:3"', "rows of 7 columns, and Properties= names 4"),
+        ("Properties=species:S:1:pos:R:3:forces:R:3", ""),
+    ):
+        Path("a.xyz").write_text(f"2\n{second}\n{rows}" * 3)
+        notes.clear()
+        assert len(read_frames("a.xyz", warn=notes.append)) == 3
+        assert bool(notes) == bool(said)
+        assert not said or said in notes[0]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_frames_behind_a_blank_line_are_not_lost(end: str) -> None:
+    frame = f"1{end}{end}Cu 0 0 0{end}"
+    Path("a.xyz").write_bytes((frame + frame + end + frame + frame).encode())
+    for index in (0, -1, ":"):
+        if index == 0:
+            assert len(read_structure("a.xyz", 0)) == 1  # nothing behind it is looked at
+            continue
+        with pytest.raises(FormatError, match=r"a.xyz:7: a blank line in front of further frames"):
+            read_frames("a.xyz", index)
+    with pytest.raises(FormatError, match=r"a.xyz:7: a blank line"):
+        count_frames("a.xyz")
+    # Blank lines at the end, and text that is no frame, are common.
+    for rest in (end, 3 * end, f"{end}connectivity: 1 2{end}"):
+        Path("a.xyz").write_bytes((frame + frame + rest).encode())
+        assert len(read_frames("a.xyz")) == count_frames("a.xyz") == 2
 
 
 @pytest.mark.usefixtures("here")

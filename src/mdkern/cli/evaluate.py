@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     if keys.get("stress", "none") != "none" and keys.get("virial", "none") != "none":
         raise UsageError("--stress-key and --virial-key: expected one of them")
     frames = dataset(args)
-    chosen = potential.for_frames(args.potential, frames.again)
+    chosen = potential.for_frames(args.potential, frames.again, record=frames.recorded)
     charges = ["charges"] if "charges" in chosen.calculator.implemented_properties else []
     job = Evaluation(chosen.calculator, ("energy", "forces", "stress", *charges), ("stress",))
     errors = Comparison(keys, bool(args.plot))

@@ -170,6 +170,7 @@ def run(args: argparse.Namespace) -> int:
     start = _restarted if args.restart else _started
     chosen, integrator, ensemble, seed, past, origin = start(args)
     atoms = integrator.atoms
+    args.found = chosen.path or chosen.spec
     args.interval = args.interval or (past.interval if past else 100)
     args.log_interval = args.log_interval or (past.log_interval if past else 10)
     result = dynamics.Run(len(atoms), ensemble.timestep)
@@ -235,6 +236,8 @@ def _check(args: argparse.Namespace) -> None:
         others = [name for name in inputs if name != args.restart]
         replace = args.overwrite or args.checkpoint == args.restart
         check_outputs([args.checkpoint], others, replace)
+        # Of these some may exist, so that they are looked at apart.
+        check_outputs([*outputs, args.checkpoint], [], True)
     for name, needs in (
         ("interval", ("output", "plot")),
         ("log_interval", ("log", "plot", "report")),
@@ -457,7 +460,8 @@ def _simulate(
     header, ensemble = about
     frames, log = outputs.frames, outputs.log
     intervals = {"interval": args.interval, "log_interval": args.log_interval}
-    extra = {**header, "ensemble": asdict(ensemble), **intervals}
+    # A restart opens the file by this name, which the header has for people, without repeated blanks.
+    extra = {**header, "potential": args.found, "ensemble": asdict(ensemble), **intervals}
     integrator.choose(args.steps)
     first = integrator.nsteps
     calls: list[tuple[int, Any]] = []

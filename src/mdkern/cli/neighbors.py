@@ -68,13 +68,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _cutoff(text: str) -> Any:
     if "=" not in text:
         return positive(text)
-    table = {}
+    table: dict[tuple[str, str], float] = {}
     for item in text.split(","):
         key, _, value = item.partition("=")
         a, dash, b = key.strip().partition("-")
         if not (a and dash and b):
             raise argparse.ArgumentTypeError(f"{item!r}; expected A-B=R with two chemical symbols")
-        table[a, b] = positive(value)
+        radius = positive(value)
+        if table.get((a, b), table.get((b, a), radius)) != radius:
+            raise argparse.ArgumentTypeError(
+                f"{item!r}: {a}-{b} is given twice; expected one cutoff"
+            )
+        table[a, b] = radius
     return table
 
 
@@ -190,10 +195,11 @@ def _print(facts: dict[str, Any]) -> None:
     print_fields(
         one_line(facts["structure"]),
         {
-            "atoms": f"{facts['n_atoms']:,} ({facts['formula']})",
+            "atoms": f"{facts['n_atoms']:,} ({facts['formula'] or 'none'})",
             "cutoff": f"{cutoff} A",
             "pairs": f"{facts['n_pairs']:,} (both directions)",
-            "coordination": f"{number(c['mean'])} (from {c['min']} to {c['max']})",
+            "coordination": number(c["mean"])
+            + ("" if c["mean"] is None else f" (from {c['min']} to {c['max']})"),
             "by element": elements or "-",
             "time": f"{1e3 * facts['seconds']:.3g} ms, {number(facts['ns_per_pair'], 3)} ns per pair "
             f"({facts['threads']} threads, {facts['isa']})",

@@ -129,11 +129,14 @@ class Frames:
         All of them another time, without the reader's warnings.
     number : int or None
         How many, where that is found out without reading them.
+    recorded : bool
+        Whether those that fail are named, and the others go on.
     """
 
     frames: Iterable[Atoms]
     again: Callable[[], Iterable[Atoms]]
     number: int | None
+    recorded: bool
 
 
 def dataset(args: argparse.Namespace) -> Frames:
@@ -153,9 +156,9 @@ def dataset(args: argparse.Namespace) -> Frames:
 
     if args.frames == "-":
         held = list(frames())
-        return Frames(held, lambda: held, len(held))
+        return Frames(held, lambda: held, len(held), recorded)
     n = structures.quick_count(args.frames, args.index, args.format)
-    return Frames(frames(), lambda: frames(lambda _: None), n)
+    return Frames(frames(), lambda: frames(lambda _: None), n, recorded)
 
 
 def read_structure(name: str, index: int, args: argparse.Namespace) -> Atoms:
@@ -195,3 +198,7 @@ def check_outputs(
         seen.append(path.resolve())
         if path.exists() and not overwrite and path not in may_exist:
             raise UsageError(f"{path}: exists; --overwrite replaces it")
+        if not os.access(path if path.exists() else path.resolve().parent, os.W_OK):
+            # Said before any work, of which the result would be lost.
+            what = "the file" if path.exists() else "its folder"
+            raise UsageError(f"{path}: no permission to write; expected {what} to be writable")

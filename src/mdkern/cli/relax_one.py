@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +61,10 @@ def relax_one(args: argparse.Namespace, settings: Settings, by_default: bool) ->
         settings.constrain(atoms)
         atoms.calc = chosen.calculator
         before = _state(atoms)
+        if args.output:
+            _try_to_write(atoms, args)
         run = _optimize(atoms, settings, args)
-    except (FormatError, RelaxationError):
+    except (FormatError, RelaxationError, UsageError):
         raise
     except (MDKernError, ValueError) as e:
         raise UsageError(f"{args.structure}: {e}") from e
@@ -224,7 +227,27 @@ def _by_ase(
     return _Run(int(steps.nsteps), bool(converged))
 
 
+def _try_to_write(atoms: Atoms, args: argparse.Namespace) -> None:
+    """Before any work, of which the result would be lost: not every format has a place for every structure."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            _write_to(str(Path(folder) / Path(args.output).name), atoms)
+        except OSError:  # of the temporary folder
+            return
+        except Exception as e:  # ASE's writers raise all kinds of exceptions
+            why = one_line(f"{type(e).__name__}: {e}", 300)
+            raise UsageError(
+                f"-o {args.output}: ASE cannot write {args.structure} so: {why}; expected a name of another"
+                " format, such as .extxyz"
+            ) from e
+
+
 def _write(atoms: Atoms, args: argparse.Namespace) -> None:
+    with writing(args.output):
+        _write_to(args.output, atoms)
+
+
+def _write_to(path: str, atoms: Atoms) -> None:
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import write
 
@@ -232,8 +255,7 @@ def _write(atoms: Atoms, args: argparse.Namespace) -> None:
     results = {name: atoms.calc.get_property(name, atoms) for name in names}
     frame = atoms.copy()
     frame.calc = SinglePointCalculator(frame, **results)
-    with writing(args.output):
-        write(args.output, frame)
+    write(path, frame)
 
 
 def _verdict(args: argparse.Namespace, facts: dict[str, Any]) -> str:

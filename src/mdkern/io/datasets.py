@@ -22,10 +22,12 @@ from mdkern.io.hdf5 import SIGNATURE, Group
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["FORMATS", "SystemReader", "kind_of", "open_systems"]
+__all__ = ["FORMATS", "SystemReader", "kind_of", "open_systems", "unused"]
 
 FORMATS = ("deepmd", "h5md", "dpdata")
 _TYPES, _ELEMENTS, _OF_FRAMES = "type.raw", "type_map.raw", "real_atom_types"
+# Arrays beside positions that the energy of a model may depend on.
+_INPUTS = ("fparam", "aparam", "spin")
 _VOIGT = [0, 4, 8, 5, 2, 1]
 
 
@@ -81,18 +83,35 @@ def open_systems(path: str, format: str, details: str, name: str) -> list[System
     if details and (key != "species" or not species):
         raise ValueError(f"format deepmd:{details}: expected details as in deepmd:species=O-H")
     known = [s.strip() for s in species.replace(",", "-").split("-")] if species else []
-    stores: list[_Folder | _Hdf5]
-    if Path(path).is_dir():
-        stores = [_Folder(folder) for folder in _folders(path)]
-    else:
-        root = Group.map(path)
-        stores = [_Hdf5(root.group(g) if g else root, f"{name}:/{g}") for g in _groups(root, "")]
+    stores = _stores(path, name)
     if not stores:
         raise FormatError(f"no {_TYPES} in it; expected a data set of DeePMD-kit", name)
     return [_DeepmdSystem(store, known) for store in stores]
 
 
+def unused(path: str, name: str) -> str:
+    """A sentence on what a data set of DeePMD-kit says that energies depend on, and that frames cannot hold; empty where there is nothing."""
+    found = {
+        what
+        for store in _stores(path, name)
+        for folder in store.sets()
+        for what in _INPUTS
+        if store.has_array(f"{folder}/{what}")
+    }
+    if not found:
+        return ""
+    named = ", ".join(what for what in _INPUTS if what in found)
+    return f"{named}: not used; energies of a model that takes them are those of its own or default ones"
+
+
 # --- DeePMD-kit -----------------------------------------------------------------------------------
+
+
+def _stores(path: str, name: str) -> list[_Folder | _Hdf5]:
+    if Path(path).is_dir():
+        return [_Folder(folder) for folder in _folders(path)]
+    root = Group.map(path)
+    return [_Hdf5(root.group(g) if g else root, f"{name}:/{g}") for g in _groups(root, "")]
 
 
 def _folders(path: str) -> list[str]:
@@ -284,7 +303,9 @@ class _DeepmdSystem(SystemReader):
         return _labelled(atoms, energy, force, virial)
 
 
-def _labelled(atoms: Atoms, energy: float | None, force: Any, virial: Any) -> Atoms:
+def _labelled(
+    atoms: Atoms, energy: float | None, force: Any, virial: Any, charges: Any = None
+) -> Atoms:
     """With what is there as results; the virial is ``-volume * stress`` in eV."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -294,6 +315,8 @@ def _labelled(atoms: Atoms, energy: float | None, force: Any, virial: Any) -> At
     if force is not None:
         with np.errstate(invalid="ignore"):  # NaN of a kind that signals
             results["forces"] = np.array(force, np.float64)
+    if charges is not None:
+        results["charges"] = np.array(charges, np.float64)
     if virial is not None and atoms.cell.rank == 3:
         full = np.asarray(virial, np.float64).reshape(3, 3)
         results["stress"] = (full + full.T).ravel()[_VOIGT] / (-2.0 * atoms.get_volume())
@@ -307,6 +330,8 @@ def _labelled(atoms: Atoms, energy: float | None, force: Any, virial: Any) -> At
 
 class _H5md(SystemReader):
     def __init__(self, path: str, name: str) -> None:
+        from ase import Atoms
+
         root = Group.map(path)
         creator = root.group("h5md/creator").attribute("name") if "h5md/creator" in root else None
         if creator != "mdkern":
@@ -328,16 +353,51 @@ class _H5md(SystemReader):
             raise FormatError(
                 f"positions and cells of shapes {shapes}; expected those of mdkern", name
             )
+        n, frames = len(self._numbers), len(self._positions)
+        self._velocities = _there(group, "velocity/value", (frames, n, 3), name)
+        self._charges = _there(group, "charge/value", (frames, n), name)
+        self._steps = _there(root, "step", (frames,), name)
+        self._times = _there(root, "time", (frames,), name)
+        self._masses = _there(group, "mass", (n,), name)
+        if self._masses is not None:
+            if not (np.isfinite(self._masses) & (self._masses > 0.0)).all():
+                raise FormatError("particles/all/mass: expected positive numbers", name)
+            # Masses of the elements need no array of their own, as in other formats.
+            if np.array_equal(self._masses, Atoms(self._numbers).get_masses()):
+                self._masses = None
 
     def __len__(self) -> int:
         return len(self._positions)
 
     def frame(self, k: int) -> Atoms:
-        from ase import Atoms
+        from ase import Atoms, units
 
         atoms = Atoms(self._numbers, self._positions[k], cell=self._cells[k], pbc=self._pbc)
+        if self._masses is not None:
+            atoms.set_masses(self._masses)
+        if self._velocities is not None:  # Angstrom/ps
+            atoms.set_velocities(self._velocities[k] / (1000.0 * units.fs))
+        if self._steps is not None:
+            atoms.info["step"] = int(self._steps[k])
+        if self._times is not None:
+            atoms.info["time_ps"] = float(self._times[k])
         energy = None if self._energies is None else float(self._energies[k])
-        return _labelled(atoms, energy, None if self._forces is None else self._forces[k], None)
+        force = None if self._forces is None else self._forces[k]
+        charges = None if self._charges is None else self._charges[k]
+        return _labelled(atoms, energy, force, None, charges)
+
+
+def _there(group: Group, name: str, shape: tuple[int, ...], file: str) -> NDArray[Any] | None:
+    """An array of this shape, or None where the file has none of this name."""
+    if name not in group:
+        return None
+    found = group.dataset(name).read()
+    if found.shape != shape or found.dtype.kind not in "fiu":
+        raise FormatError(
+            f"{name}: {found.dtype} {found.shape}; expected numbers {shape}, as many as positions",
+            file,
+        )
+    return found
 
 
 # --- dpdata ---------------------------------------------------------------------------------------

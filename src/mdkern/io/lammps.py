@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mdkern.errors import FormatError
 
-__all__ = ["FORMATS", "kind_of", "reader_options"]
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = [
+    "FORMATS",
+    "MASSES",
+    "in_order_of_ids",
+    "kind_of",
+    "reader_options",
+    "set_masses",
+    "set_species",
+]
 
 FORMATS = ("lammps-data", "lammps-dump-text")
+MASSES = "masses"  # among the options of a dump, beside those of ASE's reader: by type or element
 _STYLES = ("atomic", "charge", "bond", "angle", "molecular", "full")  # that ASE reads
 _MOST_ROWS = 1000  # that tell a style
 _TOLERANCE = 0.3  # u, between the mass of a type and that of its element
@@ -172,7 +185,21 @@ def _data_options(
     from ase.data import atomic_numbers
 
     options["Z_of_type"] = {k + 1: atomic_numbers[s] for k, s in enumerate(species)}
+    column = 1 if options["atom_style"] in ("atomic", "charge") else 2
+    if any(len(row) > column and not row[column].isdigit() for row in data.rows):
+        # ASE sorts positions by the ids of the atoms, but not the labels of their types.
+        options["sort_by_id"] = False
     return options, note
+
+
+def in_order_of_ids(atoms: Atoms) -> Atoms:
+    """Atoms of a data file in the order of their ids; those with bonds, whose lists count as the file does, stay as they are."""
+    import numpy as np
+
+    if {"bonds", "angles", "dihedrals"} & set(atoms.arrays):
+        return atoms
+    ordered: Atoms = atoms[np.argsort(atoms.arrays["id"], kind="stable")]
+    return ordered
 
 
 def _guessed_style(data: _Data, name: str) -> str:
@@ -254,10 +281,11 @@ def _dump_options(
     rows: list[list[str]] = []
     said = None
     with open_with_compression(path, "rb") as file:
-        for raw in file:
+        lines = enumerate(file, 1)
+        for number, raw in lines:
             line = raw.decode("latin-1")
             if line.startswith("ITEM: UNITS"):
-                said = next(file, b"").decode("latin-1").strip()
+                said = next(lines, (0, b""))[1].decode("latin-1").strip()
             elif line.startswith("ITEM: ATOMS"):
                 if columns:
                     break
@@ -265,11 +293,15 @@ def _dump_options(
             elif columns:
                 if line.startswith("ITEM:"):
                     break
-                rows.append(line.split())
+                if line.strip():
+                    rows.append(_row(columns, line, name, number))
     matter = bool({"vx", "fx"} & set(columns))
     units, note = _units(given.get("units"), said, matter, "lammps-dump-text", name)
     options: dict[str, Any] = {"units": units}
-    if not columns or "element" in columns:
+    if "mass" in columns:
+        options[MASSES], more = _masses_of_rows(columns, rows, units)
+        note = "; ".join(filter(None, (note, more)))
+    if not columns or ("element" in columns and not species):
         return options, note
     if not species and {"type", "mass"} <= set(columns):
         species = _species_of_rows(columns, rows)
@@ -281,13 +313,85 @@ def _dump_options(
         )
     if "type" not in columns:
         raise FormatError(
-            f"a LAMMPS dump with neither type nor element, only {' '.join(columns)}", name
+            f"species={'-'.join(species)}: a LAMMPS dump without a column type, only {' '.join(columns)}",
+            name,
         )
     most = max((int(row[columns.index("type")]) for row in rows), default=0)
     if most > len(species):
         raise FormatError(f"species={'-'.join(species)}: the file has atom type {most}", name)
     options["specorder"] = species
     return options, note
+
+
+def _row(columns: list[str], line: str, name: str, number: int) -> list[str]:
+    """The words of a row, of which type and mass are numbers."""
+    words = line.split()
+    if len(words) != len(columns):
+        raise FormatError(
+            f"{len(words)} words; expected {len(columns)}: {' '.join(columns)}", name, number
+        )
+    for column, kind in (("type", int), ("mass", float)):
+        if column in columns:
+            text = words[columns.index(column)]
+            try:
+                kind(text)
+            except ValueError:
+                raise FormatError(f"{column}: {text!r}; expected a number", name, number) from None
+    return words
+
+
+def set_species(atoms: Atoms, species: list[str], name: str) -> None:
+    """Elements by the types of a dump, whatever its columns ``element`` and ``mass`` say: ASE goes by these first.
+
+    LAMMPS writes C for every type where nobody told it the elements.
+    """
+    types = atoms.arrays.get("type")
+    if types is None:
+        return
+    if len(types) and not 1 <= types.min() <= types.max() <= len(species):
+        raise FormatError(
+            f"species={'-'.join(species)}: the file has atom types {types.min()} to {types.max()}",
+            name,
+        )
+    with _same_velocities(atoms):
+        atoms.symbols[:] = [species[t - 1] for t in types.tolist()]
+
+
+def set_masses(atoms: Atoms, masses: Mapping[str, float]) -> None:
+    """Masses of a dump, by the types of its atoms, or by their elements where it has no types."""
+    types = atoms.arrays.get("type")
+    keys = atoms.get_chemical_symbols() if types is None else [str(t) for t in types.tolist()]
+    usual = atoms.get_masses().tolist()
+    with _same_velocities(atoms):
+        atoms.set_masses([masses.get(key, mass) for key, mass in zip(keys, usual, strict=True)])
+
+
+@contextmanager
+def _same_velocities(atoms: Atoms) -> Iterator[None]:
+    """Where masses change, which ASE keeps momenta by."""
+    velocities = atoms.get_velocities() if atoms.has("momenta") else None
+    yield
+    if velocities is not None:
+        atoms.set_velocities(velocities)
+
+
+def _masses_of_rows(
+    columns: list[str], rows: list[list[str]], units: str
+) -> tuple[dict[str, float], str]:
+    """Masses in u by type or element, which ASE's reader has no place for, and a sentence where they cannot be kept."""
+    from ase.calculators.lammps import convert
+
+    key = next((name for name in ("type", "element") if name in columns), None)
+    if key is None:
+        return {}, ""
+    found: dict[str, set[float]] = {}
+    for row in rows:
+        found.setdefault(row[columns.index(key)], set()).add(float(row[columns.index("mass")]))
+    if any(len(masses) > 1 for masses in found.values()):
+        return {}, f"column mass is not used: several masses of one {key}"
+    # Grams per mole are u, but for digits of ASE's constants.
+    factor = 1.0 if units in ("metal", "real") else float(convert(1.0, "mass", units, "ASE"))
+    return {k: factor * mass for k, (mass,) in found.items()}, ""
 
 
 def _species_of_rows(columns: list[str], rows: list[list[str]]) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdkern.errors import FormatError
-from mdkern.io import datasets, lammps
+from mdkern.io import datasets, lammps, pdb, poscar
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -94,13 +94,30 @@ class Source:
             yield from _rows(self.path, self.format, index)
             return
         with ExitStack() as stack:
-            text = self.format in _TEXTS
-            file = stack.enter_context(_text(self.path)) if text else self.path
+            text = stack.enter_context(_text(self.path)) if self.format in _TEXTS else None
+            file = self.path if text is None else text
             options = {"format": self.format, "do_not_split_by_at_sign": True, **self.options}
+            options.pop(lammps.MASSES, None)
             if self.single:
-                yield from [read(file, index=0, **options)][index]
+                yield from [self._mended(read(file, index=0, **options))][index]
+            elif self.format == "proteindatabank":
+                images: Any = read(file, index=slice(None), **options)
+                yield from pdb.models(images)[index]
             else:
-                yield from iread(file, index=index, **options)
+                yield from map(self._mended, iread(file, index=index, **options))
+                if self.format == "extxyz" and text is not None:
+                    _refuse_frames_behind(text, self.name)
+
+    def _mended(self, frame: Any) -> Any:
+        """A frame of a LAMMPS file, in which ASE does not do what was asked for."""
+        if self.format == "lammps-data" and not self.options.get("sort_by_id", True):
+            return lammps.in_order_of_ids(frame)
+        if self.format == "lammps-dump-text":
+            if self.options.get("specorder"):
+                lammps.set_species(frame, self.options["specorder"], self.name)
+            if self.options.get(lammps.MASSES):
+                lammps.set_masses(frame, self.options[lammps.MASSES])
+        return frame
 
     def _of_systems(self, index: slice) -> Iterator[Atoms]:
         systems = self.systems()
@@ -139,8 +156,37 @@ def count(source: Source) -> int:
                     n += sum(1 for _ in islice(file, rows)) == rows
             except ValueError:  # cell vectors as rows, or not such a file: ASE says
                 return len(source.read(slice(None)))
+            if line:
+                _refuse_frames_behind_blank(file, source.name)
         return n
     return len(source.read(slice(None)))
+
+
+def _refuse_frames_behind(file: io.TextIOWrapper, name: str) -> None:
+    """Behind the last frame that was asked for, where a blank line may hide others."""
+    line = file.readline()
+    if line and not line.strip():
+        _refuse_frames_behind_blank(file, name)
+
+
+def _refuse_frames_behind_blank(file: Any, name: str) -> None:
+    """ASE ends at a blank line in place of a number of atoms: frames behind it would be lost without a word."""
+    text = next((line for line in file if line.strip()), b"").strip()
+    if not text.isdigit():
+        return
+    file.seek(0)
+    number = 1
+    while (head := file.readline()).strip():
+        try:
+            rows = int(head) + 1  # beside this line
+        except ValueError:  # the row of a cell vector, or a byte order mark
+            rows = 0
+        number += 1 + sum(1 for _ in islice(file, rows))
+    raise FormatError(
+        "a blank line in front of further frames, which would not be read; expected a number of atoms",
+        name,
+        number,
+    )
 
 
 def _rows(path: str, format: str, index: slice) -> Iterator[Atoms]:
@@ -183,7 +229,8 @@ def _source(name: str, path: str, format: str | None) -> Source:
     if Path(path).is_file():
         head = head_of(path, name)
     if given in datasets.FORMATS or (not given and (given := datasets.kind_of(path, head) or "")):
-        return Source(name, path, given, {}, "", details)
+        note = datasets.unused(path, name) if given == "deepmd" else ""
+        return Source(name, path, given, {}, note, details)
     found = _known(given) if given else told(name, path, head)
     if found == "lammps-dump-binary":  # ASE takes the number of a type for that of an element
         raise FormatError(
@@ -200,8 +247,11 @@ def _source(name: str, path: str, format: str | None) -> Source:
         )
     if found == "extxyz":
         options["properties_parser"] = _second_line
+        note = _columns_left_out(head)
     elif found == "cif":
         options["store_tags"] = True
+    elif found == "vasp":
+        note = poscar.checked(path, name)
     return Source(name, path, found, options, note)
 
 
@@ -275,6 +325,23 @@ _COLUMNS = {
     "force": "force",
     "forces": "forces",
 }
+
+
+def _columns_left_out(head: bytes) -> str:
+    """A sentence where the first row has more columns than the second line names: ASE takes as many as are named."""
+    lines = head.decode("utf-8-sig", "replace").splitlines()
+    if len(lines) < 3 or not lines[0].strip().isdigit() or lines[0].strip() == "0":
+        return ""
+    named = re.search(r"(?<!\S)properties\s*=\s*[\"']?([^\s\"']+)", lines[1], re.IGNORECASE)
+    try:
+        n = sum(int(k) for k in named[1].split(":")[2::3]) if named else 4
+    except ValueError:  # ASE says what is wrong
+        return ""
+    there = len(lines[2].split())
+    if there <= n:
+        return ""
+    why = f"Properties= names {n}" if named else f"no Properties= names them, and {n} are usual"
+    return f"rows of {there} columns, and {why}: the others are not read"
 
 
 def _second_line(text: str) -> dict[str, Any]:
