@@ -253,7 +253,7 @@ class Descriptor:
         a = cast("Atoms", a)
         if method not in ("auto", "analytical", "numerical"):
             raise ValueError(f"method: {method!r}; expected 'auto', 'analytical' or 'numerical'")
-        if self.sparse:
+        if self.sparse and method != "numerical":
             jacobian = self.derivatives_sparse(
                 a, centers, include, exclude, attach, threads=team or None
             )
@@ -270,7 +270,8 @@ class Descriptor:
         else:
             out = np.zeros(shape, dtype=self.dtype)
             self._dense(env, _columns(env, wanted), moving, out, team)
-        return (out, self._values(env, team)) if return_descriptor else out
+        out = self._output(out)
+        return (out, self._output(self._values(env, team))) if return_descriptor else out
 
     def derivatives_sparse(
         self,
