@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import os
@@ -202,6 +203,8 @@ class Calculator(AseCalculator):
         source = getattr(self.potential, "source", None)
         if source is not None and "path" not in changed:
             own["path"] = source
+        made_of = getattr(self.potential, "made_of", dict)()
+        own.update({k: v for k, v in made_of.items() if k not in changed})
         return self.potential_class(**own)
 
     # --- the atoms of the last evaluation: a snapshot of bytes; an Atoms object is only made for who asks
@@ -390,9 +393,9 @@ class Calculator(AseCalculator):
     def __deepcopy__(self, memo: dict[int, Any]) -> Calculator:
         import pickle
 
-        copy: Calculator = pickle.loads(pickle.dumps(self))
-        memo[id(self)] = copy
-        return copy
+        twin: Calculator = pickle.loads(pickle.dumps(self))
+        memo[id(self)] = twin
+        return twin
 
 
 def is_native(calculator: Any) -> bool:
@@ -432,8 +435,15 @@ def _plain(value: Any) -> Any:
         return value.path
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, Calculator):  # a part of a sum, which its owner may change later
+        part = copy.copy(value)
+        part.reset()
+        part._last = None
+        return part
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return value.copy()  # that of the caller may change, and has to differ from this one then
     return value.item() if isinstance(value, np.generic) else value

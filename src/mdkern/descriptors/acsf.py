@@ -134,7 +134,7 @@ def _rows(name: str, given: ArrayLike | None, width: int) -> Float:
         return np.zeros((0, width))
     if rows.ndim != 2 or rows.shape[1] != width or not np.isfinite(rows).all():
         raise ValueError(f"{name}: {checks.shown(given)}; expected rows of {width} finite numbers")
-    return rows
+    return rows.copy()
 
 
 def _angular(name: str, given: ArrayLike | None) -> Float:
