@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mdkern.errors import FormatError
+from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.foreign import refusal
 from mdkern.registry import Entry, entries, entries_with_files, recognised, resolve
 
@@ -47,11 +47,21 @@ def potential_of(name: str, model: Any) -> Any:
     ------
     ValueError
         The model is something else.
-    FormatError, UnsupportedError, OSError
+    UnsupportedError
+        A calculator whose potential alone does not give its results, and from reading a file.
+    FormatError, OSError
         From reading a file.
     """
     if isinstance(model, (str, os.PathLike)):
         model = resolve(entry_of(model).potential)(model)
+    elif hasattr(model, "potential") and hasattr(model, "calculate"):
+        from mdkern.calculators.base import is_native
+
+        if not is_native(model):
+            raise UnsupportedError(
+                f"{name}: {type(model).__name__}, which has a `calculate` of its own; expected a calculator whose potential "
+                "gives its results (ase.calculators.mixing.SumCalculator adds any calculators)"
+            )
     potential = getattr(model, "potential", model)
     if not hasattr(potential, "compute") or not hasattr(potential, "species"):
         raise ValueError(f"{name}: {model!r}; expected a file or one of mdkern's calculators")
