@@ -403,6 +403,37 @@ def test_step_and_irun_like_ase() -> None:
     assert mine.run(0)
 
 
+@pytest.mark.parametrize("name", ["langevin", "bussi", "verlet", "nose_hoover"])
+def test_steps_that_nobody_counts_have_random_numbers_of_their_own(
+    name: str, tmp_path: Path
+) -> None:
+    make = INTEGRATORS[name][0]
+    atoms, twin, third = copper(2), copper(2), copper(2)
+    make(twin).run(24)
+    dynamics, counted = make(atoms), make(third)
+    for k in range(8):
+        dynamics.step()
+        counted.step()
+        counted.nsteps += 1
+        if k % 2:  # whoever looks
+            dynamics.get_conserved_energy()
+            counted.get_conserved_energy()
+    assert dynamics.nsteps == 0
+    dynamics.run(5)
+    assert dynamics.nsteps == 5
+    dynamics.step()
+    md.write_checkpoint(tmp_path / "a.npz", dynamics)
+    again = md.read_checkpoint(tmp_path / "a.npz").dynamics(copper(2).calc)
+    assert again.nsteps == 14
+    assert list(dynamics.irun(4))[-1]
+    dynamics.step()
+    dynamics.advance(5)
+    again.run(10)
+    counted.run(16)
+    for other in (twin, again.atoms, third):
+        assert_same(atoms, other)
+
+
 def test_logfile_and_trajectory(tmp_path: Path) -> None:
     texts, frames = [], []
     for k in (0, 1):
