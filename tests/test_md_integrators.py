@@ -605,6 +605,21 @@ def test_checkpoint_keeps_constraints_masses_and_atoms(tmp_path: Path) -> None:
         held.dynamics(copper(2).calc, atoms=copper(1))
 
 
+@pytest.mark.filterwarnings("ignore:Zero mass encountered")
+def test_checkpoint_with_atoms_without_a_mass(tmp_path: Path) -> None:
+    """Those that FixAtoms holds need none."""
+    atoms = copper(2)
+    atoms.set_constraint(FixAtoms([0, 3]))
+    atoms.set_masses([0.0, *[63.0] * 2, 0.0, *[63.0] * 28])
+    dynamics = INTEGRATORS["verlet"][0](atoms)
+    dynamics.run(5)
+    md.write_checkpoint(tmp_path / "a.npz", dynamics)
+    again = md.read_checkpoint(tmp_path / "a.npz").dynamics(copper(2).calc)
+    dynamics.run(5)
+    again.run(5)
+    assert_same(atoms, again.atoms)
+
+
 def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     dynamics = INTEGRATORS["verlet"][0](copper(2))
