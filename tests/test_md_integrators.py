@@ -377,6 +377,26 @@ def test_observers_may_change_atoms_and_parameters() -> None:
     assert np.abs(a.get_momenta() - b.get_momenta()).max() <= 1e-10
 
 
+@pytest.mark.parametrize("name", ["isotropic_mtk", "mtk", "masked_mtk"])
+def test_a_cell_that_is_set_in_a_run_stays(name: str) -> None:
+    atoms = copper()
+    dynamics = INTEGRATORS[name][0](atoms)
+    dynamics.run(20)
+    before = dynamics.get_conserved_energy()
+    atoms.set_cell(atoms.cell.array * 1.03, scale_atoms=True)
+    wanted, begin = atoms.get_volume(), dynamics.get_conserved_energy()
+    assert abs(begin - before) > 1e-2
+    dynamics.run(1)
+    assert atoms.get_volume() == pytest.approx(wanted, rel=2e-2)
+    dynamics.run(20)
+    assert dynamics.get_conserved_energy() == pytest.approx(begin, abs=0.2)
+    # With another calculator, too, the cell goes on from where it is.
+    wanted = atoms.get_volume()
+    atoms.calc = Morse(D=0.34, alpha=1.36, r0=2.87, rc=6.0)
+    dynamics.run(1)
+    assert atoms.get_volume() == pytest.approx(wanted, rel=2e-2)
+
+
 def test_changes_between_runs() -> None:
     a, b = copper(), copper()
     mine, theirs = INTEGRATORS["verlet"][0](a), INTEGRATORS["verlet"][1](b, None)
