@@ -203,7 +203,7 @@ class Calculator(AseCalculator):
         source = getattr(self.potential, "source", None)
         if source is not None and "path" not in changed:
             own["path"] = source
-        made_of = getattr(self.potential, "made_of", dict)()
+        made_of: dict[str, Any] = getattr(self.potential, "made_of", dict)()
         own.update({k: v for k, v in made_of.items() if k not in changed})
         return self.potential_class(**own)
 

@@ -127,14 +127,14 @@ class ACSF(Descriptor):
 def _rows(name: str, given: ArrayLike | None, width: int) -> Float:
     if given is None:
         return np.zeros((0, width))
-    rows = checks.numbers(name, given, f"rows of {width} finite numbers")
+    rows = checks.numbers(name, given, f"rows of {width} finite numbers").copy()
     if width == 1 and rows.ndim == 1:
         rows = rows[:, None]
     if rows.size == 0:
         return np.zeros((0, width))
     if rows.ndim != 2 or rows.shape[1] != width or not np.isfinite(rows).all():
         raise ValueError(f"{name}: {checks.shown(given)}; expected rows of {width} finite numbers")
-    return rows.copy()
+    return rows
 
 
 def _angular(name: str, given: ArrayLike | None) -> Float:
