@@ -346,3 +346,18 @@ def test_parts_that_change_later(tmp_path: Path) -> None:
     assert Sum(**both.todict()).get_potential_energy(atoms) == both.get_potential_energy(atoms)
     assert both.set(parts=[part, other]).keys() == {"parts"}
     assert both.get_potential_energy(atoms) == pytest.approx(alone + theirs, rel=1e-12)
+
+
+def test_a_subclass_without_a_calculate_of_its_own_is_native(tmp_path: Path) -> None:
+    """That of NEP has one, which is mdkern's."""
+
+    class Named(NEP):
+        title = "mine"
+
+    atoms, twin = copper(), copper()
+    path = write_nep(tmp_path / "nep.txt")
+    atoms.calc, twin.calc = Named(path), NEP(path)
+    for a in (atoms, twin):
+        VelocityVerlet(a, 1.0).run(3)
+    assert np.array_equal(atoms.positions, twin.positions)
+    Sum([atoms.calc, LennardJones()]).get_potential_energy(atoms)

@@ -18,6 +18,7 @@ from ase.calculators.calculator import Calculator as AseCalculator
 from mdkern import _core, checks
 from mdkern.errors import MDKernError
 from mdkern.io.files import FileModel
+from mdkern.loading import has_own_calculate
 from mdkern.potentials.base import (
     Result,
     SpeciesMap,
@@ -400,12 +401,7 @@ class Calculator(AseCalculator):
 
 def is_native(calculator: Any) -> bool:
     """Whether its potential alone gives energy, forces and stress: one of ours, unless a subclass has another `calculate`."""
-    if not isinstance(calculator, Calculator):
-        return False
-    kind = type(calculator)
-    return kind.calculate is Calculator.calculate or all(
-        x.__module__.partition(".")[0] == "mdkern" for x in (kind, kind.calculate)
-    )
+    return isinstance(calculator, Calculator) and not has_own_calculate(calculator)
 
 
 def _terms(calculator: Calculator) -> list[Any]:
