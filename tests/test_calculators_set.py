@@ -27,9 +27,10 @@ from mdkern.calculators import (
     LinearModel,
     ModelDeviation,
     NEPTensor,
+    Sum,
     load,
 )
-from mdkern.descriptors import SOAP, DeepPotSE, MACEDescriptor, NEPDescriptor
+from mdkern.descriptors import ACSF, SOAP, DeepPotSE, MACEDescriptor, NEPDescriptor
 from mdkern.errors import MDKernWarning
 from mdkern.io.mace import write_mace
 from mdkern.md import VelocityVerlet, read_checkpoint, write_checkpoint
@@ -273,3 +274,90 @@ def test_checkpoint_with_another_model_says_so(tmp_path: Path) -> None:
     write_nep(path, seed=2)
     with pytest.warns(MDKernWarning, match="another model or other parameters"):
         checkpoint.dynamics(NEP(path))
+
+
+def test_arrays_that_change_later() -> None:
+    """What is evaluated, what is kept beside it and what copies are made from are one, whatever the caller writes into an array."""
+    atoms = copper()
+    parts = [LennardJones(sigma=2.3, epsilon=0.4), LennardJones(sigma=2.2, epsilon=0.1)]
+    weights = np.array([1.0, 2.0])
+    both = Sum(parts, weights=weights)
+    before = both.get_potential_energy(atoms)
+    weights[1] = 0.0
+    assert copy.deepcopy(both).parameters["weights"].tolist() == [1.0, 2.0]
+    both.set(skin=0.5)
+    assert both.get_potential_energy(atoms) == pytest.approx(before, rel=1e-12)
+    assert both.set(weights=weights).keys() == {"weights"}
+    assert both.get_potential_energy(atoms) == pytest.approx(
+        parts[0].get_potential_energy(atoms), rel=1e-12
+    )
+
+
+def test_arrays_of_linear_models_that_change_later(tmp_path: Path) -> None:
+    species, weighting = ["Cu"], {"function": "poly", "r0": 5.0, "c": 1.0, "m": 1.0}
+    soap = SOAP(species, 4.0, 2, 1, weighting=weighting, periodic=True)
+    weights = np.ones((1, soap.get_number_of_features()))
+    model = LinearModel(soap, weights)
+    atoms = copper()
+    energy = model.get_potential_energy(atoms)
+    weights *= 2.0
+    species.append("Ni")
+    weighting["r0"] = 6.0
+    model.save(tmp_path / "model.npz")
+    for same in (
+        copy.deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+        load(tmp_path / "model.npz"),
+        LinearModel(copy.deepcopy(soap), weights / 2.0),
+        LinearModel(pickle.loads(pickle.dumps(soap)), weights / 2.0),
+    ):
+        same.reset()
+        assert same.species == ("Cu",)
+        assert same.get_potential_energy(atoms) == energy
+    assert model.set(weights=weights).keys() == {"weights"}
+    assert model.get_potential_energy(atoms) == pytest.approx(2.0 * energy, rel=1e-12)
+
+
+def test_parameters_of_symmetry_functions_that_change_later() -> None:
+    atoms = copper()
+    g2 = np.array([[1.0, 0.0], [2.0, 1.0]])
+    acsf = ACSF(["Cu"], 4.0, g2_params=g2, periodic=True)
+    before = acsf.create(atoms)
+    g2[:] = 9.0
+    for same in (acsf, copy.deepcopy(acsf), pickle.loads(pickle.dumps(acsf))):
+        assert np.array_equal(same.create(atoms), before)
+    model = LinearModel(acsf, np.ones(acsf.get_number_of_features()))
+    assert model.get_potential_energy(atoms) == pytest.approx(before.sum(), rel=1e-12)
+
+
+def test_parts_that_change_later(tmp_path: Path) -> None:
+    """A sum keeps the parts that it was made of, until it is given others."""
+    atoms = copper()
+    nep = write_nep(tmp_path / "nep.txt")
+    part, other = LennardJones(sigma=2.3, epsilon=0.4), NEP(nep)
+    alone, theirs = part.get_potential_energy(atoms), other.get_potential_energy(atoms)
+    both, read = Sum([part, other], weights=[1.0, 0.0]), Sum([part, nep], weights=[1.0, 0.0])
+    part.set(epsilon=0.8)
+    nep.unlink()
+    for total in (both, read, copy.deepcopy(both), pickle.loads(pickle.dumps(read))):
+        assert total.get_potential_energy(atoms) == pytest.approx(alone, rel=1e-12)
+        total.set(weights=[0.5, 1.0])
+        assert total.get_potential_energy(atoms) == pytest.approx(0.5 * alone + theirs, rel=1e-12)
+    assert Sum(**both.todict()).get_potential_energy(atoms) == both.get_potential_energy(atoms)
+    assert both.set(parts=[part, other]).keys() == {"parts"}
+    assert both.get_potential_energy(atoms) == pytest.approx(alone + theirs, rel=1e-12)
+
+
+def test_a_subclass_without_a_calculate_of_its_own_is_native(tmp_path: Path) -> None:
+    """That of NEP has one, which is mdkern's."""
+
+    class Named(NEP):
+        title = "mine"
+
+    atoms, twin = copper(), copper()
+    path = write_nep(tmp_path / "nep.txt")
+    atoms.calc, twin.calc = Named(path), NEP(path)
+    for a in (atoms, twin):
+        VelocityVerlet(a, 1.0).run(3)
+    assert np.array_equal(atoms.positions, twin.positions)
+    Sum([atoms.calc, LennardJones()]).get_potential_energy(atoms)

@@ -446,6 +446,17 @@ class Deadly(EMT):
         super().calculate(atoms, *args, **kwargs)
 
 
+def test_results_from_a_journal_are_each_their_own(here: Path) -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.1, seed=1)
+    calc = EAM.zhou2004(["Cu"])
+    for _ in range(2):
+        found = mdkern.evaluate([atoms, atoms.copy()], calc, journal=here / "twins.journal")
+        assert found[0]["forces"].tobytes() == found[1]["forces"].tobytes()
+        found[0]["forces"][:] = 0.0
+        assert found[1]["forces"].any()
+
+
 def test_a_pool_that_breaks_says_so_and_the_journal_goes_on(here: Path) -> None:
     structures = frames(12)
     structures.insert(8, bulk("Cu"))

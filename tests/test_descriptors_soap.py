@@ -330,6 +330,10 @@ def test_sparse_output() -> None:
     expected, _ = dense.derivatives(atoms, [0, 1])
     assert np.array_equal(jacobian.todense(), expected)
     assert values.shape == (2, d.get_number_of_features())
+    numerical, again = d.derivatives(atoms, [0, 1], method="numerical")
+    differences = dense.derivatives(atoms, [0, 1], method="numerical", return_descriptor=False)
+    assert np.array_equal(numerical.todense(), differences)
+    assert np.array_equal(again.todense(), values.todense())
     matrix = dense.derivatives_sparse(atoms, [0, 1]).to_scipy()
     dr = np.random.default_rng(0).normal(size=(len(atoms), 3))
     assert relative(matrix @ dr.ravel(), np.einsum("caxf,ax->cf", expected, dr).ravel()) <= 1e-12

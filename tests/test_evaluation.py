@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones as AseLennardJones
 from ase.constraints import FixAtoms
 from ase.io import read, write
 from cli_checks import is_drawn, one_error, run_json
@@ -193,6 +196,40 @@ def test_other_calculators_work_too() -> None:
     b = mdkern.evaluate(structures, LennardJones(sigma=2.3, epsilon=0.4))
     for one, other in zip(a, b, strict=True):
         assert np.abs(one["forces"] - other["forces"]).max() <= 1e-12
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_the_same_atoms_may_come_again(progress: bool, tmp_path: Path) -> None:
+    """What makes frames one by one may move one structure on, as the steps of a run do."""
+
+    def walk() -> Iterator[Atoms]:
+        atoms = frames(1)[0]
+        for _ in range(70):
+            atoms.positions += 0.01 * np.sin(np.arange(3 * len(atoms))).reshape(-1, 3)
+            atoms.set_cell(1.0005 * atoms.cell.array)
+            yield atoms
+
+    def compared(results: list[dict[str, Any]]) -> None:
+        for atoms, result in zip(walk(), results, strict=True):
+            assert result["energy"] == calc.get_potential_energy(atoms)
+
+    calc = EAM.zhou2004(["Cu"], skin=0.0)
+    compared(mdkern.evaluate(walk(), calc, progress=progress))
+    compared(mdkern.evaluate(walk(), calc, progress=progress, journal=tmp_path / "journal"))
+    with ThreadPoolExecutor(2) as pool:
+        compared(mdkern.evaluate(walk(), calc, progress=progress, executor=pool))
+    compared(mdkern.evaluate([a.copy() for a in walk()], calc, journal=tmp_path / "journal"))
+
+
+def test_nothing_is_left_of_the_frame_before() -> None:
+    """ASE's calculators write into the results that are there: the molecule has no stress."""
+    both = [bulk("Cu"), molecule("N2")]
+    with pytest.raises(ValueError, match="structure 1: stress: has no cell with a volume"):
+        mdkern.evaluate(both, AseLennardJones(), ("energy", "stress"))
+    with pytest.warns(mdkern.MDKernWarning, match="1 structure was not evaluated; structure 1: "):
+        found = mdkern.evaluate(both, AseLennardJones(), ("energy", "stress"), on_error="record")
+    assert "stress" in found[0]
+    assert set(found[1]) == {"error"}
 
 
 def test_bad_frames_are_named() -> None:

@@ -11,6 +11,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms, Hookean
 from ase.io import read
 from ase.md.verlet import VelocityVerlet
 from contracts import ISAS, PotentialContract, evaluate, raw
@@ -232,6 +233,49 @@ def test_messages_of_the_fit() -> None:
             fit_linear(**{"frames": frames, "descriptor": d, name: "train.xyz"})
         with pytest.raises(TypeError, match=rf"{name}\[0\]: 'a.xyz'; expected an ase\.Atoms"):
             fit_linear(**{"frames": frames, "descriptor": d, name: ["a.xyz"]})
+
+
+def test_results_of_other_atoms_are_refused() -> None:
+    d = SOAP(["Ar"], 5.0, 2, 1, periodic=True)
+    frames = argon(3)
+    fit = fit_linear(frames, d)
+    frames[1].positions[0] += 0.1
+    for part in ({"frames": frames}, {"frames": frames[:1], "validation": frames[1:2]}):
+        at = 1 if len(part["frames"]) > 1 else 0
+        with pytest.raises(ValueError, match=f"frame {at}: other positions than those that the r"):
+            fit_linear(**part, descriptor=d)
+    with pytest.raises(ValueError, match="frame 1: other positions than those that"):
+        errors(frames, fit.calculator())
+    shared = LennardJones(sigma=3.4, epsilon=0.0104, rc=6.0)
+    frames = argon(2)
+    for atoms in frames:
+        atoms.calc = shared
+        atoms.get_forces()
+    with pytest.raises(ValueError, match="frame 0: other positions, cell than those that the r"):
+        fit_linear(frames, d)
+
+
+def test_frames_of_other_elements_are_refused() -> None:
+    """Without an atom that the descriptor knows there would be an equation that says nothing."""
+    d = SOAP(["Ar"], 5.0, 2, 1, periodic=True)
+    frames = argon(2)
+    other = frames[1].copy()
+    other.symbols[:] = "Kr"
+    other.calc = SinglePointCalculator(other, energy=-1.0)
+    text = "frame 1: atom 0 is Kr; expected the elements of the descriptor, Ar"
+    with pytest.raises(ValueError, match=text):
+        fit_linear([*frames[:1], other, *(20 * frames)], d)
+    with pytest.raises(ValueError, match=text):
+        fit_linear(frames, d, validation=[frames[1], other])
+
+
+def test_errors_are_those_of_the_model_whatever_constraints_hold() -> None:
+    frames = argon(2)
+    calc = LennardJones(sigma=3.5, epsilon=0.0104, rc=6.0, smooth=True)
+    free = errors(frames, calc)
+    for atoms in frames:
+        atoms.set_constraint([FixAtoms(range(20)), Hookean(0, 1, k=5.0, rt=1.0)])
+    assert errors(frames, calc) == free
 
 
 def test_water() -> None:

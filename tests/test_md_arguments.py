@@ -85,6 +85,59 @@ def test_friction_per_atom() -> None:
     assert np.abs(free.get_velocities() / np.exp(-rates * 100 * FS)[:, None] - 1.0).max() <= 1e-3
 
 
+def test_friction_by_its_name_in_ase(tmp_path: Path) -> None:
+    """An observer may set it, as a number of whatever kind."""
+    atoms, twin = copper(2), copper(2)
+    dynamics = md.Langevin(atoms, FS, temperature_K=300, friction=0.01, seed=1)
+    other = md.Langevin(twin, FS, temperature_K=300, friction=0.01, seed=1)
+    for given in (0, [0.02] * len(atoms), np.arange(len(atoms)) % 2, np.float32(0.5)):
+        dynamics.fr = given
+        other.set_friction(given)
+        dynamics.run(3)
+        other.run(3)
+        md.write_checkpoint(tmp_path / "run.npz", dynamics)
+        kept = md.read_checkpoint(tmp_path / "run.npz").meta["parameters"]["friction"]
+        assert np.array_equal(kept, np.asarray(given, dtype=float))
+    assert np.array_equal(atoms.positions, twin.positions)
+    dynamics.fr = rates = np.full(len(atoms), 0.01)
+    rates[:] = dynamics.fr[:] = -1.0
+    assert (dynamics.fr == 0.01).all()
+    for bad in (-1.0, "0.1", np.full(3, 0.1)):
+        with pytest.raises(ValueError, match="friction: "):
+            dynamics.fr = bad
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "bad"),
+    [
+        ("langevin", "temperature_K", -5.0),
+        ("langevin", "seed", "1"),
+        ("bussi", "temperature_K", np.nan),
+        ("bussi", "taut", 0.0),
+        ("nose_hoover", "temperature_K", "300"),
+        ("nose_hoover", "tdamp", -1.0),
+        ("nose_hoover", "tchain", 2.5),
+        ("mtk", "temperature_K", 0),
+        ("mtk", "pressure_au", np.inf),
+        ("mtk", "pdamp", None),
+    ],
+)
+def test_attributes_that_are_set_are_checked(name: str, attribute: str, bad: Any) -> None:
+    """By the next run, as by the constructor; a good one then goes on."""
+    atoms = copper(2)
+    dynamics = INTEGRATORS[name][0](atoms)
+    dynamics.run(1)
+    before = getattr(dynamics, attribute)
+    setattr(dynamics, attribute, bad)
+    with pytest.raises(ValueError, match=f"^{attribute}: "):
+        dynamics.run(1)
+    setattr(dynamics, attribute, before)
+    dynamics.run(1)
+    twin = copper(2)
+    INTEGRATORS[name][0](twin).run(2)
+    assert_same(atoms, twin)
+
+
 def test_a_checkpoint_of_many_frictions(tmp_path: Path) -> None:
     """Each atom's is kept to the last bit, however many there are."""
     atoms = argon(25)

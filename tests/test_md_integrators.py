@@ -377,6 +377,26 @@ def test_observers_may_change_atoms_and_parameters() -> None:
     assert np.abs(a.get_momenta() - b.get_momenta()).max() <= 1e-10
 
 
+@pytest.mark.parametrize("name", ["isotropic_mtk", "mtk", "masked_mtk"])
+def test_a_cell_that_is_set_in_a_run_stays(name: str) -> None:
+    atoms = copper()
+    dynamics = INTEGRATORS[name][0](atoms)
+    dynamics.run(20)
+    before = dynamics.get_conserved_energy()
+    atoms.set_cell(atoms.cell.array * 1.03, scale_atoms=True)
+    wanted, begin = atoms.get_volume(), dynamics.get_conserved_energy()
+    assert abs(begin - before) > 1e-2
+    dynamics.run(1)
+    assert atoms.get_volume() == pytest.approx(wanted, rel=2e-2)
+    dynamics.run(20)
+    assert dynamics.get_conserved_energy() == pytest.approx(begin, abs=0.2)
+    # With another calculator, too, the cell goes on from where it is.
+    wanted = atoms.get_volume()
+    atoms.calc = Morse(D=0.34, alpha=1.36, r0=2.87, rc=6.0)
+    dynamics.run(1)
+    assert atoms.get_volume() == pytest.approx(wanted, rel=2e-2)
+
+
 def test_changes_between_runs() -> None:
     a, b = copper(), copper()
     mine, theirs = INTEGRATORS["verlet"][0](a), INTEGRATORS["verlet"][1](b, None)
@@ -401,6 +421,37 @@ def test_step_and_irun_like_ase() -> None:
     assert mine.nsteps == theirs.nsteps
     assert_same(a, b)
     assert mine.run(0)
+
+
+@pytest.mark.parametrize("name", ["langevin", "bussi", "verlet", "nose_hoover"])
+def test_steps_that_nobody_counts_have_random_numbers_of_their_own(
+    name: str, tmp_path: Path
+) -> None:
+    make = INTEGRATORS[name][0]
+    atoms, twin, third = copper(2), copper(2), copper(2)
+    make(twin).run(24)
+    dynamics, counted = make(atoms), make(third)
+    for k in range(8):
+        dynamics.step()
+        counted.step()
+        counted.nsteps += 1
+        if k % 2:  # whoever looks
+            dynamics.get_conserved_energy()
+            counted.get_conserved_energy()
+    assert dynamics.nsteps == 0
+    dynamics.run(5)
+    assert dynamics.nsteps == 5
+    dynamics.step()
+    md.write_checkpoint(tmp_path / "a.npz", dynamics)
+    again = md.read_checkpoint(tmp_path / "a.npz").dynamics(copper(2).calc)
+    assert again.nsteps == 14
+    assert list(dynamics.irun(4))[-1]
+    dynamics.step()
+    dynamics.advance(5)
+    again.run(10)
+    counted.run(16)
+    for other in (twin, again.atoms, third):
+        assert_same(atoms, other)
 
 
 def test_logfile_and_trajectory(tmp_path: Path) -> None:
@@ -572,6 +623,21 @@ def test_checkpoint_keeps_constraints_masses_and_atoms(tmp_path: Path) -> None:
         assert np.array_equal(other.atoms.get_masses(), atoms.get_masses())
     with pytest.raises(ValueError, match="other elements"):
         held.dynamics(copper(2).calc, atoms=copper(1))
+
+
+@pytest.mark.filterwarnings("ignore:Zero mass encountered")
+def test_checkpoint_with_atoms_without_a_mass(tmp_path: Path) -> None:
+    """Those that FixAtoms holds need none."""
+    atoms = copper(2)
+    atoms.set_constraint(FixAtoms([0, 3]))
+    atoms.set_masses([0.0, *[63.0] * 2, 0.0, *[63.0] * 28])
+    dynamics = INTEGRATORS["verlet"][0](atoms)
+    dynamics.run(5)
+    md.write_checkpoint(tmp_path / "a.npz", dynamics)
+    again = md.read_checkpoint(tmp_path / "a.npz").dynamics(copper(2).calc)
+    dynamics.run(5)
+    again.run(5)
+    assert_same(atoms, again.atoms)
 
 
 def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:

@@ -65,6 +65,38 @@ def test_random_walk(case: str) -> None:
     assert 2 <= nl.n_builds <= 30
 
 
+def test_attributes_that_are_set_count() -> None:
+    atoms = bulk("Cu", cubic=True) * 2
+    atoms.rattle(0.05, seed=1)
+    atoms.symbols[::2] = "Ni"
+    nl = mdkern.NeighborList(3.0, skin=0.5)
+    nl.update(atoms)
+    nl.cutoff = 4.0
+    assert nl.update(atoms)
+    assert not nl.update(atoms)
+    assert_fresh(nl, atoms, 4.0)
+    radii = np.full(len(atoms), 1.4)
+    nl.cutoff = radii
+    assert nl.update(atoms)
+    assert_fresh(nl, atoms, radii)
+    radii[::3] = 1.8
+    assert nl.update(atoms)
+    assert_fresh(nl, atoms, radii)
+    pairs = {("Cu", "Ni"): 2.7}
+    nl.cutoff = pairs
+    assert nl.update(atoms)
+    pairs[("Cu", "Cu")] = 3.8
+    assert nl.update(atoms)
+    assert_fresh(nl, atoms, pairs)
+    n = nl.n_pairs
+    nl.half = True
+    assert nl.update(atoms)
+    assert 2 * nl.n_pairs == n
+    nl.skin = -1.0
+    with pytest.raises(ValueError, match=r"skin: -1\.0; expected a finite number >= 0"):
+        nl.update(atoms)
+
+
 def test_the_same_atoms_and_rigid_steps_below_the_skin_do_not_rebuild() -> None:
     atoms = bulk("Cu", cubic=True) * 2
     nl = mdkern.NeighborList(3.0, skin=1.0)

@@ -300,3 +300,22 @@ def test_with_dispersion() -> None:
         system.set_momenta(momenta)
         make(system, timestep=2 * units.fs).run(25)
     assert np.abs(atoms.positions - same.positions).max() <= 1e-11
+
+
+def test_calculators_with_results_of_their_own_are_refused() -> None:
+    """Their potential is not all that they give."""
+
+    class Shifted(LennardJones, potential=LennardJones.potential_class, ase_name="shifted"):
+        def calculate(self, *args: Any, **kwargs: Any) -> None:
+            super().calculate(*args, **kwargs)
+            self.results["energy"] += 1.0
+
+    plain, own = LennardJones(), Shifted()
+    for k, make in enumerate((lambda: Sum([plain, own]), lambda: plain + own, lambda: own + plain)):
+        at = 0 if k == 2 else 1
+        with pytest.raises(
+            mdkern.UnsupportedError, match=rf"parts\[{at}\]: Shifted, which has a `c"
+        ):
+            make()
+    with pytest.raises(mdkern.UnsupportedError, match="models: Shifted, which has a `calculate`"):
+        calculators.ModelDeviation([plain, own])

@@ -20,7 +20,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixCom, FixSymmetry
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixCom, FixSymmetry, Hookean
 from ase.units import GPa
 
 import mdkern
@@ -340,6 +340,23 @@ def test_constraints_without_a_native_form_go_by_ase(alloy: Any) -> None:
     assert out[1].get_distance(0, 1, mic=True) == pytest.approx(length, abs=1e-6)
     assert out[1].info["converged"]
     assert bits(out[0]) == bits(mdkern.relax(pairs[:1], alloy, cell="none", fmax=0.1)[0])
+
+
+def test_energies_are_without_what_constraints_add() -> None:
+    """A spring has an energy of its own, which who asks the frame gets once."""
+    dimer = Atoms("Cu2", [[0, 0, 0], [0, 0, 2.6]])
+    spring = Hookean(0, 1, k=5.0, rt=1.5)
+    dimer.set_constraint(spring)
+    (out,) = mdkern.relax([dimer], EAM.zhou2004(["Cu"]), cell="none", fmax=0.01)
+    assert out.info["converged"]
+    again = out.copy()
+    again.calc = EAM.zhou2004(["Cu"])
+    added = spring.adjust_potential_energy(out)
+    assert added > 0.01
+    assert out.calc.results["energy"] == pytest.approx(
+        again.get_potential_energy(apply_constraint=False), abs=1e-12
+    )
+    assert out.get_potential_energy() == pytest.approx(again.get_potential_energy(), abs=1e-12)
 
 
 def test_symmetry_is_kept() -> None:

@@ -164,6 +164,7 @@ bool MdLoop::place(const double* x, const double* p, const double* cell) {
     if (!same_x) {
         placed_ = false;
         std::copy_n(cell, 9, phase_.cell);
+        if (scheme_) scheme_->take_cell(phase_);
         build(x, cell);
     }
     double* where = packed_[0].reserve(3 * n_);

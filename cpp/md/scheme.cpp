@@ -286,6 +286,17 @@ IsotropicMtkScheme::IsotropicMtkScheme(const MtkOptions& options) : MtkScheme(op
     variables.insert(variables.end(), o.cell, o.cell + 9);
 }
 
+// The cell is made from the one at the start, which is then the one that was set.
+void IsotropicMtkScheme::take_cell(const MdPhase& phase) {
+    double* start = &variables[at_own + 2];
+    const double s = std::exp(variables[at_own]);
+    bool same = true;
+    for (int k = 0; k < 9; ++k) same = same && phase.cell[k] == start[k] * s;
+    if (same) return;
+    variables[at_own] = 0.0;
+    std::copy_n(phase.cell, 9, start);
+}
+
 void IsotropicMtkScheme::push_cell(const MdPhase& phase, double delta) {
     const double volume =
         std::fabs(determinant(&variables[at_own + 2])) * std::exp(3.0 * variables[at_own]);

@@ -36,6 +36,8 @@ public:
     virtual bool moves_cell() const { return kick() == MdKick::affine; }
     // Constants for steps of dt.
     virtual void prepare(MdMotion& motion, const MdPhase& phase);
+    // The cell may be another one than that of the last step: somebody has set it.
+    virtual void take_cell(const MdPhase&) {}
     // Before the first kick and behind the second one of a step; both return the factor of the
     // momenta.
     virtual double begin_step(MdPhase&, MdMotion&) { return 1.0; }
@@ -151,6 +153,7 @@ private:
 class IsotropicMtkScheme final : public MtkScheme {
 public:
     explicit IsotropicMtkScheme(const MtkOptions&);
+    void take_cell(const MdPhase&) override;
 
 private:
     void push_cell(const MdPhase&, double delta) override;

@@ -7,7 +7,7 @@ import math
 import pickle
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +111,7 @@ def evaluate(
         return list(results)
     known = frames
     if executor is None and not isinstance(frames, Sized):
-        known = list(frames)
+        known = kept(checks.several("frames", frames))
         results = evaluate_iter(
             known, calculator, properties, threads, None, on_error=on_error, journal=journal
         )
@@ -123,6 +123,11 @@ def evaluate(
             if bar.due():
                 bar.show(len(out))
     return out
+
+
+def kept(frames: Iterable[Atoms]) -> list[Any]:
+    """All frames of an iterable, each as it was when it came: the same Atoms may come again, moved."""
+    return [checks.structure(f"frames[{k}]", atoms).copy() for k, atoms in enumerate(frames)]
 
 
 def evaluate_iter(
@@ -152,6 +157,8 @@ def evaluate_iter(
     if VIRIALS in wanted and is_native(calculator):
         need_nine_virials(calculator.potential)  # not one failure for each structure
     job = Evaluation(calculator, wanted)
+    # What makes frames one by one may yield the same Atoms again, moved, while a shard is still being filled.
+    job.copies = not isinstance(frames, Sized)
     done = job.warned(run_job(job, frames, executor, n_threads, journal))
     return _recorded(done) if record else _raised(done)
 
@@ -219,6 +226,7 @@ class Evaluation:
     native: _Native | None = field(init=False, default=None)
     label = "evaluate"
     sent: bool = field(init=False, default=False)  # this is a worker's copy
+    copies: bool = field(init=False, default=False)  # frames may change before they are evaluated
 
     def __post_init__(self) -> None:
         # Born effective charges take further passes over the list of each structure.
@@ -254,7 +262,8 @@ class Evaluation:
         """Arrays for the core, a copy for other calculators, which they may keep."""
         checks.structure(name, atoms)
         if self.native is not None:
-            return checks.arrays(atoms)
+            arrays = checks.arrays(atoms)
+            return tuple(x.copy() for x in arrays) if self.copies else arrays
         mine = atoms.copy()
         mine.calc = None
         mine.set_constraint()
@@ -321,6 +330,9 @@ class Evaluation:
             try:
                 if self.sent and hasattr(self.calculator, "n_threads"):
                     self.calculator.set(threads=threads)
+                # Those of ASE add to what is there: a molecule would have the stress of the crystal before it.
+                with suppress(AttributeError):
+                    self.calculator.results = {}
                 self.calculator.calculate(atoms, list(self.wanted))
                 results = self.calculator.results
                 found = {k: np.copy(v) if np.ndim(v) else v for k, v in results.items()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from mdkern import checks
@@ -164,9 +165,10 @@ def errors(frames: Sequence[Atoms], calculator: Any) -> dict[str, float]:
         As ``train`` of :class:`LinearFit`.
     """
     parts = []
-    for a in checks.structures("frames", frames):
-        known = _data(a)
+    for k, a in enumerate(checks.structures("frames", frames)):
+        known = _data(a, k)
         b = a.copy()
+        b.set_constraint()  # results are without what these add and take off
         b.calc = calculator
         energy = None
         if "energy" in known:
@@ -180,13 +182,22 @@ def errors(frames: Sequence[Atoms], calculator: Any) -> dict[str, float]:
     return _errors(parts)
 
 
-def _data(a: Atoms) -> dict[str, Any]:
+def _data(a: Atoms, k: int) -> dict[str, Any]:
+    """Results of the calculator of frame k; ValueError where they are those of other atoms."""
+    names = ("energy", "forces", "stress")
     results = {} if a.calc is None else a.calc.results
-    return {k: results[k] for k in ("energy", "forces", "stress") if results.get(k) is not None}
+    found = {name: results[name] for name in names if results.get(name) is not None}
+    changed = a.calc.check_state(a) if found and hasattr(a.calc, "check_state") else []
+    if changed:
+        raise ValueError(
+            f"frame {k}: other {', '.join(changed)} than those that the results of its calculator belong to; expected "
+            "results of its own, as ase.calculators.singlepoint.SinglePointCalculator keeps them"
+        )
+    return found
 
 
 def _rows(a: Atoms, k: int, descriptor: Descriptor, weights: Any, team: int) -> _Rows:
-    known = _data(a)
+    known = _data(a, k)
     if not known:
         raise ValueError(
             f"frame {k}: no energy, forces or stress among the results of its calculator"
@@ -195,6 +206,13 @@ def _rows(a: Atoms, k: int, descriptor: Descriptor, weights: Any, team: int) -> 
         if not np.isfinite(value).all():
             raise ValueError(f"frame {k}: {name} is not finite")
     n, species = len(a), descriptor.species
+    unknown = np.flatnonzero(~np.isin(a.numbers, species))
+    if len(unknown):
+        symbol = a.symbols[unknown[0]]
+        names = ", ".join(chemical_symbols[z] for z in species)
+        raise ValueError(
+            f"frame {k}: atom {unknown[0]} is {symbol}; expected the elements of the descriptor, {names}"
+        )
     f = descriptor.get_number_of_features()
     size = len(species) * (f + 1)
     energy, forces, stress = np.zeros(size), np.zeros((3 * n, size)), np.zeros((3, 3, size))

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mdkern.checks import shown
 from mdkern.errors import FormatError, InUseError
 
 __all__ = ["Journal", "digest", "is_journal"]
@@ -66,6 +67,8 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str], job: str) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"journal: {shown(path)}; expected the path of a file")
         self.path = os.fspath(path)
         self._places: dict[bytes, tuple[int, int]] = {}  # record, and which of its frames
         self._last: tuple[int, list[dict[str, Any]]] = (-1, [])
@@ -162,7 +165,9 @@ class Journal:
                 raise FormatError(f"damaged at byte {at}: {e}", self.path) from e
         if k >= len(self._last[1]):
             raise FormatError(f"damaged at byte {at}: {len(self._last[1])} results", self.path)
-        return self._last[1][k]
+        # Frames with the same content have one entry: each result is its own.
+        entries = self._last[1][k].items()
+        return {name: x.copy() if isinstance(x, np.ndarray) else x for name, x in entries}
 
     def add(self, keys: Sequence[bytes], results: Sequence[dict[str, Any]]) -> None:
         """Append the results of some frames; they are in the file when this returns."""

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mdkern.errors import FormatError
+from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.foreign import refusal
 from mdkern.registry import Entry, entries, entries_with_files, recognised, resolve
 
-__all__ = ["entry_of", "potential_of"]
+__all__ = ["entry_of", "has_own_calculate", "potential_of"]
 
 
 def entry_of(path: str | os.PathLike[str]) -> Entry:
@@ -40,6 +40,12 @@ def entry_of(path: str | os.PathLike[str]) -> Entry:
     raise error
 
 
+def has_own_calculate(calculator: Any) -> bool:
+    """Whether a calculator evaluates by a method that is not mdkern's: its potential alone does not give its results then."""
+    calculate = getattr(type(calculator), "calculate", None)
+    return calculate is not None and calculate.__module__.partition(".")[0] != "mdkern"
+
+
 def potential_of(name: str, model: Any) -> Any:
     """The potential of one of mdkern's calculators, or of a file; a potential is its own. `name` is the argument, for messages.
 
@@ -47,11 +53,18 @@ def potential_of(name: str, model: Any) -> Any:
     ------
     ValueError
         The model is something else.
-    FormatError, UnsupportedError, OSError
+    UnsupportedError
+        A calculator whose potential alone does not give its results, and from reading a file.
+    FormatError, OSError
         From reading a file.
     """
     if isinstance(model, (str, os.PathLike)):
         model = resolve(entry_of(model).potential)(model)
+    elif hasattr(model, "potential") and has_own_calculate(model):
+        raise UnsupportedError(
+            f"{name}: {type(model).__name__}, which has a `calculate` of its own; expected a calculator whose potential "
+            "gives its results (ase.calculators.mixing.SumCalculator adds any calculators)"
+        )
     potential = getattr(model, "potential", model)
     if not hasattr(potential, "compute") or not hasattr(potential, "species"):
         raise ValueError(f"{name}: {model!r}; expected a file or one of mdkern's calculators")

@@ -211,7 +211,8 @@ class NeighborList:
     Built for ``cutoff + skin`` and kept until a pair could have come within the cutoff unseen, that is until the
     two largest displacements since the build sum to more than the skin (a change of the cell counts too).
     What it returns are the pairs within ``cutoff`` at the present positions, as :func:`neighbor_list` does. Its arrays are
-    the caller's: an update makes new ones.
+    the caller's: an update makes new ones. Parameters are attributes: what one of them, an entry of the dict or of the array is set
+    to counts from the next update on.
 
     It holds one structure at a time. A thread that updated it and finds that another one, still running, has updated it since
     gets an :class:`~mdkern.errors.InUseError` instead of that one's pairs.
@@ -282,18 +283,23 @@ class NeighborList:
         largest, radii, species, table = _rule(self.cutoff, numbers, len(atoms))
         if species is None:
             species = numbers.astype(np.int32)
-        # A dict of cutoffs numbers the species of these atoms: with others the table is another one.
-        key = None if table is None else (table.tobytes(), tuple(np.unique(numbers)))
-        if self._table is None or (table is not None and key != self._rule_key):
+        # Attributes may be set, and arrays of radii and dicts written into. A dict of cutoffs numbers the species of these
+        # atoms: with others the table is another one.
+        key: tuple[Any, ...] = (largest, self.skin, self.half, self.self_interaction)
+        if radii is not None:
+            key += (radii.tobytes(),)
+        elif table is not None:
+            key += (table.tobytes(), tuple(np.unique(numbers)))
+        if self._table is None or key != self._rule_key:
             if self._table is not None:
                 self._builds += self._table.n_builds
             self._table = _core.NeighborTable(
                 largest,
-                self.skin,
+                checks.not_negative("skin", self.skin, unit="Angstrom"),
                 radii=radii,
                 table=table,
-                self_interaction=self.self_interaction,
-                half=self.half,
+                self_interaction=checks.flag("self_interaction", self.self_interaction),
+                half=checks.flag("half", self.half),
                 exact=True,
             )
             self._rule_key = key

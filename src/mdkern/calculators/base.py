@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import os
@@ -17,6 +18,7 @@ from ase.calculators.calculator import Calculator as AseCalculator
 from mdkern import _core, checks
 from mdkern.errors import MDKernError
 from mdkern.io.files import FileModel
+from mdkern.loading import has_own_calculate
 from mdkern.potentials.base import (
     Result,
     SpeciesMap,
@@ -202,6 +204,8 @@ class Calculator(AseCalculator):
         source = getattr(self.potential, "source", None)
         if source is not None and "path" not in changed:
             own["path"] = source
+        made_of: dict[str, Any] = getattr(self.potential, "made_of", dict)()
+        own.update({k: v for k, v in made_of.items() if k not in changed})
         return self.potential_class(**own)
 
     # --- the atoms of the last evaluation: a snapshot of bytes; an Atoms object is only made for who asks
@@ -390,19 +394,14 @@ class Calculator(AseCalculator):
     def __deepcopy__(self, memo: dict[int, Any]) -> Calculator:
         import pickle
 
-        copy: Calculator = pickle.loads(pickle.dumps(self))
-        memo[id(self)] = copy
-        return copy
+        twin: Calculator = pickle.loads(pickle.dumps(self))
+        memo[id(self)] = twin
+        return twin
 
 
 def is_native(calculator: Any) -> bool:
     """Whether its potential alone gives energy, forces and stress: one of ours, unless a subclass has another `calculate`."""
-    if not isinstance(calculator, Calculator):
-        return False
-    kind = type(calculator)
-    return kind.calculate is Calculator.calculate or all(
-        x.__module__.partition(".")[0] == "mdkern" for x in (kind, kind.calculate)
-    )
+    return isinstance(calculator, Calculator) and not has_own_calculate(calculator)
 
 
 def _terms(calculator: Calculator) -> list[Any]:
@@ -432,8 +431,15 @@ def _plain(value: Any) -> Any:
         return value.path
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, Calculator):  # a part of a sum, which its owner may change later
+        part = copy.copy(value)
+        part.reset()
+        part._last = None
+        return part
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return value.copy()  # that of the caller may change, and has to differ from this one then
     return value.item() if isinstance(value, np.generic) else value

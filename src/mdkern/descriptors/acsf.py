@@ -127,7 +127,7 @@ class ACSF(Descriptor):
 def _rows(name: str, given: ArrayLike | None, width: int) -> Float:
     if given is None:
         return np.zeros((0, width))
-    rows = checks.numbers(name, given, f"rows of {width} finite numbers")
+    rows: Float = checks.numbers(name, given, f"rows of {width} finite numbers").copy()
     if width == 1 and rows.ndim == 1:
         rows = rows[:, None]
     if rows.size == 0:

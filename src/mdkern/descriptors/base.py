@@ -95,6 +95,7 @@ class Descriptor:
             raise ValueError(f"dtype: {dtype!r}; expected 'float64' or 'float32'")
         if average not in ("off", "inner", "outer"):
             raise ValueError(f"average: {average!r}; expected 'off', 'inner' or 'outer'")
+        self._arguments = {name: _held(value) for name, value in self._arguments.items()}
         self.species = species_numbers(species)
         self.r_cut, self.reach = float(r_cut), float(reach)
         self.periodic, self.sparse = (
@@ -253,7 +254,7 @@ class Descriptor:
         a = cast("Atoms", a)
         if method not in ("auto", "analytical", "numerical"):
             raise ValueError(f"method: {method!r}; expected 'auto', 'analytical' or 'numerical'")
-        if self.sparse:
+        if self.sparse and method != "numerical":
             jacobian = self.derivatives_sparse(
                 a, centers, include, exclude, attach, threads=team or None
             )
@@ -270,7 +271,8 @@ class Descriptor:
         else:
             out = np.zeros(shape, dtype=self.dtype)
             self._dense(env, _columns(env, wanted), moving, out, team)
-        return (out, self._values(env, team)) if return_descriptor else out
+        out = self._output(out)
+        return (out, self._output(self._values(env, team))) if return_descriptor else out
 
     def derivatives_sparse(
         self,
@@ -461,6 +463,15 @@ class Descriptor:
                     d = self._values(self.environments(moved, centers, team), team)
                     out[:, column, x] += sign * d.reshape(shape[0], -1) / (2 * _STEP)
         return out.astype(self.dtype)
+
+
+def _held(value: Any) -> Any:
+    """An argument as it is now, whatever the caller writes into it later: copies and files are made from it."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, Mapping):
+        return {k: _held(v) for k, v in value.items()}
+    return type(value)(_held(v) for v in value) if type(value) in (list, tuple, set) else value
 
 
 def _plain(value: Any) -> Any:

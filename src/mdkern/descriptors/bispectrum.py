@@ -247,4 +247,4 @@ def _each(name: str, given: Any, n: int, default: float | None, positive: bool =
     ):
         kind = "positive numbers" if positive else "finite numbers"
         raise ValueError(f"{name}: {checks.shown(given)}; expected {n} {kind}, one per element")
-    return values
+    return values.copy()

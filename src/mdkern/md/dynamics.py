@@ -63,6 +63,8 @@ class NativeDynamics(SelfTuning):
     _sample_every = 0
     _flux_every = 0
     _heat = False
+    _uncounted = 0  # steps of `step` that its caller did not count in `nsteps`
+    _stepped: int | None = None  # `nsteps` at the last call of `step`
 
     def __init__(
         self,
@@ -172,7 +174,7 @@ class NativeDynamics(SelfTuning):
             self._make(calc, skin, (numbers, masses, pbc, mobile, fix_com))
             self._made = made
         self._loop.set_threads(self._threads_of(calc))
-        self._loop.steps = self.nsteps
+        self._loop.steps = self._taken()
         self._configure()
         self._place(positions, cell)
 
@@ -211,7 +213,7 @@ class NativeDynamics(SelfTuning):
         arrays = (numbers, self._masses(numbers.tobytes()), pbc, mobile, fix_com)
         loop = self._new_loop(self._calculator(), skin, arrays)
         loop.set_threads(threads)
-        loop.steps = self.nsteps
+        loop.steps = self._taken()
         name, *arguments = self._scheme()
         getattr(loop, name)(self.dt, *arguments)
         loop.place(positions, np.ascontiguousarray(self.atoms.get_momenta(), dtype=float), cell)
@@ -306,19 +308,32 @@ class NativeDynamics(SelfTuning):
 
     @alone
     def _next(self) -> None:
+        self._settle()
         self._prepare()
         self._advance(1)
         self._observe()
 
     @alone
     def step(self) -> Any:
-        """One step, without observers; returns the forces, as ASE's."""
+        """One step, without observers; returns the forces. As in ASE the caller counts it in ``nsteps``, or does not."""
+        self._settle()
         self._prepare()
         self._advance(1)
-        self.nsteps -= 1  # ASE's caller counts
+        self.nsteps -= 1
+        self._stepped = self.nsteps
         return self.atoms.get_forces(md=True)
 
+    def _taken(self) -> int:
+        """Steps taken, counted or not: of this number are the random numbers of the next one, which must not come twice."""
+        return self.nsteps + self._uncounted + (self._stepped == self.nsteps)
+
+    def _settle(self) -> None:
+        """Before further steps: the caller of the last :meth:`step` has counted it, or will not."""
+        self._uncounted += self._stepped == self.nsteps
+        self._stepped = None
+
     def _start(self, steps: int) -> None:
+        self._settle()
         self.max_steps = self.nsteps + checks.whole("steps", steps)
         self.choose(steps)
         self._prepare()
@@ -343,6 +358,7 @@ class NativeDynamics(SelfTuning):
     @alone
     def advance(self, steps: int, most_seconds: float = 0.0) -> int:
         """Take steps without observers; returns how many, which may be fewer after `most_seconds` (0: no limit)."""
+        self._settle()
         self.choose(steps)
         self._prepare()
         return self._advance(steps, most_seconds)
@@ -367,7 +383,7 @@ class NativeDynamics(SelfTuning):
     def _publish_after_failure(self) -> None:
         """Where the potential itself raised: the core is at the last good step, if it could go back."""
         try:
-            self.nsteps = self._loop.steps
+            self.nsteps = self._loop.steps - self._uncounted
             self._publish()
         except Exception:  # noqa: BLE001 - the first one is what the caller is told
             self._made = ()
@@ -468,7 +484,7 @@ class NativeDynamics(SelfTuning):
         return arrays, {
             "integrator": type(self).__name__,
             "parameters": self.parameters(),
-            "steps": self.nsteps,
+            "steps": self._taken(),
             "potential_energy": float(self._loop.energy),
             "fix_com": fix_com,
             "version": _core.__version__,
@@ -481,7 +497,7 @@ class NativeDynamics(SelfTuning):
 
         Warns where the potential gives another energy than the run had: another model, or other parameters.
         """
-        self.nsteps = checkpoint.steps
+        self.nsteps, self._uncounted, self._stepped = checkpoint.steps, 0, None
         self._prepare()
         names = (
             "positions",

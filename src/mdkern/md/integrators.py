@@ -67,6 +67,13 @@ class _Stochastic(NativeDynamics):
             seed = int(np.random.SeedSequence().generate_state(2, np.uint64)[0])
         self.seed = checks.whole("seed", seed, most=2**64 - 1)
 
+    def _kT(self) -> float:
+        """In eV; ValueError where the attribute was set to what is no temperature."""
+        return units.kB * checks.not_negative("temperature_K", self.temperature_K)
+
+    def _checked_seed(self) -> int:
+        return checks.whole("seed", self.seed, most=2**64 - 1)
+
     @property
     def temp(self) -> float:
         """Temperature in eV, as ASE keeps it."""
@@ -145,7 +152,7 @@ class Langevin(_Stochastic):
         """Change the friction, of all atoms or of each; also during a run, from an observer."""
         expected = "number >= 0, or one for each atom"
         if checks.is_single(friction):
-            self.fr: Any = checks.number("friction", friction, expected, least=0.0)
+            self._friction: Any = checks.number("friction", friction, expected, least=0.0)
             return
         n = len(self.atoms)
         rates = checks.numbers("friction", friction, f"a {expected}")
@@ -153,7 +160,17 @@ class Langevin(_Stochastic):
             raise ValueError(f"friction: shape {rates.shape}; expected a {expected}, ({n},)")
         if checks.finite("friction", rates).min() < 0.0:
             raise ValueError(f"friction: has {rates.min()}; expected numbers >= 0")
-        self.fr = rates.copy()
+        self._friction = rates.copy()
+
+    @property
+    def fr(self) -> Any:
+        """The friction, by ASE's name: a float, or a copy of those of the atoms. Setting it is :meth:`set_friction`."""
+        rates = self._friction
+        return rates if isinstance(rates, float) else rates.copy()
+
+    @fr.setter
+    def fr(self, value: ArrayLike) -> None:
+        self.set_friction(value)
 
     def set_timestep(self, timestep: float) -> None:
         """Change the time step, in ASE's unit of time."""
@@ -165,11 +182,12 @@ class Langevin(_Stochastic):
         return False
 
     def _own_parameters(self) -> dict[str, Any]:
-        friction = self.fr if isinstance(self.fr, float) else self.fr.ravel().tolist()
+        rates = self._friction
+        friction = rates if isinstance(rates, float) else rates.ravel().tolist()
         return {"temperature_K": self.temperature_K, "friction": friction, "seed": self.seed}
 
     def _scheme(self) -> tuple[Any, ...]:
-        return ("use_langevin", self.temp, np.ravel(self.fr), self.seed)
+        return ("use_langevin", self._kT(), np.ravel(self._friction), self._checked_seed())
 
 
 class Bussi(_Stochastic):
@@ -235,7 +253,8 @@ class Bussi(_Stochastic):
         return {"temperature_K": self.temperature_K, "taut": self.taut, "seed": self.seed}
 
     def _scheme(self) -> tuple[Any, ...]:
-        return ("use_bussi", self.temp, self.taut, self.seed)
+        taut = checks.positive("taut", self.taut)
+        return ("use_bussi", self._kT(), taut, self._checked_seed())
 
 
 class NoseHooverChain(NativeDynamics):
@@ -285,8 +304,10 @@ class NoseHooverChain(NativeDynamics):
 
     def _scheme(self) -> tuple[Any, ...]:
         n_dof = float(degrees_of_freedom(self.atoms))
-        kT = units.kB * self.temperature_K
-        return ("use_nose_hoover", kT, self.tdamp, self.tchain, self.tloop, n_dof)
+        kT = units.kB * checks.positive("temperature_K", self.temperature_K)
+        tdamp = checks.positive("tdamp", self.tdamp)
+        chain = (checks.whole(name, getattr(self, name), 1, 1000) for name in ("tchain", "tloop"))
+        return ("use_nose_hoover", kT, tdamp, *chain, n_dof)
 
 
 NoseHooverChainNVT = NoseHooverChain
@@ -343,7 +364,10 @@ class _Mtk(NativeDynamics):
         return {name: getattr(self, name) for name in names} | chains
 
     def _scheme(self) -> tuple[Any, ...]:
-        damps = (units.kB * self.temperature_K, self.pressure_au, self.tdamp, self.pdamp)
+        kT = units.kB * checks.positive("temperature_K", self.temperature_K)
+        pressure = checks.number("pressure_au", self.pressure_au)
+        tdamp, pdamp = checks.positive("tdamp", self.tdamp), checks.positive("pdamp", self.pdamp)
+        damps = (kT, pressure, tdamp, pdamp)
         return ("use_mtk", *damps, *self._chains, self._cell0, self._shape, self._mask)
 
 
@@ -402,7 +426,7 @@ class MaskedMTKNPT(_Mtk):
     _shape = "masked"
 
     def __init__(self, *args: Any, mask: Sequence[bool], **kwargs: Any) -> None:
-        self._mask = checks.directions("mask", mask)
+        self._mask = checks.directions("mask", mask).copy()
         if not self._mask.any():
             raise ValueError(f"mask: {mask!r}; expected one True at least")
         super().__init__(*args, **kwargs)

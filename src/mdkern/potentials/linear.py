@@ -91,7 +91,7 @@ class LinearModel(InCore):
         if not (np.isfinite(w).all() and np.isfinite(b).all()):
             raise ValueError("weights, intercepts: expected finite numbers")
         self.descriptor = descriptor
-        self.weights: NDArray[np.float64] = np.ascontiguousarray(np.broadcast_to(w, (n, f)))
+        self.weights: NDArray[np.float64] = np.array(np.broadcast_to(w, (n, f)), order="C")
         self.intercepts: NDArray[np.float64] = b.copy()
         self.species: tuple[str, ...] = tuple(chemical_symbols[z] for z in descriptor.species)
         self.cutoff = float(descriptor.reach)

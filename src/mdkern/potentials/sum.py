@@ -89,6 +89,10 @@ class Sum(InCore):
             )
         return fields
 
+    def made_of(self) -> dict[str, Any]:
+        """Arguments that make it again with the parts as they are: whatever has become of calculators and files."""
+        return {"parts": self.parts}
+
     def warn(self, overflow: bool) -> None:
         """Say once what :attr:`Result.overflow` of a part means."""
         if not overflow:
