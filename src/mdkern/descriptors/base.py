@@ -465,13 +465,20 @@ class Descriptor:
         return out.astype(self.dtype)
 
 
-def _held(value: Any) -> Any:
-    """An argument as it is now, whatever the caller writes into it later: copies and files are made from it."""
+def _held(value: Any, depth: int = 4) -> Any:
+    """An argument as it is now, whatever the caller writes into it later: copies and files are made from it.
+
+    None is nested deeper than `depth`: what a damaged file nests beyond it is refused by the checks that follow.
+    """
     if isinstance(value, np.ndarray):
         return value.copy()
+    if depth == 0:
+        return value
     if isinstance(value, Mapping):
-        return {k: _held(v) for k, v in value.items()}
-    return type(value)(_held(v) for v in value) if type(value) in (list, tuple, set) else value
+        return {k: _held(v, depth - 1) for k, v in value.items()}
+    if type(value) in (list, tuple, set):
+        return type(value)(_held(v, depth - 1) for v in value)
+    return value
 
 
 def _plain(value: Any) -> Any:
