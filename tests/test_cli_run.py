@@ -232,6 +232,22 @@ def test_a_structure_that_the_output_has_no_place_for(
     assert main(["relax", "dimer.xyz", "--potential", "zhou2004", "-o", "out.xyz"]) == 0
 
 
+@pytest.mark.parametrize("command", ["md", "relax", "evaluate"])
+def test_names_that_a_file_leaves_empty(
+    command: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A PDB file without names of residues, of which a column of nothing became."""
+    row = "HETATM{k:5d} CU   {name:4s}{k:5d}    {x:8.3f}   1.000   1.000  1.00  0.00          CU\n"
+    text = "".join(row.format(k=k, x=2.4 * k, name=name) for k, name in ((1, ""), (2, "A B")))
+    (here / "a.pdb").write_text(text + "END\n")
+    more = ("--steps", "1", "--fmax", "100") if command == "relax" else ("--steps", "1")
+    words = (command, "a.pdb", "--potential", "zhou2004", "-o", "out.extxyz")
+    run_json(capsys, *words, *(() if command == "evaluate" else more))
+    atoms = read("out.extxyz")
+    assert atoms.arrays["residuenames"].tolist() == ["_", "A_B"]
+    assert atoms.get_forces().shape == (2, 3)
+
+
 def test_md_that_blows_up(argon: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Finished frames and the summary are kept, the status is 1."""
     arguments = ["md", argon, "--potential", LJ, "--timestep", "1e9", "--temperature", "1e6"]

@@ -274,6 +274,17 @@ def test_h5md_of_mdkern(capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["errors"]["energy"]["largest"] <= 1e-12
 
 
+def test_folders_without_frames(here: Path) -> None:
+    (here / "empty").mkdir()
+    with pytest.raises(FormatError, match=r"empty: a folder; expected a file, or a data set"):
+        read_frames("empty")
+    (here / "raw").mkdir()
+    (here / "raw" / "type.raw").write_text("0 0\n")
+    (here / "raw" / "type_map.raw").write_text("Cu\n")
+    with pytest.raises(FormatError, match=r"raw: no set.000, .*dpdata:deepmd/raw reads them"):
+        read_frames("raw")
+
+
 @pytest.mark.usefixtures("here")
 def test_h5md_goes_on_with_velocities_and_masses(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("h5py")

@@ -23,7 +23,9 @@ from mdkern.calculators import EAM, NEP, DeepPotential, LinearModel
 from mdkern.cli import main
 from mdkern.errors import FormatError, UnsupportedError
 from mdkern.io.foreign import recognise
+from mdkern.io.snap import is_snap
 from mdkern.io.text import HEAD_BYTES
+from mdkern.io.yaml_text import parse_yaml
 from mdkern.loading import entry_of
 from mdkern.registry import entries_with_files, file_formats, resolve
 
@@ -283,3 +285,18 @@ def test_shared_files() -> None:
         assert {entry_of(path).name for path in paths} == {name}
     for path in sorted((folder / "mace" / "models").glob("*.gz")):
         assert "gzip" in str(refused(path, mdkern.load))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_many_comments_are_looked_at_once(end: str, tmp_path: Path) -> None:
+    """The CR of Windows was read as a part of the comment and of the end of its line: twice as long with every line."""
+    comments = [f"# a comment of line {k}" for k in range(21)]
+    entry = "Si Si Si 2.1683 2.0951 1.80 21.0 1.20 -0.333333333333 7.049556277 0.6022245584 4 0 0"
+    path = tmp_path / "Si.sw"
+    path.write_bytes(end.join([*comments, entry, ""]).encode())
+    begin = time.process_time()
+    assert entry_of(path).name == "stillinger_weber"
+    assert not is_snap(path)
+    text = end.join([*comments, "", "key: value", ""])
+    assert parse_yaml(text.encode(), "a.yaml") is not None
+    assert time.process_time() - begin < 1.0

@@ -251,11 +251,13 @@ def _write_to(path: str, atoms: Atoms) -> None:
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import write
 
+    from mdkern.io.structures import with_words
+
     names = ("energy", "forces", "stress") if atoms.cell.rank == 3 else ("energy", "forces")
     results = {name: atoms.calc.get_property(name, atoms) for name in names}
     frame = atoms.copy()
     frame.calc = SinglePointCalculator(frame, **results)
-    write(path, frame)
+    write(path, with_words(frame) if path.endswith(("xyz", "xyz.gz")) else frame)
 
 
 def _verdict(args: argparse.Namespace, facts: dict[str, Any]) -> str:

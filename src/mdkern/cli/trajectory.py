@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from mdkern.cli.output import UsageError, writing
-from mdkern.io.structures import with_results
+from mdkern.io.structures import with_results, with_words
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -92,7 +92,7 @@ def extxyz_text(frame: Atoms) -> str:
     columns = _columns(frame)
     text = io.StringIO()
     if columns is None:
-        write(text, frame, format="extxyz")
+        write(text, with_words(frame), format="extxyz")
         return text.getvalue()
     import numpy as np
     from ase.calculators.singlepoint import SinglePointCalculator

@@ -86,6 +86,12 @@ def open_systems(path: str, format: str, details: str, name: str) -> list[System
     stores = _stores(path, name)
     if not stores:
         raise FormatError(f"no {_TYPES} in it; expected a data set of DeePMD-kit", name)
+    if not any(store.sets() for store in stores):
+        raise FormatError(
+            f"no set.000, ... beside {_TYPES}; expected frames in such folders; --format dpdata:deepmd/raw reads them from"
+            " coord.raw, box.raw, ...",
+            name,
+        )
     return [_DeepmdSystem(store, known) for store in stores]
 
 

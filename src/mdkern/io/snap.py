@@ -41,10 +41,12 @@ _NUMBERS = {"rcutfac": None, "rfac0": 0.99363, "rmin0": 0.0}
 _IGNORED = ("chunksize", "parallelthresh")  # how LAMMPS divides its work
 _KEYWORDS = (*_NUMBERS, "twojmax", *_SWITCHES, "sinner", "dinner", *_IGNORED)
 
+# What ends a line can be read in one way only, the CR of Windows as a part of a comment: else a head of many comments takes for ever.
+_END = rb"[ \t]*(?:#[^\n]*|\r?)\n"
 _HEAD_COEFF = re.compile(
-    rb"\A(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*\d+[ \t]+\d+[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*"
-    rb"[ \t]*[\"']?[A-Za-z][\w+-]*[\"']?[ \t]+[-+.\deEdD]+[ \t]+[-+.\deEdD]+[ \t]*(?:#[^\n]*)?\r?\n"
-    rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*[-+.\deEdD]+[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)"
+    rb"\A(?:%E)*[ \t]*\d+[ \t]+\d+%E(?:%E)*"
+    rb"[ \t]*[\"']?[A-Za-z][\w+-]*[\"']?[ \t]+[-+.\deEdD]+[ \t]+[-+.\deEdD]+%E"
+    rb"(?:%E)*[ \t]*[-+.\deEdD]+(?:%E|[ \t]*(?:#[^\n]*|\r?)\Z)".replace(b"%E", _END)
 )
 _HEAD_PARAM = re.compile(rb"^[ \t]*(?:rcutfac[ \t]+\S+|twojmax[ \t]+\d+)", re.MULTILINE)
 

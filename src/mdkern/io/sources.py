@@ -232,6 +232,11 @@ def _source(name: str, path: str, format: str | None) -> Source:
         note = datasets.unused(path, name) if given == "deepmd" else ""
         return Source(name, path, given, {}, note, details)
     found = _known(given) if given else told(name, path, head)
+    if found == "bundletrajectory" and not given and not (Path(path) / "metadata.json").exists():
+        raise FormatError(
+            "a folder; expected a file, or a data set of DeePMD-kit with type.raw and set.000, ... in it",
+            name,
+        )
     if found == "lammps-dump-binary":  # ASE takes the number of a type for that of an element
         raise FormatError(
             "a binary LAMMPS dump names neither columns nor elements; binary2txt of LAMMPS makes a text dump of it",

@@ -37,6 +37,7 @@ __all__ = [
     "read_frames",
     "read_structure",
     "with_results",
+    "with_words",
 ]
 
 
@@ -225,6 +226,25 @@ def with_results(atoms: Atoms, results: Mapping[str, Any]) -> Atoms:
         atoms.arrays["bec"] = np.reshape(born, (len(atoms), 9))
     atoms.calc = SinglePointCalculator(atoms, **plain)
     return atoms
+
+
+def with_words(atoms: Atoms) -> Atoms:
+    """The atoms, whose texts are words: columns of extended XYZ end at a blank, and a file with an empty one cannot be read again.
+
+    Empty texts, such as names of residues that a PDB file leaves out, become ``_``, and so do blanks. The given atoms stay as they are.
+    """
+    changed: dict[str, Any] = {}
+    for name, array in atoms.arrays.items():
+        if array.dtype.kind in "US" and array.ndim == 1:
+            words = ["_".join(str(text).split()) or "_" for text in array.tolist()]
+            if words != array.tolist():
+                changed[name] = np.array(words)
+    if not changed:
+        return atoms
+    copy: Atoms = atoms.copy()
+    copy.calc = atoms.calc
+    copy.arrays.update(changed)
+    return copy
 
 
 # --- frames ---------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ _COLON = re.compile(r"[ \t]*:(?=\s|\Z)")
 _ITEM = re.compile(r"-(?=\s|\Z)")
 _VALUE = re.compile(r":(?=\s|\Z)")
 _LITERAL = re.compile(r"[|>][-+1-9]{0,2}[ \t]*(?:#[^\n]*)?(?=\r?\n|\Z)")
-_START = re.compile(r"(?:%[^\n]*\n|[ \t]*(?:#[^\n]*)?\r?\n)*---(?=\s|\Z)")
+_START = re.compile(r"(?:%[^\n]*\n|[ \t]*(?:#[^\n]*|\r?)\n)*---(?=\s|\Z)")
 _END = re.compile(r"\.\.\.[ \t]*(?:\r?\n|\Z)")
 
 
