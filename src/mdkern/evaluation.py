@@ -111,7 +111,7 @@ def evaluate(
         return list(results)
     known = frames
     if executor is None and not isinstance(frames, Sized):
-        known = kept(checks.several("frames", frames))
+        known = checks.structures("frames", frames)
         results = evaluate_iter(
             known, calculator, properties, threads, None, on_error=on_error, journal=journal
         )
@@ -123,11 +123,6 @@ def evaluate(
             if bar.due():
                 bar.show(len(out))
     return out
-
-
-def kept(frames: Iterable[Atoms]) -> list[Any]:
-    """All frames of an iterable, each as it was when it came: the same Atoms may come again, moved."""
-    return [checks.structure(f"frames[{k}]", atoms).copy() for k, atoms in enumerate(frames)]
 
 
 def evaluate_iter(
