@@ -19,6 +19,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones as AseLennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 from ase.io import read, write
@@ -466,6 +467,25 @@ def test_results_from_a_journal_are_each_their_own(here: Path) -> None:
         assert found[0]["forces"].tobytes() == found[1]["forces"].tobytes()
         found[0]["forces"][:] = 0.0
         assert found[1]["forces"].any()
+
+
+@pytest.mark.parametrize("make", [EMT, AseLennardJones])
+def test_a_calculator_of_others_may_be_used_again(make: Any, here: Path) -> None:
+    """It is the same model with the results and lists that a call has left in it; with other parameters it is none."""
+    structures = [bulk("Cu", cubic=True, a=a) for a in (3.5, 3.6, 3.7)]
+    calc = make()
+    results = evaluate_iter(structures, calc, journal=here / "a.journal")
+    first = next(results)
+    results.close()
+    for frames in (structures, structures[::-1]):
+        found = mdkern.evaluate(frames, calc, journal=here / "a.journal")
+        assert first["energy"] in [x["energy"] for x in found]
+    mdkern.evaluate(structures, make(), journal=here / "a.journal")
+    for _ in range(2):
+        mdkern.relax(structures, calc, steps=1, cell="none", journal=here / "b.journal")
+    calc.parameters["own"] = 1.0
+    with pytest.raises(FormatError, match="the journal of another model"):
+        mdkern.evaluate(structures, calc, journal=here / "a.journal")
 
 
 def test_a_pool_that_breaks_says_so_and_the_journal_goes_on(here: Path) -> None:

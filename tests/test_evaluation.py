@@ -18,10 +18,13 @@ from ase.io import read, write
 from cli_checks import is_drawn, one_error, run_json
 
 import mdkern
+from mdkern.analysis import radial_distribution
 from mdkern.bench.nep_models import random_nep
 from mdkern.calculators import EAM, NEP, LennardJones, NEPTensor, NonFiniteError
 from mdkern.cli import main
+from mdkern.descriptors import SOAP
 from mdkern.md import VelocityVerlet
+from mdkern.mep import NEB
 from mdkern.validation import validate
 
 LJ = "lj:epsilon=0.0103,sigma=3.405,rc=8.5"
@@ -219,6 +222,31 @@ def test_the_same_atoms_may_come_again(progress: bool, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         compared(mdkern.evaluate(walk(), calc, progress=progress, executor=pool))
     compared(mdkern.evaluate([a.copy() for a in walk()], calc, journal=tmp_path / "journal"))
+
+
+def test_the_same_atoms_may_come_again_elsewhere() -> None:
+    def walk() -> Iterator[Atoms]:
+        atoms = bulk("Cu", cubic=True)
+        for _ in range(3):
+            atoms.positions[0] += 0.3
+            yield atoms
+
+    soap = SOAP(["Cu"], 4.0, 2, 1, periodic=True)
+    apart = [atoms.copy() for atoms in walk()]
+    for function in (
+        lambda frames: mdkern.neighbor_list_batch("d", frames, 4.0),
+        soap.create,
+        lambda frames: soap.derivatives(frames, return_descriptor=False),
+        lambda frames: radial_distribution(frames, 4.0),
+    ):
+        for one, other in zip(function(walk()), function(apart), strict=True):
+            assert np.array_equal(one, other)
+    # Where atoms are to be changed they are those that came.
+    images = [atoms.copy() for atoms in walk()]
+    mdkern.batch(iter(images), EAM.zhou2004(["Cu"]))
+    assert all(image.calc is not None for image in images)
+    band = NEB(iter(images))
+    assert all(one is other for one, other in zip(band.images, images, strict=True))
 
 
 def test_nothing_is_left_of_the_frame_before() -> None:

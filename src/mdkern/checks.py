@@ -284,9 +284,14 @@ def calculator(x: Any) -> Any:
     return x
 
 
-def structures(name: str, x: Any) -> list[Any]:
-    """A list of atoms; TypeError where it is one structure, a name, or has something else among them."""
-    return [structure(f"{name}[{k}]", a) for k, a in enumerate(several(name, x))]
+def structures(name: str, x: Any, *, same: bool = False) -> list[Any]:
+    """A list of atoms; TypeError where it is one structure, a name, or has something else among them.
+
+    Those of an iterator are copied, as it may yield the same atoms again, moved; with `same` they are what it yields.
+    """
+    copies = not (same or hasattr(x, "__len__"))
+    each = (structure(f"{name}[{k}]", a) for k, a in enumerate(several(name, x)))
+    return [a.copy() for a in each] if copies else list(each)
 
 
 def paired(name: str, x: Any, other_name: str, other: Any) -> list[tuple[Any, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Si
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def evaluate(
         return list(results)
     known = frames
     if executor is None and not isinstance(frames, Sized):
-        known = kept(checks.several("frames", frames))
+        known = checks.structures("frames", frames)
         results = evaluate_iter(
             known, calculator, properties, threads, None, on_error=on_error, journal=journal
         )
@@ -123,11 +124,6 @@ def evaluate(
             if bar.due():
                 bar.show(len(out))
     return out
-
-
-def kept(frames: Iterable[Atoms]) -> list[Any]:
-    """All frames of an iterable, each as it was when it came: the same Atoms may come again, moved."""
-    return [checks.structure(f"frames[{k}]", atoms).copy() for k, atoms in enumerate(frames)]
 
 
 def evaluate_iter(
@@ -258,6 +254,10 @@ class Evaluation:
         model_hash(out, self.calculator)
         return out.hexdigest()
 
+    def ended(self) -> None:
+        """See :class:`mdkern.shards.Job`."""
+        leave(self.calculator)
+
     def pack(self, atoms: Any, name: str) -> Any:
         """Arrays for the core, a copy for other calculators, which they may keep."""
         checks.structure(name, atoms)
@@ -384,12 +384,36 @@ def model_hash(out: Any, calculator: Any) -> None:
     if fields is not None and is_native(calculator):
         _feed(out, fields())
         return
+    start = now = _state_of(calculator)
+    with suppress(TypeError):  # one that has no hash, or no weak references
+        left, before = _LEFT.get(calculator, (b"", now))
+        start = before if left == now else now
+        _LEFT[calculator] = (now, start)
+    out.update(start)
+
+
+# Of calculators of others: their state as a job has left it, and as it was when that began. Most keep results and lists of
+# neighbors, with which they would be others in a second call.
+_LEFT: WeakKeyDictionary[Any, tuple[bytes, bytes]] = WeakKeyDictionary()
+
+
+def leave(calculator: Any) -> None:
+    """A job has ended, of which :func:`model_hash` was asked: the calculator as it is left is still the same model."""
+    if calculator is None or is_native(calculator):
+        return
+    with suppress(TypeError, KeyError):
+        _LEFT[calculator] = (_state_of(calculator), _LEFT[calculator][1])
+
+
+def _state_of(calculator: Any) -> bytes:
+    """A hash of all that a calculator holds, or where it cannot be pickled of its class and parameters."""
     try:
-        out.update(pickle.dumps(calculator))
+        state = pickle.dumps(calculator)
     except Exception:  # noqa: BLE001 - one that cannot be pickled may still have parameters
         kind = type(calculator)
         parameters = getattr(calculator, "parameters", None)
-        out.update(f"{kind.__module__}.{kind.__qualname__} {parameters!r}".encode())
+        state = f"{kind.__module__}.{kind.__qualname__} {parameters!r}".encode()
+    return hashlib.sha256(state).digest()
 
 
 def _feed(out: Any, fields: Any) -> None:

@@ -109,8 +109,8 @@ def fit_linear(
         No frames, no data to fit, a frame without energy and forces, several alphas without validation frames.
     """
     begin = time.perf_counter()
-    frames = checks.structures("frames", frames)
-    held = [] if validation is None else checks.structures("validation", validation)
+    frames = checks.structures("frames", frames, same=True)
+    held = [] if validation is None else checks.structures("validation", validation, same=True)
     if not frames:
         raise ValueError("frames: empty; expected at least one structure")
     given = [alpha] if checks.is_single(alpha) else list(alpha)  # type: ignore[arg-type]
@@ -165,7 +165,7 @@ def errors(frames: Sequence[Atoms], calculator: Any) -> dict[str, float]:
         As ``train`` of :class:`LinearFit`.
     """
     parts = []
-    for k, a in enumerate(checks.structures("frames", frames)):
+    for k, a in enumerate(checks.structures("frames", frames, same=True)):
         known = _data(a, k)
         b = a.copy()
         b.set_constraint()  # results are without what these add and take off

@@ -61,7 +61,7 @@ class NEB(ase.mep.NEB):
         calculator: Any = None,
         **kwargs: Any,
     ) -> None:
-        each = checks.structures("images", images)
+        each = checks.structures("images", images, same=True)
         if not isinstance(images, list):  # a list stays the caller's, as ASE has it
             images = each
         if len(images) < 3:

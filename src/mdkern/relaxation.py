@@ -12,7 +12,6 @@ import numpy as np
 
 from mdkern import checks
 from mdkern.errors import MDKernWarning
-from mdkern.evaluation import kept
 from mdkern.io.labels import drop_labels
 from mdkern.optimize.base import RelaxationError
 from mdkern.relaxation_job import Relaxation
@@ -121,7 +120,7 @@ def relax(
     draw = checks.flag("progress", progress)
     known: Any = frames
     if draw and executor is None and not isinstance(frames, Sized):
-        known = kept(checks.several("frames", frames))
+        known = checks.structures("frames", frames)
     results = relax_iter(
         known, calculator, fmax, cell, steps, threads, optimizer=optimizer, scalar_pressure=scalar_pressure, mask=mask,
         hydrostatic=hydrostatic, executor=executor, journal=journal, on_error=on_error,

@@ -19,7 +19,7 @@ import numpy as np
 from mdkern import _core, checks
 from mdkern.calculators import AtomsError, is_native
 from mdkern.errors import MDKernError, UnsupportedError
-from mdkern.evaluation import OVERFLOW, model_hash
+from mdkern.evaluation import OVERFLOW, leave, model_hash
 from mdkern.journal import digest
 from mdkern.optimize.constraints import native_constraints
 from mdkern.potentials.base import volume_of, warn_of
@@ -92,6 +92,10 @@ class Relaxation:
         out = hashlib.sha256(f"relax {_core.__version__} {told}".encode())
         model_hash(out, self.calculator)
         return out.hexdigest()
+
+    def ended(self) -> None:
+        """See :class:`mdkern.shards.Job`."""
+        leave(self.calculator)
 
     def pack(self, atoms: Any, name: str) -> Any:
         """The frame, which stays as it is; without a calculator, which could be anything."""

@@ -51,7 +51,7 @@ class Task(Protocol):
 class Job(Protocol):
     """What is done with frames. It is pickled and sent to each worker once.
 
-    A job may have ``here(threads)``, how many frames the next shard has in a run without an executor, and ``task(frames, threads)``, which gives a
+    A job may have ``ended()``, which is called behind a run with a journal, ``here(threads)``, how many frames the next shard has in a run without an executor, and ``task(frames, threads)``, which gives a
     `Task`, or None where the frames have to be worked on by the calling thread.
     """
 
@@ -137,6 +137,7 @@ def run_job(
         book = None
         if journal is not None:
             book = stack.enter_context(closing(Journal(journal, job.fingerprint())))
+            stack.callback(getattr(job, "ended", lambda: None))
         if executor is None:
             here = getattr(job, "here", lambda _: 1 if job.shard == 1 else HERE)
             shards = _shards(job, frames, book, lambda _: here(threads or 0), None, found)

@@ -51,7 +51,7 @@ def batch(images: Iterable[Atoms], calculator: Any) -> list[Calculator]:
     An image that cannot be evaluated raises its error when it is asked itself, as it would alone; the message begins with the
     number of the image.
     """
-    wanted = checks.structures("images", images)
+    wanted = checks.structures("images", images, same=True)
     first: dict[int, int] = {}
     for k, image in enumerate(wanted):
         if id(image) in first:
