@@ -510,6 +510,12 @@ def test_load_goes_by_content(tmp_path: Path) -> None:
     assert calc.species == ("Al",)
 
 
+@pytest.mark.parametrize("path", [5, None, b"nep.txt", ["nep.txt"]])
+def test_load_wants_a_path(path: Any) -> None:
+    with pytest.raises(TypeError, match=r"^path: .*; expected a path, or the name"):
+        mdkern.load(path)
+
+
 def test_load_says_what_it_reads(tmp_path: Path) -> None:
     path = tmp_path / "x.dat"
     path.write_text("nothing of this\nis a potential\n")

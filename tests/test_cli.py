@@ -97,6 +97,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("md", "nan.extxyz", "--potential", LJ), "nan.extxyz: atom 1"),
         (("neighbors", "nan.extxyz", "--cutoff", "3"), "nan.extxyz: atom 1"),
         (("md", "empty.extxyz", "--potential", LJ), "no atoms"),
+        (("evaluate", "empty.extxyz", "--potential", "zhou2004"), "no atoms in any frame"),
         (("md", "noise.xyz", "--potential", LJ), "noise.xyz"),
         (("md", "cluster.xyz", "--potential", LJ, "--repeat", "2", "1", "1"), "cluster.xyz"),
         (("md", "overlap.xyz", "--potential", LJ), "overlap"),

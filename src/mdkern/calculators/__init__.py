@@ -10,6 +10,7 @@ from mdkern.calculators.base import AtomsError as AtomsError
 from mdkern.calculators.base import Calculator
 from mdkern.calculators.base import NonFiniteError as NonFiniteError
 from mdkern.calculators.base import is_native as is_native
+from mdkern.checks import shown
 from mdkern.loading import entry_of
 from mdkern.registry import entries, resolve
 
@@ -64,7 +65,13 @@ def load(path: str | os.PathLike[str], **kwargs: Any) -> Calculator:
         No reader recognises the content, or the file is damaged.
     OSError
         The file cannot be read.
+    TypeError
+        `path` is no path.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(
+            f"path: {shown(path)}; expected a path, or the name of a built-in potential"
+        )
     made: Calculator = __getattr__(entry_of(path).calculator)(path, **kwargs)
     return made
 

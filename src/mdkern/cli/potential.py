@@ -143,6 +143,10 @@ def for_frames(
     if not any(forms()[name][1].make for name in built_in):
         return make_potential(spec, (), skin)
     symbols = sorted({s for atoms in frames() for s in atoms.symbols.species()})
+    if not symbols:
+        raise UsageError(
+            f"no atoms in any frame; expected some, as {spec} is made for their elements"
+        )
     try:
         return make_potential(spec, symbols, skin)
     except UsageError:
