@@ -291,11 +291,17 @@ def test_checkpoints_that_do_not_fit(checkpoint: Path) -> None:
     changed(checkpoint, {}, parameters=good, steps=2**70)
     with pytest.raises(FormatError, match="step"):
         read_checkpoint(checkpoint)
-    changed(checkpoint, {"masses": np.zeros(4)}, steps=2)
-    with pytest.raises(FormatError, match="masses: expected positive"):
-        read_checkpoint(checkpoint)
+    # Of atoms that are held it may be zero.
+    for mass, held in ((0.0, False), (-1.0, False), (-1.0, True)):
+        arrays = {"masses": np.full(4, mass), "fixed": np.full(4, held)}
+        changed(checkpoint, arrays, steps=2)
+        with pytest.raises(FormatError, match="masses: expected positive"):
+            read_checkpoint(checkpoint)
     flat = np.zeros((3, 3))
-    changed(checkpoint, {"masses": np.ones(4), "cell": flat, "built_cell": flat})
+    changed(
+        checkpoint,
+        {"masses": np.ones(4), "fixed": np.zeros(4, dtype=bool), "cell": flat, "built_cell": flat},
+    )
     with pytest.raises(AtomsError, match="cell: the periodic cell vectors are linearly dependent"):
         read_checkpoint(checkpoint).dynamics(calc)
 

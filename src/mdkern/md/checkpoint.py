@@ -191,8 +191,11 @@ def _check_arrays(arrays: dict[str, Any], where: str) -> None:
             )
         if a.dtype.kind == "f" and not np.isfinite(a).all():
             raise FormatError(f"{name}: has values that are not finite", path=where)
-    if not ((arrays["masses"] > 0.0) | arrays["fixed"]).all():
-        raise FormatError("masses: expected positive numbers of atoms that move", path=where)
+    masses, fixed = arrays["masses"], arrays["fixed"]
+    if not ((masses > 0.0) | (fixed & (masses == 0.0))).all():
+        raise FormatError(
+            "masses: expected positive numbers, or zero of atoms that are held", path=where
+        )
     if arrays["variables"].size > _MAX_VARIABLES:
         raise FormatError(f"variables: {arrays['variables'].size} numbers", path=where)
 
